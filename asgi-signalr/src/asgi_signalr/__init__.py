@@ -1,0 +1,1 @@
+"""SignalR hubs for any ASGI app."""

@@ -1,0 +1,78 @@
+"""The command line is grammar: a command finds, does, says. Only this package prints and exits."""
+
+import itertools
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from labkit import __version__
+from labkit.cli import database, demo, machine, new, run_command, snippet, verify_command, workspace
+from labkit.console import err, print_json
+from labkit.errors import ExitCode, InternalError, LabError
+
+app = typer.Typer(
+    name="labkit",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A hands-on lab, from an empty machine to verified exercises.\n\n"
+    "First time here? [bold]labkit demo[/] plays the whole lab; [bold]labkit setup[/], then "
+    "[bold]labkit start ex1[/] lets you do it yourself.",
+)
+for module in (machine, workspace, run_command, verify_command, demo):
+    app.add_typer(module.commands)
+app.add_typer(snippet.commands, name="snippet")
+app.add_typer(database.commands, name="db")
+app.add_typer(new.commands, name="new")
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", "-V", help="Show labkit's version and exit.")] = False,
+) -> None:
+    """Answer `--version` where it stands beside other options."""
+    if version:
+        typer.echo(f"labkit {__version__}")
+        raise typer.Exit
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; every error is said here, in one way."""
+    as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
+    try:
+        return int(app(arguments, prog_name="labkit", standalone_mode=False) or 0)
+    except LabError as error:
+        return _say(error.message, error.next, error.code, as_json)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "labkit"
+        return _say(error.format_message(), f"{command} --help", ExitCode.USAGE, as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
+    except typer.Exit as exit_:
+        return exit_.exit_code
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`labkit list | head -1`): nobody is left to tell.
+        sys.stderr.close()
+        return ExitCode.OK
+    except OSError as error:
+        return _say(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), None, ExitCode.MACHINE, as_json)
+    except Exception as error:  # noqa: BLE001  (the last resort: a fault of labkit's own, with its traceback)
+        import traceback
+
+        traceback.print_exc()
+        fault = InternalError(f"labkit itself failed: {type(error).__name__}: {error}", "Report the lines above.")
+        return _say(fault.message, fault.next, fault.code, as_json)
+
+
+def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:  # noqa: A002
+    if as_json:
+        print_json({"error": {"message": message, "next": next, "code": int(code)}})
+    else:
+        err.print(f"[bold red]{escape(message)}[/]")
+        if next:
+            err.print(f"[dim]next:[/] {escape(next)}")
+    return int(code)

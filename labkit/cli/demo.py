@@ -1,0 +1,5 @@
+"""The commands demo."""
+
+import typer
+
+commands = typer.Typer()

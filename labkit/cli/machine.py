@@ -1,0 +1,5 @@
+"""The commands setup,doctor."""
+
+import typer
+
+commands = typer.Typer()

@@ -1,0 +1,5 @@
+"""The commands run."""
+
+import typer
+
+commands = typer.Typer()

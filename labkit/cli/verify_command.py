@@ -1,0 +1,5 @@
+"""The commands verify."""
+
+import typer
+
+commands = typer.Typer()

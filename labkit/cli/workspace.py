@@ -1,0 +1,5 @@
+"""The commands list,start,diff,reset,undo."""
+
+import typer
+
+commands = typer.Typer()

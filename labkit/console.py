@@ -1,0 +1,43 @@
+"""The two streams of the command line: text for people on a terminal or in a pipe, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Format(StrEnum):
+    """How a command reports."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="text for people; json for programs (one document on stdout).")
+]
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Write one JSON document to stdout, with the schema's number first."""
+    sys.stdout.write(json.dumps({"schema": 1, **document}, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on stderr that something goes on: a spinner on a terminal, one plain line elsewhere."""
+    if err.is_terminal:
+        with err.status(what):
+            yield
+    else:
+        err.print(f"{what} …")
+        yield

@@ -1,0 +1,65 @@
+"""What can go wrong, and what to type next.
+
+Every module but the command line returns values or raises a `LabError`; the command line prints it and exits
+with its code::
+
+    LabError            1  a task is not done
+      UsageError        2  the command was given something it cannot use
+      MachineError      3  the machine or the set-up is at fault
+      InternalError     4  labkit or a check is at fault
+"""
+
+import difflib
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every labkit command."""
+
+    OK = 0
+    NOT_DONE = 1
+    USAGE = 2
+    MACHINE = 3
+    INTERNAL = 4
+    INTERRUPTED = 130
+
+
+class LabError(Exception):
+    """An error whose message is advice: what is wrong, and in `next` what to type or do about it."""
+
+    code = ExitCode.NOT_DONE
+
+    def __init__(self, message: str, next: str | None = None) -> None:  # noqa: A002  (the word of the reports)
+        super().__init__(message)
+        self.message = message
+        self.next = next
+
+
+class UsageError(LabError):
+    """A name, an option or a folder that the command cannot use."""
+
+    code = ExitCode.USAGE
+
+
+class MachineError(LabError):
+    """The machine or its set-up is at fault: a port, the disk, the browser, PostgreSQL."""
+
+    code = ExitCode.MACHINE
+
+
+class InternalError(LabError):
+    """labkit or a check is at fault, never the trainee."""
+
+    code = ExitCode.INTERNAL
+
+
+def unknown(noun: str, given: str, known: Iterable[str], next: str | None = None) -> UsageError:  # noqa: A002
+    """An error for an unknown name that offers the nearest known ones."""
+    names = list(known)
+    near = difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.5)
+    if near:
+        hint = f"Did you mean {' or '.join(near)}?"
+    else:
+        hint = f"There is: {', '.join(names)}." if names else f"There is no {noun} here."
+    return UsageError(f"Unknown {noun} “{given}”. {hint}", next)
