@@ -1,0 +1,70 @@
+"""Backplanes join the servers of one application: what one publishes, every one of them receives, itself included.
+
+A backplane carries bytes and looks at none of them. Its contract is three methods, `start`, `publish` and `stop`;
+`memory` is the default, the test double and the reference. Two promises make it one:
+
+* every server receives the same payloads **in one order**, its own among them, from the moment `start` returned;
+* a payload accepted by `publish` is delivered or its loss is **said** (to `on_gap`), never dropped in silence.
+
+The scheme of a URL picks the engine, and its driver is imported only then.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Protocol
+from urllib.parse import urlsplit
+
+Deliver = Callable[[bytes], None]
+"""Takes one payload. Called on the event loop, in the stream's order, own payloads included; it does not raise."""
+
+OnGap = Callable[[str], None]
+"""Told, in a sentence, when payloads may have been lost. Called on the event loop; it does not raise."""
+
+
+class BackplaneError(Exception):
+    """The backplane did not accept a payload: its bounded queue is full, or it is not started."""
+
+
+class Backplane(Protocol):
+    """What an engine does. One instance serves one event loop."""
+
+    async def start(self, deliver: Deliver) -> None:
+        """Begin to receive; every payload goes to `deliver`.
+
+        Returns once it receives, or has begun to retry: an unreachable server is logged and retried, not raised.
+        """
+
+    async def publish(self, payload: bytes) -> None:
+        """Hand one payload to every server; returns once it is accepted.
+
+        Raises:
+            BackplaneError: the bounded queue of payloads not yet sent is full, or the backplane is not started.
+
+        """
+
+    async def stop(self) -> None:
+        """Stop receiving and let go of every resource; accepted payloads are sent first, if that is possible soon."""
+
+
+# The module of each scheme, and the class in it. The class is called with the URL and `on_gap`.
+_ENGINES = {
+    "memory": ("memory", "MemoryBackplane"),
+    "postgres": ("postgres", "PostgresBackplane"),
+    "postgresql": ("postgres", "PostgresBackplane"),
+}
+
+
+def open_backplane(url: str, *, on_gap: OnGap | None = None) -> Backplane:
+    """Make the backplane that a URL names: `memory://` or `postgresql://user:password@host/database`.
+
+    Raises:
+        ValueError: no engine has this scheme.
+
+    """
+    scheme = urlsplit(url).scheme
+    if scheme not in _ENGINES:
+        # The URL itself may hold a password, so the message does not repeat it.
+        raise ValueError(f"No backplane has the scheme {scheme!r}; there is {', '.join(sorted(_ENGINES))}.")
+    module, name = _ENGINES[scheme]
+    engine: Callable[..., Backplane] = getattr(import_module(f"{__name__}.{module}"), name)
+    return engine(url, on_gap=on_gap)
