@@ -1,6 +1,7 @@
 """A lab is data: exercises with tasks and steps, their apps, snippets and checks. This module finds and reads it."""
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -73,7 +74,10 @@ class Snippet:
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise of the lab: `name` is its folder's, `id` the name's first word."""
+    """One exercise of the lab: `name` is its folder's, `id` the name's first word.
+
+    `continues` names the exercise whose end is this one's begin, but for the TODO lines.
+    """
 
     name: str
     folder: Path
@@ -83,6 +87,7 @@ class Exercise:
     app: App
     database: Database | None
     tasks: tuple[Task, ...]
+    continues: str | None = None
 
     @property
     def id(self) -> str:
@@ -111,7 +116,7 @@ class Exercise:
     @cached_property
     def snippets(self) -> dict[str, Snippet]:
         """The snippets by name, in the order of the steps that insert them, then the rest."""
-        files = {path.stem: path for path in sorted(self.snippets_folder.glob("*")) if path.is_file()}
+        files = {path.stem: path for path in sorted(self.snippets_folder.glob("[!.]*")) if path.is_file()}
         ordered = [step.snippet for task in self.tasks for step in task.steps if step.snippet in files]
         names = dict.fromkeys([*filter(None, ordered), *files])
         return {name: Snippet(name, files[name]) for name in names}
@@ -166,11 +171,15 @@ class Lab:
 
 
 def find_lab(folder: Path | None = None) -> Lab:
-    """Read the lab in `folder`, else in `$LABKIT_LAB`, else the one that labkit carries (wheel or checkout)."""
+    """Read the lab in `folder`, else in `$LABKIT_LAB`, else the one that made the workspace round the current folder,
+    else the one that labkit carries (wheel or checkout).
+    """
     if folder is None and os.environ.get("LABKIT_LAB"):
         folder = Path(os.environ["LABKIT_LAB"])
     if folder is None:
-        folder = BUNDLED if (BUNDLED / "lab.toml").is_file() else Path(__file__).parent.parent
+        folder = _remembered_lab(Path.cwd())
+    if folder is None:
+        folder = carried_lab()
     if not (folder / "lab.toml").is_file():
         raise UsageError(f"No lab in {folder}: it has no lab.toml.", "labkit new lab NAME makes one")
     folder = folder.resolve()
@@ -183,6 +192,22 @@ def find_lab(folder: Path | None = None) -> Lab:
             packages=tuple(table.get("packages", ())),
             exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
         )
+
+
+def carried_lab() -> Path:
+    """The folder of the lab that labkit carries: in an installed labkit, or in its checkout."""
+    return BUNDLED if (BUNDLED / "lab.toml").is_file() else Path(__file__).parent.parent
+
+
+def _remembered_lab(start: Path) -> Path | None:
+    """The lab that a workspace at or above `start` was made from with `--lab`, if it still exists."""
+    for folder in (start, *start.parents):
+        try:
+            remembered = json.loads((folder / ".labkit" / "workspace.json").read_bytes())["lab"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return Path(remembered) if remembered and (Path(remembered) / "lab.toml").is_file() else None
+    return None
 
 
 def _exercise(lab: Path, name: str) -> Exercise:
@@ -219,6 +244,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
                 )
                 for number, task in enumerate(table.get("task", ()), start=1)
             ),
+            continues=table.get("continues"),
         )
 
 

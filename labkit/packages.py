@@ -1,0 +1,116 @@
+"""Repacks installed distributions into wheels, so that a workspace's `uv run` finds them without any index."""
+
+import base64
+import hashlib
+import importlib.metadata
+import importlib.util
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from labkit.errors import MachineError
+from labkit.files import write_whole
+
+_LEFT_OUT = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json", "WHEEL"}
+"""Files of a dist-info folder that describe the installation, not the distribution; WHEEL and RECORD are rewritten."""
+
+
+def wheel_folders(names: Iterable[str]) -> list[Path]:
+    """A find-links folder for each distribution, made now unless it is in the cache.
+
+    Raises MachineError if a distribution is not installed or the cache cannot be written.
+    """
+    return [_wheel_folder(name) for name in names]
+
+
+def cache_folder() -> Path:
+    """Where labkit keeps what it can make again; `$LABKIT_HOME` moves it."""
+    home = os.environ.get("LABKIT_HOME")
+    if home:
+        return Path(home) / "cache"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("labkit", appauthor=False))
+
+
+def wheel(name: str) -> tuple[str, bytes]:
+    """The installed distribution as a wheel: its file name and content, the same bytes for the same files."""
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise MachineError(
+            f"The package {name} is not installed beside labkit.", "Install labkit afresh; its README says how."
+        ) from None
+    stem = f"{re.sub(r'[-_.]+', '_', name).lower()}-{distribution.version}"
+    about = distribution.read_text("WHEEL") or "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    members = dict(_code(distribution, name))
+    members |= {f"{stem}.dist-info/{path}": content for path, content in _metadata(distribution)}
+    members[f"{stem}.dist-info/WHEEL"] = about.encode()
+    return f"{stem}-{_tag(about)}.whl", _zip(members, f"{stem}.dist-info/RECORD")
+
+
+def _wheel_folder(name: str) -> Path:
+    file_name, content = wheel(name)
+    # Named by the content: a workspace's lock file stays right although labkit is updated.
+    folder = cache_folder() / "wheels" / hashlib.sha256(content).hexdigest()[:16]
+    if not (folder / file_name).is_file():
+        write_whole(folder / file_name, content)
+    return folder
+
+
+def _code(distribution: importlib.metadata.Distribution, name: str) -> Iterator[tuple[str, bytes]]:
+    """The importable files: from the folder of an editable installation, else from the list of installed files."""
+    direct = json.loads(distribution.read_text("direct_url.json") or "{}")
+    if direct.get("dir_info", {}).get("editable"):
+        listed = (distribution.read_text("top_level.txt") or name.replace("-", "_")).split()
+        for module in listed:
+            yield from _module(module)
+        return
+    for file in distribution.files or ():
+        outside = ".." in file.parts or ".dist-info" in file.parts[0] or file.suffix in (".pyc", ".pth")
+        if not outside:
+            yield file.as_posix(), Path(str(file.locate())).read_bytes()
+
+
+def _module(name: str) -> Iterator[tuple[str, bytes]]:
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise MachineError(f"The package {name} cannot be imported.", "Install labkit afresh; its README says how.")
+    for folder in map(Path, spec.submodule_search_locations or ()):
+        for path in folder.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
+                yield f"{name}/{path.relative_to(folder).as_posix()}", path.read_bytes()
+    if not spec.submodule_search_locations and spec.origin:
+        yield Path(spec.origin).name, Path(spec.origin).read_bytes()
+
+
+def _metadata(distribution: importlib.metadata.Distribution) -> Iterator[tuple[str, bytes]]:
+    for file in distribution.files or ():
+        inside = ".dist-info" in file.parts[0] and file.parts[0] != ".." and file.name not in _LEFT_OUT
+        if inside:
+            yield "/".join(file.parts[1:]), Path(str(file.locate())).read_bytes()
+
+
+def _tag(about: str) -> str:
+    tags = [line.removeprefix("Tag: ").strip().split("-") for line in about.splitlines() if line.startswith("Tag: ")]
+    return "-".join(".".join(dict.fromkeys(column)) for column in zip(*tags, strict=True)) or "py3-none-any"
+
+
+def _zip(members: dict[str, bytes], record: str) -> bytes:
+    rows = []
+    for path, content in sorted(members.items()):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        rows.append(f"{path},sha256={digest},{len(content)}")
+    rows.append(f"{record},,")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in [*sorted(members.items()), (record, ("\n".join(rows) + "\n").encode())]:
+            entry = zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()

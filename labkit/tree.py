@@ -1,0 +1,48 @@
+"""The files of an app folder: what its author wrote, without what tools leave beside it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+IGNORED_FOLDERS = frozenset(
+    {
+        ".git",
+        ".idea",
+        ".labkit",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".venv",
+        ".vscode",
+        "__pycache__",
+        "node_modules",
+    }
+)
+IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock", "uv.toml"})
+"""uv.toml is labkit's: `start` writes it into a workspace."""
+
+
+def app_files(folder: Path) -> Iterator[str]:
+    """Yield the app's files as sorted paths relative to `folder`, with forward slashes; links are not followed."""
+
+    def walk(path: str, prefix: str) -> Iterator[str]:
+        with os.scandir(path) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in IGNORED_FOLDERS:
+                    yield from walk(entry.path, f"{prefix}{entry.name}/")
+            elif entry.name not in IGNORED_FILES and not entry.name.endswith(".pyc") and entry.is_file():
+                yield prefix + entry.name
+
+    yield from walk(str(folder), "")
+
+
+def text(content: bytes) -> str | None:
+    """Decode a text file, its byte order mark and line endings kept; None for anything else."""
+    if b"\0" in content:
+        return None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,361 @@
+"""A workspace is a trainee's copy of an exercise's begin, with what labkit keeps for it in `.labkit/`."""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit import __version__, changes, snippets, tree
+from labkit.changes import Change, FileChange
+from labkit.errors import LabError, MachineError, UsageError, unknown
+from labkit.journal import Journal
+from labkit.lab import Exercise, Lab, Task, carried_lab
+
+SCHEMA = 1
+"""The number of workspace.json's form; a labkit refuses a newer one."""
+
+TEMPLATE = Path(__file__).parent / "templates" / "workspace"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder made by `labkit start`: `data` is where the app keeps its own, `secret` what it signs with."""
+
+    folder: Path
+    exercise_name: str
+    id: str
+    secret: str
+    made_by: str
+
+    @property
+    def data(self) -> Path:
+        """Where the app of this workspace keeps its database."""
+        return self.folder / ".labkit" / "data"
+
+    @property
+    def journal(self) -> Journal:
+        """What labkit changed here."""
+        return Journal(self.folder / ".labkit")
+
+    def apply(self, change: Change) -> None:
+        """Write a change, all of it or nothing, so that `labkit undo` can take it back."""
+        self.journal.apply(self.folder, change)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One file that differs: `changed`, `missing` (only the other side has it) or `extra` (only this side has it)."""
+
+    path: str
+    kind: str
+    added: int
+    removed: int
+    diff: str
+
+
+@dataclass(frozen=True)
+class TaskProgress:
+    """How far a task is: each of its snippets with its state (`todo`, `inserted`, `own code`)."""
+
+    task: Task
+    states: dict[str, str]
+
+    @property
+    def done(self) -> int:
+        """How many of the task's TODO lines are gone."""
+        return sum(state != "todo" for state in self.states.values())
+
+    @property
+    def total(self) -> int:
+        """How many snippets the task has."""
+        return len(self.states)
+
+
+def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
+    """Make a workspace in `folder`, which must not exist or be empty; on any failure nothing is left of it.
+
+    Raises UsageError if something is in the way, MachineError if the folder cannot be written.
+    """
+    folder = folder.resolve()
+    _refuse_to_overwrite(lab, exercise, folder)
+    with _writing(folder), _temporary_sibling(folder) as temporary:
+        _copy(exercise.begin, temporary)
+        _write_uv_settings(lab, temporary)
+        _write_editor_snippets(lab, exercise, temporary)
+        _write_description(lab, exercise, temporary)
+        if folder.is_dir():  # empty, and perhaps where the shell stands: fill it rather than replace it
+            for path in list(temporary.iterdir()):
+                path.rename(folder / path.name)
+        else:
+            temporary.rename(folder)
+    return read(folder)
+
+
+def find(lab: Lab, start: Path, exercise: Exercise | None = None) -> Workspace:
+    """The workspace at or above `start`; else the one of `exercise` in a child folder (the only one, if none is named).
+
+    Raises UsageError that lists what was found instead.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if _is_workspace(folder):
+            found = _read_for(lab, folder)
+            if exercise is None or found.exercise_name == exercise.name:
+                return found
+            break
+    around = _children(start)
+    matching = [each for each in around if exercise is None or each.exercise_name == exercise.name]
+    if len(matching) == 1:
+        return _read_for(lab, matching[0].folder)
+    raise _no_workspace(lab, start, exercise, around, matching)
+
+
+def read(folder: Path) -> Workspace:
+    """The workspace in this very folder.
+
+    Raises UsageError if there is none, or if another labkit made it whose form this one does not know.
+    """
+    path = folder / ".labkit" / "workspace.json"
+    try:
+        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        schema, made_by = table.get("schema", 0), table.get("labkit", "unknown")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise UsageError(
+                f"{folder} was made by a newer labkit ({made_by}); this one is {__version__}.",
+                "Update labkit, or start afresh with this one: labkit start EX NEWDIR",
+            )
+        if schema != SCHEMA:
+            raise UsageError(
+                f"{folder} was made by a labkit that is too old for this one ({made_by}; this is {__version__}).",
+                "Start afresh, labkit start EX NEWDIR, and copy your own files into it.",
+            )
+        return Workspace(folder, table["exercise"], table["id"], table["secret"], made_by)
+    except FileNotFoundError:
+        raise UsageError(f"{folder} is not a workspace.", "labkit start EX makes one") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is damaged: {error}.", "Start afresh, labkit start EX NEWDIR, and copy your own files into it."
+        ) from error
+
+
+def copy_app(folder: Path, to: Path) -> None:
+    """Copy the app's own files, without what tools and labkit keep beside them; `to` is made if needed."""
+    to.mkdir(parents=True, exist_ok=True)
+    for path in tree.app_files(folder):
+        target = to / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / path, target)
+
+
+def compare(folder: Path, end: Path) -> list[Difference]:
+    """What has to become of `folder` to be equal to `end`: empty if they are, byte for byte."""
+    mine, theirs = set(tree.app_files(folder)), set(tree.app_files(end))
+    differences = []
+    for path in sorted(mine | theirs):
+        before = changes.content(folder / path) if path in mine else None
+        after = changes.content(end / path) if path in theirs else None
+        if before == after:
+            continue
+        kind = "missing" if before is None else "extra" if after is None else "changed"
+        added, removed = changes.counts(before, after)
+        diff = changes.diff(before, after, f"yours/{path}", f"{end.name}/{path}")
+        differences.append(Difference(path, kind, added, removed, diff))
+    return differences
+
+
+def progress(exercise: Exercise, folder: Path) -> list[TaskProgress]:
+    """For each task of the exercise, the state of its snippets in `folder`."""
+    todos = snippets.todo_lines(folder)
+    homes = {todo.name: todo for todo in snippets.todo_lines(exercise.begin)}
+    return [
+        TaskProgress(
+            task,
+            {
+                step.snippet: snippets.state(exercise, step.snippet, folder, todos, homes)
+                for step in task.steps
+                if step.snippet in exercise.snippets
+            },
+        )
+        for task in exercise.tasks
+    ]
+
+
+def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) -> Change:
+    """The change that brings these files (else all of the exercise's) back as begin has them.
+
+    Files that the trainee added stay. Raises UsageError for a path that begin does not have.
+    """
+    known = list(tree.app_files(exercise.begin))
+    for path in paths or ():
+        if path not in known:
+            raise unknown("file", path, known, f"labkit reset {exercise.id} brings all files back")
+    files = []
+    for path in known if paths is None else paths:
+        before, after = changes.content(folder / path), changes.content(exercise.begin / path)
+        if before != after:
+            files.append(FileChange(path, before, after))
+    return Change(f"reset {', '.join(paths) if paths else exercise.id}", tuple(files))
+
+
+def _is_workspace(folder: Path) -> bool:
+    return (folder / ".labkit" / "workspace.json").is_file()
+
+
+def _read_for(lab: Lab, folder: Path) -> Workspace:
+    found = read(folder)
+    if found.exercise_name not in [exercise.name for exercise in lab.exercises]:
+        raise UsageError(
+            f"{folder} is a workspace of {found.exercise_name}, which the lab “{lab.title}” does not have.",
+            "Name the lab that it was made from with --lab DIR.",
+        )
+    return found
+
+
+def _children(start: Path) -> list[Workspace]:
+    """The workspaces in child folders of `start`, unreadable ones left out."""
+    found = []
+    for folder in sorted(start.iterdir()) if os.access(start, os.R_OK) else []:
+        if folder.is_dir() and _is_workspace(folder):
+            try:
+                found.append(read(folder))
+            except LabError:
+                continue
+    return found
+
+
+def _no_workspace(
+    lab: Lab, start: Path, exercise: Exercise | None, around: list[Workspace], matching: list[Workspace]
+) -> UsageError:
+    if matching:
+        names = ", ".join(each.folder.name for each in matching)
+        return UsageError(f"Several workspaces here: {names}.", f"cd {matching[0].folder.name}")
+    wanted = f"of {exercise.id} " if exercise else ""
+    found = [f"{each.folder.name} ({each.exercise_name})" for each in around]
+    here = next((folder for folder in (start, *start.parents) if _is_workspace(folder)), None)
+    if here:
+        found.insert(0, f"{here} ({read(here).exercise_name})")
+    ids = exercise.id if exercise else lab.exercises[0].id if lab.exercises else "EX"
+    return UsageError(
+        f"No workspace {wanted}here, in {start}." + (f" Found: {', '.join(found)}." if found else ""),
+        f"cd into your workspace, make one with `labkit start {ids}`, "
+        f"or look at the lab's own with `--solution end` (run and verify take it).",
+    )
+
+
+def _refuse_to_overwrite(lab: Lab, exercise: Exercise, folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.is_dir():
+        other = f"{folder.name}-2"
+        advice = f"Choose another folder: labkit start {exercise.id} {other}"
+        if _is_workspace(folder):
+            advice = (
+                f"Go on with it: cd {folder.name} && labkit list. Or start afresh: labkit start {exercise.id} {other}"
+            )
+        raise UsageError(f"{folder} is there already and not empty. Nothing was changed.", advice)
+    if folder.exists() or folder.is_symlink():
+        raise UsageError(
+            f"{folder} is there already and is not a folder. Nothing was changed.",
+            f"Choose another name: labkit start {exercise.id} {folder.name}-2",
+        )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say what the system refused in terms of the workspace."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(
+            f"Cannot make {folder}: {error.strerror or error}. Nothing was left behind.",
+            "Free some disk space or choose a folder that you may write to: labkit start EX DIR",
+        ) from error
+
+
+@contextmanager
+def _temporary_sibling(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder`, on the same disk; what is left of it is removed, with parents made for it."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+        temporary.mkdir()
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except BaseException:
+        for parent in missing:
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+        raise
+
+
+def _copy(source: Path, to: Path, data: dict[str, Any] | None = None) -> None:
+    """Copy a template folder with copier: `*.jinja` are rendered, everything else is kept byte for byte."""
+    import copier
+
+    copier.run_copy(
+        str(source),
+        to,
+        data=data,
+        settings=copier.Settings(),  # not the user's own, which are for other templates
+        exclude=["copier.yml", *sorted(tree.IGNORED_FOLDERS), *sorted(tree.IGNORED_FILES), "*.pyc"],
+        defaults=True,
+        overwrite=True,
+        quiet=True,
+    )
+
+
+def _write_uv_settings(lab: Lab, to: Path) -> None:
+    if not lab.packages:
+        return
+    from labkit import packages
+
+    folders = [folder.as_posix() for folder in packages.wheel_folders(lab.packages)]
+    # Its own copy, because labkit's exclusions name uv.toml.
+    import copier
+
+    copier.run_copy(
+        str(TEMPLATE), to, data={"find_links": folders}, settings=copier.Settings(), defaults=True, quiet=True
+    )
+
+
+def _write_editor_snippets(lab: Lab, exercise: Exercise, to: Path) -> None:
+    """Snippets for Visual Studio Code, which has them in the folder that is opened."""
+    texts = {todo.name: todo.text for todo in snippets.todo_lines(exercise.begin)}
+    table = {
+        name: {
+            "prefix": name,
+            "description": texts.get(name, ""),
+            "body": snippets.editor_body(snippet.text),
+        }
+        for name, snippet in exercise.snippets.items()
+    }
+    if table:
+        path = to / ".vscode" / f"{exercise.name}.code-snippets"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+
+
+def _write_description(lab: Lab, exercise: Exercise, to: Path) -> None:
+    own = to / ".labkit"
+    (own / "data").mkdir(parents=True)
+    (own / ".gitignore").write_text("*\n", encoding="utf-8", newline="\n")
+    document = {
+        "schema": SCHEMA,
+        "labkit": __version__,
+        "lab": None if lab.folder == carried_lab().resolve() else str(lab.folder),
+        "exercise": exercise.name,
+        "id": secrets.token_hex(4),
+        "secret": secrets.token_hex(32),
+    }
+    path = own / "workspace.json"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        file.write(json.dumps(document, indent=2) + "\n")
