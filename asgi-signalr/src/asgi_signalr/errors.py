@@ -1,0 +1,28 @@
+"""What can go wrong, by whose fault.
+
+    HubException       raise it in a hub method: the client is told its message
+    InvalidDataError   the client broke the protocol; its connection is closed
+    BackplaneError     (in `backplanes`) a message was not accepted for the other servers
+
+Any other exception in a hub method is the server's own affair: the client hears that something unexpected
+happened, and no more unless `detailed_errors` is on.
+"""
+
+
+class HubException(Exception):  # noqa: N818  (its name is part of what clients are sent)
+    """An error whose message is meant for the client."""
+
+
+class InvalidDataError(ValueError):
+    """The client sent something that the protocol does not allow."""
+
+
+_WIRE_NAMES = {"InvalidDataError": "InvalidDataException", "TimeoutError": "OperationCanceledException"}
+
+
+def for_client(text: str, error: BaseException | None, detailed: bool) -> str:
+    """Add the error's name and message to a text, if they may leave the server."""
+    if error is None or not (detailed or isinstance(error, HubException)):
+        return text
+    name = "HubException" if isinstance(error, HubException) else type(error).__name__
+    return f"{text} {_WIRE_NAMES.get(name, name)}: {error}"

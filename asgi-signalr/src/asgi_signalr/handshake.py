@@ -1,0 +1,66 @@
+"""The first exchange of a connection: the client names a protocol, the server agrees or says why not.
+
+It is JSON whatever the protocol, ended by the record separator.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.protocols import HubProtocol
+
+SEPARATOR = b"\x1e"
+AGREED = b"{}" + SEPARATOR
+
+
+class HandshakeError(Exception):
+    """The handshake fails; the message is what the client is told."""
+
+
+def take_request(buffer: bytearray) -> bytes | None:
+    """Take the handshake request out of the buffer; None while it is incomplete. Messages may follow it."""
+    end = buffer.find(SEPARATOR)
+    if end < 0:
+        return None
+    request = bytes(buffer[:end])
+    del buffer[: end + 1]
+    return request
+
+
+def choose_protocol(request: bytes, protocols: Mapping[str, HubProtocol]) -> HubProtocol:
+    """Find the protocol that a request asks for.
+
+    Raises:
+        HandshakeError: it is not supported, or not in this version.
+        InvalidDataError: the request is malformed.
+
+    """
+    name, version = _parse(request)
+    protocol = protocols.get(name)
+    if protocol is None:
+        raise HandshakeError(f"The protocol '{name}' is not supported.")
+    if version > protocol.version:
+        raise HandshakeError(f"The server does not support version {version} of the '{name}' protocol.")
+    return protocol
+
+
+def _parse(request: bytes) -> tuple[str, int]:
+    try:
+        wire: Any = msgspec.json.decode(request)
+    except (ValueError, RecursionError) as error:  # malformed, not UTF-8, a number or a nesting too long
+        raise InvalidDataError(f"Error reading JSON. {error}") from None
+    if not isinstance(wire, dict):
+        raise InvalidDataError("Unexpected JSON Token Type. Expected a JSON Object.")
+    for name, of in (("protocol", str), ("version", int)):
+        if name not in wire:
+            raise InvalidDataError(f"Missing required property '{name}'.")
+        if type(wire[name]) is not of:
+            raise InvalidDataError(f"Expected '{name}' to be of type {'String' if of is str else 'Number'}.")
+    return wire["protocol"], wire["version"]
+
+
+def refused(error: str) -> bytes:
+    """Encode the answer to a request that fails."""
+    return msgspec.json.encode({"error": error}) + SEPARATOR

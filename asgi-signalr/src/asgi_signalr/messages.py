@@ -1,0 +1,79 @@
+"""What a hub and its clients say to each other, whatever the protocol on the wire.
+
+The numbers are the protocol's message types. A connection's conversation is made of these and nothing else; the
+`protocols` turn them into bytes and back.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+
+class Message(msgspec.Struct, frozen=True):
+    """The base of all messages."""
+
+
+class Invocation(Message, frozen=True):
+    """1: call a method of the other side. Without an id nobody waits, and nothing is ever answered."""
+
+    target: str
+    arguments: list[Any]
+    invocation_id: str | None = None
+    stream_ids: tuple[str, ...] = ()
+
+
+class StreamItem(Message, frozen=True):
+    """2: one item of a stream."""
+
+    invocation_id: str
+    item: Any
+
+
+class Completion(Message, frozen=True):
+    """3: the end of an invocation or a stream: a result, an error, or neither.
+
+    A method that returns nothing has the result `None`; a stream's completion has no result at all (`UNSET`).
+    """
+
+    invocation_id: str
+    result: Any | UnsetType = UNSET
+    error: str | None = None
+
+
+class StreamInvocation(Message, frozen=True):
+    """4: call a method that answers with a stream."""
+
+    target: str
+    arguments: list[Any]
+    invocation_id: str
+    stream_ids: tuple[str, ...] = ()
+
+
+class CancelInvocation(Message, frozen=True):
+    """5: the client wants no more of a stream."""
+
+    invocation_id: str
+
+
+class Ping(Message, frozen=True):
+    """6: still there."""
+
+
+class Close(Message, frozen=True):
+    """7: the connection ends after this; `allow_reconnect` says that the client may come back."""
+
+    error: str | None = None
+    allow_reconnect: bool = False
+
+
+class Ack(Message, frozen=True):
+    """8: everything up to this message of a stateful connection has been received."""
+
+    sequence_id: int
+
+
+class Sequence(Message, frozen=True):
+    """9: the first message that a stateful connection sends again."""
+
+    sequence_id: int
