@@ -102,17 +102,34 @@ def find(lab: Lab, start: Path, exercise: Exercise | None = None) -> Workspace:
     Raises UsageError that lists what was found instead.
     """
     start = start.resolve()
-    for folder in (start, *start.parents):
-        if _is_workspace(folder):
-            found = _read_for(lab, folder)
-            if exercise is None or found.exercise_name == exercise.name:
-                return found
-            break
-    around = _children(start)
-    matching = [each for each in around if exercise is None or each.exercise_name == exercise.name]
+    here = around(start)
+    if here:
+        found = _read_for(lab, here)
+        if exercise is None or found.exercise_name == exercise.name:
+            return found
+    below = children(start)
+    matching = [each for each in below if exercise is None or each.exercise_name == exercise.name]
     if len(matching) == 1:
         return _read_for(lab, matching[0].folder)
-    raise _no_workspace(lab, start, exercise, around, matching)
+    raise _no_workspace(lab, start, exercise, here, below, matching)
+
+
+def around(start: Path) -> Path | None:
+    """The folder of the workspace at or above `start`."""
+    start = start.resolve()
+    return next((folder for folder in (start, *start.parents) if _is_workspace(folder)), None)
+
+
+def children(start: Path) -> list[Workspace]:
+    """The workspaces in child folders of `start`; unreadable ones are left out."""
+    found = []
+    for folder in sorted(start.iterdir()) if os.access(start, os.R_OK) else []:
+        if _is_workspace(folder):
+            try:
+                found.append(read(folder))
+            except LabError:
+                continue
+    return found
 
 
 def read(folder: Path) -> Workspace:
@@ -216,34 +233,33 @@ def _read_for(lab: Lab, folder: Path) -> Workspace:
     return found
 
 
-def _children(start: Path) -> list[Workspace]:
-    """The workspaces in child folders of `start`, unreadable ones left out."""
-    found = []
-    for folder in sorted(start.iterdir()) if os.access(start, os.R_OK) else []:
-        if folder.is_dir() and _is_workspace(folder):
-            try:
-                found.append(read(folder))
-            except LabError:
-                continue
-    return found
-
-
 def _no_workspace(
-    lab: Lab, start: Path, exercise: Exercise | None, around: list[Workspace], matching: list[Workspace]
+    lab: Lab,
+    start: Path,
+    exercise: Exercise | None,
+    here: Path | None,
+    below: list[Workspace],
+    matching: list[Workspace],
 ) -> UsageError:
     if matching:
-        names = ", ".join(each.folder.name for each in matching)
-        return UsageError(f"Several workspaces here: {names}.", f"cd {matching[0].folder.name}")
-    wanted = f"of {exercise.id} " if exercise else ""
-    found = [f"{each.folder.name} ({each.exercise_name})" for each in around]
-    here = next((folder for folder in (start, *start.parents) if _is_workspace(folder)), None)
+        names = " and ".join(each.folder.name for each in matching)
+        return UsageError(
+            f"Several workspaces here: {names}. Go into the one you mean.", f"cd {matching[0].folder.name}"
+        )
+    found = [f"{each.folder.name} ({each.exercise_name})" for each in below]
+    beside: list[Workspace] = []
     if here:
         found.insert(0, f"{here} ({read(here).exercise_name})")
-    ids = exercise.id if exercise else lab.exercises[0].id if lab.exercises else "EX"
+        beside = [each for each in children(here.parent) if exercise and each.exercise_name == exercise.name]
+    wanted = f" of {exercise.id}" if exercise else ""
+    message = f"No workspace{wanted} in {start}." + (f" Found: {', '.join(found)}." if found else "")
+    if beside:
+        return UsageError(message, f"cd {beside[0].folder}")
+    first = exercise or (lab.exercises[0] if lab.exercises else None)
+    name = first.id if first else "EX"
     return UsageError(
-        f"No workspace {wanted}here, in {start}." + (f" Found: {', '.join(found)}." if found else ""),
-        f"cd into your workspace, make one with `labkit start {ids}`, "
-        f"or look at the lab's own with `--solution end` (run and verify take it).",
+        message,
+        f"labkit start {name} makes one; `--solution end` takes the lab's own instead (run and verify know it).",
     )
 
 

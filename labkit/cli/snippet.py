@@ -1,10 +1,255 @@
-"""The commands of `labkit snippet`."""
+"""The commands of `labkit snippet`: list, show, insert."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
-commands = typer.Typer(no_args_is_help=True)
+from labkit import changes, snippets, workspace
+from labkit.cli import show
+from labkit.cli.options import ExerciseArgument, LabOption
+from labkit.cli.show import say, say_next
+from labkit.console import Format, FormatOption, print_json
+from labkit.errors import UsageError
+from labkit.lab import Exercise, Lab, find_lab
+from labkit.snippets import InsertChange, Insertion
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="List, show and insert the exercise's code snippets.\n\n"
+    "A snippet replaces the TODO line of the same name in your workspace.",
+)
+
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME...", help="Snippets by name; the manual's full form works as well.", show_default=False
+    ),
+]
+OfOption = Annotated[
+    str | None,
+    typer.Option("--exercise", "-e", metavar="EX", help="The exercise, when you are not inside its workspace."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="[N=]VALUE",
+        help="Fill VALUE into placeholder N of the snippet (1 if left out) instead of its default.",
+    ),
+]
 
 
-@commands.callback()
-def group() -> None:
-    """To be written."""
+@commands.command("list")
+def list_(
+    exercise: ExerciseArgument = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """List the snippets of an exercise: where each belongs, and whether you have inserted it."""
+    the_lab = find_lab(lab)
+    around = workspace.around(Path.cwd())
+    if exercise is None and around is None:
+        chosen: list[Exercise] = list(the_lab.exercises)
+    elif exercise is None:
+        chosen = [show.subject(lab, None)[1]]
+    else:
+        chosen = [the_lab.exercise(exercise)]
+    documents = [_described(the_lab, each) for each in chosen]
+    if format is Format.JSON:
+        print_json({"exercises": documents})
+        return
+    for document in documents:
+        say(f"[bold]{document['exercise']}[/]  [dim]{escape(str(document['workspace'] or 'no workspace here'))}[/]")
+        width = max((len(row["name"]) for row in document["snippets"]), default=0)
+        for row in document["snippets"]:
+            state = {"todo": "to do", "inserted": "[green]inserted[/]", "own code": "own code", None: ""}[row["state"]]
+            place = f"{row['path']}:{row['line']}" if row["path"] else "no TODO line"
+            say(f"  {row['name']:<{width}}  {escape(place)}  {state}")
+            if row["todo"]:
+                say(f"  {'':<{width}}  [dim]{escape(row['todo'])}[/]")
+    say_next("labkit snippet show NAME   or   labkit snippet insert NAME")
+
+
+@commands.command("show")
+def show_(
+    names: NamesArgument = None,
+    exercise: OfOption = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Print snippets as they are inserted, and say where they belong."""
+    if not names:
+        raise UsageError("Say which snippet to show.", "labkit snippet list")
+    the_lab = find_lab(lab)
+    found = [_anywhere(the_lab, exercise, name) for name in names]
+    if format is Format.JSON:
+        print_json(
+            {
+                "snippets": [
+                    {
+                        "exercise": each.id,
+                        "name": name,
+                        "path": place.path if (place := snippets.home(each, name)) else None,
+                        "text": each.snippets[name].text,
+                        "filled": snippets.fill(each.snippets[name].text),
+                        "placeholders": snippets.placeholders(each.snippets[name].text),
+                    }
+                    for each, name in found
+                ]
+            }
+        )
+        return
+    for each, name in found:
+        place = snippets.home(each, name)
+        text = each.snippets[name].text
+        where = f" belongs into {escape(place.path)}, in place of its TODO line" if place else ""
+        say(f"[bold]{name}[/] [dim]({each.id})[/]{where}:")
+        say()
+        show.plain(snippets.fill(text))
+        say()
+        for number, default in snippets.placeholders(text).items():
+            say(f"[dim]placeholder {number} is “{escape(default)}”; another value: --set {number}=VALUE[/]")
+    say_next(f"labkit snippet insert {' '.join(name for _, name in found)}")
+
+
+@commands.command()
+def insert(
+    names: NamesArgument = None,
+    all_: Annotated[bool, typer.Option("--all", help="All snippets of the exercise.")] = False,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="T", help="The snippets of one task: its number or title.")
+    ] = None,
+    values: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the diff.")] = False,
+    exercise: OfOption = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Replace TODO lines in your workspace by their snippets.
+
+    Inserting twice changes nothing, several snippets are inserted together or not at all, and `labkit undo`
+    takes it back.
+    """
+    the_lab, chosen, here = show.subject(lab, exercise)
+    wanted = _wanted(the_lab, chosen, names or [], all_, task)
+    change = snippets.insert(here.folder, chosen, wanted, _values(values or []))
+    if not dry_run:
+        here.apply(change)
+    if format is Format.JSON:
+        print_json(
+            {
+                "exercise": chosen.id,
+                "workspace": str(here.folder),
+                "dry_run": dry_run,
+                "changed": [file.path for file in change.files],
+                "snippets": [
+                    {
+                        "name": each.snippet,
+                        "path": each.path,
+                        "line": each.line,
+                        "lines": each.count,
+                        "already": each.already,
+                    }
+                    for each in change.insertions
+                ],
+                "diff": changes.unified(change),
+            }
+        )
+    elif dry_run:
+        _print_dry_run(change)
+    else:
+        _print_inserted(change)
+
+
+def _print_dry_run(change: InsertChange) -> None:
+    if change.files:
+        show.diff(changes.unified(change))
+    else:
+        say("Nothing would change: already inserted.")
+
+
+def _print_inserted(change: InsertChange) -> None:
+    for each in change.insertions:
+        place = f"{escape(each.path)}, {_lines(each)}"
+        if each.already:
+            left = any(file.path == each.path for file in change.files) and len(change.insertions) == 1
+            rest = "; took its TODO line away." if left else "; nothing to do."
+            say(f"[bold]{each.snippet}[/] is already inserted in {place}{rest}")
+        else:
+            say(f"Inserted [bold]{each.snippet}[/] into {place}.")
+    say_next("labkit list   (what comes now)" + ("   or   labkit undo   (takes it back)" if change.files else ""))
+
+
+def _lines(insertion: Insertion) -> str:
+    last = insertion.line + insertion.count - 1
+    return f"line {last}" if insertion.count == 1 else f"lines {insertion.line}-{last}"
+
+
+def _wanted(lab: Lab, exercise: Exercise, names: list[str], all_: bool, task: str | None) -> list[str]:
+    if sum((bool(names), all_, task is not None)) != 1:
+        raise UsageError(
+            "Say which snippets: names, or --task T, or --all (one of the three).",
+            f"labkit snippet list {exercise.id}",
+        )
+    if task is not None:
+        chosen = exercise.task(task)
+        found = [step.snippet for step in chosen.steps if step.snippet]
+        if not found:
+            raise UsageError(f"Task {chosen.id} has no snippets.", f"labkit list {exercise.id}")
+        return found
+    return list(exercise.snippets) if all_ else [exercise.snippet(name, lab.snippet_prefix).name for name in names]
+
+
+def _values(given: list[str]) -> dict[int, str]:
+    """`--set 2=VALUE` or, for a snippet's first placeholder, `--set VALUE`."""
+    values: dict[int, str] = {}
+    for text in given:
+        number, value = (match[1], match[2]) if (match := re.fullmatch(r"(\d)=(.*)", text, re.DOTALL)) else ("1", text)
+        if int(number) in values:
+            raise UsageError(f"--set names placeholder {number} twice.", "Give each placeholder one value.")
+        snippets.check_value(value)
+        values[int(number)] = value
+    return values
+
+
+def _anywhere(lab: Lab, exercise: str | None, name: str) -> tuple[Exercise, str]:
+    """The exercise and the proper name of a snippet: in EX, else in the workspace's exercise, else in any."""
+    if exercise:
+        chosen = lab.exercise(exercise)
+        return chosen, chosen.snippet(name, lab.snippet_prefix).name
+    around = workspace.around(Path.cwd())
+    own = workspace.read(around).exercise_name if around else None
+    ordered = sorted(lab.exercises, key=lambda each: each.name != own)
+    first_error: UsageError | None = None
+    for each in ordered:
+        try:
+            return each, each.snippet(name, lab.snippet_prefix).name
+        except UsageError as error:
+            first_error = first_error or error
+    raise first_error or UsageError("This lab has no exercises.", "labkit new exercise NAME")
+
+
+def _described(lab: Lab, exercise: Exercise) -> dict[str, Any]:
+    try:
+        here = workspace.find(lab, Path.cwd(), exercise)
+    except UsageError:
+        here = None
+    homes = {todo.name: todo for todo in snippets.todo_lines(exercise.begin)}
+    todos = snippets.todo_lines(here.folder) if here else []
+    standing = {todo.name: todo for todo in todos}
+    rows = []
+    for name in exercise.snippets:
+        place = standing.get(name) or homes.get(name)
+        rows.append(
+            {
+                "name": name,
+                "path": place.path if place else None,
+                "line": place.line if place else None,
+                "todo": place.text if place else None,
+                "state": snippets.state(exercise, name, here.folder, todos, homes) if here else None,
+            }
+        )
+    return {"exercise": exercise.id, "workspace": str(here.folder) if here else None, "snippets": rows}

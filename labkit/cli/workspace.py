@@ -1,5 +1,348 @@
-"""The commands list,start,diff,reset,undo."""
+"""The commands of a trainee's workspace: list, start, diff, reset, undo."""
+
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+
+from labkit import tree, workspace
+from labkit.cli import show
+from labkit.cli.options import ExerciseArgument, LabOption, Solution
+from labkit.cli.show import say, say_next
+from labkit.console import Format, FormatOption, print_json, working
+from labkit.errors import UsageError
+from labkit.journal import EditedSinceError
+from labkit.lab import Exercise, Lab, find_lab
+from labkit.workspace import TaskProgress, Workspace
 
 commands = typer.Typer()
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@commands.command("list")
+def list_(
+    exercise: ExerciseArgument = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Show the exercises with their tasks, how far you are, and what to type next.
+
+    Inside a workspace, or with EX, every step of that exercise is listed.
+    """
+    the_lab = find_lab(lab)
+    chosen = the_lab.exercise(exercise) if exercise else None
+    workspaces = _workspaces(the_lab)
+    if chosen is None and (here := _round_here(the_lab)):
+        chosen = the_lab.exercise(here.exercise_name)
+        workspaces[chosen.name] = here
+    progresses = {
+        each.name: workspace.progress(each, workspaces[each.name].folder if each.name in workspaces else each.begin)
+        for each in ([chosen] if chosen else the_lab.exercises)
+    }
+    if format is Format.JSON:
+        shown = [chosen] if chosen else the_lab.exercises
+        print_json(
+            {
+                "lab": the_lab.title,
+                "exercises": [_described(each, workspaces.get(each.name), progresses[each.name]) for each in shown],
+                "next": _next(the_lab, chosen, workspaces, progresses),
+            }
+        )
+        return
+    say(f"[bold]{escape(the_lab.title)}[/]")
+    for each in [chosen] if chosen else the_lab.exercises:
+        _print_exercise(each, workspaces.get(each.name), progresses[each.name], steps=chosen is not None)
+    say()
+    say_next(_next(the_lab, chosen, workspaces, progresses))
+
+
+@commands.command()
+def start(
+    exercise: Annotated[str | None, typer.Argument(metavar="EX", help="The exercise to start.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The new folder; named after the exercise if left out.")
+    ] = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Make your workspace: a folder of your own with the app that the exercise begins with.
+
+    Nothing is ever overwritten: DIR must be new or empty.
+    """
+    the_lab = find_lab(lab)
+    if exercise is None:
+        known = ", ".join(f"{each.id} ({each.title})" for each in the_lab.exercises)
+        first = the_lab.exercises[0].id if the_lab.exercises else "EX"
+        raise UsageError(f"Say which exercise to start: {known}.", f"labkit start {first}")
+    chosen = the_lab.exercise(exercise)
+    target = _target(folder, chosen)
+    with working(f"Making {show.nearby(target)}"):
+        made = workspace.create(the_lab, chosen, target)
+    enter = f"cd {show.folder_argument(show.nearby(made.folder))}"
+    if format is Format.JSON:
+        print_json({"exercise": chosen.id, "name": chosen.name, "workspace": str(made.folder), "next": enter})
+        return
+    count = sum(1 for _ in tree.app_files(made.folder))
+    say(f"[bold]{escape(chosen.title)}[/] is ready in [bold]{escape(str(made.folder))}[/] ({count} files).")
+    say("It is yours: change what you like; `labkit reset` and `labkit undo` bring things back.")
+    say()
+    if target != Path.cwd():
+        say_next(enter)
+        say("[dim]then:[/] labkit list   [dim]shows every step[/]")
+    else:
+        say_next("labkit list   (shows every step)")
+    say("[dim]     [/] labkit run    [dim]runs the app[/]")
+
+
+@commands.command()
+def diff(
+    exercise: ExerciseArgument = None,
+    solution: Annotated[
+        Solution, typer.Option("--solution", help="What to compare with: the exercise's begin or end.")
+    ] = Solution.END,
+    stat: Annotated[bool, typer.Option("--stat", help="Only name the files and count the lines.")] = False,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Compare your workspace with the exercise's end: what `+` marks is still to come.
+
+    Your own way of doing a step shows up here too; only `labkit verify` says whether it works.
+    """
+    _, chosen, here = show.subject(lab, exercise)
+    differences = workspace.compare(here.folder, chosen.solution(solution))
+    if format is Format.JSON:
+        print_json(
+            {
+                "exercise": chosen.id,
+                "workspace": str(here.folder),
+                "solution": solution.value,
+                "equal": not differences,
+                "files": [
+                    {"path": each.path, "kind": each.kind, "added": each.added, "removed": each.removed}
+                    | ({} if stat else {"diff": each.diff})
+                    for each in differences
+                ],
+            }
+        )
+    elif not differences:
+        say(f"{escape(show.nearby(here.folder))} is equal to {chosen.id}'s {solution}, byte for byte.")
+        if solution is Solution.END:
+            say_next(f"labkit verify {chosen.id}")
+    elif stat:
+        width = max(len(each.path) for each in differences)
+        for each in differences:
+            note = {"missing": "  not in your workspace", "extra": "  only in your workspace"}.get(each.kind, "")
+            say(f"{escape(each.path):<{width}}  [green]+{each.added}[/] [red]-{each.removed}[/]{note}")
+    else:
+        show.diff("".join(each.diff for each in differences))
+
+
+@commands.command()
+def reset(
+    exercise: ExerciseArgument = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Only this file of the workspace.", show_default=False)
+    ] = None,
+    data: Annotated[bool, typer.Option("--data", help="Put the app's own data (its database) away as well.")] = False,
+    yes: YesOption = False,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Bring your workspace, or one FILE of it, back as the exercise began; asks first.
+
+    Files that you added stay where they are. `labkit undo` takes a reset back.
+    """
+    exercise, file = _exercise_or_file(find_lab(lab), exercise, file)
+    _, chosen, here = show.subject(lab, exercise)
+    change = workspace.reset(here.folder, chosen, [_inside(here, file)] if file else None)
+    paths = [each.path for each in change.files]
+    kept: Path | None = None
+    what = ", ".join(paths) + (" and the app's data" if data and paths else "the app's data" if data else "")
+    if what:
+        show.confirm(f"Bring back as it was at the beginning, in {show.nearby(here.folder)}: {what}?", yes)
+        here.apply(change)
+        if data and here.data.is_dir() and any(here.data.iterdir()):
+            kept = here.journal.keep(here.data)
+            here.data.mkdir()
+    if format is Format.JSON:
+        print_json(
+            {"exercise": chosen.id, "workspace": str(here.folder), "reset": paths, "data": str(kept) if kept else None}
+        )
+        return
+    if not what:
+        say("Nothing to reset: " + (f"{file} is" if file else "the app's files are") + " as the exercise began.")
+        return
+    for path in paths:
+        say(f"Brought back {escape(path)}")
+    if kept:
+        say(f"The app's data is now in {escape(show.nearby(kept))}; the next run begins without any.")
+    elif data:
+        say("The app had no data yet.")
+    if paths:
+        say_next("labkit undo   (if you did not mean it)")
+
+
+@commands.command()
+def undo(
+    exercise: ExerciseArgument = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if you have edited the files since; a copy of them is kept.")
+    ] = False,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Take back what labkit changed last in your workspace; once more goes one change further back.
+
+    Your own edits are safe: if a file was edited since, undo asks first, and it always keeps what it takes back.
+    """
+    _, _, here = show.subject(lab, exercise)
+    try:
+        undone = here.journal.undo(here.folder, force)
+    except EditedSinceError as error:
+        if format is Format.JSON or not show.asks():
+            raise
+        show.confirm(f"{error.message} Undo it all the same (a copy is kept)?", yes=False)
+        undone = here.journal.undo(here.folder, force=True)
+    if format is Format.JSON:
+        print_json(
+            {
+                "workspace": str(here.folder),
+                "undone": undone.what,
+                "files": undone.files,
+                "kept": str(undone.kept),
+                "left": undone.left,
+            }
+        )
+        return
+    say(f"Undone: [bold]{escape(undone.what)}[/]")
+    for path in undone.files:
+        say(f"  {escape(path)} is as it was before")
+    say(f"[dim]What was undone is kept in {escape(show.nearby(undone.kept))}.[/]")
+    if undone.left:
+        say_next(f"labkit undo   (takes back the change before that; {undone.left} left)")
+    else:
+        say_next("labkit list")
+
+
+def _target(folder: Path | None, exercise: Exercise) -> Path:
+    """Where `start` makes the workspace: never inside another one, whose files would then include it."""
+    here = Path.cwd()
+    target = (here / folder if folder else here / exercise.name).resolve()
+    around = workspace.around(target.parent)
+    if around is None:
+        return target
+    if folder is None:
+        return around.parent / exercise.name
+    raise UsageError(
+        f"{target} would lie inside the workspace {around}.",
+        f"Leave DIR out to make it beside that one, at {around.parent / exercise.name}.",
+    )
+
+
+def _exercise_or_file(lab: Lab, exercise: str | None, file: str | None) -> tuple[str | None, str | None]:
+    """Inside a workspace EX can be left out: a single word that names no exercise is the file."""
+    if exercise is None or file is not None:
+        return exercise, file
+    try:
+        lab.exercise(exercise)
+    except UsageError:
+        if workspace.around(Path.cwd()) or "." in exercise or "/" in exercise:
+            return None, exercise
+        raise
+    return exercise, None
+
+
+def _inside(here: Workspace, file: str) -> str:
+    """The file as a path of the workspace, given from the current folder or from the workspace's."""
+    for base in (Path.cwd(), here.folder):
+        path = (base / file).resolve()
+        if path.is_relative_to(here.folder) and (path.exists() or base == here.folder):
+            return path.relative_to(here.folder).as_posix()
+    return file
+
+
+def _round_here(lab: Lab) -> Workspace | None:
+    folder = workspace.around(Path.cwd())
+    return workspace.find(lab, folder) if folder else None
+
+
+def _workspaces(lab: Lab) -> dict[str, Workspace]:
+    """The workspaces in child folders, or beside the one we are in; one for each exercise."""
+    around = workspace.around(Path.cwd())
+    found = workspace.children(around.parent if around else Path.cwd())
+    return {each.exercise_name: each for each in found if each.exercise_name in {e.name for e in lab.exercises}}
+
+
+def _print_exercise(exercise: Exercise, here: Workspace | None, progress: list[TaskProgress], steps: bool) -> None:
+    say()
+    place = f"  [dim]{escape(show.nearby(here.folder))}[/]" if here else ""
+    say(f"[bold]{exercise.id}[/]  {escape(exercise.title)}  [dim]{exercise.minutes} min[/]{place}")
+    for each in progress:
+        number = each.task.id.rpartition(".")[2]
+        count = ""
+        if each.total:
+            style = "green" if here and each.done == each.total else "dim"
+            count = f"  [{style}]{each.done}/{each.total} snippets[/]" if here else f"  [dim]{each.total} snippets[/]"
+        say(f"  {number}. {escape(each.task.title)}{count}")
+        for position, step in enumerate(each.task.steps if steps else (), start=1):
+            done = here is not None and step.snippet is not None and each.states.get(step.snippet) != "todo"
+            mark = escape("[x]" if done else "[ ]") if step.snippet and here else "   "
+            say(f"     {mark} {position}. {escape(step.text)}")
+            command = f"labkit snippet insert {step.snippet}" if step.snippet else step.command
+            if command and not done:
+                say(f"             [cyan]{escape(command)}[/]")
+
+
+def _described(exercise: Exercise, here: Workspace | None, progress: list[TaskProgress]) -> dict[str, Any]:
+    return {
+        "id": exercise.id,
+        "name": exercise.name,
+        "title": exercise.title,
+        "minutes": exercise.minutes,
+        "workspace": str(here.folder) if here else None,
+        "tasks": [
+            {
+                "id": each.task.id,
+                "title": each.task.title,
+                "snippets": {"done": each.done if here else 0, "total": each.total},
+                "steps": [
+                    {
+                        "text": step.text,
+                        "snippet": step.snippet,
+                        "command": step.command,
+                        "state": each.states.get(step.snippet) if here and step.snippet else None,
+                    }
+                    for step in each.task.steps
+                ],
+            }
+            for each in progress
+        ],
+    }
+
+
+def _next(
+    lab: Lab, chosen: Exercise | None, workspaces: dict[str, Workspace], progresses: dict[str, list[TaskProgress]]
+) -> str:
+    """The one command to type next: start, go there, insert the first snippet that is missing, or verify."""
+    exercise = chosen or next((each for each in lab.exercises if each.name not in workspaces), None)
+    if chosen is None and workspaces:
+        open_ones = [e for e in lab.exercises if e.name in workspaces and not _all_done(progresses[e.name])]
+        exercise = open_ones[0] if open_ones else exercise or lab.exercises[-1]
+    if exercise is None:
+        return "labkit new exercise NAME"
+    here = workspaces.get(exercise.name)
+    if here is None:
+        return f"labkit start {exercise.id}"
+    if workspace.around(Path.cwd()) != here.folder:
+        return f"cd {show.folder_argument(show.nearby(here.folder))}"
+    for each in progresses[exercise.name]:
+        for name, state in each.states.items():
+            if state == "todo":
+                return f"labkit snippet insert {name}"
+    return f"labkit verify {exercise.id}"
+
+
+def _all_done(progress: list[TaskProgress]) -> bool:
+    return all(each.done == each.total for each in progress)

@@ -1,0 +1,91 @@
+"""What several commands say in the same way."""
+
+import sys
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+from rich.text import Text
+
+from labkit import __version__, workspace
+from labkit.console import err, out
+from labkit.errors import LabError, UsageError
+from labkit.lab import Exercise, Lab, find_lab
+from labkit.workspace import Workspace
+
+
+def subject(lab_folder: Path | None, exercise: str | None) -> tuple[Lab, Exercise, Workspace]:
+    """The lab, the exercise and the workspace that a command is about; says on stderr if an older labkit made it."""
+    lab = find_lab(lab_folder)
+    found = workspace.find(lab, Path.cwd(), lab.exercise(exercise) if exercise else None)
+    if found.made_by != __version__:
+        err.print(
+            f"[dim]note: {escape(found.folder.name)} was made by labkit {escape(str(found.made_by))}, "
+            f"this is {__version__}. Go on; if a snippet does not fit, start afresh in another folder.[/]"
+        )
+    return lab, lab.exercise(found.exercise_name), found
+
+
+def say(line: str = "") -> None:
+    """Print one line of markup; a long one is left to the terminal to wrap."""
+    out.print(line, soft_wrap=True)
+
+
+def say_next(command: str) -> None:
+    """Print what to type next."""
+    say(f"[dim]next:[/] {escape(command)}")
+
+
+def plain(text: str) -> None:
+    """Print code as it is, without markup or wrapping."""
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
+def diff(text: str) -> None:
+    """Print a unified diff: coloured on a terminal, the plain bytes of it elsewhere."""
+    if not out.is_terminal:
+        sys.stdout.write(text)
+        return
+    for line in text.splitlines():
+        out.print(Text(line, style=_style(line)), soft_wrap=True)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is replaced, and stop unless the answer is yes; without a terminal, --yes must be given."""
+    if yes:
+        return
+    if not asks():
+        raise UsageError(f"{question} There is no terminal to ask on; nothing was changed.", "Add --yes to say yes.")
+    if not typer.confirm(question):
+        raise LabError("Nothing was changed.")
+
+
+def asks() -> bool:
+    """Whether there is a person at a terminal to answer a question."""
+    return sys.stdin.isatty()
+
+
+def nearby(path: Path) -> str:
+    """A path as a person would type it from here."""
+    try:
+        relative = path.relative_to(Path.cwd())
+    except ValueError:
+        return _above(path)
+    return "." if relative == Path() else str(relative)
+
+
+def folder_argument(path: str) -> str:
+    """The path as a shell's argument, quoted if it has spaces."""
+    return f'"{path}"' if " " in path else path
+
+
+def _above(path: Path) -> str:
+    """A sibling of the current folder as `../name`, anything farther away in full."""
+    here = Path.cwd()
+    return f"../{path.name}" if path.parent == here.parent else str(path)
+
+
+def _style(line: str) -> str:
+    if line.startswith(("+++", "---")):
+        return "bold"
+    return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
