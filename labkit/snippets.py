@@ -106,7 +106,8 @@ def insert(
     )
     # Later insertions into the same file move the earlier ones: look again where each one is now.
     placed = [_located(exercise.snippets[each.snippet], each, after[each.path]) for each in insertions]
-    return InsertChange(what=f"insert {', '.join(chosen)}", files=files, insertions=tuple(placed))
+    new = [each.snippet for each in placed if not each.already]
+    return InsertChange(what=f"insert {', '.join(new or chosen)}", files=files, insertions=tuple(placed))
 
 
 def find(snippet: Snippet, text: str) -> tuple[int, int] | None:

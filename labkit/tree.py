@@ -46,3 +46,12 @@ def text(content: bytes) -> str | None:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def nearby(path: Path) -> str:
+    """A path as a person would type it from the current folder."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return str(path)
+    return relative if relative.count("..") < 2 else str(path)

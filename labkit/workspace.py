@@ -171,6 +171,8 @@ def copy_app(folder: Path, to: Path) -> None:
 
 def compare(folder: Path, end: Path) -> list[Difference]:
     """What has to become of `folder` to be equal to `end`: empty if they are, byte for byte."""
+    if not end.is_dir():
+        raise UsageError(f"This exercise has no {end.name} to compare with: {end} is missing.")
     mine, theirs = set(tree.app_files(folder)), set(tree.app_files(end))
     differences = []
     for path in sorted(mine | theirs):
@@ -267,12 +269,13 @@ def _refuse_to_overwrite(lab: Lab, exercise: Exercise, folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.is_dir():
-        other = f"{folder.name}-2"
-        advice = f"Choose another folder: labkit start {exercise.id} {other}"
-        if _is_workspace(folder):
-            advice = (
-                f"Go on with it: cd {folder.name} && labkit list. Or start afresh: labkit start {exercise.id} {other}"
-            )
+        afresh = f"labkit start {exercise.id} {tree.nearby(folder.parent / (folder.name + '-2'))}"
+        if not _is_workspace(folder):
+            advice = f"Choose another folder: {afresh}"
+        elif folder == Path.cwd():
+            advice = f"You are in your workspace: labkit list shows how to go on. Or start afresh: {afresh}"
+        else:
+            advice = f"Go on with it: cd {tree.nearby(folder)}. Or start afresh: {afresh}"
         raise UsageError(f"{folder} is there already and not empty. Nothing was changed.", advice)
     if folder.exists() or folder.is_symlink():
         raise UsageError(

@@ -65,24 +65,9 @@ def asks() -> bool:
     return sys.stdin.isatty()
 
 
-def nearby(path: Path) -> str:
-    """A path as a person would type it from here."""
-    try:
-        relative = path.relative_to(Path.cwd())
-    except ValueError:
-        return _above(path)
-    return "." if relative == Path() else str(relative)
-
-
 def folder_argument(path: str) -> str:
     """The path as a shell's argument, quoted if it has spaces."""
     return f'"{path}"' if " " in path else path
-
-
-def _above(path: Path) -> str:
-    """A sibling of the current folder as `../name`, anything farther away in full."""
-    here = Path.cwd()
-    return f"../{path.name}" if path.parent == here.parent else str(path)
 
 
 def _style(line: str) -> str:

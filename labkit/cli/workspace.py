@@ -78,9 +78,9 @@ def start(
         raise UsageError(f"Say which exercise to start: {known}.", f"labkit start {first}")
     chosen = the_lab.exercise(exercise)
     target = _target(folder, chosen)
-    with working(f"Making {show.nearby(target)}"):
+    with working("Making your workspace"):
         made = workspace.create(the_lab, chosen, target)
-    enter = f"cd {show.folder_argument(show.nearby(made.folder))}"
+    enter = f"cd {show.folder_argument(tree.nearby(made.folder))}"
     if format is Format.JSON:
         print_json({"exercise": chosen.id, "name": chosen.name, "workspace": str(made.folder), "next": enter})
         return
@@ -127,7 +127,7 @@ def diff(
             }
         )
     elif not differences:
-        say(f"{escape(show.nearby(here.folder))} is equal to {chosen.id}'s {solution}, byte for byte.")
+        say(f"Your workspace is equal to {chosen.id}'s {solution}, byte for byte.")
         if solution is Solution.END:
             say_next(f"labkit verify {chosen.id}")
     elif stat:
@@ -161,7 +161,7 @@ def reset(
     kept: Path | None = None
     what = ", ".join(paths) + (" and the app's data" if data and paths else "the app's data" if data else "")
     if what:
-        show.confirm(f"Bring back as it was at the beginning, in {show.nearby(here.folder)}: {what}?", yes)
+        show.confirm(f"Bring back as it was at the beginning, in {tree.nearby(here.folder)}: {what}?", yes)
         here.apply(change)
         if data and here.data.is_dir() and any(here.data.iterdir()):
             kept = here.journal.keep(here.data)
@@ -177,7 +177,7 @@ def reset(
     for path in paths:
         say(f"Brought back {escape(path)}")
     if kept:
-        say(f"The app's data is now in {escape(show.nearby(kept))}; the next run begins without any.")
+        say(f"The app's data is now in {escape(tree.nearby(kept))}; the next run begins without any.")
     elif data:
         say("The app had no data yet.")
     if paths:
@@ -219,7 +219,7 @@ def undo(
     say(f"Undone: [bold]{escape(undone.what)}[/]")
     for path in undone.files:
         say(f"  {escape(path)} is as it was before")
-    say(f"[dim]What was undone is kept in {escape(show.nearby(undone.kept))}.[/]")
+    say(f"[dim]What was undone is kept in {escape(tree.nearby(undone.kept))}.[/]")
     if undone.left:
         say_next(f"labkit undo   (takes back the change before that; {undone.left} left)")
     else:
@@ -277,7 +277,7 @@ def _workspaces(lab: Lab) -> dict[str, Workspace]:
 
 def _print_exercise(exercise: Exercise, here: Workspace | None, progress: list[TaskProgress], steps: bool) -> None:
     say()
-    place = f"  [dim]{escape(show.nearby(here.folder))}[/]" if here else ""
+    place = f"  [dim]{escape(_place(here))}[/]" if here else ""
     say(f"[bold]{exercise.id}[/]  {escape(exercise.title)}  [dim]{exercise.minutes} min[/]{place}")
     for each in progress:
         number = each.task.id.rpartition(".")[2]
@@ -289,10 +289,16 @@ def _print_exercise(exercise: Exercise, here: Workspace | None, progress: list[T
         for position, step in enumerate(each.task.steps if steps else (), start=1):
             done = here is not None and step.snippet is not None and each.states.get(step.snippet) != "todo"
             mark = escape("[x]" if done else "[ ]") if step.snippet and here else "   "
-            say(f"     {mark} {position}. {escape(step.text)}")
+            own = "  [dim](your own code)[/]" if here and each.states.get(step.snippet or "") == "own code" else ""
+            say(f"     {mark} {position}. {escape(step.text)}{own}")
             command = f"labkit snippet insert {step.snippet}" if step.snippet else step.command
             if command and not done:
                 say(f"             [cyan]{escape(command)}[/]")
+
+
+def _place(here: Workspace) -> str:
+    nearby = tree.nearby(here.folder)
+    return "in this folder" if nearby == "." else f"in {nearby}"
 
 
 def _described(exercise: Exercise, here: Workspace | None, progress: list[TaskProgress]) -> dict[str, Any]:
@@ -336,7 +342,7 @@ def _next(
     if here is None:
         return f"labkit start {exercise.id}"
     if workspace.around(Path.cwd()) != here.folder:
-        return f"cd {show.folder_argument(show.nearby(here.folder))}"
+        return f"cd {show.folder_argument(tree.nearby(here.folder))}"
     for each in progresses[exercise.name]:
         for name, state in each.states.items():
             if state == "todo":
