@@ -1,0 +1,1 @@
+"""Geek Quiz: a quiz on the history of computing and the web."""

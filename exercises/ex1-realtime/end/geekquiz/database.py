@@ -1,0 +1,50 @@
+"""Where the quiz keeps its data, and how instances share it."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import Depends
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from . import settings
+from .models import Base, Option, Question
+from .questions import QUESTIONS
+
+engine = create_async_engine(settings.database_url)
+sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+# Instances that start at the same moment take turns: the first makes the tables, the others find them.
+TAKE_TURNS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(4747)"}
+
+
+async def open_session() -> AsyncIterator[AsyncSession]:
+    """A session for one request."""
+    async with sessions() as session:
+        yield session
+
+
+SessionDep = Annotated[AsyncSession, Depends(open_session)]
+
+
+async def prepare() -> None:
+    """Create the tables and the questions, unless they are there."""
+    async with engine.connect() as connection:
+        if engine.dialect.name in TAKE_TURNS:
+            await connection.exec_driver_sql(TAKE_TURNS[engine.dialect.name])
+        await connection.run_sync(Base.metadata.create_all)
+        async with AsyncSession(connection) as session:
+            if await session.scalar(select(Question.id).limit(1)) is None:
+                for title, options, right in QUESTIONS:
+                    choices = [Option(title=option, is_correct=option == right) for option in options]
+                    session.add(Question(title=title, options=choices))
+            await session.commit()
+
+
+if engine.dialect.name == "sqlite":
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def share_file(connection: Any, _record: Any) -> None:
+        """Let instances read while one writes, and let writers wait for each other."""
+        for setting in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {setting}").close()

@@ -1,0 +1,1 @@
+"""The hubs: what the server tells open pages."""

@@ -1,0 +1,2 @@
+# the SignalR application, with the hubs that it serves
+from .hubs.statistics import signalr

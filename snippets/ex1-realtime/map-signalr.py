@@ -1,0 +1,1 @@
+app.mount("/signalr", signalr)

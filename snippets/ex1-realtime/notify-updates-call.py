@@ -1,0 +1,1 @@
+await StatisticsService(session).notify_updates()

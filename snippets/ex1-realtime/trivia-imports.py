@@ -1,0 +1,2 @@
+# tells the open Statistics pages
+from .statistics import StatisticsService

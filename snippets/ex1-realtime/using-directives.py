@@ -1,0 +1,1 @@
+from .hubs.statistics import StatisticsHub, signalr

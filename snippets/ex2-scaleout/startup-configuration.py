@@ -1,0 +1,1 @@
+signalr.use_backplane(f"{settings.database_server}/${1:signalr}")
