@@ -1,10 +1,12 @@
 """Changes to an app folder: computed as a whole first, shown as a diff, then written all or not at all."""
 
+import contextlib
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit import tree
+from labkit.errors import MachineError
 from labkit.files import write_whole
 
 
@@ -34,8 +36,9 @@ def write(folder: Path, change: Change) -> None:
             put(folder / file.path, file.after)
     except BaseException:
         for file in done:
-            if content(folder / file.path) != file.before:
-                put(folder / file.path, file.before)
+            with contextlib.suppress(OSError, MachineError):
+                if content(folder / file.path) != file.before:
+                    put(folder / file.path, file.before)
         raise
 
 
@@ -51,7 +54,7 @@ def content(path: Path) -> bytes | None:
     """The file's content, or `None` when it is not there."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

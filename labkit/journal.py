@@ -64,7 +64,9 @@ class Journal:
             write_whole(record / "change.json", _describe(change))
             changes.write(workspace, change)
         except BaseException:
-            shutil.rmtree(record, ignore_errors=True)
+            # Should a full disk keep a file from being brought back, `undo` can still do it later.
+            if all(changes.content(workspace / file.path) == file.before for file in change.files):
+                shutil.rmtree(record, ignore_errors=True)
             raise
 
     def undo(self, workspace: Path, force: bool = False) -> Undone:

@@ -1,0 +1,79 @@
+"""What several test modules share: a lab that has nothing in common with the one in this repository."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labkit.lab import Exercise, Lab, find_lab
+
+LAB = {
+    "lab.toml": 'title = "Tea"\nsnippet-prefix = "TeaParty"\nexercises = ["a1-brew"]\n',
+    "exercises/a1-brew/README.md": "# Brew\n\nlabkit snippet insert pour\n",
+    "exercises/a1-brew/exercise.toml": """\
+title = "Brew a pot of tea"
+minutes = 5
+[app]
+command = ["{python}", "app.py", "{port}"]
+ready = "/"
+[[task]]
+title = "Boil"
+[[task.step]]
+text = "Look at the pot"
+command = "labkit run a1"
+[[task]]
+title = "Pour it"
+[[task.step]]
+text = "Pour"
+snippet = "pour"
+[[task.step]]
+text = "Label the cup"
+snippet = "cup-label"
+""",
+    "exercises/a1-brew/begin/app.py": (
+        "def tea():\n    kettle = 1\n    # TODO pour: pour it into the cup\n    return kettle\n"
+    ),
+    "exercises/a1-brew/begin/pages/cup.html": "<p>{{ cup }}</p>\n<!-- TODO cup-label: say whose cup it is -->\n",
+    "exercises/a1-brew/end/app.py": (
+        'def tea():\n    kettle = 1\n    cup = "green"\n\n    print(cup)\n    return kettle\n'
+    ),
+    "exercises/a1-brew/end/pages/cup.html": "<p>{{ cup }}</p>\n<h1>Cup</h1>\n",
+    "exercises/a1-brew/checks/test_brew.py": (
+        "import pytest\n\n\n@pytest.mark.task(1)\ndef test_pot() -> None:\n"
+        '    """The pot is there."""\n\n\n@pytest.mark.task(2)\ndef test_cup() -> None:\n    """The cup is full."""\n'
+    ),
+    "snippets/a1-brew/pour.py": 'cup = "${1:green}"\n\nprint(cup)\n',
+    "snippets/a1-brew/cup-label.html": "<h1>Cup</h1>\n",
+}
+
+
+@pytest.fixture
+def write_files() -> Callable[[Path, dict[str, str]], Path]:
+    """Write files given as `{path: text}` below a folder, line endings as given."""
+
+    def write(folder: Path, files: dict[str, str]) -> Path:
+        for path, text in files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(text.encode("utf-8"))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def tea_folder(tmp_path: Path, write_files: Callable[[Path, dict[str, str]], Path]) -> Path:
+    """The folder of a small lab of its own, free to be changed."""
+    return write_files(tmp_path / "tea", LAB).resolve()
+
+
+@pytest.fixture
+def tea(tea_folder: Path) -> Lab:
+    """The small lab, read."""
+    return find_lab(tea_folder)
+
+
+@pytest.fixture
+def brew(tea: Lab) -> Exercise:
+    """Its only exercise."""
+    return tea.exercises[0]

@@ -1,0 +1,92 @@
+"""A lab is found and read, and its parts are named as people name them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labkit.errors import UsageError
+from labkit.lab import Exercise, Lab, carried_lab, find_lab
+
+
+@pytest.mark.parametrize("text", ["a1", "a1-brew", "A1", " a1-b", "a1-BREW"])
+def test_an_exercise_is_named_by_id_name_or_beginning(tea: Lab, text: str) -> None:
+    assert tea.exercise(text).name == "a1-brew"
+
+
+def test_an_unknown_exercise_is_an_error_with_the_known_ones(tea: Lab) -> None:
+    with pytest.raises(UsageError) as caught:
+        tea.exercise("coffee")
+    assert caught.value.message == "Unknown exercise “coffee”. There is: a1."
+    assert caught.value.next == "labkit list"
+
+
+@pytest.mark.parametrize("text", ["2", "a1.2", "Pour", "pour it"])
+def test_a_task_is_named_by_number_id_or_title(brew: Exercise, text: str) -> None:
+    assert brew.task(text).title == "Pour it"
+
+
+def test_an_unknown_task_is_an_error(brew: Exercise) -> None:
+    with pytest.raises(UsageError, match="Unknown task “9”"):
+        brew.task("9")
+
+
+@pytest.mark.parametrize(
+    "text", ["cup-label", "CupLabel", "cup_label.html", "TeaParty - A1 - CupLabel", "teaparty-a1 cup label"]
+)
+def test_a_snippet_is_named_in_any_case_and_punctuation(brew: Exercise, text: str) -> None:
+    assert brew.snippet(text, "TeaParty").name == "cup-label"
+
+
+def test_an_unknown_snippet_is_an_error_with_the_nearest_ones(brew: Exercise) -> None:
+    with pytest.raises(UsageError) as caught:
+        brew.snippet("cup-lable")
+    assert caught.value.message == "Unknown snippet “cup-lable” in a1. Did you mean cup-label?"
+
+
+def test_snippets_come_in_the_order_of_the_steps(brew: Exercise) -> None:
+    (brew.snippets_folder / ".hidden").write_text("")
+    (brew.snippets_folder / "another.py").write_text("x\n")
+    assert list(brew.snippets) == ["pour", "cup-label", "another"]
+
+
+def test_the_environment_names_a_lab(tea_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_LAB", str(tea_folder))
+    assert find_lab().title == "Tea"
+
+
+def test_a_workspace_remembers_its_lab(tea_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / "mine" / "pages"
+    (deep.parent / ".labkit").mkdir(parents=True)
+    deep.mkdir()
+    (deep.parent / ".labkit" / "workspace.json").write_text(json.dumps({"lab": str(tea_folder)}))
+    monkeypatch.delenv("LABKIT_LAB", raising=False)
+    monkeypatch.chdir(deep)
+    assert find_lab().title == "Tea"
+
+
+def test_without_any_hint_the_carried_lab_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABKIT_LAB", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert (carried_lab() / "lab.toml").is_file()
+
+
+def test_a_folder_without_a_lab_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"it has no lab\.toml"):
+        find_lab(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("lab.toml", "title = ", "is not valid TOML"),
+        ("lab.toml", 'title = "x"', "has no entry 'exercises'"),
+        ("lab.toml", 'title = "x"\nexercises = ["b"]', "is missing"),
+        ("exercises/a1-brew/exercise.toml", 'title = "x"', "has no entry 'app'"),
+        ("exercises/a1-brew/exercise.toml", 'title = "x"\napp = 3', "has an entry of a wrong kind"),
+    ],
+)
+def test_a_broken_lab_names_the_file(tea_folder: Path, path: str, text: str, message: str) -> None:
+    (tea_folder / path).write_text(text)
+    with pytest.raises(UsageError, match=rf"(lab|exercise)\.toml {message}"):
+        find_lab(tea_folder)
