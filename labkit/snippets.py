@@ -120,6 +120,12 @@ def find(snippet: Snippet, text: str) -> tuple[int, int] | None:
     return None
 
 
+def without_todo_lines(path: str, text: str) -> str:
+    """The text of a file without its TODO lines."""
+    numbers = {todo.line for todo in _todo_lines_of(path, text)}
+    return "\n".join(line for number, line in enumerate(text.split("\n"), start=1) if number not in numbers)
+
+
 def value(exercise: Exercise, name: str, folder: Path, placeholder: int = 1) -> str | None:
     """What the trainee filled in for a placeholder: read from the line that has the shape of the snippet's own line."""
     snippet = exercise.snippet(name)

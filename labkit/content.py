@@ -1,0 +1,237 @@
+"""What holds for the content of every lab: begin plus snippets is end, names agree, each task has its checks.
+
+An author runs these checks over a lab as a test; `labkit new` makes labs that pass them at once.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit import changes, snippets, tree
+from labkit.errors import LabError
+from labkit.lab import Exercise, Lab
+from labkit.snippets import TodoLine
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check as its source declares it: its task's number, the snippets it needs, and its one-line docstring."""
+
+    name: str
+    where: str
+    tasks: tuple[int, ...]
+    snippets: tuple[str, ...]
+    title: str
+
+
+def problems(lab: Lab) -> list[str]:
+    """Everything that is wrong with the lab's content, each as a sentence; empty if all is well."""
+    found = [f"Two exercises have the id {id_}." for id_, n in Counter(e.id for e in lab.exercises).items() if n > 1]
+    if not lab.exercises:
+        found.append("lab.toml names no exercise.")
+    for exercise in lab.exercises:
+        found += [f"{exercise.name}: {problem}" for problem in _problems(lab, exercise)]
+    return found
+
+
+def checks(exercise: Exercise) -> list[Check]:
+    """The exercise's checks in the order of their files, read from their source without running it."""
+    return [
+        check
+        for path in sorted(exercise.checks.rglob("test_*.py"))
+        for check in _checks_of(path, path.relative_to(exercise.folder).as_posix())
+    ]
+
+
+def derive(exercise: Exercise) -> dict[str, bytes]:
+    """The files of end, made from begin and all snippets: path to content."""
+    files = {path: (exercise.begin / path).read_bytes() for path in tree.app_files(exercise.begin)}
+    change = snippets.insert(exercise.begin, exercise, list(exercise.snippets))
+    return files | {file.path: file.after or b"" for file in change.files}
+
+
+def write_end(exercise: Exercise) -> None:
+    """Make end equal to begin with every snippet inserted; files that no longer belong there are removed."""
+    derived = derive(exercise)
+    for path in list(tree.app_files(exercise.end)) if exercise.end.is_dir() else []:
+        if path not in derived:
+            (exercise.end / path).unlink()
+    for path, content in derived.items():
+        if changes.content(exercise.end / path) != content:
+            changes.put(exercise.end / path, content)
+
+
+def _problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
+    missing = [each for each in (exercise.begin, exercise.end, exercise.checks) if not each.is_dir()]
+    yield from (f"there is no folder {folder.name}/." for folder in missing)
+    if exercise.begin in missing or exercise.end in missing:
+        return
+    yield from _app_problems(exercise)
+    yield from _snippet_problems(exercise)
+    yield from _equation_problems(lab, exercise)
+    yield from _check_problems(exercise)
+    yield from _chapter_problems(exercise)
+
+
+def _app_problems(exercise: Exercise) -> Iterator[str]:
+    for path in exercise.begin.rglob("*"):
+        relative = path.relative_to(exercise.begin).as_posix()
+        if path.is_symlink():
+            yield f"begin/{relative} is a link; a link does not survive every system's copy."
+        if path.suffix == ".jinja" or "{" in path.name:
+            yield f"begin/{relative}: copying would fill in its name or its content."
+        if path.name == "uv.toml":
+            yield f"begin/{relative}: `labkit start` writes that file."
+    for place, line, text in snippets.unfilled(exercise.begin):
+        yield f"begin/{place}:{line} has a placeholder {text} that nobody fills in."
+    if not exercise.app.command:
+        yield "exercise.toml names no command that runs the app."
+
+
+def _snippet_problems(exercise: Exercise) -> Iterator[str]:
+    todos = snippets.todo_lines(exercise.begin)
+    for name, places in _by_name(todos).items():
+        where = " and ".join(f"begin/{todo.path}:{todo.line}" for todo in places)
+        if name not in exercise.snippets:
+            yield f"{where}: the TODO line {name} has no snippet."
+        if len(places) > 1:
+            yield f"the TODO line {name} is there {len(places)} times: {where}."
+        if not all(todo.text for todo in places):
+            yield f"{where}: the TODO line {name} does not say what to do."
+    files = Counter(path.stem for path in exercise.snippets_folder.glob("[!.]*") if path.is_file())
+    yield from (f"several snippet files are named {name}." for name, count in files.items() if count > 1)
+    steps = [step for task in exercise.tasks for step in task.steps]
+    used = Counter(step.snippet for step in steps if step.snippet)
+    for name in used:
+        if name not in exercise.snippets:
+            yield f"a step names the snippet {name}, which has no file."
+    for name, snippet in exercise.snippets.items():
+        if name not in _by_name(todos):
+            yield f"no TODO line in begin names the snippet {name}."
+        if used[name] != 1:
+            yield f"the snippet {name} belongs to {used[name]} steps of exercise.toml, not to one."
+        if any(snippets.find(snippet, text) for text in _texts(exercise, name)):
+            yield f"begin has the code of the snippet {name} already."
+    if exercise.database and 1 not in snippets.placeholders(_text_of(exercise, exercise.database.snippet)):
+        yield f"exercise.toml's database names the snippet {exercise.database.snippet}, which has no placeholder 1."
+
+
+def _equation_problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
+    for todo in snippets.todo_lines(exercise.end):
+        yield f"end/{todo.path}:{todo.line} still has the TODO line {todo.name}."
+    try:
+        derived = derive(exercise)
+    except LabError as error:
+        yield f"the snippets cannot be inserted: {error.message}"
+    else:
+        yield from _unequal(derived, _files(exercise.end), "begin with all snippets", "end")
+    if exercise.continues is None:
+        return
+    former = next((each for each in lab.exercises if each.name == exercise.continues), None)
+    if former is None:
+        yield f"it continues {exercise.continues}, which lab.toml does not name."
+    else:
+        without = {path: _without_todo_lines(content, path) for path, content in _files(exercise.begin).items()}
+        yield from _unequal(without, _files(former.end), "begin without its TODO lines", f"the end of {former.name}")
+
+
+def _check_problems(exercise: Exercise) -> Iterator[str]:
+    declared = checks(exercise)
+    for check in declared:
+        if not check.title:
+            yield f"{check.where}: the check {check.name} has no docstring for the trainee to read."
+        if len(check.tasks) != 1:
+            yield f"{check.where}: the check {check.name} is not marked with one task."
+        for number in check.tasks:
+            if not 1 <= number <= len(exercise.tasks):
+                yield f"{check.where}: the check {check.name} is marked with task {number}, which does not exist."
+        for name in check.snippets:
+            if name not in exercise.snippets:
+                yield f"{check.where}: the check {check.name} names the unknown snippet {name}."
+    checked = {number for check in declared for number in check.tasks}
+    for number, task in enumerate(exercise.tasks, start=1):
+        if number not in checked:
+            yield f"task {number}, “{task.title}”, has no check."
+
+
+def _chapter_problems(exercise: Exercise) -> Iterator[str]:
+    path = exercise.folder / "README.md"
+    if not path.is_file():
+        yield "there is no chapter, README.md."
+        return
+    chapter = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    for name, snippet in exercise.snippets.items():
+        code = [line.strip() for line in snippets.fill(snippet.text).splitlines() if line.strip()]
+        starts = (n for n, line in enumerate(chapter) if code and line == code[0])
+        if not any(chapter[start : start + len(code)] == code for start in starts):
+            yield f"README.md does not print the snippet {name} as it is inserted."
+        if not any(f"labkit snippet insert {name}" in line for line in chapter):
+            yield f"README.md does not say `labkit snippet insert {name}`."
+
+
+def _checks_of(path: Path, where: str) -> Iterator[Check]:
+    module = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    shared = [node.value for node in module.body if isinstance(node, ast.Assign) and _assigns_marks(node)]
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            marks = [*node.decorator_list, *shared]
+            yield Check(
+                name=node.name,
+                where=f"{where}:{node.lineno}",
+                tasks=tuple(value for value in _marked(marks, "task") if isinstance(value, int)),
+                snippets=tuple(value for value in _marked(marks, "snippets") if isinstance(value, str)),
+                title=(ast.get_docstring(node) or "").partition("\n")[0],
+            )
+
+
+def _assigns_marks(node: ast.Assign) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
+
+
+def _marked(marks: list[ast.expr], name: str) -> Iterator[object]:
+    """The constant arguments of `pytest.mark.NAME(…)` among these marks, and within lists of marks."""
+    for mark in marks:
+        if isinstance(mark, ast.List | ast.Tuple):
+            yield from _marked(mark.elts, name)
+        elif isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute) and mark.func.attr == name:
+            yield from (argument.value for argument in mark.args if isinstance(argument, ast.Constant))
+
+
+def _by_name(todos: list[TodoLine]) -> dict[str, list[TodoLine]]:
+    found: dict[str, list[TodoLine]] = {}
+    for todo in todos:
+        found.setdefault(todo.name, []).append(todo)
+    return found
+
+
+def _texts(exercise: Exercise, name: str) -> Iterator[str]:
+    """The text of the file of begin that a snippet belongs into."""
+    place = snippets.home(exercise, name)
+    text = tree.text((exercise.begin / place.path).read_bytes()) if place else None
+    if text is not None:
+        yield text
+
+
+def _text_of(exercise: Exercise, name: str) -> str:
+    return exercise.snippets[name].text if name in exercise.snippets else ""
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path: (folder / path).read_bytes() for path in tree.app_files(folder)}
+
+
+def _without_todo_lines(content: bytes, path: str) -> bytes:
+    text = tree.text(content)
+    return content if text is None else snippets.without_todo_lines(path, text).encode("utf-8")
+
+
+def _unequal(one: dict[str, bytes], other: dict[str, bytes], name: str, other_name: str) -> Iterator[str]:
+    for path in sorted(one.keys() | other.keys()):
+        if path not in other:
+            yield f"{path} is in {name}, but not in {other_name}."
+        elif path not in one:
+            yield f"{path} is in {other_name}, but not in {name}."
+        elif one[path] != other[path]:
+            yield f"{path} differs between {name} and {other_name}."
