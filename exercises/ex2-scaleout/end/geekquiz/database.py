@@ -29,16 +29,19 @@ SessionDep = Annotated[AsyncSession, Depends(open_session)]
 
 async def prepare() -> None:
     """Create the tables and the questions, unless they are there."""
-    async with engine.connect() as connection:
+    async with engine.begin() as connection:
         if engine.dialect.name in TAKE_TURNS:
             await connection.exec_driver_sql(TAKE_TURNS[engine.dialect.name])
         await connection.run_sync(Base.metadata.create_all)
         async with AsyncSession(connection) as session:
             if await session.scalar(select(Question.id).limit(1)) is None:
-                for title, options, right in QUESTIONS:
-                    choices = [Option(title=option, is_correct=option == right) for option in options]
-                    session.add(Question(title=title, options=choices))
-            await session.commit()
+                session.add_all(to_question(*question) for question in QUESTIONS)
+                await session.flush()
+
+
+def to_question(title: str, options: list[str], right: str) -> Question:
+    """A question as the database keeps it."""
+    return Question(title=title, options=[Option(title=option, is_correct=option == right) for option in options])
 
 
 if engine.dialect.name == "sqlite":

@@ -76,7 +76,7 @@ async function answer(question, option) {
   const isRight = await api({ questionId: question.id, optionId: option.id });
   show("answer", isRight ? "correct" : "incorrect");
   show("chosen", `You said: ${option.title}`);
-  show("mark", isRight ? "✓" : "✗");
+  show("sign", isRight ? "✓" : "✗");
   back.classList.toggle("correct", isRight);
   back.classList.toggle("incorrect", !isRight);
   turnTo(back, "answer");

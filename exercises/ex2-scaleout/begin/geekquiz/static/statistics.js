@@ -8,6 +8,8 @@ const indigo = "#4f46e5";
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const format = (number) => number.toLocaleString("en", { maximumFractionDigits: 1 });
 
+Chart.defaults.font = { family: getComputedStyle(document.body).fontFamily, size: 13 };
+
 function chart(id, type, labels, colors, more) {
   return new Chart(id, {
     type,
@@ -17,11 +19,11 @@ function chart(id, type, labels, colors, more) {
 }
 
 const answersChart = chart("answers-chart", "pie", ["Correct", "Incorrect"], [green, red], {
-  plugins: { legend: { position: "bottom" } },
+  plugins: { legend: { position: "bottom", labels: { usePointStyle: true } } },
 });
 const averageChart = chart("average-chart", "bar", ["Correct", "Incorrect", "Total"], [green, red, indigo], {
   plugins: { legend: { display: false } },
-  scales: { x: { grid: { display: false } }, y: { beginAtZero: true } },
+  scales: { x: { grid: { display: false } }, y: { beginAtZero: true, ticks: { maxTicksLimit: 6 } } },
 });
 
 // A chart is a picture: whoever cannot see it is told the same numbers.
