@@ -172,12 +172,12 @@ class Lab:
 
 def find_lab(folder: Path | None = None) -> Lab:
     """Read the lab in `folder`, else in `$LABKIT_LAB`, else the one that made the workspace round the current folder,
-    else the one that labkit carries (wheel or checkout).
+    else the one whose folder this is, else the one that labkit carries (wheel or checkout).
     """
     if folder is None and os.environ.get("LABKIT_LAB"):
         folder = Path(os.environ["LABKIT_LAB"])
     if folder is None:
-        folder = _remembered_lab(Path.cwd())
+        folder = _lab_round(Path.cwd())
     if folder is None:
         folder = carried_lab()
     if not (folder / "lab.toml").is_file():
@@ -199,15 +199,15 @@ def carried_lab() -> Path:
     return BUNDLED if (BUNDLED / "lab.toml").is_file() else Path(__file__).parent.parent
 
 
-def _remembered_lab(start: Path) -> Path | None:
-    """The lab that a workspace at or above `start` was made from with `--lab`, if it still exists."""
+def _lab_round(start: Path) -> Path | None:
+    """The lab that a workspace at or above `start` was made from with `--lab`; else the one that `start` is in."""
     for folder in (start, *start.parents):
         try:
             remembered = json.loads((folder / ".labkit" / "workspace.json").read_bytes())["lab"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
         return Path(remembered) if remembered and (Path(remembered) / "lab.toml").is_file() else None
-    return None
+    return next((folder for folder in (start, *start.parents) if (folder / "lab.toml").is_file()), None)
 
 
 def _exercise(lab: Path, name: str) -> Exercise:

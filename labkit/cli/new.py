@@ -1,10 +1,94 @@
-"""The commands of `labkit new`."""
+"""The commands of `labkit new`: for people who write labs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-commands = typer.Typer(no_args_is_help=True)
+from labkit import scaffold, tree
+from labkit.cli import show
+from labkit.cli.options import LabOption
+from labkit.cli.show import say, say_next
+from labkit.console import Format, FormatOption, out, print_json
+from labkit.errors import UsageError
+from labkit.lab import Lab, find_lab
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Make a new exercise, or a whole new lab: small, complete, and ready to be changed.",
+)
+
+TitleOption = Annotated[str | None, typer.Option("--title", help="Its title; made from the name if left out.")]
 
 
-@commands.callback()
-def group() -> None:
-    """To be written."""
+@commands.command()
+def exercise(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is about, in a word or two: live-charts.")],
+    title: TitleOption = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Add an exercise to the lab in this folder: app, snippets, chapter and checks, all of which work at once."""
+    the_lab = find_lab(lab or _lab_folder_here())
+    made = scaffold.new_exercise(the_lab, name, _asked(title, format))
+    where = tree.nearby(made.folder)
+    if format is Format.JSON:
+        print_json({"exercise": made.id, "name": made.name, "folder": str(made.folder)})
+        return
+    say(f"Made [bold]{escape(made.name)}[/] (“{escape(made.title)}”) and added it to lab.toml:")
+    for path, what in (
+        ("exercise.toml", "tasks, steps, and how the app is run"),
+        ("README.md", "the chapter that a trainee reads"),
+        ("begin, end", "the app before and after; the TODO lines in begin name the snippets"),
+        ("checks", "what `labkit verify` checks in a browser"),
+    ):
+        say(f"  {escape(where)}/{path}  [dim]{what}[/]")
+    say(f"  {escape(tree.nearby(made.snippets_folder))}  [dim]one file for each TODO line[/]")
+    option = _option(the_lab)
+    say_next(f"labkit verify {made.id} --solution end{option}   or   labkit start {made.id} DIR{option}")
+
+
+@commands.command()
+def lab(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, in a word or two: bird-watching.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The new folder; named after the lab if left out.")
+    ] = None,
+    title: TitleOption = None,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Make a new lab with one exercise, in a folder of its own. Nothing is ever overwritten."""
+    made = scaffold.new_lab(name, folder or Path.cwd() / scaffold.slug(name), _asked(title, format))
+    if format is Format.JSON:
+        print_json({"lab": made.title, "folder": str(made.folder), "exercises": [each.id for each in made.exercises]})
+        return
+    say(f"Made the lab [bold]{escape(made.title)}[/] in [bold]{escape(str(made.folder))}[/], with one exercise.")
+    say("Its README.md says what is where, and how to try and test it.")
+    if made.folder == Path.cwd():
+        say_next("labkit list")
+    else:
+        say_next(f"cd {show.folder_argument(tree.nearby(made.folder))}")
+        say("[dim]then:[/] labkit list")
+
+
+def _asked(title: str | None, format: Format) -> str | None:  # noqa: A002
+    """The title, asked for on a terminal; Enter leaves it to be made from the name."""
+    if title is None and format is Format.TEXT and sys.stdin.isatty() and out.is_terminal:
+        return typer.prompt("Title (Enter: made from the name)", default="", show_default=False) or None
+    return title
+
+
+def _lab_folder_here() -> Path:
+    """The lab at or above the current folder: an exercise is never added to a lab that one is not in."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "lab.toml").is_file():
+            return folder
+    raise UsageError(
+        "There is no lab here to add an exercise to.", "cd into a lab, name one with --lab DIR, or: labkit new lab NAME"
+    )
+
+
+def _option(the_lab: Lab) -> str:
+    return "" if find_lab().folder == the_lab.folder else f" --lab {tree.nearby(the_lab.folder)}"
