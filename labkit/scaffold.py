@@ -22,7 +22,7 @@ _LIST = re.compile(r"^(?P<head>exercises\s*=\s*\[)(?P<names>[^\]]*)\]", re.MULTI
 def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
     """Add an exercise to the lab, as its last one.
 
-    The name becomes the folder's; where the others are numbered (a word and a number, then a hyphen), the number is put before it.
+    The name becomes the folder's; where the others' ids are numbered, the next id is put before it.
     Raises UsageError for a name that cannot be used; then the lab is unchanged.
     """
     name = _numbered(lab, slug(name))

@@ -287,12 +287,12 @@ def _print_exercise(exercise: Exercise, here: Workspace | None, progress: list[T
             count = f"  [{style}]{each.done}/{each.total} snippets[/]" if here else f"  [dim]{each.total} snippets[/]"
         say(f"  {number}. {escape(each.task.title)}{count}")
         for position, step in enumerate(each.task.steps if steps else (), start=1):
-            done = here is not None and step.snippet is not None and each.states.get(step.snippet) != "todo"
-            mark = escape("[x]" if done else "[ ]") if step.snippet and here else "   "
-            own = "  [dim](your own code)[/]" if here and each.states.get(step.snippet or "") == "own code" else ""
-            say(f"     {mark} {position}. {escape(step.text)}{own}")
+            state = each.states.get(step.snippet) if here and step.snippet else None
+            mark = {None: "   ", "todo": "[ ]"}.get(state, "[x]")
+            own = "  [dim](your own code)[/]" if state == "own code" else ""
+            say(f"     {escape(mark)} {position:>2}. {escape(step.text)}{own}")
             command = f"labkit snippet insert {step.snippet}" if step.snippet else step.command
-            if command and not done:
+            if command and state in (None, "todo"):
                 say(f"             [cyan]{escape(command)}[/]")
 
 

@@ -1,0 +1,133 @@
+"""The content of every lab is whole; and what is not is found."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labkit import content, scaffold
+from labkit.lab import Lab, carried_lab, find_lab
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_content_of_this_lab_is_whole() -> None:
+    assert content.problems(find_lab(ROOT)) == []
+
+
+def test_an_exercise_that_follows_another_continues_it() -> None:
+    exercises = find_lab(ROOT).exercises
+    assert [each.continues for each in exercises] == [None, *(each.name for each in exercises[:-1])]
+
+
+def test_a_new_lab_and_its_exercises_are_whole(tmp_path: Path) -> None:
+    lab = scaffold.new_lab("bird-watching", tmp_path / "birds", 'Birds “and” "more" <3 $5')
+    scaffold.new_exercise(lab, "nests")
+    assert content.problems(find_lab(lab.folder)) == []
+
+
+def test_the_small_lab_lacks_only_its_chapters_code(tea: Lab) -> None:
+    assert content.problems(tea) == [
+        "a1-brew: README.md does not print the snippet pour as it is inserted.",
+        "a1-brew: README.md does not print the snippet cup-label as it is inserted.",
+        "a1-brew: README.md does not say `labkit snippet insert cup-label`.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "problem"),
+    [
+        ("begin/app.py", ("kettle = 1", "kettle = 2"), "app.py differs between begin with all snippets and end."),
+        ("begin/app.py", ("TODO pour", "TODO poor"), "begin/app.py:3: the TODO line poor has no snippet."),
+        ("begin/app.py", ("TODO pour", "TODO poor"), "no TODO line in begin names the snippet pour."),
+        (
+            "begin/app.py",
+            (": pour it into the cup", ":"),
+            "begin/app.py:3: the TODO line pour does not say what to do.",
+        ),
+        (
+            "begin/more.py",
+            ("", "# TODO pour: x\n"),
+            "the TODO line pour is there 2 times: begin/app.py:3 and begin/more.py:1.",
+        ),
+        (
+            "begin/app.py",
+            ("def tea", 'cup = "x"\n\nprint(cup)\ndef tea'),
+            "begin has the code of the snippet pour already.",
+        ),
+        ("begin/note.txt", ("", "<YOUR-TEA>"), "begin/note.txt:1 has a placeholder <YOUR-TEA> that nobody fills in."),
+        ("begin/a.jinja", ("", "x"), "begin/a.jinja: copying would fill in its name or its content."),
+        ("begin/uv.toml", ("", "x"), "begin/uv.toml: `labkit start` writes that file."),
+        ("end/app.py", ("    kettle", "    # TODO more: x\n    kettle"), "end/app.py:2 still has the TODO line more."),
+        ("end/extra.txt", ("", "x"), "extra.txt is in end, but not in begin with all snippets."),
+        (
+            "exercise.toml",
+            ('snippet = "pour"', 'snippet = "spill"'),
+            "a step names the snippet spill, which has no file.",
+        ),
+        (
+            "exercise.toml",
+            ('snippet = "pour"', ""),
+            "the snippet pour belongs to 0 steps of exercise.toml, not to one.",
+        ),
+        ("exercise.toml", ("minutes = 5", 'continues = "b"'), "it continues b, which lab.toml does not name."),
+        ("checks/test_brew.py", ("task(1)", "task(3)"), "task 1, “Boil”, has no check."),
+        (
+            "checks/test_brew.py",
+            ("task(1)", "task(3)"),
+            "checks/test_brew.py:5: the check test_pot is marked with task 3, which does not exist.",
+        ),
+        (
+            "checks/test_brew.py",
+            ('    """The pot is there."""', "    pass"),
+            "checks/test_brew.py:5: the check test_pot has no docstring for the trainee to read.",
+        ),
+        (
+            "checks/test_brew.py",
+            ("@pytest.mark.task(2)", '@pytest.mark.task(2)\n@pytest.mark.snippets("spill")'),
+            "checks/test_brew.py:11: the check test_cup names the unknown snippet spill.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_found(tea_folder: Path, path: str, change: tuple[str, str], problem: str) -> None:
+    file = tea_folder / "exercises" / "a1-brew" / path
+    before = file.read_text() if file.exists() else ""
+    assert change[0] in before
+    file.write_text(before.replace(*change) if change[0] else change[1])
+    assert f"a1-brew: {problem}" in content.problems(find_lab(tea_folder))
+
+
+def test_begin_of_a_continued_exercise_is_the_former_end_but_for_todo_lines(
+    tea_folder: Path, write_files: Callable[[Path, dict[str, str]], Path]
+) -> None:
+    lab = tea_folder / "lab.toml"
+    lab.write_text(lab.read_text().replace('"a1-brew"', '"a1-brew", "a2-more"'))
+    former = tea_folder / "exercises" / "a1-brew"
+    more = tea_folder / "exercises" / "a2-more"
+    write_files(
+        more,
+        {
+            "exercise.toml": 'continues = "a1-brew"\n' + (former / "exercise.toml").read_text(),
+            "begin/app.py": "# TODO pot: wash it\n" + (former / "end" / "app.py").read_text(),
+            "begin/pages/cup.html": (former / "end" / "pages" / "cup.html").read_text(),
+            "end/app.py": "",
+            "checks/test_more.py": "",
+        },
+    )
+    about = "begin without its TODO lines"
+    assert not [problem for problem in content.problems(find_lab(tea_folder)) if about in problem]
+    (more / "begin" / "app.py").write_text("# TODO pot: wash it\n")
+    assert f"a2-more: app.py differs between {about} and the end of a1-brew." in content.problems(find_lab(tea_folder))
+
+
+def test_end_is_written_from_begin_and_snippets(tea: Lab) -> None:
+    (exercise,) = tea.exercises
+    expected = {path: path.read_bytes() for path in exercise.end.rglob("*") if path.is_file()}
+    (exercise.end / "app.py").write_text("old")
+    (exercise.end / "stale.py").write_text("old")
+    content.write_end(exercise)
+    assert {path: path.read_bytes() for path in exercise.end.rglob("*") if path.is_file()} == expected
+
+
+def test_the_carried_lab_is_this_one() -> None:
+    assert find_lab(carried_lab()).title == find_lab(ROOT).title

@@ -1,0 +1,110 @@
+"""New labs and exercises are made whole or not at all, without a question."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from labkit import scaffold
+from labkit.errors import UsageError
+from labkit.lab import Lab, find_lab
+
+
+def tree_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_new_lab_has_one_exercise(tmp_path: Path) -> None:
+    lab = scaffold.new_lab("Bird Watching", tmp_path / "birds")
+    assert (lab.title, lab.snippet_prefix) == ("Bird watching", "BirdWatching")
+    assert [(each.name, each.title) for each in lab.exercises] == [("ex1-first-steps", "First steps")]
+    assert [path.name for path in tmp_path.iterdir()] == ["birds"]
+
+
+def test_a_new_exercise_gets_the_next_number(tmp_path: Path) -> None:
+    lab = scaffold.new_lab("birds", tmp_path / "birds")
+    made = scaffold.new_exercise(lab, "Live charts!", "All about charts")
+    assert (made.name, made.title) == ("ex2-live-charts", "All about charts")
+    assert [each.name for each in find_lab(lab.folder).exercises] == ["ex1-first-steps", "ex2-live-charts"]
+
+
+def test_a_new_exercise_follows_the_ids_of_the_lab(tea: Lab) -> None:
+    assert scaffold.new_exercise(tea, "serve").name == "a2-serve"
+    assert scaffold.new_exercise(find_lab(tea.folder), "b7-drink").name == "b7-drink"
+
+
+def test_the_made_app_runs_and_counts_at_its_end(tmp_path: Path) -> None:
+    exercise = scaffold.new_lab("birds", tmp_path / "birds").exercises[0]
+    app = subprocess.Popen(
+        [sys.executable, "-c", COUNT_VISITS], cwd=exercise.end, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    shown, _ = app.communicate(timeout=20)
+    assert '<p data-testid="visits">Visits: 2</p>' in shown
+    assert app.returncode == 0
+
+
+COUNT_VISITS = """
+import threading, urllib.request
+from http.server import ThreadingHTTPServer
+from app import Pages
+server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = f"http://127.0.0.1:{server.server_port}"
+assert urllib.request.urlopen(f"{url}/healthz").status == 200
+urllib.request.urlopen(f"{url}/").read()
+print(urllib.request.urlopen(f"{url}/").read().decode())
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("exercises = []", 'exercises = ["new"]'),
+        ('exercises = ["a"]', 'exercises = ["a", "new"]'),
+        ('exercises = ["a",]  # all', 'exercises = ["a", "new"]  # all'),
+        ('exercises = [\n  "a",\n  "b"\n]', 'exercises = [\n  "a",\n  "b",\n    "new",\n]'),
+    ],
+)
+def test_the_list_of_exercises_is_added_to_in_its_own_form(before: str, after: str) -> None:
+    assert scaffold._listed(f'title = "x"\n{before}\nmore = 1\n', "new") == f'title = "x"\n{after}\nmore = 1\n'
+    assert tomllib.loads(after)["exercises"][-1] == "new"
+
+
+@pytest.mark.parametrize("name", ["", "---", "1st", "茶", "../"])
+def test_a_name_that_cannot_be_a_folder_is_refused(tea: Lab, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a name"):
+        scaffold.new_exercise(tea, name)
+
+
+@pytest.mark.parametrize("title", [" ", "two\nlines", "{{ 1 + 1 }}"])
+def test_a_title_that_would_be_run_or_broken_is_refused(tea: Lab, title: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a title"):
+        scaffold.new_exercise(tea, "serve", title)
+
+
+def test_a_taken_id_is_refused_with_a_free_one(tea: Lab) -> None:
+    with pytest.raises(UsageError) as caught:
+        scaffold.new_exercise(tea, "a1-again")
+    assert caught.value.message == "The id a1 is taken by a1-brew."
+    assert caught.value.next == "labkit new exercise a2-again"
+
+
+def test_a_failure_leaves_the_lab_as_it_was(tea: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = tree_of(tea.folder)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("labkit.content.write_end", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        scaffold.new_exercise(tea, "serve")
+    assert tree_of(tea.folder) == before
+
+
+def test_a_new_lab_overwrites_nothing(tea: Lab) -> None:
+    before = tree_of(tea.folder)
+    with pytest.raises(UsageError, match="already and not empty"):
+        scaffold.new_lab("tea", tea.folder)
+    assert tree_of(tea.folder) == before
