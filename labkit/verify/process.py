@@ -1,0 +1,95 @@
+"""The command's side of the checking process: starts it, talks with it, and ends it."""
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from labkit.processes import Group, environment
+
+
+class CheckingProcess:
+    """A running checking process, see `worker`; it ends with the `with` statement at the latest.
+
+    `temporary` is an empty folder, its working folder and the one for its temporary files.
+    """
+
+    def __init__(self, job: dict[str, Any], temporary: Path) -> None:
+        self.log = temporary / "checking.log"
+        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        empty = temporary / "empty"
+        empty.mkdir()
+        self._group = Group()
+        with self.log.open("wb") as log:
+            # -P: the working folder is no place to import from.
+            self._process = self._group.start(
+                [sys.executable, "-P", "-m", "labkit.verify.worker"],
+                cwd=empty,
+                environment=environment(
+                    {
+                        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                        **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+                    }
+                ),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        threading.Thread(target=self._read, daemon=True).start()
+        self.send({**job, "temporary": str(temporary)})
+
+    def __enter__(self) -> Self:
+        """Use it until the end of the `with` statement."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End it."""
+        self.stop()
+
+    def stop(self) -> None:
+        """End it, the hard way: whoever wants what it still has to write has called `finish`."""
+        if self._process.stdin is None or self._process.stdin.closed:
+            return
+        self._group.stop(grace=0)
+        self._process.stdin.close()
+
+    def send(self, document: dict[str, Any]) -> None:
+        """Send one line; if it has ended, `receive` tells."""
+        pipe = self._process.stdin
+        if pipe is not None:
+            try:
+                pipe.write(json.dumps(document).encode() + b"\n")
+                pipe.flush()
+            except OSError:
+                return
+
+    def receive(self, seconds: float) -> dict[str, Any] | None:
+        """The next event; None once it has ended. Raises TimeoutError if nothing comes within the seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                # In short waits, because a long one cannot be interrupted on Windows.
+                return self._lines.get(timeout=max(min(deadline - time.monotonic(), 0.5), 0))
+            except queue.Empty:
+                if time.monotonic() >= deadline:
+                    raise TimeoutError from None
+
+    def finish(self, seconds: float) -> None:
+        """Wait until it has ended by itself, for some seconds at most."""
+        try:
+            while self.receive(seconds) is not None:
+                continue
+        except TimeoutError:
+            return
+
+    def _read(self) -> None:
+        if self._process.stdout is not None:
+            with self._process.stdout as pipe:
+                for line in pipe:
+                    self._lines.put(json.loads(line))
+        self._lines.put(None)

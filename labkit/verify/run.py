@@ -1,0 +1,389 @@
+"""One run of the checks: everything that they need starts at the same time, and every check is accounted for."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit import snippets, workspace
+from labkit.errors import InternalError, LabError, MachineError
+from labkit.lab import Database, Task
+from labkit.verify.causes import nearest_todo
+from labkit.verify.process import CheckingProcess
+from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
+from labkit.verify.subject import Subject, evidence_folder
+
+if TYPE_CHECKING:
+    from labkit.instances import Instances
+    from labkit.postgres import Server
+
+START = 60.0
+"""How many seconds the checking process and the browser have to be up."""
+
+SILENCE = 30.0
+"""How many seconds the checking process may take between two checks."""
+
+SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105
+
+
+class Progress:
+    """What a run tells while it goes on; does nothing unless overridden."""
+
+    def working(self, what: str) -> None:
+        """Something is being started."""
+
+    def collected(self, checks: Sequence[Check]) -> None:
+        """These checks will run."""
+
+    def started(self, check: Check) -> None:
+        """A check begins."""
+
+    def finished(self, check: Check, result: Result) -> None:
+        """A check has ended, or was skipped."""
+
+
+def verify(
+    subject: Subject, tasks: Sequence[Task] = (), headed: bool = False, progress: Progress | None = None
+) -> Report:
+    """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
+
+    Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
+    """
+    began = time.monotonic()
+    chosen = list(tasks or subject.exercise.tasks)
+    with ExitStack() as stack:
+        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary)
+        results = run.results()
+    return Report(
+        exercise=subject.exercise.id,
+        solution=subject.kind,
+        duration=time.monotonic() - began,
+        tasks=tuple(
+            TaskReport(
+                task.id,
+                task.title,
+                tuple((check, results[check.id]) for check in run.checks if check.task == task.id),
+            )
+            for task in chosen
+        ),
+    )
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self, subject: Subject, tasks: Sequence[Task], headed: bool, progress: Progress, temporary: Path
+    ) -> None:
+        self.checks: list[Check] = []
+        self._subject = subject
+        self._tasks = tasks
+        self._headed = headed
+        self._progress = progress
+        self._temporary = temporary
+        self._evidence = evidence_folder(subject, datetime.now())
+        self._results: dict[str, Result] = {}
+        self._processes = 0
+        self._todo = {todo.name: f"{todo.path}:{todo.line}" for todo in snippets.todo_lines(subject.folder)}
+
+    def results(self) -> dict[str, Result]:
+        """Run the checks; the result of each by its id."""
+        from labkit import browser
+
+        say = self._progress.working
+        launch = browser.find(install=True, say=say, headless=not self._headed).launch_options(not self._headed)
+        with self._process(launch) as process:
+            blocked, instances, stage = None, None, None
+            with ExitStack() as stack:
+                app = self._temporary / "app"
+                try:
+                    self._copy(app)
+                    blocked = self._find_placeholder(app)
+                    if blocked is None:
+                        instances, stage = self._start(app, stack)
+                except LabError as error:
+                    blocked = self._blocked(error, app)
+                self._collect(process)
+                if blocked:
+                    self._block(blocked)
+                elif instances and stage:
+                    self._run_checks(process, launch, instances, stage)
+        return self._with_evidence()
+
+    @property
+    def _all_well(self) -> bool:
+        return all(result.verdict is Verdict.PASSED for result in self._results.values())
+
+    def _process(self, launch: dict[str, Any]) -> CheckingProcess:
+        self._processes += 1
+        temporary = self._temporary / f"checking-{self._processes}"
+        temporary.mkdir()
+        exercise = self._subject.exercise
+        job = {
+            "exercise": exercise.id,
+            "checks": str(exercise.checks),
+            "tasks": [task.id for task in self._tasks],
+            "known_tasks": [task.id for task in exercise.tasks],
+            "done": list(self._results),
+            "launch": launch,
+            "evidence": str(self._evidence),
+        }
+        return CheckingProcess(job, temporary)
+
+    def _copy(self, app: Path) -> None:
+        try:
+            workspace.copy_app(self._subject.folder, app)
+        except OSError as error:
+            raise MachineError(
+                f"Cannot copy {self._subject.folder}: {error.strerror or error}.", "Free some disk space, then repeat."
+            ) from error
+
+    def _find_placeholder(self, app: Path) -> Result | None:
+        """The result that a placeholder gives which was typed by hand and not filled in."""
+        for path, line, text in snippets.unfilled(app):
+            return Result(
+                Verdict.NOT_DONE,
+                expected="a value of your own in place of the placeholder",
+                seen=text,
+                where=f"{path}:{line}",
+                cause=f"{path}:{line} still has the placeholder {text}",
+                next=f"Replace {text} in {path}, line {line}, then verify again.",
+            )
+        return None
+
+    def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, dict[str, Any]]":
+        from labkit import instances
+
+        exercise = self._subject.exercise
+        server, databases = None, None
+        if exercise.database:
+            self._progress.working("Starting PostgreSQL")
+            server, databases = self._start_database(exercise.database, app, stack)
+        count = exercise.app.instances
+        # The copy has no environment of its own; the workspace may have one.
+        python = str(instances.interpreter(self._subject.folder))
+        command = tuple(part.replace("{python}", python) for part in exercise.app.command)
+        self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
+        running = stack.enter_context(
+            instances.running(
+                replace(exercise.app, command=command),
+                app,
+                data=self._folder("data"),
+                secret=SECRET,
+                id="verify",
+                count=count,
+                database_server=server,
+                logs=self._folder("logs"),
+                grace=0,
+            )
+        )
+        stage = {
+            "app": str(app),
+            "instances": [{"number": i.number, "url": i.url, "log": str(i.log)} for i in running.list],
+            "databases": databases,
+            "todo": self._todo,
+        }
+        return running, stage
+
+    def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, dict[str, Any]]:
+        """Start a server for this run, with databases of the names that the lab's own server has."""
+        from labkit import postgres
+
+        own = stack.enter_context(postgres.temporary_server())
+        named = snippets.value(self._subject.exercise, database.snippet, app)
+        if self._subject.workspace:
+            with _lab_server() as lab_server:
+                existing = lab_server.databases() if lab_server else []
+                listening = [name for name in existing if lab_server and lab_server.can_listen(name)]
+            wanted = {*existing, *([named] if named else [])}
+        else:
+            existing = list(database.solution) if self._subject.kind == "end" else []
+            wanted, listening = set(existing), []
+        for name in sorted(filter(_is_name, wanted)):
+            own.create_database(name)
+        if not self._subject.workspace:
+            listening = [name for name in existing if own.can_listen(name)]
+        return own.url, {"named": named, "existing": existing, "listening": listening, "server": own.url}
+
+    def _blocked(self, error: LabError, app: Path) -> Result:
+        """The result that an app gives which does not start; other errors are raised on."""
+        from labkit.instances import AppDidNotStart
+
+        if not isinstance(error, AppDidNotStart):
+            raise error
+        snippet = nearest_todo(error.where, self._todo) if self._todo else None
+        cause = error.message
+        if snippet:
+            cause += f" The TODO line {snippet} is still at {self._todo[snippet]}."
+        return Result(
+            Verdict.NOT_DONE,
+            expected="the app starts",
+            seen=error.reason,
+            where=error.where,
+            cause=cause.replace(str(app), self._subject.folder.name),
+            next=f"labkit snippet insert {snippet}" if snippet else error.next,
+            snippet=snippet,
+        )
+
+    def _block(self, result: Result) -> None:
+        """Nothing can be checked: the first check says why, the others are skipped."""
+        first, *others = self.checks
+        self._finish(first, result)
+        for check in others:
+            self._finish(check, Result(Verdict.SKIPPED, cause="the app does not start"))
+
+    def _collect(self, process: CheckingProcess) -> None:
+        """Learn which checks there are."""
+        try:
+            event = process.receive(START)
+        except TimeoutError:
+            raise MachineError(
+                f"The checks were not read within {START:.0f} s: is the machine very busy?", "Repeat the command."
+            ) from None
+        if event is None or "fault" in event:
+            said = event["fault"] if event else "\n".join(_tail(process.log, 5))
+            raise InternalError(
+                f"The checks of {self._subject.exercise.id} cannot be read: {said}", "Report it to the lab's author."
+            )
+        self.checks = [Check(**{**check, "snippets": tuple(check["snippets"])}) for check in event["collected"]]
+        if not self.checks:
+            raise InternalError("These tasks have no checks.", "Report it to the lab's author.")
+        self._progress.collected(self.checks)
+
+    def _run_checks(
+        self, process: CheckingProcess, launch: dict[str, Any], instances: "Instances", stage: dict[str, Any]
+    ) -> None:
+        """Run the checks, in another process again if one does not come to its end."""
+        process.send(stage)
+        done = self._follow(process, instances)
+        process.stop()
+        left = len(self._pending) + 1
+        while not done and self._pending and len(self._pending) < left:
+            left = len(self._pending)
+            with self._process(launch) as another:
+                another.send(stage)
+                done = self._follow(another, instances)
+        for check in self._pending:
+            self._finish(
+                check, Result(Verdict.CHECKER, cause="the check never ran", next="Report it to the lab's author.")
+            )
+
+    def _follow(self, process: CheckingProcess, instances: "Instances") -> bool:
+        """Take in what one process reports; false if it has to be replaced before all checks have run."""
+        running: Check | None = None
+        budget = START
+        while self._pending:
+            try:
+                event = process.receive(budget)
+            except TimeoutError:
+                if running:
+                    self._finish(running, _timed_out(running))
+                return False
+            if event is None:
+                if running:
+                    self._finish(running, _ended(process))
+                return False
+            if "started" in event:
+                running = self._check(event["started"])
+                budget = running.budget
+                self._progress.started(running)
+            elif "finished" in event:
+                check, running, budget = self._check(event["finished"]), None, SILENCE
+                self._finish(check, _blame(Result.from_json(event["result"]), instances))
+        if not self._all_well:
+            process.finish(SILENCE)  # it writes the traces
+        return True
+
+    @property
+    def _pending(self) -> list[Check]:
+        return [check for check in self.checks if check.id not in self._results]
+
+    def _check(self, id_: str) -> Check:
+        return next(check for check in self.checks if check.id == id_)
+
+    def _finish(self, check: Check, result: Result) -> None:
+        self._results[check.id] = result
+        self._progress.finished(check, result)
+
+    def _folder(self, name: str) -> Path:
+        folder = self._temporary / name
+        folder.mkdir()
+        return folder
+
+    def _with_evidence(self) -> dict[str, Result]:
+        """The results, with the evidence that there is; the instances' logs are kept beside it."""
+        if self._all_well:
+            return self._results
+        kept = []
+        for log in sorted((self._temporary / "logs").glob("*")):
+            self._evidence.mkdir(parents=True, exist_ok=True)
+            kept.append(str(shutil.copyfile(log, self._evidence / log.name)))
+        return {
+            id_: replace(result, evidence=(*(path for path in result.evidence if Path(path).is_file()), *kept))
+            if result.verdict not in (Verdict.PASSED, Verdict.SKIPPED)
+            else result
+            for id_, result in self._results.items()
+        }
+
+
+@contextmanager
+def _lab_server() -> "Iterator[Server | None]":
+    """The lab's own server; started for a moment if it does not run, None if it was never made."""
+    from labkit import postgres
+
+    lab_server = postgres.find_server()
+    status = lab_server.status()
+    if status.running or status.home.is_dir():
+        with lab_server.running() as server:
+            yield server
+    else:
+        yield None
+
+
+def _is_name(name: str) -> bool:
+    from labkit import postgres
+
+    try:
+        postgres.check_name(name)
+    except LabError:
+        return False
+    return True
+
+
+def _blame(result: Result, instances: "Instances") -> Result:
+    """An instance that has ended explains what its checks saw."""
+    if result.verdict is not Verdict.NOT_DONE:
+        return result
+    dead = instances.poll()
+    if dead is None:
+        return result
+    return replace(result, cause=f"instance {dead.number} of the app has ended; {result.cause or 'see its log'}")
+
+
+def _timed_out(check: Check) -> Result:
+    return Result(
+        Verdict.TIMED_OUT,
+        expected=f"the check ends within {check.budget:g} s",
+        seen="it was still running",
+        cause="the app, or the check, waits for something that does not come",
+        next="Look at the evidence, then verify again.",
+    )
+
+
+def _ended(process: CheckingProcess) -> Result:
+    return Result(
+        Verdict.CHECKER,
+        cause=f"the checking process ended during the check: {' '.join(_tail(process.log, 3)) or 'without a word'}",
+        next="This is not your fault: report it to the lab's author.",
+    )
+
+
+def _tail(path: Path, lines: int) -> Iterable[str]:
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return [line for line in text.splitlines() if line.strip()][-lines:]

@@ -1,0 +1,72 @@
+"""What verify looks at: a trainee's workspace, or the lab's own begin or end; always a copy of it."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from labkit import workspace
+from labkit.lab import Exercise, Lab
+from labkit.workspace import Workspace
+
+KEPT_RUNS = 5
+"""How many runs' evidence is kept."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An app folder to verify; `kind` is begin, end or workspace."""
+
+    exercise: Exercise
+    folder: Path
+    kind: str
+    workspace: Workspace | None
+
+    @property
+    def said(self) -> str:
+        """The subject in words, for the first line of the output."""
+        whose = "the workspace" if self.workspace else f"the lab's own {self.kind}"
+        return f"Verifying {self.exercise.id}, “{self.exercise.title}”: {whose} in {self.folder}"
+
+
+def find(lab: Lab, start: Path, exercise: str | None, solution: str | None) -> Subject:
+    """The subject that a command line means; see `workspace.find` for the rule.
+
+    Raises UsageError if there is none.
+    """
+    if solution is not None:
+        chosen = lab.exercise(exercise) if exercise else _exercise_here(lab, start)
+        return Subject(chosen, chosen.solution(solution), solution, None)
+    found = workspace.find(lab, start, lab.exercise(exercise) if exercise else None)
+    return Subject(lab.exercise(found.exercise_name), found.folder, "workspace", found)
+
+
+def _exercise_here(lab: Lab, start: Path) -> Exercise:
+    return lab.exercise(workspace.find(lab, start).exercise_name)
+
+
+def evidence_folder(subject: Subject, now: datetime) -> Path:
+    """The folder for this run's evidence, not made yet; the oldest of earlier runs are removed."""
+    root = subject.workspace.folder / ".labkit" / "evidence" if subject.workspace else _cache()
+    if subject.workspace and not _writable(root):
+        root = _cache()
+    for old in sorted((path for path in root.glob("*-*") if path.is_dir()), reverse=True)[KEPT_RUNS - 1 :]:
+        shutil.rmtree(old, ignore_errors=True)
+    return root / f"{now:%Y%m%d-%H%M%S-%f}-{subject.exercise.id}"
+
+
+def _writable(root: Path) -> bool:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def _cache() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("labkit", appauthor=False)) / "evidence"

@@ -1,0 +1,299 @@
+"""The checking process: pytest with the lab's checks, which reports each of them to the command that started it.
+
+It runs where no file of the trainee's can reach it: an empty working folder, no path but labkit's own and the lab's.
+Its first line of input is the job, its second one the stage, and its end means that labkit has gone. The report, a
+line of JSON for each event, has a pipe of its own: what checks print goes elsewhere.
+"""
+
+import json
+import os
+import queue
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit import checking
+from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
+from labkit.diagnosis import last_exception
+from labkit.errors import InternalError, LabError, MachineError
+from labkit.verify.causes import nearest_todo
+from labkit.verify.report import Check, Result, Verdict
+
+
+class Channel:
+    """Lines of JSON from and to the command; when it goes, this process ends."""
+
+    def __init__(self, receiving: int, sending: int) -> None:
+        self._sending = sending
+        self._receiving = receiving
+        self._lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next line."""
+        return self._lines.get()
+
+    def send(self, document: dict[str, Any]) -> None:
+        """Send one line."""
+        os.write(self._sending, json.dumps(document).encode() + b"\n")
+
+    def _read(self) -> None:
+        # Not a buffered file: a thread that waits in one spoils the end of the interpreter.
+        buffer = b""
+        while block := os.read(self._receiving, 65536):
+            *lines, buffer = (buffer + block).split(b"\n")
+            for line in lines:
+                self._lines.put(json.loads(line))
+        os._exit(1)  # the browser follows: its driver waits on a pipe from here
+
+
+class Reporter:
+    """The pytest plugin that selects the checks and reports what becomes of each."""
+
+    def __init__(self, channel: Channel, job: dict[str, Any]) -> None:
+        self._channel = channel
+        self._job = job
+        self._stage: Stage | None = None
+        self._recorder = Recorder(Path(job["evidence"]))
+        self._checks: dict[str, Check] = {}
+        self._result = Result(Verdict.PASSED)
+        self._raised: dict[int, tuple[BaseException, Check]] = {}
+        """What fixtures raised, by identity: pytest raises the same object again for each check that needs them."""
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Declare the marks of checks and what their fixtures take."""
+        config.addinivalue_line("markers", "task(number): the task that the check belongs to")
+        config.addinivalue_line("markers", "snippets(name, …): the snippets without which the check cannot pass")
+        config.addinivalue_line("markers", "budget(seconds): how long the whole check may take")
+        config.stash[STAGE] = self._wait_for_stage
+        config.stash[LAUNCH] = self._job["launch"]
+        config.stash[RECORDER] = self._recorder
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file of checks that cannot be read is the lab's fault."""
+        if report.failed:
+            self._channel.send({"fault": f"{report.nodeid} cannot be read: {_last_line(report.longreprtext)}"})
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the checks of the job, in the order of their tasks."""
+        for item in items:
+            check = _check(item, self._job["exercise"])
+            if check.task not in self._job["known_tasks"]:
+                raise pytest.UsageError(f"{item.nodeid} is marked with a task that does not exist")
+            self._checks[item.nodeid] = check
+        chosen = [
+            item
+            for item in items
+            if self._check(item).task in self._job["tasks"] and self._check(item).id not in self._job["done"]
+        ]
+        items[:] = sorted(chosen, key=lambda item: self._job["tasks"].index(self._check(item).task))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell which checks there are, so that each can be accounted for."""
+        checks = [self._check(item) for item in session.items]
+        self._channel.send({"collected": [check.__dict__ for check in checks]})
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Tell that a check begins, and what it found."""
+        check = self._check(item)
+        self._result = Result(Verdict.PASSED)
+        self._recorder.makers[:] = [check.id]
+        self._channel.send({"started": check.id})
+        outcome = yield
+        self._channel.send({"finished": check.id, "result": self._result.to_json()})
+        return outcome
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        """Note who makes browser contexts."""
+        if fixturedef.scope == "function":
+            return (yield)
+        self._recorder.makers.append(fixturedef.argname)
+        try:
+            return (yield)
+        finally:
+            self._recorder.makers.pop()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Judge the first thing that went wrong, while its pages are still open."""
+        report = yield
+        if call.excinfo is not None and self._result.verdict is Verdict.PASSED:
+            self._result = self._judge(item, call.excinfo, call.when)
+        return report
+
+    def _judge(self, item: pytest.Item, info: pytest.ExceptionInfo[BaseException], when: str) -> Result:
+        check, error = self._check(item), info.value
+        if id(error) in self._raised:
+            return Result(Verdict.SKIPPED, cause=f"needs the same as “{self._raised[id(error)][1].title}”")
+        if when == "setup":
+            self._raised[id(error)] = (error, check)
+        result = translate(error) if when != "teardown" else _fault(error)
+        if result.verdict is Verdict.SKIPPED:
+            return result
+        makers = {check.id, *getattr(item, "fixturenames", ())}
+        evidence = self._recorder.keep(makers) if when != "teardown" else []
+        if result.verdict is Verdict.CHECKER:
+            evidence.append(self._write_traceback(check, error))
+        result = _with(result, evidence=tuple(evidence))
+        return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
+
+    def _explain(self, check: Check, result: Result, makers: set[str]) -> Result:
+        """Find the likeliest cause: a TODO line, else what the app or the page said, else what the check thinks."""
+        if self._stage is None:
+            return result
+        todo = self._stage.todo
+        missing = next((name for name in check.snippets if name in todo), None)
+        errors = [found for each in self._stage.instances if (found := last_exception(each.lines(), self._stage.app))]
+        cause, snippet = result.cause, missing
+        if missing:
+            cause = f"the TODO line {missing} is still at {todo[missing]}"
+        elif errors:
+            place = str(errors[-1].place) if errors[-1].place else None
+            cause = f"the app raised {errors[-1]}" + (f" at {place}" if place else "")
+            snippet = nearest_todo(place, todo)
+            result = _with(result, where=result.where or place)
+        elif page_errors := self._recorder.page_errors(makers):
+            cause = f"a script of the page failed: {page_errors[-1]}"
+        if snippet and not missing:
+            cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
+        advice = f"labkit snippet insert {snippet}" if snippet else result.next
+        return _with(result, cause=cause, snippet=snippet, next=advice)
+
+    def _write_traceback(self, check: Check, error: BaseException) -> str:
+        path = Path(self._job["evidence"]) / f"{check.id.replace('/', '-')}.traceback.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        return str(path)
+
+    def _wait_for_stage(self) -> Stage:
+        if self._stage is None:
+            self._stage = Stage.from_json(self._channel.receive())
+        return self._stage
+
+    def _check(self, item: pytest.Item) -> Check:
+        return self._checks[item.nodeid]
+
+
+def translate(error: BaseException) -> Result:
+    """The verdict on an exception of a check or of its fixtures."""
+    from playwright.sync_api import Error
+    from playwright.sync_api import TimeoutError as TooLate
+
+    if isinstance(error, NotDone):
+        return Result(Verdict.NOT_DONE, error.expected, error.seen, error.where, error.cause, error.next)
+    if isinstance(error, pytest.skip.Exception):
+        return Result(Verdict.SKIPPED, cause=error.msg)
+    if isinstance(error, MachineError):
+        return Result(Verdict.ENVIRONMENT, cause=error.message, next=error.next)
+    if isinstance(error, LabError) and not isinstance(error, InternalError):
+        return Result(Verdict.NOT_DONE, cause=error.message, next=error.next)
+    if isinstance(error, TooLate):
+        first, *_ = error.message.split("\n")
+        waited = re.search(r"waiting for (.+)", error.message)
+        return Result(
+            Verdict.NOT_DONE,
+            expected=f"{waited[1]} on the page" if waited else "an answer in time",
+            seen=first,
+        )
+    if isinstance(error, Error):
+        if "Executable doesn't exist" in error.message or "launch:" in error.message:
+            return Result(
+                Verdict.ENVIRONMENT, cause=f"The browser cannot be launched: {error.message}", next="labkit setup"
+            )
+        if "net::ERR_" in error.message:
+            return Result(Verdict.NOT_DONE, expected="the app answers", seen=error.message.split("\n")[0])
+        if "has been closed" in error.message or "crashed" in error.message:
+            return Result(Verdict.ENVIRONMENT, cause=f"The browser has ended: {error.message}", next="labkit doctor")
+        return _fault(error)
+    if isinstance(error, AssertionError):
+        return _assertion(str(error))
+    return _fault(error)
+
+
+def _assertion(text: str) -> Result:
+    """The verdict on `expect` of Playwright, whose message has several parts, or on a plain `assert`."""
+    message, *rest = text.split("\n")
+    expected = re.sub(r"^(Locator|Page) expected ", "the page ", message)
+    parts = dict(line.split(":", 1) for line in rest if re.match(r"(Actual value|Received|Error):", line))
+    seen = next((value.strip() for value in parts.values() if value.strip() not in ("", "None")), None)
+    waited = re.search(r"waiting for (.+)", text)
+    return Result(
+        Verdict.NOT_DONE,
+        expected=expected or "what the check asserts",
+        seen=seen or (rest[0] if rest and not parts else None) or "nothing of the kind",
+        where=waited[1] if waited else None,
+    )
+
+
+def _fault(error: BaseException) -> Result:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    message = str(error).split("\n")[0]
+    return Result(
+        Verdict.CHECKER,
+        cause=f"{type(error).__name__}: {message}{place}",
+        next="This is not your fault: report it to the lab's author.",
+    )
+
+
+def _with(result: Result, **changes: Any) -> Result:
+    from dataclasses import replace
+
+    return replace(result, **changes)
+
+
+def _check(item: pytest.Item, exercise: str) -> Check:
+    mark = item.get_closest_marker("task")
+    if mark is None:
+        raise pytest.UsageError(f"{item.nodeid} has no @pytest.mark.task")
+    budget = item.get_closest_marker("budget")
+    function = getattr(item, "function", None)
+    name = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", "-")
+    title = (function.__doc__ or name.replace("-", " ")).strip().split("\n")[0]
+    task = f"{exercise}.{mark.args[0]}"
+    return Check(
+        id=f"{task}/{name}",
+        title=title,
+        task=task,
+        budget=float(budget.args[0]) if budget else BUDGET,
+        snippets=tuple(name for each in item.iter_markers("snippets") for name in each.args),
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("E").strip() if lines else "no reason given"
+
+
+def main() -> None:
+    """Run the job that standard input brings."""
+    receiving, sending = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    channel = Channel(receiving, sending)
+    job = channel.receive()
+    # The last place on the path: page objects of the lab are found, nothing else is shadowed.
+    sys.path.append(str(Path(job["checks"]).parent.parent))
+    temporary = Path(job["temporary"])
+    settings = temporary / "pytest.ini"
+    settings.write_text("[pytest]\n", encoding="utf-8")
+    options = ["-c", str(settings), "--rootdir", job["checks"], "--confcutdir", job["checks"]]
+    options += ["--import-mode=importlib", "--strict-markers", "--capture=no", "-q", "-p", "no:cacheprovider"]
+    options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__]
+    options += ["--output", str(temporary / "playwright")]
+    pytest.main([*options, job["checks"]], plugins=[Reporter(channel, job)])
+
+
+if __name__ == "__main__":
+    main()
