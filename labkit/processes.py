@@ -50,6 +50,7 @@ class Group:
         self.token = secrets.token_hex(8)
         self._programs: dict[int, subprocess.Popen[bytes]] = {}
         self._started: dict[int, float] = {}
+        self._starting = False
         self._watchdog = Watchdog(self.token)
 
     def __enter__(self) -> Self:
@@ -76,12 +77,18 @@ class Group:
         """
         variables = dict(os.environ if environment is None else environment)
         variables[TOKEN] = ":".join(filter(None, [os.environ.get(TOKEN), self.token]))
-        program = subprocess.Popen(
-            list(command), cwd=cwd, env=variables, stdin=stdin, stdout=stdout, stderr=stderr, **_own_group()
-        )
+        self._starting = True
+        try:
+            program = subprocess.Popen(
+                list(command), cwd=cwd, env=variables, stdin=stdin, stdout=stdout, stderr=stderr, **_own_group()
+            )
+        except OSError:
+            self._starting = False
+            raise
         self._programs[program.pid] = program
         self._started[program.pid] = time.time()
         self._watchdog.watch(program.pid, self._started[program.pid])
+        self._starting = False
         return program
 
     def stop(self, grace: float = GRACE) -> None:
@@ -91,9 +98,10 @@ class Group:
         """
         finished = False
         try:
-            if self._programs:
+            if self._programs or self._starting:
                 end(self._started, self.token, grace, self._reap)
-            finished = True
+            # A program whose start was interrupted may not even show its token yet: the watchdog looks again.
+            finished = not self._starting
         finally:
             self._watchdog.close(end=not finished)
 

@@ -1,0 +1,217 @@
+"""Why a trainee's app does not start, from its log, in words for a learner. Nothing here runs the app's code."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit import snippets
+from labkit.errors import LabError
+
+TAIL = 20
+"""How many of the log's last lines an error carries."""
+
+_FRAME = re.compile(r'^\s*File "(?P<path>.+?)", line (?P<line>\d+)(?P<dump> in .+)?')
+_ERROR = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$")
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_GROUP = re.compile(r"^ +\| ?")
+_MISSING = re.compile(r"No module named '?(?P<name>[\w.]+)'?")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of the app's own code: `path` is relative to the app folder, with forward slashes."""
+
+    path: str
+    line: int
+    source: str
+
+    def __str__(self) -> str:
+        """Return it as an editor's terminal makes a link of it: `shop/cart.py:12`."""
+        return f"{self.path}:{self.line}"
+
+    @property
+    def spoken(self) -> str:
+        """The place as a person says it."""
+        return f"{self.path}, line {self.line}"
+
+    @property
+    def quoted(self) -> str:
+        """The source line on a line of its own; nothing if the file does not have it."""
+        return f"\n    {self.line} | {self.source}" if self.source else ""
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An exception in a log; `place` is the innermost line of the app's own code that led to it."""
+
+    type: str
+    text: str
+    place: Place | None
+
+    def __str__(self) -> str:
+        """Return it as Python prints it."""
+        return f"{self.type}: {self.text}" if self.text else self.type
+
+
+class AppDidNotStart(LabError):  # noqa: N818  (a fact, as verify reports it)
+    """The app in a workspace does not come up.
+
+    Its `reason` is one of: syntax error, import error, exception, exited, hung, answered 500 (or another status).
+    `where` is the line of the app's own code, like `shop/cart.py:12`, where it is known.
+    """
+
+    def __init__(self, reason: str, message: str, next: str, where: str | None, log_tail: str) -> None:  # noqa: A002
+        super().__init__(message, next)
+        self.reason = reason
+        self.where = where
+        self.log_tail = log_tail
+
+
+def last_exception(lines: Sequence[str], folder: Path) -> Raised | None:
+    """The last exception in the log of the app in `folder`."""
+    found: Raised | None = None
+    frames: list[tuple[str, int]] = []
+    for raw in lines:
+        line = _GROUP.sub("", _ESCAPES.sub("", raw))
+        frame = _FRAME.match(line)
+        if frame:
+            frames.append((frame["path"], int(frame["line"])))
+        elif frames and line and not line[0].isspace():
+            error = _ERROR.match(line)
+            if error:
+                # One exception may lead to the next: the last is what ended the app, the first knows where.
+                place = _innermost(frames, folder) or (found.place if found else None)
+                found = Raised(error["type"].rsplit(".", 1)[-1], error["text"] or "", place)
+            frames = []
+    return found
+
+
+def waiting_place(lines: Sequence[str], folder: Path) -> Place | None:
+    """Where the app waits, by the dump of Python's faulthandler, which begins with the innermost call."""
+    frames = [(match["path"], int(match["line"])) for line in lines if (match := _FRAME.match(line)) and match["dump"]]
+    return _innermost(frames[::-1], folder)
+
+
+def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> AppDidNotStart:
+    """The error for an app that ended with this exit status before it answered."""
+    raised = last_exception(lines, folder)
+    if raised is None:
+        return _ended_silently(name, status, lines, folder, log)
+    place = raised.place
+    if raised.type in ("SyntaxError", "IndentationError", "TabError"):
+        text = f": {raised.text}" if raised.text else ""
+        at = f" in {place.spoken}" if place else ""
+        message = f"{name} does not start: there is a syntax error{at}{text}."
+        advice = f"Mend {place} (the fault may stand a line above it), save the file and repeat the command."
+        reason = "syntax error"
+    elif raised.type in ("ImportError", "ModuleNotFoundError"):
+        at = f" in {place.spoken}" if place else ""
+        message = f"{name} does not start: an import fails{at}: {raised.text}."
+        advice = f"Correct the name in the import at {place}, or add what it names, and repeat the command."
+        reason = "import error"
+    else:
+        at = f" in {place.spoken}" if place else ""
+        message = f"{name} does not start: an exception{at}: {raised}."
+        advice = f"Mend {place}, save the file and repeat the command."
+        reason = "exception"
+    if place is None:
+        advice = f"Read the whole log: {log}"
+    return _error(reason, message, advice, place, lines, folder)
+
+
+def _ended_silently(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> AppDidNotStart:
+    """The error for an app that ended without an exception."""
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    missing = _MISSING.search(said)
+    if missing and (folder / ".venv").is_dir():
+        advice = (
+            f"{folder / '.venv'} lacks a package: run `uv sync` in {folder}, "
+            f"or remove the folder .venv, and labkit's own Python runs the app."
+        )
+        return _error("import error", f"{name} does not start: {said}.", advice, None, lines, folder)
+    if missing or "Could not import module" in said:
+        advice = f"Is the module that it names there, in {folder}, and spelled the same?"
+        return _error("import error", f"{name} does not start: {said.rstrip('.')}.", advice, None, lines, folder)
+    how = f"with exit code {status}" if status >= 0 else f"by signal {-status}"
+    words = f" It said last: {said}" if said else " It said nothing."
+    advice = (
+        "An app has to keep running: look for an exit(), or for a condition, that ends it while it starts. "
+        f"The whole log: {log}"
+    )
+    return _error("exited", f"{name} ended {how} before it was ready.{words}", advice, None, lines, folder)
+
+
+def hung(name: str, url: str, seconds: float, listens: bool, place: Place | None, log: "Log") -> AppDidNotStart:
+    """The error for an app that runs but does not answer in time."""
+    what = "accepts connections, but does not answer" if listens else "runs, but does not answer"
+    message = f"{name} {what}: no reply from {url} within {seconds:g} s."
+    if place:
+        message += f" It waits in {place.spoken}."
+        advice = f"Look at {place}: what does it wait for? Mend it, save the file and repeat the command."
+    else:
+        advice = (
+            "Look for a loop without an end, or for a wait, in what runs while the app starts. "
+            f"The whole log: {log.path}"
+        )
+    return _error("hung", message, advice, place, log.lines, log.folder)
+
+
+def answered(name: str, url: str, status: int, log: "Log") -> AppDidNotStart:
+    """The error for an app that answers, but not with 200."""
+    raised = last_exception(log.lines, log.folder) if status >= 500 else None
+    place = raised.place if raised else None
+    message = f"{name} starts, but answers {status} to GET {url}."
+    if raised:
+        message += f" The exception{f' in {place.spoken}' if place else ''}: {raised}."
+    if place:
+        advice = f"Mend {place}, save the file and repeat the command."
+    elif status >= 500:
+        advice = f"Read the whole log: {log.path}"
+    else:
+        advice = "labkit asks this address whether the app is ready: is its route still there, open to everyone?"
+    return _error(f"answered {status}", message, advice, place, log.lines, log.folder)
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of an app: its lines so far, and the file that has all of them."""
+
+    lines: Sequence[str]
+    path: Path
+    folder: Path
+
+
+def _error(
+    reason: str, message: str, advice: str, place: Place | None, lines: Sequence[str], folder: Path
+) -> AppDidNotStart:
+    """Put the error together, with the source line, and with a placeholder that was left, if that is the cause."""
+    tail = "\n".join(lines[-TAIL:])
+    for path, number, text in snippets.unfilled(folder):
+        if text in tail or (place and (path, number) == (place.path, place.line)):
+            advice = f"{text} in {path}, line {number}, is a placeholder: write your own value in its place."
+            place = place or Place(path, number, _line(folder / path, number))
+            break
+    return AppDidNotStart(
+        reason, message + (place.quoted if place else ""), advice, str(place) if place else None, tail
+    )
+
+
+def _innermost(frames: Sequence[tuple[str, int]], folder: Path) -> Place | None:
+    """The last of the frames that is in the app's own code."""
+    home = folder.resolve()
+    for name, number in reversed(frames):
+        path = (home / name).resolve()
+        if not path.is_relative_to(home) or {".venv", "site-packages"} & set(path.relative_to(home).parts):
+            continue
+        return Place(path.relative_to(home).as_posix(), number, _line(path, number))
+    return None
+
+
+def _line(path: Path, number: int) -> str:
+    """A line of a file, without the space around it; nothing if there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return lines[number - 1].strip() if 0 < number <= len(lines) else ""

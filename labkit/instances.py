@@ -1,0 +1,418 @@
+"""Instances: running processes of one app, each on a port of its own, with a log, ready when they answer.
+
+::
+
+    with running(exercise.app, folder, data=data, secret=secret, id="1a2b", count=2) as instances:
+        for instance in instances.list:
+            print(instance.url)
+"""
+
+import contextlib
+import http.client
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit import diagnosis
+from labkit.diagnosis import AppDidNotStart as AppDidNotStart
+from labkit.diagnosis import Log
+from labkit.errors import MachineError, UsageError
+from labkit.lab import App
+from labkit.processes import GRACE, TOKEN, Group, environment
+
+HOST = "127.0.0.1"
+
+OnLine = Callable[[int, str], None]
+"""Takes an instance's number and a line of its log; called on another thread."""
+
+_POLL = 0.025
+"""Seconds between two looks at an instance that is not ready."""
+
+_FIRM = 1.0
+"""After how many seconds of the same answer an instance means it."""
+
+_ATTEMPTS = 3
+"""How often other ports are tried if one is taken between its choice and its use."""
+
+_TAKEN = re.compile(r"address already in use|only one usage of each socket address|\b10048\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One running process of an app; the numbers begin with 1."""
+
+    number: int
+    url: str
+    port: int
+    pid: int
+    log: Path
+
+
+class PortInUse(MachineError):  # noqa: N818
+    """Another program has the port."""
+
+
+class Instances:
+    """The running instances of an app."""
+
+    def __init__(self, group: Group, programs: "list[_Program]") -> None:
+        self._group = group
+        self._programs = programs
+        self.list = [program.instance for program in programs]
+
+    def poll(self) -> Instance | None:
+        """The first instance that has died; None while all run."""
+        return next((each.instance for each in self._programs if each.process.poll() is not None), None)
+
+    def exit_status(self, instance: Instance) -> int | None:
+        """The exit status of an instance, negative for a signal; None while it runs."""
+        return self._programs[instance.number - 1].process.poll()
+
+    def tail(self, instance: Instance, lines: int = diagnosis.TAIL) -> str:
+        """The last lines of an instance's log."""
+        program = self._programs[instance.number - 1]
+        if program.process.poll() is not None:
+            program.drain()
+        return "\n".join(list(program.lines)[-lines:])
+
+    def stop(self, grace: float = GRACE) -> None:
+        """Stop all of them, with everything that they started; `grace` in seconds, 0 kills at once."""
+        self._group.stop(grace)
+        for program in self._programs:
+            program.drain()
+
+
+@contextmanager
+def running(
+    app: App,
+    folder: Path,
+    *,
+    data: Path,
+    secret: str,
+    id: str,  # noqa: A002  (the word of exercise.toml)
+    count: int,
+    database_server: str | None = None,
+    first_port: int | None = None,
+    logs: Path | None = None,
+    on_line: OnLine | None = None,
+    timeout: float = 30,
+    grace: float = GRACE,
+) -> Iterator[Instances]:
+    """Run `count` instances of the app in `folder` until the `with` block ends, whatever ends it.
+
+    The ports are the operating system's choice, or `first_port` and those after it. Logs are kept in `logs`, else
+    beside the data. All start at the same time and are ready within `timeout` seconds. Raises AppDidNotStart for what
+    the app did, PortInUse or another MachineError for what the machine did.
+    """
+    values = {
+        "python": str(interpreter(folder)),
+        "data": data.resolve().as_posix(),
+        "secret": secret,
+        "id": id,
+        **({"database_server": database_server} if database_server else {}),
+    }
+    logs = logs or data / "logs"
+    for path in (data, logs):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MachineError(
+                f"The app cannot keep its data in {path}: {error.strerror or error}.",
+                "Free some disk space, or work in a folder that you may write to.",
+            ) from error
+    if first_port is not None:
+        check_ports(first_port, count)
+    for attempt in range(1, _ATTEMPTS + 1):
+        ports = free_ports(count) if first_port is None else list(range(first_port, first_port + count))
+        try:
+            instances = _start(app, folder, values, ports, logs, on_line, timeout)
+            break
+        except PortInUse:
+            if first_port is not None or attempt == _ATTEMPTS:
+                raise
+    try:
+        yield instances
+    finally:
+        instances.stop(grace)
+
+
+def interpreter(folder: Path) -> Path:
+    """The Python that runs the app in `folder`: of the folder's own environment, else labkit's."""
+    own = folder / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    return own.absolute() if own.is_file() else Path(sys.executable)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses, by the operating system's choice."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def check_ports(first: int, count: int) -> None:
+    """Make sure that nobody uses these ports.
+
+    Raises PortInUse that says who has one and what to type, UsageError for numbers that are no ports.
+    """
+    if not 1 <= first <= 65536 - count:
+        raise UsageError(f"{first} is no port for {count} instance(s).", "Choose one from 1024 to 65535, e.g. 8000.")
+    for port in range(first, first + count):
+        try:
+            free = _is_free(port)
+        except PermissionError as error:
+            raise MachineError(
+                f"You may not use port {port}: {error.strerror}.", "Choose a port above 1023, e.g. --port 8000."
+            ) from error
+        if not free:
+            raise _in_use(port, count)
+
+
+def _start(
+    app: App,
+    folder: Path,
+    values: Mapping[str, str],
+    ports: list[int],
+    logs: Path,
+    on_line: OnLine | None,
+    timeout: float,
+) -> Instances:
+    """Start an instance on each port and wait until all are ready; on an error, or Ctrl-C, nothing is left running."""
+    group = Group()
+    programs: list[_Program] = []
+    outcomes: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    stopping = threading.Event()
+    try:
+        for number, port in enumerate(ports, start=1):
+            name = f"Instance {number} of the app" if len(ports) > 1 else "The app"
+            command, variables = _filled(app, {**values, "port": str(port)})
+            process = _spawn(group, command, folder, variables)
+            log = logs / f"instance-{number}.log"
+            program = _Program(name, number, port, process, log, folder, on_line)
+            programs.append(program)
+            waiter = threading.Thread(
+                target=lambda program=program: outcomes.put(program.failure(app.ready, timeout, stopping)), daemon=True
+            )
+            waiter.start()
+        for _ in programs:
+            failure = _next(outcomes)
+            if failure:
+                raise failure
+        return Instances(group, programs)
+    except BaseException:
+        stopping.set()
+        group.stop(grace=0)
+        for program in programs:
+            program.drain()
+        raise
+
+
+def _next(outcomes: "queue.SimpleQueue[Exception | None]") -> Exception | None:
+    """Wait for the next outcome, in steps, because on Windows Ctrl-C does not end a wait without a time-out."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return outcomes.get(timeout=0.2)
+
+
+def _spawn(group: Group, command: list[str], folder: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return group.start(command, cwd=folder, environment=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except OSError as error:
+        raise MachineError(
+            f"Cannot start {command[0]} in {folder}: {error.strerror or error}.",
+            f"Is it there, and may you run it? If it belongs to {folder / '.venv'}, make that folder anew: uv sync",
+        ) from error
+
+
+def _filled(app: App, values: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment of an instance."""
+
+    def fill(text: str) -> str:
+        return re.sub(r"\{([a-z_]+)\}", value, text)
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            hint = ": has the exercise a [database] table?" if match[1] == "database_server" else ""
+            raise UsageError(
+                f"exercise.toml uses {match[0]} in its [app] table, which has no value here{hint}.",
+                f"There is: {', '.join(f'{{{name}}}' for name in values)}.",
+            )
+        return values[match[1]]
+
+    # faulthandler: an app that hangs can be asked where.
+    extra = {name: fill(text) for name, text in app.environment.items()} | {"PYTHONFAULTHANDLER": "1"}
+    return [fill(part) for part in app.command], environment(extra)
+
+
+class _Program:
+    """An instance's process, whose log is read on a thread of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        number: int,
+        port: int,
+        process: subprocess.Popen[bytes],
+        log: Path,
+        folder: Path,
+        on_line: OnLine | None,
+    ) -> None:
+        self.name = name
+        self.process = process
+        self.instance = Instance(number, f"http://{HOST}:{port}", port, process.pid, log)
+        self.lines: deque[str] = deque(maxlen=500)
+        self._folder = folder
+        self._on_line = on_line
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def drain(self) -> None:
+        """Wait until the log of an ended process has been read to its end, unless an heir of it keeps it open."""
+        self._reader.join(timeout=1)
+
+    def failure(self, ready: str, timeout: float, stopping: threading.Event) -> Exception | None:
+        """Wait until the instance answers 200, and return None; else return what is wrong with it."""
+        url = self.instance.url + ready
+        until = time.monotonic() + timeout
+        status, since, listens = None, 0.0, False
+        patience = 0.5  # grows, so that a slow answer is waited for, and a death meanwhile is seen soon
+        while not stopping.is_set():
+            ended = self.process.poll()
+            if ended is not None:
+                return self._ended(ended)
+            before, status = status, self._ask(ready, min(patience, until - time.monotonic()))
+            patience = min(patience * 2, 5.0) if status == 0 else patience
+            if status == 200:
+                return None
+            listens = listens or status is not None
+            if status != before:
+                since = time.monotonic()
+            if status and status != 503 and time.monotonic() - since > _FIRM:
+                return diagnosis.answered(self.name, url, status, self._log())
+            if time.monotonic() > until:
+                log = self._log()
+                if status:
+                    return diagnosis.answered(self.name, url, status, log)
+                return diagnosis.hung(self.name, url, timeout, listens, self._waiting_place(), log)
+            stopping.wait(_POLL)
+        return None
+
+    def _ask(self, path: str, patience: float) -> int | None:
+        """The status of one GET: None if nobody listens, 0 if the connection brings no answer."""
+        try:
+            # A closed port of Windows takes two seconds to refuse.
+            connected = socket.create_connection((HOST, self.instance.port), timeout=0.25)
+        except OSError:
+            return None
+        connection = http.client.HTTPConnection(HOST, self.instance.port)
+        connection.sock = connected
+        try:
+            connected.settimeout(max(patience, 0.1))
+            connection.request("GET", path, headers={"Connection": "close"})
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+
+    def _ended(self, status: int) -> Exception:
+        self.drain()
+        if any(_TAKEN.search(line) for line in self.lines) and not _is_free(self.instance.port):
+            return _in_use(self.instance.port, 1)
+        return diagnosis.ended(self.name, status, list(self.lines), self._folder, self.instance.log)
+
+    def _log(self) -> Log:
+        return Log(list(self.lines), self.instance.log, self._folder)
+
+    def _waiting_place(self) -> diagnosis.Place | None:
+        """Where a hanging app waits: asked of Python, which ends by the question, where that leaves no trace."""
+        if sys.platform != "linux":
+            return None
+        import resource
+
+        before = len(self.lines)
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            resource.prlimit(self.process.pid, resource.RLIMIT_CORE, (0, 0))
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(1)
+        self.drain()
+        return diagnosis.waiting_place(list(self.lines)[before:], self._folder)
+
+    def _read(self) -> None:
+        pipe = self.process.stdout
+        if pipe is None:
+            return
+        with contextlib.ExitStack() as stack:
+            file = None
+            with contextlib.suppress(OSError):  # a full disk must not stop the app
+                file = stack.enter_context(self.instance.log.open("wb", buffering=0))
+            for raw in iter(lambda: pipe.readline(65536), b""):
+                if file:
+                    with contextlib.suppress(OSError):
+                        file.write(raw)
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                self.lines.append(line)
+                if self._on_line:
+                    self._on_line(self.instance.number, line)
+
+
+def _is_free(port: int) -> bool:
+    """Whether a server could listen on the port, and none does."""
+    with socket.socket() as probe:
+        if sys.platform == "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if isinstance(error, PermissionError) and os.name != "nt":  # where it means "somebody's own"
+                raise
+            return False
+    # Some systems allow the address of one interface beside that of all.
+    with socket.socket() as probe:
+        probe.settimeout(0.25)
+        return probe.connect_ex((HOST, port)) != 0
+
+
+def _in_use(port: int, count: int) -> PortInUse:
+    holder = _holder(port)
+    others = (first for first in range(port + 1, min(port + 200, 65536 - count)))
+    free = next((first for first in others if all(_is_free(first + n) for n in range(count))), None)
+    stop = "Stop it (Ctrl-C in its terminal)" if holder else "Stop the program that has it"
+    choice = f"choose another port: --port {free}" if free else "choose another port with --port"
+    return PortInUse(f"Port {port} is in use{f' by {holder}' if holder else ''}.", f"{stop}, or {choice}")
+
+
+def _holder(port: int) -> str | None:
+    """Who listens on the port, as far as the system tells."""
+    import psutil
+
+    try:
+        pids = [
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.laddr and each.laddr.port == port and each.status == psutil.CONN_LISTEN and each.pid
+        ]
+        if not pids:
+            return None
+        process = psutil.Process(pids[0])
+        name = f"{process.name()} (process {process.pid})"
+    except (psutil.Error, OSError):
+        return None
+    with contextlib.suppress(psutil.Error, OSError):
+        if TOKEN in process.environ():
+            name += ", an app that labkit runs"
+    return name

@@ -1,0 +1,387 @@
+"""Instances of an app: run side by side, stop without a trace, and say in a learner's words why they do not start."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from labkit import instances
+from labkit.errors import MachineError, UsageError
+from labkit.instances import AppDidNotStart, Instances, PortInUse
+from labkit.lab import App
+
+APP = """\
+import http.server, os, sys
+from shop import cart
+
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        status, text = cart.reply(self.path)
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+print("opening on", sys.argv[1])
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Shop).serve_forever()
+"""
+
+CART = """\
+import os
+
+def reply(path):
+    return 200, os.environ["GREETING"]
+"""
+
+SHOP = App(
+    command=("{python}", "app.py", "{port}"),
+    ready="/ready",
+    home="/",
+    instances=1,
+    environment={"GREETING": "{id} {secret} {data}"},
+)
+
+Run = Callable[..., AbstractContextManager[Instances]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "my shop"
+    (folder / "shop").mkdir(parents=True)
+    (folder / "app.py").write_text(APP, encoding="utf-8")
+    (folder / "shop" / "cart.py").write_text(CART, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def run(folder: Path, tmp_path: Path) -> Run:
+    def run(**options: Any) -> AbstractContextManager[Instances]:
+        settings: dict[str, Any] = {"data": tmp_path / "data", "secret": "s3cret", "id": "1a2b", "count": 1}
+        return instances.running(SHOP, folder, **(settings | options))
+
+    return run
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as reply:
+        return str(reply.read().decode())
+
+
+def children() -> set[int]:
+    """What this process has started and still runs."""
+    found = set()
+    for each in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if each.status() != psutil.STATUS_ZOMBIE:
+                found.add(each.pid)
+    return found
+
+
+def failure(run: Run, **options: Any) -> AppDidNotStart:
+    """The error of an app that does not start; nothing of it is left."""
+    before = children()
+    with pytest.raises(AppDidNotStart) as caught, run(**options):
+        pass
+    assert children() <= before
+    return caught.value
+
+
+def test_two_instances_answer_on_ports_of_their_own_and_are_gone_afterwards(run: Run, tmp_path: Path) -> None:
+    said: list[tuple[int, str]] = []
+    with run(count=2, on_line=lambda number, line: said.append((number, line))) as running:
+        first, second = running.list
+        greeting = f"1a2b s3cret {(tmp_path / 'data').as_posix()}"
+        assert [get(first.url), get(second.url)] == [greeting, greeting]
+        assert (first.number, second.number, first.port != second.port) == (1, 2, True)
+        assert running.poll() is None
+    assert [psutil.pid_exists(each.pid) for each in (first, second)] == [False, False]
+    assert {(1, f"opening on {first.port}"), (2, f"opening on {second.port}")} <= set(said)
+    assert first.log.read_text().splitlines()[0] == f"opening on {first.port}"
+
+
+def test_an_instance_that_dies_is_told_with_its_last_lines(run: Run) -> None:
+    with run(count=2) as running:
+        second = running.list[1]
+        os.kill(second.pid, signal.SIGTERM)
+        until = time.monotonic() + 10
+        while running.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert running.poll() == second
+        assert running.exit_status(running.list[0]) is None
+        assert f"opening on {second.port}" in running.tail(second)
+
+
+def test_a_syntax_error_is_shown_at_its_line(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text("import os\n\ndef reply(path:\n    return 200\n")
+    error = failure(run)
+    assert (error.reason, error.where) == ("syntax error", "shop/cart.py:3")
+    assert error.message == (
+        "The app does not start: there is a syntax error in shop/cart.py, line 3: '(' was never closed.\n"
+        "    3 | def reply(path:"
+    )
+    assert error.next == (
+        "Mend shop/cart.py:3 (the fault may stand a line above it), save the file and repeat the command."
+    )
+    assert "SyntaxError: '(' was never closed" in error.log_tail
+
+
+def test_a_syntax_error_in_the_first_file_is_found_without_a_traceback(run: Run, folder: Path) -> None:
+    (folder / "app.py").write_text("import sys\n  print(1)\n")
+    error = failure(run)
+    assert (error.reason, error.where) == ("syntax error", "app.py:2")
+    assert error.message == (
+        "The app does not start: there is a syntax error in app.py, line 2: unexpected indent.\n    2 | print(1)"
+    )
+
+
+def test_an_import_error_is_shown_at_its_line(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text("from shop.till import Till\n" + CART)
+    error = failure(run)
+    assert (error.reason, error.where) == ("import error", "shop/cart.py:1")
+    assert error.message == (
+        "The app does not start: an import fails in shop/cart.py, line 1: No module named 'shop.till'.\n"
+        "    1 | from shop.till import Till"
+    )
+    assert error.next == (
+        "Correct the name in the import at shop/cart.py:1, or add what it names, and repeat the command."
+    )
+
+
+def test_a_missing_main_module_is_an_import_error(run: Run, folder: Path) -> None:
+    command = ("{python}", "-m", "nosuchserver", "{port}")
+    with (
+        pytest.raises(AppDidNotStart) as caught,
+        instances.running(
+            App(command, "/", "/", 1, {}), folder, data=folder.parent / "data", secret="s", id="i", count=1
+        ),
+    ):
+        pass
+    error = caught.value
+    assert (error.reason, error.where) == ("import error", None)
+    assert error.message == f"The app does not start: {sys.executable}: No module named nosuchserver."
+    assert error.next == f"Is the module that it names there, in {folder}, and spelled the same?"
+
+
+def test_an_exception_is_shown_at_the_line_of_the_trainees_own_code(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text('import json\n\nPRICES = json.loads("{")\n' + CART)
+    error = failure(run)
+    assert (error.reason, error.where) == ("exception", "shop/cart.py:3")
+    assert error.message == (
+        "The app does not start: an exception in shop/cart.py, line 3: JSONDecodeError: "
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1).\n"
+        '    3 | PRICES = json.loads("{")'
+    )
+    assert error.next == "Mend shop/cart.py:3, save the file and repeat the command."
+
+
+def test_an_app_that_exits_at_once_is_told_with_its_last_words(run: Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "app.py").write_text("import sys\nprint('closed today')\nsys.exit(4)\n")
+    error = failure(run, count=2)
+    log = tmp_path / "data" / "logs"
+    assert (error.reason, error.where) == ("exited", None)
+    assert error.message in [
+        f"Instance {number} of the app ended with exit code 4 before it was ready. It said last: closed today"
+        for number in (1, 2)
+    ]
+    assert error.next is not None
+    assert error.next.startswith(
+        "An app has to keep running: look for an exit(), or for a condition, that ends it while it starts. "
+        f"The whole log: {log}"
+    )
+    assert error.log_tail == "closed today"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the place is not told")
+def test_an_app_that_hangs_at_start_up_is_shown_where_it_waits(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text("import time\n\ntime.sleep(600)\n")
+    error = failure(run, timeout=0.5)
+    assert (error.reason, error.where) == ("hung", "shop/cart.py:3")
+    message, _, source = error.message.partition("\n")
+    assert message.startswith("The app runs, but does not answer: no reply from http://127.0.0.1:")
+    assert message.endswith("/ready within 0.5 s. It waits in shop/cart.py, line 3.")
+    assert source == "    3 | time.sleep(600)"
+    assert error.next == "Look at shop/cart.py:3: what does it wait for? Mend it, save the file and repeat the command."
+    assert "Fatal Python error" not in error.log_tail
+
+
+def test_an_app_that_takes_connections_but_never_answers_has_hung(run: Run, folder: Path) -> None:
+    (folder / "app.py").write_text(
+        "import socket, sys, threading\n"
+        "s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "kept = [s.accept()]\n"
+        "threading.Event().wait()\n"
+    )
+    error = failure(run, timeout=0.7)
+    assert error.reason == "hung"
+    assert error.message.startswith("The app accepts connections, but does not answer: no reply from ")
+
+
+def test_an_app_that_answers_500_is_shown_with_its_exception(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text("def reply(path):\n    return 500, prices['tea']\n")
+    (folder / "app.py").write_text(
+        APP.replace(
+            "        status, text = cart.reply(self.path)\n",
+            "        try:\n"
+            "            status, text = cart.reply(self.path)\n"
+            "        except Exception:\n"
+            "            import traceback; traceback.print_exc()\n"
+            "            status, text = 500, 'sorry'\n",
+        )
+    )
+    error = failure(run)
+    assert (error.reason, error.where) == ("answered 500", "shop/cart.py:2")
+    message, _, source = error.message.partition("\n")
+    assert message.startswith("The app starts, but answers 500 to GET http://127.0.0.1:")
+    assert message.endswith("/ready. The exception in shop/cart.py, line 2: NameError: name 'prices' is not defined.")
+    assert source == "    2 | return 500, prices['tea']"
+    assert error.next == "Mend shop/cart.py:2, save the file and repeat the command."
+
+
+def test_an_app_without_its_ready_address_is_told(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text("def reply(path):\n    return 404, 'no such page'\n")
+    error = failure(run)
+    assert (error.reason, error.where) == ("answered 404", None)
+    assert (
+        error.next == "labkit asks this address whether the app is ready: is its route still there, open to everyone?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "placeholder"),
+    [
+        ('URL = f"server/${1:shop}"', "${1:shop}"),
+        ('raise ValueError("no database <YOUR-DATABASE>")', "<YOUR-DATABASE>"),
+    ],
+)
+def test_a_placeholder_that_was_left_is_named(run: Run, folder: Path, line: str, placeholder: str) -> None:
+    (folder / "shop" / "cart.py").write_text(f"{line}\n{CART}")
+    error = failure(run)
+    assert (error.reason, error.where) == ("exception", "shop/cart.py:1")
+    assert error.next == (
+        f"{placeholder} in shop/cart.py, line 1, is a placeholder: write your own value in its place."
+    )
+
+
+def test_the_trainees_code_is_never_imported(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text("import os\nprint('run by', os.getpid())\nos._exit(0)\n")
+    error = failure(run)
+    assert error.reason == "exited"
+    assert str(os.getpid()) not in error.log_tail
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that this test has."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_port_in_use_is_told_with_its_holder_and_a_free_one(run: Run, taken: int) -> None:
+    with pytest.raises(PortInUse) as caught, run(first_port=taken):
+        pass
+    assert caught.value.message == f"Port {taken} is in use by {psutil.Process().name()} (process {os.getpid()})."
+    assert caught.value.next is not None
+    advice, _, port = caught.value.next.rpartition(" ")
+    assert advice == "Stop it (Ctrl-C in its terminal), or choose another port: --port"
+    assert taken < int(port) < taken + 200
+
+
+def test_a_port_that_another_labkit_uses_is_told_as_such(run: Run) -> None:
+    with run() as running, pytest.raises(PortInUse) as caught, run(first_port=running.list[0].port):
+        pass
+    assert caught.value.message.endswith("), an app that labkit runs.")
+
+
+def test_given_ports_are_used_in_order(run: Run) -> None:
+    port = instances.free_ports(1)[0]
+    with run(first_port=port) as running:
+        assert [each.port for each in running.list] == [port]
+
+
+def test_a_number_that_is_no_port_is_a_usage_error(run: Run) -> None:
+    with pytest.raises(UsageError) as caught, run(first_port=65535, count=2):
+        pass
+    assert caught.value.message == "65535 is no port for 2 instance(s)."
+
+
+def test_another_port_is_tried_when_one_is_taken_meanwhile(
+    run: Run, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = iter([[taken], instances.free_ports(1)])
+    monkeypatch.setattr(instances, "free_ports", lambda count: next(choices))
+    with run() as running:
+        assert running.list[0].port != taken
+
+
+def test_a_data_folder_that_cannot_be_made_is_the_machines_fault(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(MachineError) as caught, run(data=tmp_path / "file" / "data"):
+        pass
+    assert caught.value.message == f"The app cannot keep its data in {tmp_path / 'file' / 'data'}: Not a directory."
+    assert caught.value.next == "Free some disk space, or work in a folder that you may write to."
+
+
+def test_an_unknown_entry_in_braces_is_told(folder: Path, tmp_path: Path) -> None:
+    app = App(("{python}", "{prot}"), "/", "/", 1, {})
+    with pytest.raises(UsageError) as caught, instances.running(app, folder, data=tmp_path, secret="", id="", count=1):
+        pass
+    assert caught.value.message == "exercise.toml uses {prot} in its [app] table, which has no value here."
+
+
+def test_the_folders_own_environment_runs_the_app(folder: Path) -> None:
+    assert instances.interpreter(folder) == Path(sys.executable)
+    own = folder / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert instances.interpreter(folder) == own
+
+
+def test_an_environment_that_cannot_run_is_told(run: Run, folder: Path) -> None:
+    own = folder / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    with pytest.raises(MachineError) as caught, run():
+        pass
+    assert caught.value.message == f"Cannot start {own} in {folder}: Permission denied."
+
+
+def test_an_interruption_while_starting_leaves_nothing(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text("import time\ntime.sleep(600)\n")
+    before = children()
+
+    def interrupt() -> None:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            if any("app.py" in each.cmdline() for each in psutil.Process().children()):
+                break
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt), run():
+        pass
+    until = time.monotonic() + 10
+    while not children() <= before:  # the watchdog may have the last word
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_what_an_instance_started_ends_with_it(run: Run, folder: Path) -> None:
+    (folder / "shop" / "cart.py").write_text(
+        "import os, subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
+        "def reply(path):\n    return 200, str(child.pid)\n"
+    )
+    with run() as running:
+        child = int(get(running.list[0].url))
+        assert psutil.pid_exists(child)
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
