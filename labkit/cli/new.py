@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from labkit import scaffold, tree
+from labkit import tree
 from labkit.cli import show
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
@@ -31,6 +31,8 @@ def exercise(
     format: FormatOption = Format.TEXT,  # noqa: A002
 ) -> None:
     """Add an exercise to the lab in this folder: app, snippets, chapter and checks, all of which work at once."""
+    from labkit import scaffold
+
     the_lab = find_lab(lab or _lab_folder_here())
     made = scaffold.new_exercise(the_lab, name, _asked(title, format))
     where = tree.nearby(made.folder)
@@ -60,6 +62,8 @@ def lab(
     format: FormatOption = Format.TEXT,  # noqa: A002
 ) -> None:
     """Make a new lab with one exercise, in a folder of its own. Nothing is ever overwritten."""
+    from labkit import scaffold
+
     made = scaffold.new_lab(name, folder or Path.cwd() / scaffold.slug(name), _asked(title, format))
     if format is Format.JSON:
         print_json({"lab": made.title, "folder": str(made.folder), "exercises": [each.id for each in made.exercises]})
