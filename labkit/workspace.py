@@ -83,7 +83,7 @@ def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
     """
     folder = folder.resolve()
     _refuse_to_overwrite(lab, exercise, folder)
-    with _writing(folder), _temporary_sibling(folder) as temporary:
+    with _writing(exercise, folder), _temporary_sibling(folder) as temporary:
         _copy(exercise.begin, temporary)
         _write_uv_settings(lab, temporary)
         _write_editor_snippets(lab, exercise, temporary)
@@ -285,14 +285,14 @@ def _refuse_to_overwrite(lab: Lab, exercise: Exercise, folder: Path) -> None:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _writing(exercise: Exercise, folder: Path) -> Iterator[None]:
     """Say what the system refused in terms of the workspace."""
     try:
         yield
     except OSError as error:
         raise MachineError(
             f"Cannot make {folder}: {error.strerror or error}. Nothing was left behind.",
-            "Free some disk space or choose a folder that you may write to: labkit start EX DIR",
+            f"Free some disk space, or choose a folder that you may write to: labkit start {exercise.id} DIR",
         ) from error
 
 

@@ -159,7 +159,7 @@ def test_reset_without_a_terminal_wants_yes(labkit: Labkit, started: Path) -> No
     labkit("snippet", "insert", "pour")
     code, _, err = labkit("reset")
     assert code == 2
-    assert "Bring back as it was at the beginning, in .: app.py?" in err
+    assert "Bring back as it was at the beginning, in this folder: app.py?" in err
     assert "next: Add --yes to say yes.\n" in err
 
 

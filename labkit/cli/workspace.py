@@ -161,7 +161,7 @@ def reset(
     kept: Path | None = None
     what = ", ".join(paths) + (" and the app's data" if data and paths else "the app's data" if data else "")
     if what:
-        show.confirm(f"Bring back as it was at the beginning, in {tree.nearby(here.folder)}: {what}?", yes)
+        show.confirm(f"Bring back as it was at the beginning, {_place(here)}: {what}?", yes)
         here.apply(change)
         if data and here.data.is_dir() and any(here.data.iterdir()):
             kept = here.journal.keep(here.data)
