@@ -123,9 +123,9 @@ async def test_health_needs_no_log_in(quiz: Quiz) -> None:
 @pytest.mark.parametrize(
     ("name", "password", "confirm", "message"),
     [
-        ("A", PASSWORD, PASSWORD, "A user name has 2 to 40 characters."),
-        ("x" * 41, PASSWORD, PASSWORD, "A user name has 2 to 40 characters."),
-        ("Ada\u202elove", PASSWORD, PASSWORD, "A user name has 2 to 40 characters."),
+        ("A", PASSWORD, PASSWORD, "A user name has 2 to 40 printable characters."),
+        ("x" * 41, PASSWORD, PASSWORD, "A user name has 2 to 40 printable characters."),
+        ("Ada\u202elove", PASSWORD, PASSWORD, "A user name has 2 to 40 printable characters."),
         ("Ada", "short", "short", "A password has at least 8 characters."),
         ("Ada", PASSWORD, "correct house", "The two passwords differ."),
     ],

@@ -79,7 +79,7 @@ def enter(request: Request, user: User) -> Response:
 def find_fault(name: str, password: str, confirm: str) -> str | None:
     """What is wrong with a registration, in a sentence for the user."""
     if not 2 <= len(name) <= 40 or not name.isprintable():
-        return "A user name has 2 to 40 characters."
+        return "A user name has 2 to 40 printable characters."
     if not 8 <= len(password) <= 200:
         return "A password has at least 8 characters."
     if password != confirm:
