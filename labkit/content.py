@@ -138,7 +138,11 @@ def _equation_problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
 
 
 def _check_problems(exercise: Exercise) -> Iterator[str]:
-    declared = checks(exercise)
+    try:
+        declared = checks(exercise)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        yield f"the checks cannot be read: {error}."
+        return
     for check in declared:
         if not check.title:
             yield f"{check.where}: the check {check.name} has no docstring for the trainee to read."
@@ -172,7 +176,7 @@ def _chapter_problems(exercise: Exercise) -> Iterator[str]:
 
 
 def _checks_of(path: Path, where: str) -> Iterator[Check]:
-    module = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    module = ast.parse(path.read_text(encoding="utf-8"), path.name)
     shared = [node.value for node in module.body if isinstance(node, ast.Assign) and _assigns_marks(node)]
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from labkit import scaffold
+from labkit import scaffold, snippets, workspace
 from labkit.errors import UsageError
 from labkit.lab import Lab, find_lab
+from labkit.verify import run, subject
 
 
 def tree_of(folder: Path) -> dict[str, bytes]:
@@ -108,3 +109,21 @@ def test_a_new_lab_overwrites_nothing(tea: Lab) -> None:
     with pytest.raises(UsageError, match="already and not empty"):
         scaffold.new_lab("tea", tea.folder)
     assert tree_of(tea.folder) == before
+
+
+def test_a_new_lab_is_played_and_verified_in_a_browser(tmp_path: Path) -> None:
+    lab = scaffold.new_lab("birds", tmp_path / "birds")
+    exercise = lab.exercises[0]
+    mine = workspace.create(lab, exercise, tmp_path / "mine")
+
+    def verdicts() -> list[tuple[str, str, str | None]]:
+        report = run.verify(subject.find(lab, mine.folder, None, None))
+        return [(check.task, result.verdict.value, result.snippet) for check, result in report.results]
+
+    assert verdicts() == [
+        ("ex1.1", "passed", None),
+        ("ex1.2", "not done", "show-visits"),
+        ("ex1.2", "not done", "count-visits"),
+    ]
+    mine.apply(snippets.insert(mine.folder, exercise, list(exercise.snippets)))
+    assert verdicts() == [("ex1.1", "passed", None), ("ex1.2", "passed", None), ("ex1.2", "passed", None)]
