@@ -56,7 +56,7 @@ def exercise(
 def lab(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, in a word or two: bird-watching.")],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="The new folder; named after the lab if left out.")
+        Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the lab if left out.")
     ] = None,
     title: TitleOption = None,
     format: FormatOption = Format.TEXT,  # noqa: A002

@@ -24,9 +24,7 @@ commands = typer.Typer(
 
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="NAME...", help="Snippets by name; the manual's full form works as well.", show_default=False
-    ),
+    typer.Argument(metavar="NAME", help="Snippets by name; the manual's full form works as well.", show_default=False),
 ]
 OfOption = Annotated[
     str | None,
@@ -130,8 +128,7 @@ def insert(
 ) -> None:
     """Replace TODO lines in your workspace by their snippets.
 
-    Inserting twice changes nothing, several snippets are inserted together or not at all, and `labkit undo`
-    takes it back.
+    Inserting twice changes nothing; of several snippets all are inserted or none. `labkit undo` takes it back.
     """
     the_lab, chosen, here = show.subject(lab, exercise)
     wanted = _wanted(the_lab, chosen, names or [], all_, task)

@@ -62,7 +62,7 @@ def list_(
 def start(
     exercise: Annotated[str | None, typer.Argument(metavar="EX", help="The exercise to start.")] = None,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="The new folder; named after the exercise if left out.")
+        Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the exercise if left out.")
     ] = None,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,  # noqa: A002
@@ -143,7 +143,7 @@ def diff(
 def reset(
     exercise: ExerciseArgument = None,
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="Only this file of the workspace.", show_default=False)
+        str | None, typer.Argument(metavar="FILE", help="Only this file of the workspace.", show_default=False)
     ] = None,
     data: Annotated[bool, typer.Option("--data", help="Put the app's own data (its database) away as well.")] = False,
     yes: YesOption = False,
