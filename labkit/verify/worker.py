@@ -283,8 +283,9 @@ def main() -> None:
     os.dup2(2, 1)
     channel = Channel(receiving, sending)
     job = channel.receive()
-    # The last place on the path: page objects of the lab are found, nothing else is shadowed.
-    sys.path.append(str(Path(job["checks"]).parent.parent))
+    # The last places on the path: what the lab's checks share is found, and shadows nothing.
+    checks = Path(job["checks"])
+    sys.path += [str(checks), str(checks.parent.parent)]
     temporary = Path(job["temporary"])
     settings = temporary / "pytest.ini"
     settings.write_text("[pytest]\n", encoding="utf-8")
