@@ -196,7 +196,7 @@ def _start(
     stopping = threading.Event()
     try:
         for number, port in enumerate(ports, start=1):
-            name = f"Instance {number} of the app" if len(ports) > 1 else "The app"
+            name = f"The app (instance {number})" if len(ports) > 1 else "The app"
             command, variables = _filled(app, {**values, "port": str(port)})
             process = _spawn(group, command, folder, variables)
             log = logs / f"instance-{number}.log"

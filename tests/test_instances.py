@@ -190,7 +190,7 @@ def test_an_app_that_exits_at_once_is_told_with_its_last_words(run: Run, folder:
     log = tmp_path / "data" / "logs"
     assert (error.reason, error.where) == ("exited", None)
     assert error.message in [
-        f"Instance {number} of the app ended with exit code 4 before it was ready. It said last: closed today"
+        f"The app (instance {number}) ended with exit code 4 before it was ready. It said last: closed today"
         for number in (1, 2)
     ]
     assert error.next is not None
