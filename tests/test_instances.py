@@ -362,8 +362,9 @@ def test_an_interruption_while_starting_leaves_nothing(run: Run, folder: Path) -
     def interrupt() -> None:
         until = time.monotonic() + 10
         while time.monotonic() < until:
-            if any("app.py" in each.cmdline() for each in psutil.Process().children()):
-                break
+            with suppress(psutil.Error):
+                if any("app.py" in each.cmdline() for each in psutil.Process().children()):
+                    break
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=interrupt).start()

@@ -47,6 +47,12 @@ def ignores(status: Path, number: int) -> bool:
     return bool(int(line.split()[1], 16) >> (number - 1) & 1)
 
 
+def watchdogs(programs: list[int]) -> list[psutil.Process]:
+    """The running watchdogs of this process, which are no program of the test."""
+    children = psutil.Process().children()
+    return [each for each in children if each.pid not in programs and runs(each.pid) and "-I" in each.cmdline()]
+
+
 def wait_until(fact: Callable[[], bool], seconds: float = 10) -> None:
     until = time.monotonic() + seconds
     while not fact():
@@ -149,7 +155,7 @@ def test_the_watchdog_ends_the_programs_after_kill_9_of_labkit(tmp_path: Path) -
 def test_the_watchdog_outlives_the_signals_of_the_terminal(tmp_path: Path) -> None:
     with Group() as group:
         pids = started(group.start(program(), cwd=tmp_path, stdout=subprocess.PIPE))
-        watchdog = next(each for each in psutil.Process().children() if each.pid not in pids and "-I" in each.cmdline())
+        (watchdog,) = watchdogs(pids)
         status = Path(f"/proc/{watchdog.pid}/status")
         wait_until(lambda: ignores(status, signal.SIGTERM))
         watchdog.send_signal(signal.SIGINT)
@@ -161,16 +167,15 @@ def test_the_watchdog_outlives_the_signals_of_the_terminal(tmp_path: Path) -> No
 def test_stopping_works_without_the_watchdog(tmp_path: Path) -> None:
     with Group() as group:
         pids = started(group.start(program(), cwd=tmp_path, stdout=subprocess.PIPE))
-        for each in psutil.Process().children():
-            if each.pid not in pids and "-I" in each.cmdline():
-                each.kill()
+        for each in watchdogs(pids):
+            each.kill()
     assert [runs(pid) for pid in pids] == [False, False]
 
 
 def test_an_empty_group_leaves_no_watchdog() -> None:
     with Group():
         pass
-    assert [each for each in psutil.Process().children() if "-I" in each.cmdline()] == []
+    assert watchdogs([]) == []
 
 
 def test_a_program_does_not_inherit_what_steers_labkits_own_python(monkeypatch: pytest.MonkeyPatch) -> None:
