@@ -105,7 +105,7 @@ def find(install: bool = True, say: Say = lambda line: None, headless: bool = Tr
         return found
     if not install:
         raise MachineError("There is no Chromium, Chrome or Edge on this machine.", f"labkit setup\n{_by_hand()}")
-    return _install(say, headless)
+    return install_own(say, headless)
 
 
 def probe(browser: Browser, headless: bool = True, timeout: float = 60) -> str:
@@ -260,10 +260,14 @@ def _version(executable: Path) -> str:
     return number[0] if number else "unknown"
 
 
-def _install(say: Say, headless: bool) -> Browser:
-    """Fetch Playwright's Chromium; where that fails, root on Debian and Ubuntu has another way."""
+def install_own(say: Say, headless: bool = True) -> Browser:
+    """Fetch Playwright's Chromium, anew if it is there; where that fails, root on Debian and Ubuntu has another way.
+
+    Raises MachineError that says what to type.
+    """
     say("Fetching Chromium for Playwright (about 300 MB) …")
-    if _playwright(["install", "chromium"], say) == 0:
+    again = ["--force"] if _playwrights_own("chromium-headless-shell") else []
+    if _playwright(["install", *again, "chromium"], say) == 0:
         found = _present(headless)
         if found:
             return _with_libraries(found, say, headless)
