@@ -67,6 +67,6 @@ def _writable(root: Path) -> bool:
 
 
 def _cache() -> Path:
-    import platformdirs
+    from labkit.packages import cache_folder
 
-    return Path(platformdirs.user_cache_dir("labkit", appauthor=False)) / "evidence"
+    return cache_folder() / "evidence"

@@ -1,0 +1,309 @@
+"""How verify judges: every check is accounted for, and nothing that a trainee's folder holds can change that."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from labkit import workspace
+from labkit.errors import InternalError, MachineError
+from labkit.lab import Exercise, Lab
+from labkit.verify.report import Check, Result, Verdict
+from labkit.verify.run import Progress, verify
+from labkit.verify.subject import KEPT_RUNS, Subject
+
+VerifyShop = Callable[..., dict[str, Result]]
+Labkit = Callable[..., subprocess.CompletedProcess[str]]
+
+NAMES = ["the-shop-is-open", "the-loaves-are-counted", "a-loaf-has-a-price"]
+
+
+@pytest.fixture
+def folder(shop: Exercise, tmp_path: Path) -> Path:
+    """A copy of end that a test may break."""
+    workspace.copy_app(shop.end, tmp_path / "app")
+    return tmp_path / "app"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def add_checks(shop: Exercise, text: str) -> None:
+    (shop.checks / "test_more.py").write_text(f"import os\nimport pytest\n\n{text}", encoding="utf-8")
+
+
+def verdicts(results: dict[str, Result]) -> dict[str, str]:
+    return {name: result.verdict.value for name, result in results.items()}
+
+
+def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: VerifyShop, shop: Exercise) -> None:
+    results = verify_shop(shop.begin)
+    assert verdicts(results) == dict(zip(NAMES, ["passed", "not done", "not done"], strict=True))
+    loaves, price = results["the-loaves-are-counted"], results["a-loaf-has-a-price"]
+    assert (loaves.expected, loaves.seen, loaves.where) == (
+        "the page to have text 'Loaves: 3'",
+        "element(s) not found",
+        'get_by_test_id("loaves")',
+    )
+    assert (loaves.cause, loaves.snippet) == ("the TODO line shelf is still at shop.py:10", "shelf")
+    assert loaves.next == "labkit snippet insert shelf"
+    assert (price.cause, price.snippet) == ("the TODO line till is still at shop.py:11", "till")
+    names = [Path(path).name for path in loaves.evidence]
+    assert names == ["trace.zip", "console.log", "websocket.log", "page-1.png", "instance-1.log"]
+    assert all(Path(path).stat().st_size > 0 for path in loaves.evidence if not path.endswith(("console.log", "t.log")))
+
+
+def test_a_run_tells_what_it_does(verify_shop: VerifyShop) -> None:
+    told: list[str] = []
+
+    class Told(Progress):
+        def working(self, what: str) -> None:
+            told.append(what)
+
+        def collected(self, checks: Sequence[Check]) -> None:
+            told.append(f"{len(checks)} checks")
+
+        def started(self, check: Check) -> None:
+            told.append(check.id)
+
+        def finished(self, check: Check, result: Result) -> None:
+            told.append(result.verdict)
+
+    verify_shop(progress=Told())
+    steps = [step for name in NAMES for step in (f"b1.{1 if name == NAMES[0] else 2}/{name}", "passed")]
+    assert told == ["Starting the app", "3 checks", *steps]
+
+
+def test_a_single_task_can_be_verified(shop: Exercise) -> None:
+    report = verify(Subject(shop, shop.begin, "begin", None), [shop.task("1")])
+    assert [(task.id, task.passed, len(task.checks)) for task in report.tasks] == [("b1.1", True, 1)]
+    assert (report.passed, report.exit_code) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason", "where"),
+    [
+        ("class Shop(", "class Shop((", "syntax error", "shop.py:5"),
+        ("import sys", "import syss", "import error", "shop.py:1"),
+        ("class Shop(", "1 / 0\nclass Shop(", "exception", "shop.py:5"),
+        ("class Shop(", "raise SystemExit(0)\nclass Shop(", "exited", None),
+        ("send_response(200)", "send_response(500)", "answered 500", None),
+    ],
+)
+def test_an_app_that_does_not_start_fails_the_first_check_with_the_reason(
+    verify_shop: VerifyShop, folder: Path, old: str, new: str, reason: str, where: str | None
+) -> None:
+    edit(folder / "shop.py", old, new)
+    results = verify_shop(folder)
+    assert verdicts(results) == dict(zip(NAMES, ["not done", "skipped", "skipped"], strict=True))
+    first = results[NAMES[0]]
+    assert (first.expected, first.seen, first.where) == ("the app starts", reason, where)
+    assert results[NAMES[1]].cause == "the app does not start"
+    assert [Path(path).name for path in first.evidence] == ["instance-1.log"]
+
+
+def test_a_placeholder_left_by_hand_is_named(verify_shop: VerifyShop, folder: Path) -> None:
+    edit(folder / "shop.py", "Price: 4 coins", "Price: <YOUR-PRICE> coins")
+    results = verify_shop(folder)
+    assert verdicts(results) == dict(zip(NAMES, ["not done", "skipped", "skipped"], strict=True))
+    first = results[NAMES[0]]
+    assert (first.seen, first.where) == ("<YOUR-PRICE>", "shop.py:11")
+
+
+def test_an_exception_of_the_app_is_the_cause_of_what_a_check_sees(verify_shop: VerifyShop, folder: Path) -> None:
+    edit(
+        folder / "shop.py",
+        "lines.append(f'",
+        "if 'Chrome' in self.headers.get('User-Agent', ''): self.loaf()\n        lines.append(f'",
+    )
+    results = verify_shop(folder)
+    assert results[NAMES[0]].verdict is Verdict.NOT_DONE
+    assert (
+        results[NAMES[0]].cause == "the app raised AttributeError: 'Shop' object has no attribute 'loaf' at shop.py:10"
+    )
+
+
+def test_an_instance_that_ends_while_it_is_checked_is_said(verify_shop: VerifyShop, folder: Path) -> None:
+    edit(
+        folder / "shop.py",
+        "lines.append(f'",
+        "if 'Chrome' in self.headers.get('User-Agent', ''): import os; os._exit(3)\n        lines.append(f'",
+    )
+    results = verify_shop(folder)
+    assert results[NAMES[0]].verdict is Verdict.NOT_DONE
+    assert (results[NAMES[0]].cause or "").startswith("instance 1 of the app has ended")
+
+
+HOSTILE = """\
+import os
+os._exit(0)
+"""
+PASSING = """\
+import pytest
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    outcome.get_result().outcome = "passed"
+
+def pytest_collection_modifyitems(items):
+    items.clear()
+"""
+
+
+def test_a_hostile_workspace_cannot_change_a_verdict(bakery: Lab, labkit: Labkit, tmp_path: Path) -> None:
+    assert labkit("start", "b1", "mine", "--lab", bakery.folder).returncode == 0
+    mine = tmp_path / "mine"
+    for name in ("conftest.py", "checks/conftest.py", "labkit.py", "labkit/__init__.py"):
+        (mine / name).parent.mkdir(exist_ok=True)
+        (mine / name).write_text(PASSING if "conftest" in name else HOSTILE, encoding="utf-8")
+    for name in ("json.py", "queue.py", "pytest.py", "playwright.py", "typing_extensions.py"):
+        (mine / name).write_text(HOSTILE, encoding="utf-8")
+    (mine / "pytest.ini").write_text("[pytest]\naddopts = --collect-only -p json\n", encoding="utf-8")
+    (mine / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '--collect-only'\n", encoding="utf-8")
+    ended = subprocess.run(
+        # As the command on the path starts, which does not put the current folder on Python's path.
+        [sys.executable, "-P", "-m", "labkit", "verify", "--lab", str(bakery.folder), "--format", "json"],
+        cwd=mine,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    report = json.loads(ended.stdout)
+    found = [check["verdict"] for task in report["tasks"] for check in task["checks"]]
+    assert (ended.returncode, found) == (1, ["passed", "not done", "not done"])
+
+
+def test_a_check_over_its_budget_is_timed_out_and_the_others_still_run(verify_shop: VerifyShop, shop: Exercise) -> None:
+    add_checks(
+        shop,
+        "@pytest.mark.task(1)\n@pytest.mark.budget(0.5)\ndef test_forever(page):\n"
+        "    while True:\n        page.wait_for_timeout(100)\n",
+    )
+    results = verify_shop()
+    assert verdicts(results) == {NAMES[0]: "passed", "forever": "timed out", NAMES[1]: "passed", NAMES[2]: "passed"}
+    assert results["forever"].expected == "the check ends within 0.5 s"
+
+
+def test_a_check_that_ends_its_process_is_at_fault_and_the_others_still_run(
+    verify_shop: VerifyShop, shop: Exercise
+) -> None:
+    add_checks(shop, "@pytest.mark.task(1)\ndef test_vanish():\n    os._exit(0)\n")
+    assert verdicts(verify_shop()) == {
+        NAMES[0]: "passed",
+        "vanish": "checker at fault",
+        NAMES[1]: "passed",
+        NAMES[2]: "passed",
+    }
+
+
+def test_a_check_with_a_bug_is_at_fault_and_a_shared_failure_is_said_once(
+    verify_shop: VerifyShop, shop: Exercise
+) -> None:
+    add_checks(
+        shop,
+        "from labkit.checking import NotDone\n"
+        "pytestmark = pytest.mark.task(1)\n\n\n"
+        "@pytest.fixture(scope='session')\ndef oven():\n    raise NotDone('a hot oven', 'a cold one')\n\n\n"
+        "def test_bug():\n    {}['loaf']\n\n\n"
+        "def test_cake(oven):\n    '''There is cake.'''\n\n\n"
+        "def test_pie(oven):\n    '''There is pie.'''\n\n\n"
+        "def test_plain():\n    assert 1 + 1 == 3\n",
+    )
+    results = verify_shop()
+    assert verdicts(results) == {
+        NAMES[0]: "passed",
+        "bug": "checker at fault",
+        "cake": "not done",
+        "pie": "skipped",
+        "plain": "not done",
+        NAMES[1]: "passed",
+        NAMES[2]: "passed",
+    }
+    assert (results["bug"].cause or "").startswith("KeyError: 'loaf' (test_more.py:")
+    assert (results["cake"].expected, results["cake"].seen) == ("a hot oven", "a cold one")
+    assert results["pie"].cause == "needs the same as “There is cake.”"
+    assert results["plain"].expected == "assert (1 + 1) == 3"
+
+
+def test_checks_that_cannot_be_read_are_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
+    add_checks(shop, "import no_such_module\n")
+    with pytest.raises(InternalError, match=r"test_more.py cannot be read: .*no_such_module"):
+        verify_shop()
+
+
+def test_a_check_without_a_task_is_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
+    add_checks(shop, "def test_stray():\n    pass\n")
+    with pytest.raises(InternalError, match=r"test_stray.* is marked with no task"):
+        verify_shop()
+
+
+def test_without_a_browser_the_machine_is_at_fault(
+    verify_shop: VerifyShop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LABKIT_BROWSER", str(tmp_path / "nothing"))
+    with pytest.raises(MachineError, match="LABKIT_BROWSER names"):
+        verify_shop()
+
+
+def test_a_browser_that_does_not_launch_is_the_machines_fault(
+    verify_shop: VerifyShop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "chromium"
+    broken.write_text("#!/bin/sh\necho cannot open display >&2\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setenv("LABKIT_BROWSER", str(broken))
+    results = verify_shop()
+    assert verdicts(results) == dict(zip(NAMES, ["environment", "skipped", "skipped"], strict=True))
+
+
+def test_a_workspace_keeps_the_evidence_of_its_last_runs(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
+    mine = workspace.create(bakery, shop, tmp_path / "mine")
+    evidence = mine.folder / ".labkit" / "evidence"
+    for number in range(KEPT_RUNS + 2):
+        (evidence / f"2020010{number}-000000-000000-b1").mkdir(parents=True)
+    report = verify(Subject(shop, mine.folder, "workspace", mine), [shop.task("2")])
+    assert report.exit_code == 1
+    kept = sorted(path.name for path in evidence.iterdir())
+    assert kept[:-1] == [f"2020010{number}-000000-000000-b1" for number in range(3, KEPT_RUNS + 2)]
+    assert all(path.startswith(str(evidence / kept[-1])) for _, result in report.results for path in result.evidence)
+
+
+def test_the_workspace_itself_is_not_touched(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
+    mine = workspace.create(bakery, shop, tmp_path / "mine")
+    edit(mine.folder / "shop.py", "lines = [", "open('baked', 'w').close()\n        lines = [")
+    before = sorted(path.relative_to(mine.folder).as_posix() for path in mine.folder.rglob("*"))
+    verify(Subject(shop, mine.folder, "workspace", mine), [shop.task("1")])
+    after = sorted(path.relative_to(mine.folder).as_posix() for path in mine.folder.rglob("*"))
+    assert [path for path in after if path not in before] == [".labkit/evidence"]
+
+
+def test_an_error_is_json_as_well(labkit: Labkit, bakery: Lab) -> None:
+    ended = labkit("verify", "b7", "--lab", bakery.folder, "--format", "json")
+    assert ended.returncode == 2
+    assert json.loads(ended.stdout)["error"]["code"] == 2
+
+
+def test_the_json_of_a_run_is_as_designed(labkit: Labkit, bakery: Lab) -> None:
+    ended = labkit("verify", "b1", "--solution", "begin", "--lab", bakery.folder, "--format", "json")
+    document = json.loads(ended.stdout)
+    assert list(document) == ["schema", "exercise", "solution", "passed", "duration_s", "tasks"]
+    assert (document["schema"], document["exercise"], document["solution"]) == (1, "b1", "begin")
+    assert list(document["tasks"][0]) == ["id", "title", "passed", "checks"]
+    parts = ["id", "title", "verdict", "expected", "seen", "where", "cause", "next", "snippet", "evidence"]
+    assert list(document["tasks"][1]["checks"][0]) == parts
+    assert document["tasks"][0]["checks"] == [
+        {
+            **dict.fromkeys(parts),
+            "id": "b1.1/the-shop-is-open",
+            "title": "The shop has a door.",
+            "verdict": "passed",
+            "evidence": [],
+        }
+    ]
