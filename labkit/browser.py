@@ -56,6 +56,10 @@ _OF_WINDOWS = (
 
 _OF_LINUX = ("/opt/google/chrome/chrome", "/opt/microsoft/msedge/msedge", "/usr/lib/chromium/chromium")
 
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+_NODES_OWN = re.compile(r"at .*[:(]|errno:|code:|syscall:|hostname:|address:|port:|[{}]")
+
 Say = Callable[[str], None]
 
 
@@ -299,9 +303,18 @@ def _with_libraries(found: Browser, say: Say, headless: bool) -> Browser:
 
 
 def _playwright(arguments: list[str], say: Say) -> int:
+    """Run Playwright's own command; of each attempt it says the fault, not where in Node.js it came up."""
+    said = set()
+
+    def once(line: str) -> None:
+        text = _ESCAPES.sub("", line)
+        if text not in said and not _NODES_OWN.match(text):
+            said.add(text)
+            say(text)
+
     # Without a network, five attempts of half a minute each would look like a hang.
     variables = {"PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": "10000", **os.environ}
-    return _run([sys.executable, "-m", "playwright", *arguments], variables, say)
+    return _run([sys.executable, "-m", "playwright", *arguments], variables, once)
 
 
 def _apt(arguments: list[str], say: Say) -> bool:

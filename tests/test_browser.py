@@ -90,6 +90,28 @@ def test_no_browser_and_no_network_is_an_error_after_the_attempt(bare: Path, mon
     )
     assert said[0] == "Fetching Chromium for Playwright (about 300 MB) …"
     assert any("ECONNREFUSED" in line for line in said)
+    assert not any(line.startswith(("at ", "errno", "}")) for line in said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Debian's way")
+def test_root_on_debian_gets_a_browser_from_the_system(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The list of packages is empty at first, as on a fresh image.
+    apt = bare / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text(
+        f"#!/bin/sh\necho $* >> {bare}/asked\n"
+        f"if [ $1 = update ]; then : > {bare}/updated; exit 0; fi\n"
+        f"[ -e {bare}/updated ] && : > {bare}/chromium && exec /bin/chmod 755 {bare}/chromium\n"
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", str(apt.parent))
+    monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr(browser, "_is_root", lambda: True)
+    monkeypatch.setattr(browser, "_machines_own", lambda: iter((bare / "chromium",)))
+    monkeypatch.setattr(browser, "probe", lambda found, headless: "156.0")
+    assert browser.find() == Browser("machine", bare / "chromium")
+    install = "install -y --no-install-recommends chromium"
+    assert (bare / "asked").read_text().splitlines() == [install, "update", install]
 
 
 def test_a_browser_that_does_not_launch_is_an_error_with_what_it_said(bare: Path) -> None:
