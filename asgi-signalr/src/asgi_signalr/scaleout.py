@@ -42,6 +42,7 @@ class GroupCommand(msgspec.Struct, array_like=True, frozen=True, tag="group"):
 class Acknowledgement(msgspec.Struct, array_like=True, frozen=True, tag="ack"):
     """The answer to a command, for the server that sent it."""
 
+    hub: str
     command_id: str
     server: str
 
@@ -98,8 +99,8 @@ def to_dict(payload: bytes) -> dict[str, Any]:
                 "command": command_id,
                 "server": server,
             }
-        case Acknowledgement(command_id, server):
-            return {"kind": "ack", "command": command_id, "server": server}
+        case Acknowledgement(hub, command_id, server):
+            return {"kind": "ack", "hub": hub, "command": command_id, "server": server}
 
 
 def describe(payload: bytes) -> str:
@@ -117,7 +118,7 @@ def describe(payload: bytes) -> str:
             verb = "add {connection} to" if view["action"] == "add" else "remove {connection} from"
             return f"{view['hub']}: {verb.format(**view)} group {view['group']} (command {view['command']})"
         case _:
-            return f"acknowledged command {view['command']}"
+            return f"{view['hub']}: command {view['command']} is done"
 
 
 def _call(view: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Hub protocols turn bytes into messages and back. They hold no state, await nothing and touch no socket."""
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from asgi_signalr.messages import Message
@@ -20,8 +21,10 @@ class HubProtocol(Protocol):
     def binary(self) -> bool:
         """Whether the bytes need a binary frame; text travels in text frames only."""
 
-    def parse(self, buffer: bytearray, max_message_size: int) -> list[Message]:
+    def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete.
+
+        The messages are read one by one: those before a bad one are still given.
 
         Raises:
             InvalidDataError: the bytes are no messages, or one is longer than `max_message_size`.

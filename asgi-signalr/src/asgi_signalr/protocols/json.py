@@ -1,6 +1,6 @@
 """The JSON hub protocol: one object per message, each ended by the record separator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -50,17 +50,15 @@ class JsonHubProtocol:
     version = 2
     binary = False
 
-    def parse(self, buffer: bytearray, max_message_size: int) -> list[Message]:
+    def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete."""
         *records, rest = bytes(buffer).split(SEPARATOR)
         buffer[:] = rest
-        messages = []
         for record in records:
             _check_size(record, max_message_size)
             if (message := parse_record(record)) is not None:
-                messages.append(message)
+                yield message
         _check_size(rest, max_message_size)
-        return messages
 
     def write(self, message: Message) -> bytes:
         """Encode one message with its record separator."""

@@ -1,0 +1,175 @@
+"""The backplane's tables in PostgreSQL, and every statement that touches them.
+
+Schema `signalr` has the tables of SignalR's SQL backplane::
+
+    schema         (version)                                     one row: what installed these tables
+    messages_0_id  (payload_id, epoch)                           one row: the counter of stream 0
+    messages_0     (payload_id, payload, inserted_on, sender)    the stream
+
+A sender takes the next number from the counter *row*, not from a sequence: the row's lock makes senders queue up, so
+numbers become visible in their order and a rollback leaves no hole. "Everything after the last number I know" then
+is never wrong. The epoch is made with the tables; another epoch means another stream, whose numbers begin again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from asgi_signalr.backplanes import BackplaneError
+
+VERSION = 1
+CHANNEL = "signalr_0"
+
+# Advisory locks are numbers that applications agree on; the first of the two says "asgi-signalr".
+_LOCK_CLASS = 0x5349474E
+_INSTALL_LOCK = 0
+_RETENTION_LOCK = 1
+
+_INSTALL = """
+CREATE SCHEMA IF NOT EXISTS signalr;
+CREATE TABLE signalr.schema (version integer PRIMARY KEY);
+CREATE TABLE signalr.messages_0_id (payload_id bigint NOT NULL, epoch uuid NOT NULL) WITH (fillfactor = 10);
+CREATE TABLE signalr.messages_0 (
+    payload_id bigint PRIMARY KEY,
+    payload bytea NOT NULL,
+    inserted_on timestamptz NOT NULL,
+    sender uuid NOT NULL
+);
+INSERT INTO signalr.messages_0_id VALUES (0, gen_random_uuid());
+"""
+
+# The lock on the counter is taken by the statement that ends the transaction: it is held as briefly as can be.
+# The notification is only a bell; its text is the number, since equal texts in one transaction are folded into one.
+_SEND = """
+WITH counter AS (
+    UPDATE signalr.messages_0_id SET payload_id = payload_id + cardinality($1::bytea[]) RETURNING payload_id
+), inserted AS (
+    INSERT INTO signalr.messages_0 (payload_id, payload, inserted_on, sender)
+    SELECT counter.payload_id - cardinality($1::bytea[]) + item.number, item.payload, clock_timestamp(), $2
+    FROM counter, unnest($1::bytea[]) WITH ORDINALITY AS item (payload, number)
+)
+SELECT payload_id, pg_notify($3, payload_id::text) FROM counter
+"""
+
+# One snapshot of counter and rows; at least one row comes back, with the position, even if there is no message.
+_READ = """
+SELECT counter.payload_id AS top, counter.epoch, message.*
+FROM signalr.messages_0_id AS counter LEFT JOIN LATERAL (
+    SELECT payload_id, payload, inserted_on, sender FROM signalr.messages_0
+    WHERE payload_id > $1 ORDER BY payload_id LIMIT $2
+) AS message ON true
+ORDER BY message.payload_id
+"""
+
+_DELETE_OLD = """
+DELETE FROM signalr.messages_0 WHERE payload_id IN (
+    SELECT payload_id FROM (
+        SELECT payload_id, inserted_on FROM signalr.messages_0 ORDER BY payload_id LIMIT $3
+    ) AS oldest
+    WHERE inserted_on < now() - make_interval(secs => $1)
+       OR payload_id <= (SELECT payload_id FROM signalr.messages_0_id) - $2
+)
+"""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A row of the stream."""
+
+    payload_id: int
+    payload: bytes
+    inserted_on: datetime
+    sender: UUID
+
+
+@dataclass(frozen=True)
+class Page:
+    """What follows a number: some messages, the stream's newest number, and which stream it is."""
+
+    top: int
+    epoch: UUID
+    messages: list[Message]
+
+
+async def install(connection: asyncpg.Connection) -> None:
+    """Make the tables if there are none. Any number of servers may do so at once.
+
+    Raises:
+        BackplaneError: the tables are of another version than this code.
+
+    """
+    if not await is_installed(connection):
+        async with connection.transaction():
+            await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, {_INSTALL_LOCK})")
+            if not await is_installed(connection):
+                await connection.execute(_INSTALL)
+                await connection.execute("INSERT INTO signalr.schema VALUES ($1)", VERSION)
+    version = await connection.fetchval("SELECT max(version) FROM signalr.schema")
+    if version != VERSION:
+        advice = "upgrade asgi-signalr here" if (version or 0) > VERSION else "drop the schema"
+        raise BackplaneError(
+            f"The tables in schema signalr have version {version}, this asgi-signalr needs version {VERSION}: {advice}."
+        )
+
+
+async def is_installed(connection: asyncpg.Connection) -> bool:
+    """Whether the tables are there."""
+    # Not to_regclass: within a transaction it may answer from a cache that knows nothing of another one's commit.
+    return bool(
+        await connection.fetchval(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'signalr' AND tablename = 'schema'"
+        )
+    )
+
+
+async def send(connection: asyncpg.Connection, payloads: list[bytes], sender: UUID) -> int:
+    """Append the payloads in one transaction and ring the bell; returns the last one's number.
+
+    Raises:
+        LookupError: the counter's row is missing.
+
+    """
+    last = await connection.fetchval(_SEND, payloads, sender, CHANNEL)
+    if last is None:
+        raise LookupError("The row of signalr.messages_0_id is missing.")
+    return int(last)
+
+
+async def sent_since(connection: asyncpg.Connection, payload_id: int, sender: UUID) -> int | None:
+    """The number of this sender's newest message after `payload_id`, or None."""
+    newest: int | None = await connection.fetchval(
+        "SELECT max(payload_id) FROM signalr.messages_0 WHERE payload_id > $1 AND sender = $2", payload_id, sender
+    )
+    return newest
+
+
+async def read(connection: asyncpg.Connection, after: int, limit: int) -> Page:
+    """The messages that follow number `after`, in order, `limit` at most.
+
+    Raises:
+        LookupError: the counter's row is missing.
+
+    """
+    rows = await connection.fetch(_READ, after, limit)
+    if not rows:
+        raise LookupError("The row of signalr.messages_0_id is missing.")
+    messages = [
+        Message(row["payload_id"], row["payload"], row["inserted_on"], row["sender"])
+        for row in rows
+        if row["payload_id"] is not None
+    ]
+    return Page(rows[0]["top"], rows[0]["epoch"], messages)
+
+
+async def delete_old(connection: asyncpg.Connection, age: float, rows: int, limit: int) -> int:
+    """Delete up to `limit` messages that are older than `age` seconds, or beyond the newest `rows`; returns how many.
+
+    Only one server does so at a time; 0 if that is another one.
+    """
+    async with connection.transaction():
+        if not await connection.fetchval(f"SELECT pg_try_advisory_xact_lock({_LOCK_CLASS}, {_RETENTION_LOCK})"):
+            return 0
+        status = await connection.execute(_DELETE_OLD, age, rows, limit)
+    return int(status.split()[-1])

@@ -1,0 +1,162 @@
+"""The connections of one hub on this server, their groups and users: who gets what."""
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Protocol
+
+from asgi_signalr.connection import HubConnection, logger
+from asgi_signalr.messages import Invocation
+from asgi_signalr.outbox import Flusher, Payload
+from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.scaleout import Acknowledgement, Audience, Delivery, Envelope, GroupCommand
+
+
+class Stream(Protocol):
+    """The way to the other servers, and what all hubs of a server share."""
+
+    id: str
+    flusher: Flusher
+
+    async def publish(self, envelope: Envelope) -> None:
+        """Hand an envelope to every server, this one included."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there can be no other server."""
+
+
+class HubLifetime:
+    """Knows a hub's connections on this server; reaches the others through the backplane."""
+
+    def __init__(self, hub: str, protocols: Mapping[str, HubProtocol], stream: Stream, group_timeout: float) -> None:
+        self.hub = hub
+        self._protocols = protocols
+        self._stream = stream
+        self._group_timeout = group_timeout
+        self.connections: dict[str, HubConnection] = {}
+        self._groups: dict[str, dict[str, HubConnection]] = {}
+        self._users: dict[str, dict[str, HubConnection]] = {}
+        self._commands: dict[str, asyncio.Future[None]] = {}
+
+    def add(self, connection: HubConnection) -> None:
+        """Register a connection: from now on it is delivered to."""
+        self.connections[connection.id] = connection
+        if (user := connection.context.user_identifier) is not None:
+            self._users.setdefault(user, {})[connection.id] = connection
+
+    def remove(self, connection: HubConnection) -> None:
+        """Forget a connection, in its groups and for its user, too."""
+        self.connections.pop(connection.id, None)
+        for group in tuple(connection.groups):
+            self._change_group("remove", connection, group)
+        user = connection.context.user_identifier
+        if user is not None and (of_user := self._users.get(user)) is not None:
+            of_user.pop(connection.id, None)
+            if not of_user:
+                del self._users[user]
+
+    # Sending.
+
+    async def send(
+        self, audience: Audience, names: Sequence[str], excluded: Sequence[str], invocation: Invocation
+    ) -> None:
+        """Send an invocation to clients, wherever they are.
+
+        To connections of this server it goes directly. Everything else goes through the backplane, this server's
+        own share as well, so that every server delivers in the same order.
+        """
+        if audience == "connection":
+            here = [self.connections[name] for name in names if name in self.connections]
+            for connection in here:
+                connection.send(invocation)
+            for connection in here:
+                await connection.outbox.room()
+            names = [name for name in names if name not in self.connections]
+            if not names or self._stream.is_alone:
+                return
+        payloads = {name: protocol.write(invocation) for name, protocol in self._protocols.items()}
+        await self._stream.publish(Delivery(self.hub, audience, tuple(names), tuple(excluded), payloads))
+        await self._stream.flusher.caught_up()
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Write a delivery to its audience on this server: bytes that were encoded once, shared by all."""
+        payloads: dict[str, Payload] = {}
+        excluded = delivery.excluded
+        for connection in self._audience(delivery.audience, delivery.names):
+            if excluded and connection.id in excluded:
+                continue
+            protocol = connection.protocol
+            payload = payloads.get(protocol.name)
+            if payload is None:
+                data = delivery.payloads.get(protocol.name)
+                if data is None:  # the sender is another version, which does not know this protocol
+                    logger.warning("A delivery for %s cannot be written in %s.", self.hub, protocol.name)
+                    continue
+                payload = payloads[protocol.name] = Payload(data, binary=protocol.binary)
+            connection.write(payload)
+
+    def _audience(self, audience: Audience, names: Sequence[str]) -> Iterable[HubConnection]:
+        if audience == "all":
+            return self.connections.values()
+        if audience == "connection":
+            return [self.connections[name] for name in names if name in self.connections]
+        sets = self._groups if audience == "group" else self._users
+        if len(names) == 1:
+            return sets.get(names[0], {}).values()
+        return {each.id: each for name in names for each in sets.get(name, {}).values()}.values()
+
+    # Groups.
+
+    async def change_group(self, action: Literal["add", "remove"], connection_id: str, group: str) -> None:
+        """Add a connection to a group or remove it; one of another server by a command, which is waited for.
+
+        Raises:
+            TimeoutError: no server has acknowledged the command in time.
+
+        """
+        connection = self.connections.get(connection_id)
+        if connection is not None:
+            self._change_group(action, connection, group)
+            return
+        if self._stream.is_alone:
+            return
+        command = GroupCommand(self.hub, action, group, connection_id, secrets.token_hex(8), self._stream.id)
+        done = self._commands[command.command_id] = asyncio.get_running_loop().create_future()
+        try:
+            await self._stream.publish(command)
+            async with asyncio.timeout(self._group_timeout):
+                await done
+        except TimeoutError:
+            raise TimeoutError(
+                f"No server has acknowledged within {self._group_timeout:g} s that connection {connection_id} "
+                f"was to {'join' if action == 'add' else 'leave'} a group; it may have gone."
+            ) from None
+        finally:
+            del self._commands[command.command_id]
+
+    def obey(self, command: GroupCommand) -> Acknowledgement | None:
+        """Carry out another server's command, if the connection is here."""
+        connection = self.connections.get(command.connection_id)
+        if connection is None:
+            return None
+        self._change_group(command.action, connection, command.group)
+        return Acknowledgement(self.hub, command.command_id, command.server)
+
+    def acknowledge(self, command_id: str) -> None:
+        """Learn that a command was carried out."""
+        done = self._commands.get(command_id)
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    def _change_group(self, action: Literal["add", "remove"], connection: HubConnection, group: str) -> None:
+        if action == "add":
+            if connection.ending is None:
+                self._groups.setdefault(group, {})[connection.id] = connection
+                connection.groups.add(group)
+        elif group in connection.groups:
+            connection.groups.discard(group)
+            members = self._groups[group]
+            del members[connection.id]
+            if not members:
+                del self._groups[group]

@@ -1,0 +1,55 @@
+"""The negotiation: a client asks how it may connect, and gets an id and the transports there are."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+TRANSPORTS = ({"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},)
+"""What is offered, in the order in which clients try."""
+
+NEWEST = 1
+
+
+class NegotiateError(Exception):
+    """The negotiation fails; the message is what the client is told, with status 200."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The names of a new connection: the id is public, the token is secret. Both can stand in a URL as they are."""
+
+    connection_id: str
+    token: str
+
+
+def requested_version(query: Mapping[str, str], minimum: int) -> int:
+    """Read which version the client speaks; the answer is in this one, or in the newest there is.
+
+    Raises:
+        NegotiateError: it is no number, or too old.
+
+    """
+    asked = next((value for name, value in query.items() if name.lower() == "negotiateversion"), "0")
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", asked, re.ASCII):
+        raise NegotiateError(f"The client requested an invalid protocol version '{asked}'")
+    version = int(asked)
+    if version < minimum:
+        raise NegotiateError(f"The client requested version '{version}', but the server does not support this version.")
+    return min(version, NEWEST)
+
+
+def new_identity(version: int) -> Identity:
+    """Make the names of a new connection. The old version knows only one name for both."""
+    connection_id = secrets.token_urlsafe(16)
+    return Identity(connection_id, secrets.token_urlsafe(16) if version > 0 else connection_id)
+
+
+def answer(version: int, identity: Identity, transports: Sequence[Mapping[str, Any]] = TRANSPORTS) -> dict[str, Any]:
+    """Spell out the answer to a client."""
+    wire: dict[str, Any] = {"negotiateVersion": version, "connectionId": identity.connection_id}
+    if version > 0:
+        wire["connectionToken"] = identity.token
+    wire["availableTransports"] = list(transports)
+    return wire

@@ -1,0 +1,50 @@
+"""What can be chosen about a server. Times are in seconds, sizes in bytes; the defaults are ASP.NET Core's."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from asgi_signalr.users import FindUser
+
+
+@dataclass(frozen=True)
+class Options:
+    """The keyword arguments of `SignalR`."""
+
+    keep_alive_interval: float = 15
+    """The server pings a client to which it has sent nothing for so long; at most half of what clients wait for."""
+    client_timeout_interval: float = 30
+    """A client that is silent for so long is taken for dead; counted from its first ping."""
+    handshake_timeout: float = 15
+    """A connection without a handshake after so long is closed."""
+    disconnect_timeout: float = 15
+    """A negotiated connection that nobody opens for so long is forgotten."""
+    send_timeout: float = 10
+    """A client that takes nothing of what is sent to it for so long is given up."""
+    close_timeout: float = 5
+    """So long a closing connection may take to send what is still queued."""
+    group_timeout: float = 30
+    """So long a change of a group waits for the server that has the connection."""
+    max_message_size: int = 32 * 1024
+    """The longest message that a client may send."""
+    max_queued_bytes: int = 4 * 1024 * 1024
+    """So much may wait for one slow client; beyond it the client is given up."""
+    detailed_errors: bool = False
+    """Whether clients are told the name and message of every exception, not just of a `HubException`."""
+    allowed_origins: Collection[str] = ()
+    """Other origins whose pages may connect, such as `https://app.example.com`; `"*"` for any."""
+    minimum_negotiate_version: int = 0
+    """The oldest version of the negotiation that is answered."""
+    user: FindUser | None = None
+    """How to find the user of a request; by default where Starlette's or Django's authentication leaves it."""
+
+    @property
+    def tick(self) -> float:
+        """How often the one timer of a server looks at its connections."""
+        shortest = min(
+            self.keep_alive_interval,
+            self.client_timeout_interval,
+            self.handshake_timeout,
+            self.disconnect_timeout,
+            self.send_timeout,
+        )
+        return min(1.0, shortest / 4)

@@ -1,0 +1,46 @@
+"""Which pages may connect. Browsers send cookies along with WebSockets of any page, so the server has to look.
+
+A request without an Origin comes from no page and is let through; authentication is not this module's affair.
+"""
+
+from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def is_allowed(headers: Mapping[str, str], allowed: Collection[str]) -> bool:
+    """Decide about a request by its Origin: the own one is allowed, and those listed."""
+    origin = headers.get("origin")
+    return origin is None or is_listed(origin, allowed) or _is_own(origin, headers.get("host", ""))
+
+
+def is_listed(origin: str, allowed: Collection[str]) -> bool:
+    """Say whether an origin is among those that the application allows."""
+    return "*" in allowed or origin.lower().rstrip("/") in {each.lower().rstrip("/") for each in allowed}
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Compare host and port. The scheme may differ, since a proxy may have taken the TLS off."""
+    try:
+        parts = urlsplit(origin)
+        own = urlsplit(f"{parts.scheme}://{host}")
+        default = _PORTS.get(parts.scheme)
+        return bool(parts.hostname) and (parts.hostname, parts.port or default) == (own.hostname, own.port or default)
+    except ValueError:  # no port, but something else
+        return False
+
+
+def cors_headers(headers: Mapping[str, str], allowed: Collection[str]) -> dict[str, str]:
+    """The headers by which a listed origin's page may read the answer; the official client sends credentials."""
+    origin = headers.get("origin")
+    if origin is None or not is_listed(origin, allowed):
+        return {}
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true", "Vary": "Origin"}
+
+
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Headers": "authorization, content-type, x-requested-with, x-signalr-user-agent",
+    "Access-Control-Max-Age": "600",
+}

@@ -1,0 +1,192 @@
+"""How messages leave: encoded once, joined per connection and loop tick, without a task for each.
+
+Writing a message to a connection only queues it. One flush per tick of the event loop then takes each connection
+that has something queued, joins that to as few frames as possible and steps the transport's `send` until it
+returns or suspends. A `send` that suspends means that this client reads too slowly: it is parked in a task of its
+own, and the others go on. While it is parked its queue may grow to a limit; beyond it the client is given up.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from types import coroutine
+from typing import Any
+
+# A frame joins messages up to this size: well below what clients accept as one message.
+FRAME_BYTES = 64 * 1024
+# So many queued bytes make a sender wait: for the flush, or for the one connection that it writes to.
+HIGH_WATER = 64 * 1024
+# A flush lets the loop do other things after so many connections.
+CONNECTIONS_PER_TURN = 500
+
+
+class Payload:
+    """Whole messages in their encoded form, shared by all the connections that they go to."""
+
+    __slots__ = ("_text", "binary", "data")
+
+    def __init__(self, data: bytes, *, binary: bool = False) -> None:
+        self.data = data
+        self.binary = binary
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The same as text, decoded once."""
+        if self._text is None:
+            self._text = self.data.decode()
+        return self._text
+
+
+Write = Callable[[Sequence[Payload]], Awaitable[None]]
+"""A transport's way to send whole messages as one frame."""
+
+
+class SlowClientError(Exception):
+    """The client did not take what was sent to it."""
+
+
+class Flusher:
+    """Sends what the outboxes of one server have queued: one task per tick in which anything was."""
+
+    def __init__(self) -> None:
+        self._marked: list[Outbox] = []
+        self._task: asyncio.Task[None] | None = None
+        self.backlog = 0
+
+    def mark(self, outbox: "Outbox") -> None:
+        """Note that an outbox has something to send in this tick."""
+        self._marked.append(outbox)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._flush())
+
+    async def caught_up(self) -> None:
+        """Wait for the flush if much is queued, so that no sender runs away from it; for slow clients nobody waits."""
+        if self.backlog > HIGH_WATER and self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def _flush(self) -> None:
+        try:
+            while self._marked:
+                marked, self._marked = self._marked, []
+                self.backlog = 0
+                for number, outbox in enumerate(marked, 1):
+                    outbox.flush()
+                    if number % CONNECTIONS_PER_TURN == 0:
+                        await asyncio.sleep(0)
+        finally:
+            self._task = None
+
+
+class Outbox:
+    """The messages on their way to one connection, in order."""
+
+    def __init__(self, write: Write, flusher: Flusher, limit: int, on_failure: Callable[[Exception], None]) -> None:
+        self._write = write
+        self._flusher = flusher
+        self._limit = limit
+        self._on_failure = on_failure
+        self._queue: list[Payload] = []
+        self._size = 0
+        self._is_marked = False
+        self._parked: asyncio.Task[None] | None = None
+        self.parked_since: float | None = None
+        self.closed = False
+        self.used = False  # since the keep-alive timer looked last
+
+    def put(self, payload: Payload) -> None:
+        """Queue messages for this tick's flush. Does nothing once the outbox is closed."""
+        if self.closed:
+            return
+        size = len(payload.data)
+        self._queue.append(payload)
+        self._size += size
+        if self._parked is not None:
+            if self._size > self._limit:
+                self._fail(SlowClientError(f"The client is slow: more than {self._limit} bytes wait for it."))
+        else:
+            self._flusher.backlog += size
+            if not self._is_marked:
+                self._is_marked = True
+                self._flusher.mark(self)
+
+    def flush(self) -> None:
+        """Send what is queued, as far as the transport takes it at once."""
+        self._is_marked = False
+        while self._queue and self._parked is None and not self.closed:
+            self.used = True
+            steps = self._write(self._take_frame()).__await__()
+            try:
+                waiting_for = next(steps)
+            except StopIteration:
+                continue
+            except Exception as error:  # noqa: BLE001  (whatever it is, this connection is over and no other)
+                self._fail(error)
+            else:
+                loop = asyncio.get_running_loop()
+                self.parked_since = loop.time()
+                self._parked = loop.create_task(_go_on(steps, waiting_for))
+                self._parked.add_done_callback(self._unpark)
+
+    async def room(self) -> None:
+        """Wait while the client is slow and much is queued for it."""
+        while self._parked is not None and self._size > HIGH_WATER and not self.closed:
+            await asyncio.wait({self._parked})
+
+    async def drain(self) -> None:
+        """Wait until everything queued is sent."""
+        while (self._queue or self._parked is not None) and not self.closed:
+            if self._parked is None:
+                self.flush()
+            else:
+                await asyncio.wait({self._parked})
+
+    def close(self) -> None:
+        """Take no more messages, and forget those that are still queued."""
+        self.closed = True
+        self._queue.clear()
+        self._size = 0
+        if self._parked is not None:
+            self._parked.cancel()
+
+    def _take_frame(self) -> Sequence[Payload]:
+        if self._size <= FRAME_BYTES:
+            frame, self._queue, self._size = self._queue, [], 0
+            return frame
+        frame, size = [], 0
+        for payload in self._queue:
+            if frame and size + len(payload.data) > FRAME_BYTES:
+                break
+            frame.append(payload)
+            size += len(payload.data)
+        del self._queue[: len(frame)]
+        self._size -= size
+        return frame
+
+    def _unpark(self, task: asyncio.Task[None]) -> None:
+        self._parked = self.parked_since = None
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, Exception):
+            self._fail(error)
+        elif self._queue:
+            self.flush()
+
+    def _fail(self, error: Exception) -> None:
+        self.close()
+        self._on_failure(error)
+
+
+@coroutine
+def _go_on(steps: Generator[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
+    """Go on with an awaitable that has been stepped to its first suspension."""
+    try:
+        while True:
+            try:
+                value = yield waiting_for
+            except BaseException as error:  # noqa: BLE001  (what is thrown in is the awaitable's: a cancellation, too)
+                waiting_for = steps.throw(error)
+            else:
+                waiting_for = steps.send(value)
+    except StopIteration:
+        return
