@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.metadata
+import json
 import os
 import re
 import sqlite3
@@ -11,12 +12,14 @@ import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from labkit import browser
+from labkit.postgres import Server
 
 EXERCISES = Path(__file__).parent.parent / "exercises"
 FOLDERS = ["ex1-realtime/begin", "ex1-realtime/end", "ex2-scaleout/begin", "ex2-scaleout/end"]
@@ -24,8 +27,11 @@ BEGIN = EXERCISES / "ex1-realtime" / "begin"
 PASSWORD = "correct horse"
 
 
-def start(arguments: list[str], database: Path, folder: Path = BEGIN) -> subprocess.Popen[str]:
+def start(
+    arguments: list[str], database: Path, folder: Path = BEGIN, server: str = "postgresql://127.0.0.1:9"
+) -> subprocess.Popen[str]:
     environment = os.environ | {
+        "DATABASE_SERVER": server,
         "DATABASE_URL": f"sqlite+aiosqlite:///{database.as_posix()}",
         "GEEKQUIZ_SECRET": "a secret",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -43,11 +49,13 @@ def start(arguments: list[str], database: Path, folder: Path = BEGIN) -> subproc
 
 
 @contextmanager
-def serving(database: Path, folder: Path = BEGIN, count: int = 1) -> Iterator[list[str]]:
+def serving(
+    database: Path, folder: Path = BEGIN, count: int = 1, server: str = "postgresql://127.0.0.1:9"
+) -> Iterator[list[str]]:
     """The URLs of instances that share a database; all are started before the first is waited for."""
     command = ["-m", "uvicorn", "geekquiz.main:app", "--port", "0", "--no-access-log"]
     with ExitStack() as stack:
-        instances = [stack.enter_context(start(command, database, folder)) for _ in range(count)]
+        instances = [stack.enter_context(start(command, database, folder, server)) for _ in range(count)]
         for instance in instances:
             stack.callback(instance.terminate)
         yield [url_of(instance) for instance in instances]
@@ -195,6 +203,92 @@ async def test_a_phone_needs_no_sideways_scrolling(chromium: Browser, url: str) 
     too_wide["statistics"] = await page.evaluate(wide)
 
     assert too_wide == dict.fromkeys(too_wide, 0)
+
+
+class Dashboard:
+    """A Statistics page that is never reloaded, and the news that its hub connection brings."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.totals: list[int] = []
+        page.on("websocket", lambda socket: socket.on("framereceived", self._note))
+
+    def _note(self, frame: str | bytes) -> None:
+        for message in filter(None, str(frame).split("\x1e")):
+            if (content := json.loads(message)).get("target") == "updateStatistics":
+                self.totals.append(content["arguments"][0]["totalAnswers"])
+
+    async def open(self, url: str) -> Self:
+        await self.page.goto(f"{url}/statistics")
+        await expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
+        await self.page.evaluate("window.sameAsBefore = true")
+        return self
+
+    async def expect_total(self, total: int) -> None:
+        await expect(self.page.get_by_role("img", name=f"Total {total}")).to_be_visible()
+        assert await self.page.evaluate("window.sameAsBefore")
+
+
+async def open_side_by_side(chromium: Browser, urls: list[str]) -> tuple[list[Page], list[Dashboard]]:
+    """A Play and a Statistics page of each instance, all of the same user."""
+    first = await chromium.new_page(reduced_motion="reduce")
+    await register(first, urls[0])
+    state = await first.context.storage_state()
+    plays, dashboards = [first], []
+    for url in urls[1:]:
+        plays.append(await chromium.new_page(reduced_motion="reduce", storage_state=state))
+        await plays[-1].goto(url)
+    for url in urls:
+        page = await chromium.new_page(reduced_motion="reduce", storage_state=state)
+        dashboards.append(await Dashboard(page).open(url))
+    return plays, dashboards
+
+
+async def answer(play: Page) -> None:
+    await play.get_by_test_id("option").first.click()
+    await expect(play.get_by_test_id("answer")).to_be_visible()
+
+
+async def test_after_exercise_1_the_statistics_follow_by_themselves(chromium: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path / "quiz.db", EXERCISES / "ex1-realtime" / "end") as urls:
+        (play,), (dashboard,) = await open_side_by_side(chromium, urls)
+        await expect(dashboard.page.get_by_test_id("no-results")).to_be_visible()
+
+        await answer(play)
+
+        await dashboard.expect_total(1)
+        await expect(dashboard.page.get_by_test_id("no-results")).to_be_hidden()
+        await expect(dashboard.page.get_by_test_id("incorrect-answers")).to_have_text("Incorrect answers: 1")
+
+
+async def test_before_exercise_2_an_instance_reaches_its_own_pages_only(chromium: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path / "quiz.db", EXERCISES / "ex2-scaleout" / "begin", count=2) as urls:
+        plays, dashboards = await open_side_by_side(chromium, urls)
+
+        await answer(plays[0])
+        await dashboards[0].expect_total(1)
+        await answer(plays[1])
+        await dashboards[1].expect_total(2)
+
+        assert [each.totals for each in dashboards] == [[1], [2]]
+
+
+async def test_after_exercise_2_an_answer_reaches_the_pages_of_both_instances(
+    chromium: Browser, tmp_path: Path, postgres_server: Server
+) -> None:
+    if "signalr" not in postgres_server.databases():
+        postgres_server.create_database("signalr")
+    end = EXERCISES / "ex2-scaleout" / "end"
+    with serving(tmp_path / "quiz.db", end, count=2, server=postgres_server.url) as urls:
+        plays, dashboards = await open_side_by_side(chromium, urls)
+
+        for total, play in enumerate(plays, start=1):
+            await answer(play)
+            for dashboard in dashboards:
+                await dashboard.expect_total(total)
+
+        assert [each.totals for each in dashboards] == [[1, 2], [1, 2]]
+        assert len(postgres_server.query("signalr", "SELECT * FROM signalr.messages_0")) >= 2
 
 
 def test_instances_that_start_at_the_same_moment_make_one_set_of_questions(tmp_path: Path) -> None:
