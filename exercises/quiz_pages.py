@@ -299,9 +299,8 @@ class Listener:
         self._connection = Connection(address)
         self.closed = False
         self.page.on("websocket", self._on_websocket)
-        blank = f"{instance.url}/blank-page-of-a-check"
-        self.page.route(blank, lambda route: route.fulfill(content_type="text/html", body="<title>Listening</title>"))
-        self.page.goto(blank)
+        # A page of the same origin that has no script; one that is made up may not connect (local network access).
+        self.page.goto(f"{instance.url}/healthz")
         self.page.evaluate(
             """([address, hello]) => {
               const socket = new WebSocket(address);
