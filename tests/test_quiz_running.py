@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -70,10 +71,10 @@ def url_of(instance: subprocess.Popen[str]) -> str:
     raise AssertionError(f"The quiz did not start:\n{log}")
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    """A quiz without users and answers."""
-    with serving(tmp_path / "quiz.db") as (url,):
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A quiz that several tests share, each with a user of its own."""
+    with serving(tmp_path_factory.mktemp("shared") / "quiz.db") as (url,):
         yield url
 
 
@@ -86,9 +87,9 @@ async def chromium() -> AsyncIterator[Browser]:
         await launched.close()
 
 
-async def register(page: Page, url: str, name: str = "Ada") -> None:
+async def register(page: Page, url: str, name: str = "") -> None:
     await page.goto(f"{url}/account/register")
-    await page.get_by_label("User name").fill(name)
+    await page.get_by_label("User name").fill(name or f"Ada {uuid4().hex[:8]}")
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
     await page.get_by_label("Confirm password").fill(PASSWORD)
     await page.get_by_role("button", name="Register").click()
@@ -152,7 +153,12 @@ async def test_a_question_that_cannot_be_loaded_says_so_and_can_be_tried_again(c
     await expect(page.get_by_role("alert")).to_be_empty()
 
 
-async def test_statistics_are_numbers_charts_and_words_and_wait_for_a_refresh(chromium: Browser, url: str) -> None:
+async def test_before_exercise_1_statistics_wait_for_a_refresh(chromium: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path / "quiz.db") as (url,):
+        await see_numbers_charts_and_words_after_a_refresh(chromium, url)
+
+
+async def see_numbers_charts_and_words_after_a_refresh(chromium: Browser, url: str) -> None:
     # A page of the same context would be a tab in the background, which Chromium slows down.
     play = await chromium.new_page(reduced_motion="reduce")
     await register(play, url)
