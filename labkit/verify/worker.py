@@ -21,7 +21,7 @@ import pytest
 from labkit import checking
 from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
 from labkit.diagnosis import last_exception
-from labkit.errors import InternalError, LabError, MachineError
+from labkit.errors import MachineError
 from labkit.verify.causes import nearest_todo
 from labkit.verify.report import Check, Result, Verdict
 
@@ -195,8 +195,6 @@ def translate(error: BaseException) -> Result:
         return Result(Verdict.SKIPPED, cause=error.msg)
     if isinstance(error, MachineError):
         return Result(Verdict.ENVIRONMENT, cause=error.message, next=error.next)
-    if isinstance(error, LabError) and not isinstance(error, InternalError):
-        return Result(Verdict.NOT_DONE, cause=error.message, next=error.next)
     if isinstance(error, TooLate):
         first, *_ = error.message.split("\n")
         waited = re.search(r"waiting for (.+)", error.message)
