@@ -356,6 +356,7 @@ class PlayPage:
 
     def answer(self) -> str:
         """Click the first option, and tell what the card says then: correct, incorrect, or nothing."""
+        self._show()
         self.page.get_by_test_id("option").first.click()
         said: list[str] = ["", ""]
 
@@ -377,8 +378,13 @@ class PlayPage:
         """Go on to the next question; after trouble, by opening the page again."""
         if self.trouble:
             return self.open()
+        self._show()
         self.page.get_by_role("button", name="Next question").click()
         return self.ready()
+
+    def _show(self) -> None:
+        """Bring the page before the others: a browser draws one that nobody sees once a second only."""
+        self.page.bring_to_front()
 
 
 class Player:
