@@ -344,12 +344,15 @@ class Cluster:
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGQUIT if self.temporary else signal.SIGINT)
-        try:
-            psutil.Process(pid).wait(STOP_TIMEOUT)
-        except psutil.NoSuchProcess:
-            return
-        except psutil.TimeoutExpired:
-            self._kill(pid)
+        limit = time.monotonic() + STOP_TIMEOUT
+        while _runs_postgres(pid):
+            if time.monotonic() > limit:
+                self._kill(pid)
+                return
+            time.sleep(0.005)
+            if sys.platform != "win32":
+                with contextlib.suppress(ChildProcessError):  # else its number stays in the process table
+                    os.waitpid(pid, os.WNOHANG)
 
     def remove(self) -> None:
         """Delete the folder; on Windows the last files may be held for a moment by a process that is ending."""
@@ -361,6 +364,8 @@ class Cluster:
 
     def _port(self, again: bool) -> int:
         with socket.socket() as probe:
+            if not WINDOWS:  # as PostgreSQL itself: connections that have just ended do not matter
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if again:
                 with contextlib.suppress(OSError, ValueError):
                     probe.bind(("127.0.0.1", int((self.home / "port").read_text(encoding="utf-8"))))
@@ -378,10 +383,10 @@ class Cluster:
     def _pid(self, lines: list[str]) -> int | None:
         """The postmaster's process, unless the file is a leftover and the number somebody else's by now."""
         try:
-            process = psutil.Process(int(lines[0]))
-            return process.pid if process.name().startswith("postgres") and process.status() != "zombie" else None
-        except (IndexError, ValueError, psutil.NoSuchProcess):
+            pid = int(lines[0])
+        except (IndexError, ValueError):
             return None
+        return pid if _runs_postgres(pid) else None
 
     def _kill(self, pid: int) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -398,6 +403,15 @@ class Cluster:
                 "Free some 100 MB there, or set LABKIT_HOME (TMPDIR for temporary servers) to a folder elsewhere.",
             )
         return MachineError("\n  ".join([f"{what} in {self.home}. Its last words:", *lines]), OTHER_SERVER)
+
+
+def _runs_postgres(pid: int) -> bool:
+    """Whether a server runs under this number; one that has ended and waits for its parent to look does not."""
+    try:
+        process = psutil.Process(pid)
+        return process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def environment() -> dict[str, str]:

@@ -142,25 +142,27 @@ class PostgresBackplane:
         """Send what is queued if that takes no more than two seconds, then let go."""
         if self._deliver is None:
             return
-        with contextlib.suppress(TimeoutError):
-            if not self._said:
-                await asyncio.wait_for(self._drained.wait(), 2.0)
+        if not self._said:
+            await _wait(self._drained, 2.0)
         await self._end()
         if self._queue:
             self._gap(f"{len(self._queue)} messages were not sent: the backplane was stopped without its database.")
 
     async def _end(self) -> None:
         self._deliver = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            # Again if need be: a driver's time-out may swallow a cancellation that comes in the same moment.
+            _, pending = await asyncio.wait(pending, timeout=2.0)
         self._tasks = []
 
     # Both tasks: connect, work until something goes wrong, wait, again.
 
     async def _for_ever(self, doing: str, work: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
         failures = 0
-        while True:
+        while self._deliver is not None:
             connection = None
             try:
                 connection = await self._connect(doing)
@@ -262,8 +264,7 @@ class PostgresBackplane:
             self._say_well("receiving")
             if not listening:
                 pause = 0.1 if received else min(pause * 2, 1.0, self._poll)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), pause)
+            await _wait(self._bell, pause)
 
     def _ring(self, *_: object) -> None:
         self._bell.set()
@@ -333,8 +334,7 @@ class PostgresBackplane:
         next_retention = loop.time() + self._retention_interval * random.uniform(0, 1)
         while True:
             self._say_well("sending")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.wait(), max(next_retention - loop.time(), 0))
+            await _wait(self._work, max(next_retention - loop.time(), 0))
             if connection.is_closed():
                 raise ConnectionError("connection lost")
             if self._queue:
@@ -381,6 +381,14 @@ class PostgresBackplane:
         if last is not None:
             self._accept(last)
         self._unsure = 0
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, for so long at most."""
+    # Not wait_for: before Python 3.12 it may swallow a cancellation.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def _close(connection: asyncpg.Connection) -> None:

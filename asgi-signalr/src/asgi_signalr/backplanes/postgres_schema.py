@@ -117,11 +117,8 @@ async def install(connection: asyncpg.Connection) -> None:
 async def is_installed(connection: asyncpg.Connection) -> bool:
     """Whether the tables are there."""
     # Not to_regclass: within a transaction it may answer from a cache that knows nothing of another one's commit.
-    return bool(
-        await connection.fetchval(
-            "SELECT count(*) FROM pg_tables WHERE schemaname = 'signalr' AND tablename = 'schema'"
-        )
-    )
+    query = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'signalr' AND tablename = 'schema')"
+    return bool(await connection.fetchval(query))
 
 
 async def send(connection: asyncpg.Connection, payloads: list[bytes], sender: UUID) -> int:
