@@ -197,8 +197,9 @@ class Recorder:
     A context belongs to the fixture, or the check, that made it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pictures: Path | None = None) -> None:
         self._folder = folder
+        self._pictures = pictures
         self._recordings: list[_Recording] = []
         self.makers: list[str] = []
         """The fixtures being set up, and before them the check."""
@@ -221,6 +222,8 @@ class Recorder:
     def close(self, context: "BrowserContext | None" = None) -> None:
         """End one recording, or all; the traces of what was kept are written."""
         for each in [each for each in self._recordings if context is None or each.context is context]:
+            if self._pictures:
+                each.photograph(self._pictures)
             each.close()
             self._recordings.remove(each)
 
@@ -243,19 +246,25 @@ class _Recording:
     @cached_property
     def kept(self) -> list[str]:
         """Write it down, and tell the files."""
-        from playwright.sync_api import Error
-
         self._folder.mkdir(parents=True, exist_ok=True)
         files = [self._folder / "trace.zip", self._folder / "console.log", self._folder / "websocket.log"]
+        files += self.photograph(self._folder)
+        self._write()
+        return [str(path) for path in files]
+
+    def photograph(self, folder: Path) -> list[Path]:
+        """Take a screenshot of each page into that folder, and tell the files."""
+        from playwright.sync_api import Error
+
+        files = []
         for number, page in enumerate(self.context.pages, start=1):
-            path = self._folder / f"page-{number}.png"
+            path = folder / f"{self._folder.name}-{number}.png"
             try:
                 page.screenshot(path=path, timeout=5000)
                 files.append(path)
             except Error as error:
                 self._console.append(f"(no screenshot of {page.url}: {error.message})")
-        self._write()
-        return [str(path) for path in files]
+        return files
 
     def close(self) -> None:
         """Stop recording; the trace is written if the rest was."""

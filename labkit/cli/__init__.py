@@ -19,8 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A hands-on lab, from an empty machine to verified exercises.\n\n"
-    "First time here? [bold]labkit demo[/] plays the whole lab; [bold]labkit setup[/], then "
-    "[bold]labkit start ex1[/] lets you do it yourself.",
+    "First time here? [bold]labkit demo[/] plays the whole lab. To do it yourself: [bold]labkit setup[/], "
+    "[bold]labkit list[/], then [bold]labkit start EX[/].",
 )
 for module in (machine, workspace, run_command, verify_command, demo):
     app.add_typer(module.commands)
@@ -53,7 +53,10 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except typer.Exit as exit_:
-        return exit_.exit_code
+        # Typer makes an exit of Ctrl-C on its own.
+        if exit_.exit_code != ExitCode.INTERRUPTED:
+            return exit_.exit_code
+        return _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except BrokenPipeError:
         # The reader of a pipe has gone (`labkit list | head -1`): nobody is left to tell.
         sys.stderr.close()
@@ -72,7 +75,7 @@ def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int: 
     if as_json:
         print_json({"error": {"message": message, "next": next, "code": int(code)}})
     else:
-        err.print(f"[bold red]{escape(message)}[/]")
+        err.print(f"[bold red]{escape(message)}[/]", soft_wrap=True)
         if next:
-            err.print(f"[dim]next:[/] {escape(next)}")
+            err.print(f"[dim]next:[/] {escape(next)}", soft_wrap=True)
     return int(code)

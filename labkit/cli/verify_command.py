@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-_SIGNS = {
+SIGNS = {
     Verdict.PASSED: ("✓", "green"),
     Verdict.NOT_DONE: ("✗", "red"),
     Verdict.TIMED_OUT: ("✗", "red"),
@@ -57,7 +57,7 @@ def verify(
         out.print(escape(subject.said), soft_wrap=True)
     from labkit.verify import run
 
-    with _Shown() as shown:
+    with Shown() as shown:
         report = run.verify(subject, tasks, headed, shown.progress)
     if format is Format.JSON:
         print_json(report.to_json())
@@ -66,7 +66,7 @@ def verify(
     return int(report.exit_code)
 
 
-class _Shown:
+class Shown:
     """Shows on stderr how the run goes on: a table that grows on a terminal, a line per check elsewhere."""
 
     def __init__(self) -> None:
@@ -118,8 +118,9 @@ class _Shown:
         self._results[check.id] = result
         self._what = ""
         if not self._live:
-            sign, _ = _SIGNS[result.verdict]
-            err.print(f"{sign} {escape(check.task)} {escape(check.title)}: {result.verdict}", soft_wrap=True)
+            sign, _ = SIGNS[result.verdict]
+            said = "" if result.verdict is Verdict.PASSED else f" ({result.verdict})"
+            err.print(f"{sign} {escape(check.task)}  {escape(check.title)}{said}", soft_wrap=True)
 
     def _table(self) -> Table:
         from rich.spinner import Spinner
@@ -128,7 +129,7 @@ class _Shown:
         for check in self._checks.values():
             result = self._results.get(check.id)
             if result:
-                sign, style = _SIGNS[result.verdict]
+                sign, style = SIGNS[result.verdict]
                 table.add_row(f"[{style}]{sign}[/]", escape(check.title))
             elif check.title == self._what:
                 table.add_row(Spinner("dots"), escape(check.title))
@@ -144,7 +145,7 @@ def _print(report: Report) -> None:
         out.print()
         out.print(f"[bold]{escape(task.id)}  {escape(task.title)}[/]", soft_wrap=True)
         for check, result in task.checks:
-            sign, style = _SIGNS[result.verdict]
+            sign, style = SIGNS[result.verdict]
             said = "" if result.verdict is Verdict.PASSED else f"  [{style}]{result.verdict}[/]"
             reason = f" [dim]({escape(result.cause)})[/]" if result.verdict is Verdict.SKIPPED and result.cause else ""
             out.print(f"  [{style}]{sign}[/] {escape(check.title)}{said}{reason}", soft_wrap=True)
@@ -163,7 +164,7 @@ def _print(report: Report) -> None:
 
 
 def _print_failure(check: Check, result: Result) -> None:
-    _, style = _SIGNS[result.verdict]
+    _, style = SIGNS[result.verdict]
     out.print()
     out.print(
         f"[bold {style}]{result.verdict}[/]  [bold]{escape(check.title)}[/]  [dim]{escape(check.id)}[/]", soft_wrap=True

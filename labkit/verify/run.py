@@ -48,9 +48,15 @@ class Progress:
 
 
 def verify(
-    subject: Subject, tasks: Sequence[Task] = (), headed: bool = False, progress: Progress | None = None
+    subject: Subject,
+    tasks: Sequence[Task] = (),
+    headed: bool = False,
+    progress: Progress | None = None,
+    pictures: Path | None = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
+
+    With `pictures`, a screenshot of every page as it was in the end is put into that folder.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -58,7 +64,7 @@ def verify(
     chosen = list(tasks or subject.exercise.tasks)
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary)
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures)
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -79,7 +85,13 @@ class _Run:
     """The state of one run."""
 
     def __init__(
-        self, subject: Subject, tasks: Sequence[Task], headed: bool, progress: Progress, temporary: Path
+        self,
+        subject: Subject,
+        tasks: Sequence[Task],
+        headed: bool,
+        progress: Progress,
+        temporary: Path,
+        pictures: Path | None,
     ) -> None:
         self.checks: list[Check] = []
         self._subject = subject
@@ -87,6 +99,7 @@ class _Run:
         self._headed = headed
         self._progress = progress
         self._temporary = temporary
+        self._pictures = pictures
         self._evidence = evidence_folder(subject, datetime.now())
         self._results: dict[str, Result] = {}
         self._processes = 0
@@ -133,6 +146,7 @@ class _Run:
             "done": list(self._results),
             "launch": launch,
             "evidence": str(self._evidence),
+            "pictures": str(self._pictures) if self._pictures else None,
         }
         return CheckingProcess(job, temporary)
 
@@ -296,8 +310,8 @@ class _Run:
             elif "finished" in event:
                 check, running, budget = self._check(event["finished"]), None, SILENCE
                 self._finish(check, _blame(Result.from_json(event["result"]), instances))
-        if not self._all_well:
-            process.finish(SILENCE)  # it writes the traces
+        if self._pictures or not self._all_well:
+            process.finish(SILENCE)  # it writes the traces and the pictures
         return True
 
     @property

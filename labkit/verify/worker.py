@@ -60,7 +60,7 @@ class Reporter:
         self._channel = channel
         self._job = job
         self._stage: Stage | None = None
-        self._recorder = Recorder(Path(job["evidence"]))
+        self._recorder = Recorder(Path(job["evidence"]), Path(job["pictures"]) if job["pictures"] else None)
         self._checks: dict[str, Check] = {}
         self._result = Result(Verdict.PASSED)
         self._raised: dict[int, tuple[BaseException, Check]] = {}
