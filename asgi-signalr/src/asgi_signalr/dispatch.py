@@ -68,6 +68,7 @@ class HubDispatcher:
             text = "An unexpected error occurred during connection handshake."
             answer = refused(for_client(text, error, connection.options.detailed_errors))
         connection.outbox.put(Payload(answer, binary=connection.protocol.binary))
+        connection.outbox.flush()  # a frame of its own: not every client expects messages behind the answer
         if not connection.handshaken:
             connection.log("=", f"no handshake: {answer.decode().rstrip()}")
             connection.ending = Ending(close=Close())

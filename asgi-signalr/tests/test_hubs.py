@@ -1,0 +1,512 @@
+"""Conversations with a hub: invocations and their answers, events, the end."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from asgi_signalr import Hub, HubException, SignalR, hub_method
+
+Connect = Callable[..., Awaitable[Any]]
+
+
+@dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Base(Hub):
+    def inherited(self) -> str:
+        return "from the base"
+
+
+class Chat(Base):
+    constant = 1
+
+    def add(self, a: int, b: int) -> int:
+        return a + b
+
+    async def add_later(self, a: int, b: int = 10) -> int:
+        await asyncio.sleep(0)
+        return a + b
+
+    async def nothing(self) -> None:
+        """Returns nothing."""
+
+    def point(self, point: Point) -> Point:
+        return Point(point.y, point.x)
+
+    def all_of(self, *numbers: int) -> int:
+        return sum(numbers)
+
+    def untyped(self, anything):  # type: ignore[no-untyped-def]
+        return anything
+
+    @hub_method("sendMessage")
+    def send_message(self) -> str:
+        return "renamed"
+
+    @hub_method(authorize=lambda context: context.user_identifier == "ada")
+    def for_ada(self) -> str:
+        return "hello Ada"
+
+    async def fail(self) -> None:
+        raise ValueError("a secret")
+
+    async def tell(self) -> None:
+        raise HubException("for everybody's ears")
+
+    def unsendable(self) -> object:
+        return object()
+
+    def leave(self) -> None:
+        self.context.abort()
+
+    def _private(self) -> None: ...
+
+    @staticmethod
+    def static() -> None: ...
+
+    @classmethod
+    def of_class(cls) -> None: ...
+
+    @property
+    def attribute(self) -> int:
+        return 1
+
+
+@pytest.fixture
+def app() -> SignalR:
+    app = SignalR()
+    app.hub("/chat")(Chat)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "answer"),
+    [
+        ("add", [1, 2], '"result":3'),
+        ("ADD", [1, 2], '"result":3'),
+        ("add_later", [1, 2], '"result":3'),
+        ("add_later", [1], '"result":11'),
+        ("nothing", [], '"result":null'),
+        ("point", [{"x": 1, "y": 2}], '"result":{"x":2,"y":1}'),
+        ("point", [{"x": 1}], '"result":{"x":0,"y":1}'),
+        ("all_of", [1, 2, 3], '"result":6'),
+        ("untyped", [{"a": [1.5, None]}], '"result":{"a":[1.5,null]}'),
+        ("inherited", [], '"result":"from the base"'),
+        ("sendMessage", [], '"result":"renamed"'),
+        *[
+            (target, [], f'"error":"Unknown hub method \'{target}\'"')
+            for target in (
+                *("nope", "send_message", "_private", "static", "of_class", "attribute", "constant", "__init__"),
+                *("on_connected", "on_disconnected", "context", "clients", "groups"),
+            )
+        ],
+        *[
+            (target, arguments, f'"error":"Failed to invoke \'{target}\' due to an error on the server."')
+            for target, arguments in (
+                *(("add", [1]), ("add", [1, 2, 3]), ("add", [1, "2"]), ("add", [1, None])),
+                *(("point", ["x"]), ("point", [{"y": 1}]), ("all_of", [1, "x"]), ("add_later", [])),
+            )
+        ],
+        ("for_ada", [], '"error":"Failed to invoke \'for_ada\' because user is unauthorized"'),
+        ("fail", [], '"error":"An unexpected error occurred invoking \'fail\' on the server."'),
+        ("unsendable", [], '"error":"An unexpected error occurred invoking \'unsendable\' on the server."'),
+        (
+            "tell",
+            [],
+            '"error":"An unexpected error occurred invoking \'tell\' on the server. '
+            "HubException: for everybody's ears\"",
+        ),
+    ],
+)
+async def test_an_invocation_is_answered(
+    app: SignalR, connect: Connect, target: str, arguments: list[Any], answer: str
+) -> None:
+    peer = await connect(app)
+    assert await peer.call(target, *arguments) == '{"type":3,"invocationId":"1",' + answer + "}"
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("fail", "An unexpected error occurred invoking 'fail' on the server. ValueError: a secret"),
+        (
+            "add",
+            "Failed to invoke 'add' due to an error on the server. "
+            "InvalidDataException: Invocation provides 0 argument(s) but target expects 2.",
+        ),
+    ],
+)
+async def test_details_are_told_if_errors_are_detailed(connect: Connect, target: str, error: str) -> None:
+    app = SignalR(detailed_errors=True)
+    app.hub("/chat")(Chat)
+    peer = await connect(app)
+    assert await peer.call(target) == '{"type":3,"invocationId":"1","error":"' + error + '"}'
+
+
+async def test_an_authorized_user_may_call_what_others_may_not(app: SignalR, connect: Connect) -> None:
+    peer = await connect(app, user="ada")
+    assert await peer.call("for_ada") == '{"type":3,"invocationId":"1","result":"hello Ada"}'
+
+
+async def test_an_invocation_without_an_id_is_never_answered(app: SignalR, connect: Connect) -> None:
+    peer = await connect(app)
+    for target in ("add", "nothing", "fail", "nope", "for_ada"):
+        peer.invoke(target, id=None)
+        peer.invoke(target, id="")
+    assert await peer.call("add", 1, 2) == '{"type":3,"invocationId":"1","result":3}'
+    assert peer.has_nothing_more
+
+
+@pytest.mark.parametrize(
+    ("wire", "error"),
+    [
+        (
+            '{"type":4,"target":"add","arguments":[1,2],"invocationId":"1"}',
+            "The client attempted to invoke the non-streaming 'add' method with a streaming invocation.",
+        ),
+        ('{"type":4,"target":"nope","arguments":[],"invocationId":"1"}', "Unknown hub method 'nope'"),
+        (
+            '{"type":1,"target":"add","arguments":[1,2],"invocationId":"1","streamIds":["2"]}',
+            "An unexpected error occurred invoking 'add' on the server. "
+            "HubException: Client sent 1 stream(s), Hub method expects 0.",
+        ),
+    ],
+)
+async def test_streams_that_no_method_has_are_answered_with_an_error(
+    app: SignalR, connect: Connect, wire: str, error: str
+) -> None:
+    peer = await connect(app)
+    peer.send(wire + "\x1e")
+    assert await peer.frame() == '{"type":3,"invocationId":"1","error":"' + error + '"}\x1e'
+
+
+async def test_messages_that_nobody_waits_for_are_passed_over(app: SignalR, connect: Connect) -> None:
+    peer = await connect(app)
+    for wire in (
+        '{"type":2,"invocationId":"9","item":1}',
+        '{"type":3,"invocationId":"9","result":1}',
+        '{"type":5,"invocationId":"9"}',
+        '{"type":6}',
+        '{"type":8,"sequenceId":1}',
+        '{"type":9,"sequenceId":1}',
+        '{"type":42}',
+    ):
+        peer.send(wire + "\x1e")
+    assert await peer.call("add", 1, 2) == '{"type":3,"invocationId":"1","result":3}'
+    assert peer.has_nothing_more
+
+
+async def test_invocations_of_a_connection_run_one_after_another_in_order(connect: Connect) -> None:
+    app, log, begun, go = SignalR(), [], asyncio.Event(), asyncio.Event()
+
+    @app.hub("/chat")
+    class Slow(Hub):
+        async def first(self) -> None:
+            log.append("first begins")
+            begun.set()
+            await go.wait()
+            log.append("first ends")
+
+        def second(self) -> None:
+            log.append("second")
+
+    peer, other = await connect(app), await connect(app)
+    peer.invoke("first", id="1")
+    peer.invoke("second", id="2")
+    await begun.wait()
+    assert await other.call("second") == '{"type":3,"invocationId":"1","result":null}'
+    assert log == ["first begins", "second"]
+    go.set()
+    answers = ""
+    while '"2"' not in answers:
+        answers += await peer.frame()
+    assert answers == ('{"type":3,"invocationId":"1","result":null}\x1e{"type":3,"invocationId":"2","result":null}\x1e')
+    assert log == ["first begins", "second", "first ends", "second"]
+
+
+async def test_a_method_learns_that_its_client_has_gone(connect: Connect) -> None:
+    app, noticed = SignalR(), asyncio.Event()
+
+    @app.hub("/chat")
+    class Patient(Hub):
+        async def wait(self) -> None:
+            await self.context.aborted.wait()
+            noticed.set()
+
+    peer = await connect(app)
+    peer.invoke("wait")
+    await peer.drop()
+    async with asyncio.timeout(5):
+        await noticed.wait()
+
+
+# Events.
+
+
+def recording(app: SignalR) -> list[Any]:
+    log: list[Any] = []
+
+    @app.hub("/chat")
+    class Recording(Hub):
+        async def on_connected(self) -> None:
+            await self.groups.add(self.context.connection_id, "room")
+            log.append("connected")
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            log.append((type(error).__name__, str(error)) if error else None)
+
+        def leave(self) -> None:
+            self.context.abort()
+
+    return log
+
+
+@pytest.mark.parametrize(
+    ("last", "close", "error"),
+    [
+        ('{"type":7}', '{"type":7}', None),
+        ('{"type":7,"error":"tired"}', '{"type":7}', ("HubException", "tired")),
+        ('{"type":1,"target":"leave","arguments":[]}', '{"type":7}', None),
+        (
+            "{nonsense",
+            '{"type":7,"error":"Connection closed with an error.","allowReconnect":true}',
+            ("InvalidDataError", "Error reading JSON. JSON is malformed: object keys must be strings (byte 1)"),
+        ),
+        (
+            '{"type":1}',
+            '{"type":7,"error":"Connection closed with an error.","allowReconnect":true}',
+            ("InvalidDataError", "Missing required property 'target'."),
+        ),
+    ],
+)
+async def test_a_connection_ends_with_a_close_message(
+    connect: Connect, last: str, close: str, error: tuple[str, str] | None
+) -> None:
+    app = SignalR()
+    log = recording(app)
+    peer = await connect(app)
+    peer.send(last + "\x1e")
+    assert await peer.frame() == close + "\x1e"
+    assert await peer.closed() == 1000
+    await peer.ended()
+    assert log == ["connected", error]
+
+
+async def test_a_message_that_is_too_long_ends_the_connection(connect: Connect) -> None:
+    app = SignalR(max_message_size=100, detailed_errors=True)
+    log = recording(app)
+    peer = await connect(app)
+    peer.send('{"type":6,"x":"' + "x" * 100)
+    said = (
+        "The maximum message size of 100B was exceeded. "
+        "The message size can be configured with SignalR(max_message_size=…)."
+    )
+    text = f"Connection closed with an error. InvalidDataException: {said}"
+    assert await peer.frame() == '{"type":7,"error":"' + text + '","allowReconnect":true}\x1e'
+    await peer.ended()
+    assert log == ["connected", ("InvalidDataError", said)]
+
+
+@pytest.mark.parametrize(
+    ("rest", "error"),
+    [("", None), ('{"type', ("InvalidDataError", "Connection terminated while reading a message."))],
+)
+async def test_a_client_that_goes_without_a_word_is_noticed(
+    connect: Connect, rest: str, error: tuple[str, str] | None
+) -> None:
+    app = SignalR()
+    log = recording(app)
+    peer = await connect(app)
+    if rest:
+        peer.send(rest)
+    await peer.drop()
+    assert log == ["connected", error]
+    assert peer.has_nothing_more
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("secret"), "Connection closed with an error."),
+        (HubException("full"), "Connection closed with an error. HubException: full"),
+    ],
+)
+async def test_an_error_in_on_connected_refuses_the_connection(connect: Connect, error: Exception, text: str) -> None:
+    app, log = SignalR(), []
+
+    @app.hub("/chat")
+    class Closed(Hub):
+        async def on_connected(self) -> None:
+            raise error
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            log.append(error)
+
+    peer = await connect(app)
+    assert await peer.frame() == '{"type":7,"error":"' + text + '"}\x1e'
+    assert await peer.closed() == 1000
+    await peer.ended()
+    assert log == []
+
+
+async def test_the_connection_is_torn_down_in_order(connect: Connect, open_to: Callable[..., Any]) -> None:
+    app, log = SignalR(), []
+
+    @app.hub("/chat")
+    class Orderly(Hub):
+        async def on_connected(self) -> None:
+            await self.groups.add(self.context.connection_id, "room")
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            log.append(f"aborted: {self.context.aborted.is_set()}")
+            await self.clients.group("room").send("gone", self.context.connection_id == "x")
+            await self.clients.caller.send("too late")
+
+    peer, other = await connect(app), await connect(app)
+    peer.send('{"type":7}\x1e')
+    assert await peer.frame() == '{"type":7}\x1e'
+    await peer.closed()
+    assert await other.frame() == '{"type":1,"target":"gone","arguments":[false]}\x1e'
+    await peer.ended()
+    assert peer.has_nothing_more
+    assert log == ["aborted: True"]
+
+
+async def test_an_error_in_on_disconnected_harms_nobody(connect: Connect) -> None:
+    app = SignalR()
+
+    @app.hub("/chat")
+    class Clumsy(Hub):
+        async def on_disconnected(self, error: Exception | None) -> None:
+            raise ValueError("oops")
+
+    peer = await connect(app)
+    await peer.drop()
+    await app.hub_context(Clumsy).clients.all.send("anybody")
+
+
+# Time.
+
+
+async def test_a_silent_server_pings(connect: Connect) -> None:
+    app = SignalR(keep_alive_interval=0.04)
+    app.hub("/chat")(Chat)
+    peer = await connect(app)
+    assert await peer.frame() == '{"type":6}\x1e'
+    assert await peer.frame() == '{"type":6}\x1e'
+
+
+async def test_a_client_that_has_pinged_and_falls_silent_is_taken_for_dead(connect: Connect) -> None:
+    app = SignalR(client_timeout_interval=0.04)
+    log = recording(app)
+    silent, peer = await connect(app), await connect(app)
+    peer.send('{"type":6}\x1e')
+    assert await peer.frame() == '{"type":7,"error":"Connection closed with an error.","allowReconnect":true}\x1e'
+    await peer.ended()
+    assert log == [
+        *("connected", "connected"),
+        ("TimeoutError", "Client hasn't sent a message/ping within the configured ClientTimeoutInterval."),
+    ]
+    assert not silent.task.done()  # it never pinged, so its time-out is not armed
+
+
+async def test_a_client_that_waits_for_a_long_method_is_not_taken_for_dead(connect: Connect) -> None:
+    app, ticks = SignalR(client_timeout_interval=0.04, keep_alive_interval=0.04), 5
+
+    @app.hub("/chat")
+    class Long(Hub):
+        async def think(self) -> str:
+            await go.wait()
+            return "done"
+
+    go = asyncio.Event()
+    peer = await connect(app)
+    peer.send('{"type":6}\x1e')
+    peer.invoke("think")
+    for _ in range(ticks):
+        assert await peer.frame() == '{"type":6}\x1e'
+    go.set()
+    assert '"result":"done"' in await peer.frame()
+
+
+async def test_stop_asks_clients_to_come_back_later(connect: Connect) -> None:
+    app = SignalR()
+    log = recording(app)
+    peer = await connect(app)
+    await app.stop()
+    assert await peer.frame() == '{"type":7,"allowReconnect":true}\x1e'
+    assert await peer.closed() == 1000
+    assert log == ["connected", None]
+
+
+# What can be a hub.
+
+
+def test_two_methods_with_one_name_for_clients_are_refused() -> None:
+    class Double(Hub):
+        def say(self) -> None: ...
+
+        @hub_method("SAY")
+        def also(self) -> None: ...
+
+    with pytest.raises(TypeError, match=r"^Double has two methods that clients call 'SAY'"):
+        SignalR().hub("/chat")(Double)
+
+
+def test_what_clients_cannot_call_is_refused_at_once() -> None:
+    class Stream(Hub):
+        async def count(self) -> Any:
+            yield 1
+
+    class Keyword(Hub):
+        def say(self, *, text: str) -> None: ...
+
+    class Unresolved(Hub):
+        def say(self, text: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    for hub, said in (
+        (Stream, "Stream.count is a stream, which this version cannot serve."),
+        (Keyword, "Keyword.say requires text by keyword; clients pass arguments by position."),
+        (Unresolved, "Unresolved.say has an annotation that cannot be resolved: name 'Missing' is not defined."),
+    ):
+        with pytest.raises(TypeError) as caught:
+            SignalR().hub("/chat")(hub)
+        assert str(caught.value) == said
+
+
+def test_paths_and_names_of_hubs_are_unique() -> None:
+    app = SignalR()
+    app.hub("/chat")(Chat)
+    with pytest.raises(ValueError, match=r"^Chat is already served at /chat\.$"):
+        app.hub("chat/")(Base)
+    with pytest.raises(ValueError, match="two hub classes named Chat"):
+        app.hub("/other")(type("Chat", (Hub,), {}))
+    with pytest.raises(LookupError, match=r"^Base is not served here"):
+        app.hub_context(Base)
+
+
+async def test_the_log_reads_like_a_transcript_without_contents(
+    app: SignalR, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "asgi_signalr")
+    peer = await connect(app)
+    await peer.call("untyped", "private")
+    peer.send('{"type":7}\x1e')
+    await peer.ended()
+    lines = [record.getMessage() for record in caplog.records if record.name == "asgi_signalr"]
+    connection = lines[1].split()[0]
+    assert [line.removeprefix(connection + " ") for line in lines[1:]] == [
+        "= opened by WebSockets for hub Chat",
+        "= shook hands: json",
+        "< Invocation untyped 1",
+        "> Completion 1 [49 bytes]",
+        "< Close",
+        "> Close",
+        "= closed",
+    ]

@@ -1,0 +1,36 @@
+"""What the library offers, and how little it asks for."""
+
+import subprocess
+import sys
+
+import asgi_signalr
+
+PUBLIC = [
+    "Backplane",
+    "BackplaneError",
+    "ClientProxy",
+    "Deliver",
+    "GroupManager",
+    "Hub",
+    "HubCallerClients",
+    "HubCallerContext",
+    "HubClients",
+    "HubContext",
+    "HubException",
+    "OnGap",
+    "SignalR",
+    "hub_method",
+    "open_backplane",
+]
+
+
+def test_the_public_names_are_these_and_all_there() -> None:
+    assert asgi_signalr.__all__ == PUBLIC
+    assert [name for name in PUBLIC if not hasattr(asgi_signalr, name)] == []
+
+
+def test_importing_it_imports_no_framework_and_no_driver() -> None:
+    script = "import sys, asgi_signalr; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, encoding="utf-8").stdout
+    assert {"asgi_signalr", "msgspec"} <= set(out.split())
+    assert not {"starlette", "fastapi", "uvicorn", "asyncpg", "labkit", "pydantic"} & set(out.split())
