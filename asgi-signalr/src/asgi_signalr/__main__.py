@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--lines",
         type=int,
         metavar="N",
-        help="begin with the last N messages (10; with --once, all that are kept)",
+        help="begin with the last N messages (10; with --once: all)",
     )
     tail.add_argument(
         "--format", choices=["text", "json"], default="text", help="json: one document with --once, else one per line"

@@ -1,0 +1,108 @@
+"""`asgi-signalr tail`: what a person sees of the backplane."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from asgi_signalr.__main__ import main
+from asgi_signalr.scaleout import Delivery, encode
+
+from labkit.postgres import Server, without_password
+
+PAYLOAD = encode(
+    Delivery(
+        "StatisticsHub",
+        "all",
+        (),
+        (),
+        {"json": b'{"type":1,"target":"updateStatistics","arguments":[{"correct":3}]}\x1e'},
+    )
+)
+LINE = re.compile(r" +(\d+)  \d\d:\d\d:\d\d  from ([0-9a-f]{8})  (.*)")
+
+
+async def tail(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "asgi_signalr", "tail", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+
+
+async def test_new_messages_are_shown_as_they_arrive(database_url: str, open_node: Any) -> None:
+    process = await tail(without_password(database_url), PGPASSWORD=urlsplit(database_url).password or "")
+    assert process.stdout
+    assert process.stderr
+    async with asyncio.timeout(20):
+        assert b"has no backplane tables yet" in await process.stderr.readline()
+        node = await open_node(database_url)
+        for number in (1, 2):
+            await node.send(PAYLOAD)
+            line = LINE.fullmatch((await process.stdout.readline()).decode().rstrip())
+            assert line
+            assert line.groups() == (
+                str(number),
+                str(node.backplane.sender)[:8],
+                'StatisticsHub to all: updateStatistics({"correct":3})',
+            )
+    process.kill()
+    await process.wait()
+
+
+async def test_once_prints_what_is_there_as_one_json_document(database_url: str, open_node: Any) -> None:
+    node = await open_node(database_url)
+    await node.send(PAYLOAD, b"no envelope")
+    await node.has(PAYLOAD, b"no envelope")
+    process = await tail(database_url, "--once", "--format", "json")
+    output, _ = await process.communicate()
+    document = json.loads(output)
+    assert (process.returncode, document["schema"]) == (0, 1)
+    known, unknown = document["messages"]
+    assert (known["id"], known["sender"], known["to"], known["target"], known["arguments"]) == (
+        1,
+        str(node.backplane.sender),
+        "all",
+        "updateStatistics",
+        [{"correct": 3}],
+    )
+    assert (unknown["id"], unknown["kind"], unknown["size"]) == (2, "unknown", 11)
+
+
+async def test_the_last_messages_are_enough_if_asked(database_url: str, open_node: Any) -> None:
+    node = await open_node(database_url)
+    await node.send(*[PAYLOAD] * 5)
+    await node.has(*[PAYLOAD] * 5)
+    output, _ = await (await tail(database_url, "--once", "-n", "2")).communicate()
+    assert [line.split()[0] for line in output.decode().splitlines()] == ["4", "5"]
+
+
+@pytest.mark.parametrize(
+    ("database", "message"),
+    [
+        ("nowhere", 'database "nowhere" does not exist: create it, or check the name'),
+        ("postgres", "no backplane tables"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(
+    postgres_server: Server, capsys: pytest.CaptureFixture[str], database: str, message: str
+) -> None:
+    assert main(["tail", postgres_server.database_url(database), "--once"]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_answer_is_said_without_the_password(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tail", "postgresql://me:topsecret@127.0.0.1:1/signalr"]) == 1
+    said = capsys.readouterr().err
+    assert "127.0.0.1:1" in said
+    assert "topsecret" not in said
+
+
+def test_memory_has_nothing_to_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tail", "memory://"]) == 1
+    assert "only a PostgreSQL backplane keeps its messages" in capsys.readouterr().err
