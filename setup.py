@@ -9,7 +9,18 @@ from setuptools.command.build_py import build_py
 HERE = Path(__file__).parent
 LAB = ("lab.toml", "exercises", "snippets")
 LEFT_BEHIND = shutil.ignore_patterns(
-    "__pycache__", "*.pyc", ".venv", "uv.lock", ".labkit", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".DS_Store"
+    "__pycache__",
+    "*.pyc",
+    "*.db",
+    "*.db-wal",
+    "*.db-shm",
+    ".venv",
+    "uv.lock",
+    ".labkit",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".mypy_cache",
+    ".DS_Store",
 )
 
 

@@ -171,7 +171,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH"} and not name.startswith("PYTEST_")
     }
-    settings = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    settings = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     return {**own, **settings, **extra}
 
 

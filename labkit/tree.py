@@ -21,6 +21,9 @@ IGNORED_FOLDERS = frozenset(
 IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock", "uv.toml"})
 """uv.toml is labkit's: `start` writes it into a workspace."""
 
+IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
+"""What running an app leaves: compiled code, and the data of an app that is run without labkit."""
+
 
 def app_files(folder: Path) -> Iterator[str]:
     """Yield the app's files as sorted paths relative to `folder`, with forward slashes; links are not followed."""
@@ -32,7 +35,7 @@ def app_files(folder: Path) -> Iterator[str]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in IGNORED_FOLDERS:
                     yield from walk(entry.path, f"{prefix}{entry.name}/")
-            elif entry.name not in IGNORED_FILES and not entry.name.endswith(".pyc") and entry.is_file():
+            elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and entry.is_file():
                 yield prefix + entry.name
 
     yield from walk(str(folder), "")

@@ -184,4 +184,4 @@ def test_a_program_does_not_inherit_what_steers_labkits_own_python(monkeypatch: 
     monkeypatch.setenv("HOME_OF_THE_APP", "kept")
     result = environment({"PORT": "1"})
     assert (result.get("PYTHONPATH"), result.get("PYTEST_ADDOPTS"), result["HOME_OF_THE_APP"]) == (None, None, "kept")
-    assert [result[name] for name in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONUTF8", "PORT")] == ["1"] * 4
+    assert [result[name] for name in ("PYTHONUNBUFFERED", "PYTHONUTF8", "PORT")] == ["1"] * 3

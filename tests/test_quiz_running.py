@@ -35,7 +35,6 @@ def start(
         "DATABASE_SERVER": server,
         "DATABASE_URL": f"sqlite+aiosqlite:///{database.as_posix()}",
         "GEEKQUIZ_SECRET": "a secret",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     return subprocess.Popen(
         [sys.executable, *arguments],
