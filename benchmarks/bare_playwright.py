@@ -34,7 +34,6 @@ def start(stack: ExitStack, folder: Path, data: str, server: str | None) -> str:
         cwd=folder,
         env={
             **os.environ,
-            "PYTHONDONTWRITEBYTECODE": "1",
             "DATABASE_URL": f"sqlite+aiosqlite:///{data}/geekquiz.db",
             "GEEKQUIZ_SECRET": "bare",
             "GEEKQUIZ_COOKIE": "bare",
