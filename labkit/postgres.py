@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from labkit.errors import LabError, MachineError, UsageError, unknown
-from labkit.postgres_cluster import WINDOWS, Cluster, environment, installed_binaries, lab_home, locked, program
+from labkit.postgres_cluster import WINDOWS, Cluster, installed_binaries, lab_home, locked, program
 
 SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
 HIDDEN = ("postgres", "template0", "template1")
@@ -92,13 +93,19 @@ class Server:
 
     def shell(self, database: str) -> int:
         """Run psql on this terminal and return its exit status; the password goes by the environment."""
-        return subprocess.run([psql(), "--no-psqlrc", self._address(database)], env=self._environment()).returncode
+        before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for psql: it ends a statement
+        try:
+            return subprocess.run([psql(), self._address(database)], env=self.environment()).returncode
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def environment(self) -> dict[str, str]:
+        """The environment for a program that is to use this server without a password on its command line."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+        return {**kept, "PGPASSWORD": unquote(urlsplit(self.url).password or ""), "PGCLIENTENCODING": "UTF8"}
 
     def _address(self, database: str) -> str:
         return without_password(self.database_url(database))
-
-    def _environment(self) -> dict[str, str]:
-        return {**environment(), "PGPASSWORD": unquote(urlsplit(self.url).password or ""), "PGCONNECT_TIMEOUT": "10"}
 
     def _psql(self, database: str, *options: str, sql: str) -> str:
         command: list[str | Path] = [
@@ -115,7 +122,7 @@ class Server:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            env=self._environment(),
+            env={**self.environment(), "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10"},
         )
         if result.returncode == 0:
             return result.stdout

@@ -1,10 +1,318 @@
-"""The commands of `labkit database`."""
+"""The commands of `labkit db`: the lab's PostgreSQL server, and a look into it."""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 
-commands = typer.Typer(no_args_is_help=True)
+from labkit import workspace
+from labkit.cli.options import LabOption
+from labkit.cli.show import say, say_next
+from labkit.console import Format, FormatOption, out, print_json, working
+from labkit.errors import ExitCode, UsageError, unknown
+from labkit.lab import Database, find_lab
+
+if TYPE_CHECKING:
+    from labkit import tables as looking
+    from labkit.postgres import LabServer, Server
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="The lab's PostgreSQL server: start and stop it, create databases, look into them.\n\n"
+    "It is a real PostgreSQL of your own: it listens on this machine only, with a random password that labkit gives "
+    "to your app. Commands start it when they need it and stop it afterwards; after [bold]labkit db start[/] it stays "
+    "until [bold]labkit db stop[/]. Its databases last in any case.\n\n"
+    "LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:PORT names another server to use instead.",
+)
+
+DatabaseArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="The database; may be left out if there is only one.", show_default=False),
+]
 
 
-@commands.callback()
-def group() -> None:
-    """To be written."""
+@commands.command()
+def start(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+    """Start the server; it stays until [bold]labkit db stop[/].
+
+    If it runs already, it stays as well. No other command leaves it running.
+    """
+    lab_server = _find()
+    with working("Starting PostgreSQL"):
+        server = lab_server.start()
+    _report(lab_server, server, format)
+
+
+@commands.command()
+def stop(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+    """Stop the server; its databases are kept.
+
+    Whatever uses it at this moment loses its connection.
+    """
+    ran = _find().stop()
+    if format is Format.JSON:
+        print_json({"running": False, "stopped": ran})
+        return
+    say("The lab's PostgreSQL server is stopped; its databases are kept." if ran else "It was not running.")
+    say_next("labkit db start starts it again")
+
+
+@commands.command()
+def status(
+    show_password: Annotated[
+        bool, typer.Option("--show-password", help="Show the address with the password, for other programs.")
+    ] = False,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Show whether the server runs, its address, its databases, and where its log is."""
+    lab_server = _find()
+    _report(lab_server, lab_server.existing(), format, show_password)
+
+
+@commands.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new database: letters, digits, - and _.")],
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """Create an empty database.
+
+    An application that uses it makes its own tables there. An existing database is never touched.
+    """
+    from labkit.postgres import check_name
+
+    check_name(name)
+    with _using(_find()) as server:
+        server.create_database(name)
+        can_listen = server.can_listen(name)
+    following = f"labkit db shell {name}"
+    if format is Format.JSON:
+        print_json({"database": name, "created": True, "can_listen": can_listen, "next": following})
+        return
+    say(f"Created the database [bold]{escape(name)}[/] on {escape(server.address)}.")
+    if can_listen:
+        say("This server can push: LISTEN and NOTIFY work in it.")
+    else:
+        say("This server refuses LISTEN: applications can only look again and again for news there.")
+    say_next(following)
+
+
+@commands.command()
+def shell(name: DatabaseArgument = None) -> None:
+    """Open PostgreSQL's own shell, psql, on a database. \\q leaves it, \\? lists its commands.
+
+    [bold]Try LISTEN and NOTIFY[/] with two shells, in two terminals:
+
+    1. in the first:    LISTEN doorbell;
+
+    2. in the second:   NOTIFY doorbell, 'Hello';
+
+    3. in the first:    ;        (psql reports notifications after it has been given something to do)
+
+    SQL on standard input works as well: echo "SELECT version()" | labkit db shell NAME
+    """
+    with _using(_find()) as server:
+        result = server.shell(_database(server, name))
+    if result:
+        raise typer.Exit(ExitCode.MACHINE if result == 2 else ExitCode.NOT_DONE)
+
+
+@commands.command()
+def tables(
+    name: DatabaseArgument = None,
+    table: Annotated[
+        str | None,
+        typer.Argument(metavar="TABLE", help="Show the rows of this table, e.g. public.orders.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many rows, the newest.")] = 20,
+    format: FormatOption = Format.TEXT,  # noqa: A002
+) -> None:
+    """List the tables of a database with how many rows they have; or, with TABLE, show its rows."""
+    from labkit import tables as looking
+
+    with _using(_find()) as server:
+        if name and table is None and "." in name and name not in server.databases():
+            name, table = None, name
+        database = _database(server, name)
+        if table is None:
+            found = looking.tables(server, database)
+        else:
+            content = looking.rows(server, database, table, limit)
+    if table is None:
+        _print_tables(database, found, format)
+    else:
+        _print_rows(database, content, format)
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+def tail(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME] [OPTION]...",
+            help="The database, and options for the lab's own tool, e.g. --help.",
+            show_default=False,
+        ),
+    ] = None,
+    lab: LabOption = None,
+) -> None:
+    """Show an application's messages as they arrive in a database, decoded. Ctrl-C ends it.
+
+    The tool is the one that the exercise names; options that labkit does not know go to it, for example --once.
+    """
+    from labkit.instances import interpreter
+    from labkit.postgres import without_password
+
+    given = list(arguments or ())
+    name = given.pop(0) if given and not given[0].startswith("-") else None
+    settings, folder = _tail_tool(lab)
+    with _using(_find()) as server:
+        database = _database(server, name)
+        # The password goes by the environment: a command line is seen by everybody on the machine.
+        values = {
+            "{python}": str(interpreter(folder)),
+            "{url}": without_password(server.database_url(database)),
+        }
+        command = [values.get(word, word) for word in settings.tail]
+        result = subprocess.run([*command, *given], cwd=folder, env=server.environment()).returncode
+    if result:
+        raise typer.Exit(ExitCode.INTERRUPTED if result == ExitCode.INTERRUPTED else ExitCode.NOT_DONE)
+
+
+def _find() -> "LabServer":
+    from labkit.postgres import find_server
+
+    return find_server()
+
+
+@contextlib.contextmanager
+def _using(lab_server: "LabServer") -> "Iterator[Server]":
+    """The server while a command needs it: as it runs, else started and stopped again."""
+    with contextlib.ExitStack() as stack:
+        if lab_server.existing():
+            server = stack.enter_context(lab_server.running())
+        else:
+            with working("Starting PostgreSQL"):
+                server = stack.enter_context(lab_server.running())
+        yield server
+
+
+def _database(server: "Server", name: str | None) -> str:
+    """The database of that name, else the only one."""
+    known = server.databases()
+    if name is not None:
+        if name not in known:
+            raise unknown("database", name, known, f"labkit db create {name}")
+        return name
+    if not known:
+        raise UsageError("There is no database yet.", "labkit db create NAME")
+    if len(known) > 1:
+        raise UsageError(f"Say which database: {', '.join(known)}.", f"… {known[0]}")
+    return known[0]
+
+
+def _tail_tool(lab_folder: Path | None) -> tuple[Database, Path]:
+    """The [database] table that names the tool, and the folder to run it in: the workspace here, else the lab."""
+    lab = find_lab(lab_folder)
+    here = workspace.around(Path.cwd())
+    if here:
+        exercise = lab.exercise(workspace.read(here).exercise_name)
+        if exercise.database and exercise.database.tail:
+            return exercise.database, here
+    having = [exercise for exercise in lab.exercises if exercise.database and exercise.database.tail]
+    if len(having) == 1 and having[0].database:
+        return having[0].database, Path.cwd()
+    if not having:
+        raise UsageError(f"No exercise of the lab “{lab.title}” names a tool that shows messages.", "labkit db tables")
+    ids = " or ".join(exercise.id for exercise in having)
+    raise UsageError(f"This lab has such a tool for {ids}: go to a workspace of the one you mean.", "labkit list")
+
+
+def _report(lab_server: "LabServer", server: "Server | None", format: Format, show_password: bool = False) -> None:  # noqa: A002
+    state = lab_server.status()
+    databases = server.databases() if server and state.running else []
+    if not state.running:
+        following = "labkit db start"
+    elif not databases:
+        following = "labkit db create NAME"
+    else:
+        following = f"labkit db shell {databases[0]}"
+    address = (server.url if show_password else server.address) if server else None
+    if format is Format.JSON:
+        print_json(
+            {
+                "running": state.running,
+                "stays": state.stays,
+                "url": address,
+                "databases": databases,
+                "data": state.home,
+                "log": state.log,
+                "next": following,
+            }
+        )
+        return
+    if state.running:
+        until = "until labkit db stop" if state.stays else "as long as a command uses it"
+        say(f"PostgreSQL is [bold green]running[/] at {escape(str(address))}, {until}.")
+        say(f"databases  {escape(', '.join(databases)) or '(none yet)'}")
+    else:
+        say("PostgreSQL is [bold]not running[/]. Commands start it when they need it, and stop it afterwards.")
+    if state.home:
+        say(f"data       {escape(str(state.home))}")
+        say(f"log        {escape(str(state.log))}")
+    say_next(following)
+
+
+def _print_tables(database: str, found: "list[looking.Table]", format: Format) -> None:  # noqa: A002
+    following = f"labkit db tables {database} {found[0].name}" if found else "labkit run"
+    for each in found:
+        if each.rows > 1:
+            following = f"labkit db tables {database} {each.name}"
+    if format is Format.JSON:
+        print_json(
+            {
+                "database": database,
+                "tables": [{"table": each.name, "rows": each.rows} for each in found],
+                "next": following,
+            }
+        )
+        return
+    if not found:
+        say(f"The database {escape(database)} has no tables yet: the application that uses it makes them.")
+    else:
+        grid = Table(box=None, pad_edge=False)
+        grid.add_column("table", overflow="fold")
+        grid.add_column("rows", justify="right")
+        for each in found:
+            grid.add_row(Text(each.name), str(each.rows))
+        out.print(grid)
+    say_next(following)
+
+
+def _print_rows(database: str, content: "looking.Rows", format: Format) -> None:  # noqa: A002
+    if format is Format.JSON:
+        print_json(
+            {
+                "database": database,
+                "table": content.table,
+                "columns": content.columns,
+                "rows": content.rows,
+                "total": content.total,
+            }
+        )
+        return
+    grid = Table(*content.columns, box=None, pad_edge=False)
+    for row in content.rows:
+        grid.add_row(*(Text(row[column]) for column in content.columns))
+    out.print(grid)
+    shown = len(content.rows)
+    say(
+        f"[dim]{content.total} rows[/]"
+        if shown == content.total
+        else f"[dim]the last {shown} of {content.total} rows[/]"
+    )

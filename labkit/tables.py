@@ -1,0 +1,96 @@
+"""Looks into a database: its tables, and the rows of one, for people."""
+
+from dataclasses import dataclass
+
+from labkit.errors import unknown
+from labkit.postgres import Server
+
+_BYTES_SHOWN = 400
+
+_TABLES = """
+SELECT c.oid, n.nspname || '.' || c.relname AS name, format('%I.%I', n.nspname, c.relname) AS quoted
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+ORDER BY 2
+"""
+
+_COLUMNS = """
+SELECT a.attname AS name, quote_ident(a.attname) AS quoted, a.atttypid = 'bytea'::regtype AS bytes,
+       coalesce(array_position(i.indkey::int2[], a.attnum), -1) AS key
+FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its schema, `schema.table`, and how many rows it has."""
+
+    name: str
+    rows: int
+    oid: int
+    quoted: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The newest rows of a table, as text; `total` is how many there are."""
+
+    table: str
+    columns: list[str]
+    rows: list[dict[str, str]]
+    total: int
+
+
+def tables(server: Server, database: str) -> list[Table]:
+    """The tables that somebody made in the database, with exact numbers of rows.
+
+    Raises:
+        UsageError: there is no such database.
+
+    """
+    found = server.query(database, _TABLES)
+    if not found:
+        return []
+    counts = " UNION ALL ".join(
+        f"SELECT {each['oid']} AS oid, count(*) AS rows FROM {each['quoted']}" for each in found
+    )
+    rows = {row["oid"]: int(row["rows"]) for row in server.query(database, counts)}
+    return [Table(each["name"], rows[each["oid"]], int(each["oid"]), each["quoted"]) for each in found]
+
+
+def rows(server: Server, database: str, table: str, limit: int) -> Rows:
+    """The newest rows of a table (the last by its primary key), at most `limit`, oldest first.
+
+    `table` is `schema.table`, or the table's name alone if that is clear. Bytes are shown as text, the rest of them
+    escaped, and shortened.
+
+    Raises:
+        UsageError: there is no such database or table.
+
+    """
+    known = tables(server, database)
+    matching = [each for each in known if table in (each.name, each.name.partition(".")[2])]
+    if len(matching) != 1:
+        raise unknown("table", table, [each.name for each in known], f"labkit db tables {database}")
+    chosen = matching[0]
+    columns = server.query(database, _COLUMNS.format(oid=chosen.oid))
+    if not columns:
+        return Rows(chosen.name, [], [], chosen.rows)
+    key = sorted((column for column in columns if int(column["key"]) >= 0), key=lambda column: int(column["key"]))
+    order = ", ".join(f"{column['quoted']} DESC" for column in key) or "ctid DESC"
+    shown = ", ".join(_shown(column) for column in columns)
+    # Every name in this statement was quoted by PostgreSQL itself.
+    newest = server.query(database, f"SELECT {shown} FROM {chosen.quoted} ORDER BY {order} LIMIT {limit}")  # noqa: S608
+    return Rows(chosen.name, [column["name"] for column in columns], newest[::-1], chosen.rows)
+
+
+def _shown(column: dict[str, str]) -> str:
+    name = column["quoted"]
+    if column["bytes"] != "t":
+        return name
+    return (
+        f"encode(substr({name}, 1, {_BYTES_SHOWN}), 'escape') || "
+        f"CASE WHEN length({name}) > {_BYTES_SHOWN} THEN ' … (' || length({name}) || ' bytes)' ELSE '' END AS {name}"
+    )
