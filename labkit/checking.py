@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 WAIT = 5.0
 """How many seconds an expected change may take before it counts as not done."""
 
-BUDGET = 30.0
+PATIENCE = 15.0
+"""How many seconds a page may take to load, or to have what is to be clicked."""
+
+BUDGET = 60.0
 """How many seconds a whole check may take, unless `@pytest.mark.budget` says otherwise."""
 
 
@@ -165,6 +168,7 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
 
     def make(**options: Any) -> "BrowserContext":
         context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE * 1000)
         recorder.record(context)
         return context
 

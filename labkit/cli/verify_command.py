@@ -173,8 +173,11 @@ def _print_failure(check: Check, result: Result) -> None:
         value = getattr(result, name)
         if value:
             _print_part(name, value)
-    for path in result.evidence:
-        _print_part("evidence" if path == result.evidence[0] else "", path)
+    folders: dict[Path, list[str]] = {}
+    for path in map(Path, result.evidence):
+        folders.setdefault(path.parent, []).append(path.name)
+    for number, (folder, names) in enumerate(folders.items()):
+        _print_part("evidence" if number == 0 else "", f"{folder}: {', '.join(names)}")
 
 
 def _print_part(name: str, value: str) -> None:

@@ -48,9 +48,9 @@ def test_a_person_plays_another_lab_from_start_to_verify(bakery: Lab, labkit: La
     )
     assert end.stderr == (
         "Starting the app …\n"
-        "✓ b1.1 The shop has a door.: passed\n"
-        "✓ b1.2 The shelf says how many loaves are left.: passed\n"
-        "✓ b1.2 The till says what a loaf costs.: passed\n"
+        "✓ b1.1  The shop has a door.\n"
+        "✓ b1.2  The shelf says how many loaves are left.\n"
+        "✓ b1.2  The till says what a loaf costs.\n"
     )
     assert _page_of_run(tmp_path / "mine", bakery.folder) == "Loaves: 3"
 

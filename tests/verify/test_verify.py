@@ -284,6 +284,17 @@ def test_the_workspace_itself_is_not_touched(bakery: Lab, shop: Exercise, tmp_pa
     assert [path for path in after if path not in before] == [".labkit/evidence"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="makes a program of a shell script")
+def test_a_workspace_is_run_by_its_own_python(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
+    mine = workspace.create(bakery, shop, tmp_path / "mine")
+    own = mine.folder / ".venv" / "bin" / "python"
+    own.parent.mkdir(parents=True)
+    own.write_text(f'#!/bin/sh\ntouch {tmp_path}/used\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    own.chmod(0o755)
+    assert verify(Subject(shop, mine.folder, "workspace", mine), [shop.task("1")]).passed
+    assert (tmp_path / "used").exists()
+
+
 def test_an_error_is_json_as_well(labkit: Labkit, bakery: Lab) -> None:
     ended = labkit("verify", "b7", "--lab", bakery.folder, "--format", "json")
     assert ended.returncode == 2

@@ -48,6 +48,7 @@ class Explored:
 class Hub:
     """What the hub answers to a signed-in user and to a stranger (HTTP status)."""
 
+    path: str
     status: int
     stranger_status: int
 
@@ -56,6 +57,7 @@ class Hub:
 class Live:
     """One more answer, and what it did to everything that was open."""
 
+    path: str
     outcome: str
     before: Figures
     watched: StatisticsPage
@@ -76,15 +78,6 @@ def explored(player: Player, instances: tuple[RunningInstance, ...]) -> Explored
     statistics = StatisticsPage(player.context, instances[0]).open().loaded()
     until(statistics.page, lambda: bool(statistics.figures().bars))
     return Explored(outcome, statistics, statistics.figures())
-
-
-@pytest.fixture(scope="session")
-def hub(
-    player: Player, new_browser_context: Callable[..., BrowserContext], instances: tuple[RunningInstance, ...]
-) -> Hub:
-    """The hub is asked for a connection, with and without a log-in."""
-    stranger = new_browser_context()
-    return Hub(negotiate(player.context, instances[0]), negotiate(stranger, instances[0]))
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +122,7 @@ def live(
         until(page, lambda: scripted.figures() in expected)
     held.release()
     return Live(
+        path=path,
         outcome=outcome,
         before=before,
         watched=watched,
@@ -140,6 +134,22 @@ def live(
         scripted_expected=expected,
         scripted_after=scripted.figures(),
         held=held,
+    )
+
+
+@pytest.fixture(scope="session")
+def hub(
+    live: Live,
+    player: Player,
+    new_browser_context: Callable[..., BrowserContext],
+    instances: tuple[RunningInstance, ...],
+) -> Hub:
+    """The hub is asked for a connection, with and without a log-in."""
+    stranger = new_browser_context()
+    return Hub(
+        live.path,
+        negotiate(player.context, instances[0], live.path),
+        negotiate(stranger, instances[0], live.path),
     )
 
 

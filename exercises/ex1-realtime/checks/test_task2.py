@@ -1,7 +1,7 @@
 """Task 2: what SignalR adds, part by part; each check stands on its own parts only."""
 
 import pytest
-from quiz_pages import HUB, declared_packages
+from quiz_pages import declared_packages
 from scenes import Explored, Hub, Live
 
 from labkit.checking import NotDone, Stage
@@ -21,10 +21,10 @@ def test_the_package_is_declared(stage: Stage) -> None:
         )
 
 
-@pytest.mark.snippets("map-signalr", "map-signalr-imports")
+@pytest.mark.snippets("map-signalr", "map-signalr-imports", "statistics-hub-class")
 def test_the_hub_answers_a_signed_in_user(hub: Hub, live: Live) -> None:
     """The hub accepts the connection of a signed-in user."""
-    where = f"POST {HUB}/negotiate"
+    where = f"POST {hub.path}/negotiate"
     if not live.listener.connected:
         raise NotDone(
             expected="the hub answers 200 and accepts the connection",
@@ -34,21 +34,28 @@ def test_the_hub_answers_a_signed_in_user(hub: Hub, live: Live) -> None:
         )
 
 
-@pytest.mark.snippets("statistics-hub-class")
+@pytest.mark.snippets("statistics-hub-class", "map-signalr", "map-signalr-imports")
 def test_the_hub_refuses_a_stranger(hub: Hub) -> None:
     """The hub refuses whoever has not logged in."""
     if hub.stranger_status not in (401, 403, 303, 302, 307):
         raise NotDone(
             expected="the hub answers 401 to somebody who has not logged in",
             seen=f"the answer {hub.stranger_status}",
-            where=f"POST {HUB}/negotiate, without a cookie",
+            where=f"POST {hub.path}/negotiate, without a cookie",
             cause="the hub lets everybody in: authorize=True is missing"
             if hub.stranger_status == 200
             else "there is no class of a hub to answer",
         )
 
 
-@pytest.mark.snippets("notify-updates-call", "trivia-imports")
+@pytest.mark.snippets(
+    "notify-updates-call",
+    "trivia-imports",
+    "notify-updates-method",
+    "using-directives",
+    "map-signalr",
+    "map-signalr-imports",
+)
 def test_an_answer_is_told(live: Live) -> None:
     """After an answer is stored, the server sends a message through the hub."""
     if not live.listener.invocations and not live.watched.invocations and not live.other.invocations:
@@ -60,7 +67,14 @@ def test_an_answer_is_told(live: Live) -> None:
         )
 
 
-@pytest.mark.snippets("notify-updates-method", "using-directives")
+@pytest.mark.snippets(
+    "notify-updates-method",
+    "using-directives",
+    "notify-updates-call",
+    "trivia-imports",
+    "map-signalr",
+    "map-signalr-imports",
+)
 def test_everybody_is_told(live: Live) -> None:
     """The message goes to every user who is connected, not only to the one who answered."""
     if not live.other.invocations:
@@ -72,7 +86,7 @@ def test_everybody_is_told(live: Live) -> None:
         )
 
 
-@pytest.mark.snippets("signalr-script-references")
+@pytest.mark.snippets("signalr-script-references", "map-signalr", "map-signalr-imports")
 def test_the_page_loads_the_client(explored: Explored) -> None:
     """The Statistics page loads the SignalR client script."""
     page = explored.statistics
