@@ -51,7 +51,7 @@ class Flusher:
     def __init__(self) -> None:
         self._marked: list[Outbox] = []
         self._task: asyncio.Task[None] | None = None
-        self.backlog = 0
+        self.backlog = 0  # the bytes of the fullest outbox that is to be flushed
 
     def mark(self, outbox: "Outbox") -> None:
         """Note that an outbox has something to send in this tick."""
@@ -60,7 +60,10 @@ class Flusher:
             self._task = asyncio.get_running_loop().create_task(self._flush())
 
     async def caught_up(self) -> None:
-        """Wait for the flush if much is queued, so that no sender runs away from it; for slow clients nobody waits."""
+        """Wait for the flush if it has much to send to one client, so that no sender runs away from it.
+
+        For slow clients nobody waits.
+        """
         if self.backlog > HIGH_WATER and self._task is not None:
             await asyncio.wait({self._task})
 
@@ -104,7 +107,7 @@ class Outbox:
             if self._size > self._limit:
                 self._fail(SlowClientError(f"The client is slow: more than {self._limit} bytes wait for it."))
         else:
-            self._flusher.backlog += size
+            self._flusher.backlog = max(self._flusher.backlog, self._size)
             if not self._is_marked:
                 self._is_marked = True
                 self._flusher.mark(self)
