@@ -247,6 +247,7 @@ class Cluster:
         descriptor = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(18) + "\n")
+        self.home.chmod(0o700)
         if who:
             os.chown(self.home, who.uid, who.gid)
             os.chown(password, who.uid, who.gid)

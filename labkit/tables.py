@@ -14,6 +14,8 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspnam
 ORDER BY 2
 """
 
+_COUNT = "SELECT {oid} AS oid, count(*) AS rows FROM {quoted}"
+
 _COLUMNS = """
 SELECT a.attname AS name, quote_ident(a.attname) AS quoted, a.atttypid = 'bytea'::regtype AS bytes,
        coalesce(array_position(i.indkey::int2[], a.attnum), -1) AS key
@@ -53,9 +55,7 @@ def tables(server: Server, database: str) -> list[Table]:
     found = server.query(database, _TABLES)
     if not found:
         return []
-    counts = " UNION ALL ".join(
-        f"SELECT {each['oid']} AS oid, count(*) AS rows FROM {each['quoted']}" for each in found
-    )
+    counts = " UNION ALL ".join(_COUNT.format(**each) for each in found)
     rows = {row["oid"]: int(row["rows"]) for row in server.query(database, counts)}
     return [Table(each["name"], rows[each["oid"]], int(each["oid"]), each["quoted"]) for each in found]
 

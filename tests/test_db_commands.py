@@ -124,7 +124,11 @@ def test_tables_are_listed_with_their_rows(database: str, postgres_server: Serve
 
 
 def test_the_rows_of_a_table_can_be_seen(
-    database: str, postgres_server: Server, shown: Shown, capsys: pytest.CaptureFixture[str]
+    database: str,
+    postgres_server: Server,
+    shown: Shown,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     postgres_server.query(
         database,
@@ -142,10 +146,14 @@ def test_the_rows_of_a_table_can_be_seen(
         ],
         "total": 30,
     }
+    postgres_server.query(database, "DELETE FROM shop.orders WHERE id = 30")
     assert run(["db", "tables", database, "orders", "--limit", "3"]) == 0
     text = capsys.readouterr().out
     assert "green [bold]  28  \\223\\242hi:" in text
-    assert text.endswith("the last 3 of 30 rows\n")
+    assert text.endswith("the last 3 of 29 rows\n")
+    monkeypatch.setenv("COLUMNS", "20")
+    assert run(["db", "tables", database, "orders", "--limit", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["tea     green [bold]", "id      29"]
 
 
 @pytest.mark.parametrize(

@@ -306,13 +306,26 @@ def _print_rows(database: str, content: "looking.Rows", format: Format) -> None:
             }
         )
         return
-    grid = Table(*content.columns, box=None, pad_edge=False)
-    for row in content.rows:
-        grid.add_row(*(Text(row[column]) for column in content.columns))
-    out.print(grid)
+    _print_grid(content.columns, content.rows)
     shown = len(content.rows)
     say(
         f"[dim]{content.total} rows[/]"
         if shown == content.total
         else f"[dim]the last {shown} of {content.total} rows[/]"
     )
+
+
+def _print_grid(columns: list[str], rows: list[dict[str, str]]) -> None:
+    """As a table where that fits, else one value a line, as psql does."""
+    widths = [max(map(len, [column, *(row[column] for row in rows)])) for column in columns]
+    if sum(widths) + 2 * len(widths) <= out.width:
+        grid = Table(*columns, box=None, pad_edge=False)
+        for row in rows:
+            grid.add_row(*(Text(row[column]) for column in columns))
+        out.print(grid)
+        return
+    longest = max(map(len, columns))
+    for row in rows:
+        for column in columns:
+            out.print(Text(f"{column:<{longest}}  {row[column]}"), soft_wrap=True)
+        say()
