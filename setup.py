@@ -1,6 +1,7 @@
 """Packaging only: carries the lab into labkit's wheel. Everything static is declared in pyproject.toml."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from setuptools import setup
@@ -8,20 +9,6 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 LAB = ("lab.toml", "exercises", "snippets")
-LEFT_BEHIND = shutil.ignore_patterns(
-    "__pycache__",
-    "*.pyc",
-    "*.db",
-    "*.db-wal",
-    "*.db-shm",
-    ".venv",
-    "uv.lock",
-    ".labkit",
-    ".pytest_cache",
-    ".ruff_cache",
-    ".mypy_cache",
-    ".DS_Store",
-)
 
 
 class build_py_with_lab(build_py):  # noqa: N801  (setuptools' own spelling)
@@ -29,18 +16,26 @@ class build_py_with_lab(build_py):  # noqa: N801  (setuptools' own spelling)
 
     def run(self) -> None:
         """Build the packages, then put the lab beside them; an editable install reads it from the checkout."""
-        super().run()
         if self.editable_mode:
+            super().run()
             return
-        target = Path(self.build_lib) / "labkit" / "_lab"
+        target = Path(self.build_lib) / "labkit"
+        # An earlier build's folder may hold modules that are gone.
         shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
+        super().run()
         for name in LAB:
             source = HERE / name
             if source.is_dir():
-                shutil.copytree(source, target / name, ignore=LEFT_BEHIND)
+                shutil.copytree(source, target / "_lab" / name, ignore=left_behind())
             else:
-                shutil.copy2(source, target / name)
+                (target / "_lab").mkdir(exist_ok=True)
+                shutil.copy2(source, target / "_lab" / name)
+
+
+def left_behind() -> Callable[[str, list[str]], set[str]]:
+    """What git leaves out stays out of the wheel as well: each line of .gitignore is a plain name or pattern."""
+    lines = (HERE / ".gitignore").read_text(encoding="utf-8").split()
+    return shutil.ignore_patterns(*(line.rstrip("/") for line in lines))
 
 
 setup(cmdclass={"build_py": build_py_with_lab})
