@@ -355,6 +355,34 @@ async def test_an_error_in_on_connected_refuses_the_connection(connect: Connect,
     assert log == []
 
 
+async def test_a_hub_may_end_a_connection_as_soon_as_it_begins(connect: Connect) -> None:
+    app = SignalR()
+
+    @app.hub("/chat")
+    class Closed(Hub):
+        async def on_connected(self) -> None:
+            self.context.abort()
+
+    peer = await connect(app)
+    assert await peer.frame() == '{"type":7}\x1e'
+    assert await peer.closed() == 1000
+
+
+async def test_a_method_that_waits_for_something_cancelled_is_answered(connect: Connect) -> None:
+    app = SignalR()
+
+    @app.hub("/chat")
+    class Unlucky(Hub):
+        async def wait(self) -> None:
+            task = asyncio.create_task(asyncio.Event().wait())
+            task.cancel()
+            await task
+
+    peer = await connect(app)
+    error = "An unexpected error occurred invoking 'wait' on the server."
+    assert await peer.call("wait") == '{"type":3,"invocationId":"1","error":"' + error + '"}'
+
+
 async def test_the_connection_is_torn_down_in_order(connect: Connect, open_to: Callable[..., Any]) -> None:
     app, log = SignalR(), []
 

@@ -6,9 +6,9 @@ says so through `end`, from wherever it is; the conversation in `dispatch` then 
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgi_signalr.context import HubCallerContext
 from asgi_signalr.errors import for_client
@@ -114,7 +114,7 @@ class HubConnection:
         self._heard = True
         return data
 
-    async def interruptible(self, awaitable: Awaitable[T]) -> T:
+    async def interruptible(self, awaitable: Coroutine[Any, Any, T]) -> T:
         """Wait for something, but not longer than the connection lasts.
 
         Only these waits are ever interrupted; a hub's own code is not.
@@ -123,18 +123,24 @@ class HubConnection:
             Ended: the server has ended the connection.
 
         """
+        if self._has_ended():
+            awaitable.close()
+            raise Ended
         task = asyncio.current_task()
         self._waiting = task
         try:
             return await awaitable
         except asyncio.CancelledError:
-            if self.ending is not None and task is not None and task.uncancel() == 0:
+            if self._has_ended() and task is not None and task.uncancel() == 0:
                 raise Ended from None
             raise
         finally:
             self._waiting = None
 
     # Ending.
+
+    def _has_ended(self) -> bool:
+        return self.ending is not None
 
     def end(self, ending: Ending) -> None:
         """End the connection, from anywhere on the event loop. The first ending counts."""

@@ -215,6 +215,12 @@ class HubDispatcher:
                 )
             value = method.function(self._hub_for(connection), *arguments)
             return (await value if method.is_async else value), None
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # it is this call that is cancelled; otherwise it waited for something that was
+            logger.exception("%s.%s failed.", self.name, target)
+            return None, self._failed(connection, invocation, RuntimeError(f"cancelled {cancelled}".rstrip()))
         except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything)
             if not isinstance(failure, HubException):
                 logger.exception("%s.%s failed.", self.name, target)
