@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from labkit.cli import run
+from labkit.console import out
 from labkit.postgres import LabServer, Server
 
 Shown = Callable[..., dict[str, Any]]
@@ -24,7 +25,7 @@ TOOL = 'import os, sys; print(sys.argv[1:], "PGPASSWORD" in os.environ)'
 @pytest.fixture(autouse=True)
 def _outside_any_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(out, "_width", 200)
     monkeypatch.delenv("LABKIT_LAB", raising=False)
 
 
@@ -151,7 +152,7 @@ def test_the_rows_of_a_table_can_be_seen(
     text = capsys.readouterr().out
     assert "green [bold]  28  \\223\\242hi:" in text
     assert text.endswith("the last 3 of 29 rows\n")
-    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr(out, "_width", 20)
     assert run(["db", "tables", database, "orders", "--limit", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["tea     green [bold]", "id      29"]
 
