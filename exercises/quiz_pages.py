@@ -6,15 +6,16 @@ heard.
 
 import json
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Error, Page, Request, WebSocket, WebSocketRoute
+from playwright.sync_api import BrowserContext, Error, Page, Request, Response, WebSocket, WebSocketRoute
 
-from labkit.checking import NotDone, RunningInstance, until
+from labkit.checking import PATIENCE, NotDone, RunningInstance, until
 
 HUB = "/signalr/statistics"
 """Where the manual has the hub mapped."""
@@ -22,7 +23,10 @@ HUB = "/signalr/statistics"
 PASSWORD = "a long pass phrase"  # noqa: S105  (of users that live as long as a run)
 
 CONNECTING = 3.0
-"""How many seconds a page has to connect to the hub after it was opened."""
+"""How many seconds a page that has been loaded has to begin to connect to the hub."""
+
+BRIEFLY = 2.0
+"""How many seconds are waited for what cannot make an exercise pass any more."""
 
 END = "\x1e"
 """What ends each of a hub's messages."""
@@ -128,8 +132,10 @@ class StatisticsPage:
         self.loads = 0
         self.requests: list[str] = []
         self.connections: list[Connection] = []
+        self.refused = False
         self.page.on("framenavigated", lambda frame: self._on_load() if frame == self.page.main_frame else None)
         self.page.on("request", self._on_request)
+        self.page.on("response", self._on_response)
         self.page.on("websocket", self._on_websocket)
 
     def open(self) -> "StatisticsPage":
@@ -156,6 +162,11 @@ class StatisticsPage:
         return any(connection.is_open for connection in self.connections)
 
     @property
+    def connecting(self) -> bool:
+        """Whether the page has begun to connect to a hub."""
+        return bool(self.connections) or any("/negotiate" in request for request in self.requests)
+
+    @property
     def invocations(self) -> list[Invocation]:
         """What the hub called on this page, over any of its connections."""
         return [each for connection in self.connections for each in connection.invocations]
@@ -173,6 +184,10 @@ class StatisticsPage:
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith("data:"):
             self.requests.append(f"{request.method} {request.url}")
+
+    def _on_response(self, response: Response) -> None:
+        if "/negotiate" in response.url and response.status >= 400:
+            self.refused = True
 
     def _on_websocket(self, socket: WebSocket) -> None:
         connection = Connection(socket.url)
@@ -297,7 +312,8 @@ class Listener:
         self.page = context.new_page()
         address = instance.url.replace("http", "ws", 1) + path
         self._connection = Connection(address)
-        self.closed = False
+        self.connecting = True
+        self.refused = False
         self.page.on("websocket", self._on_websocket)
         # A page of the same origin that has no script; one that is made up may not connect (local network access).
         self.page.goto(f"{instance.url}/healthz")
@@ -325,7 +341,18 @@ class Listener:
         socket.on("socketerror", lambda _: self._on_close())
 
     def _on_close(self) -> None:
-        self.closed = True
+        self.refused = True
+
+
+def wait_for_connections(pages: Sequence[StatisticsPage | Listener]) -> None:
+    """Wait until each of these is connected to its hub, was refused, or has not even begun to connect."""
+    begun = time.monotonic()
+
+    def is_settled(each: StatisticsPage | Listener) -> bool:
+        late = time.monotonic() > begun + CONNECTING
+        return each.connected or each.refused or (late and not each.connecting)
+
+    until(pages[0].page, lambda: all(map(is_settled, pages)), PATIENCE)
 
 
 class PlayPage:
@@ -345,7 +372,7 @@ class PlayPage:
     def ready(self) -> "PlayPage":
         """Wait for the question and its four options."""
         options = self.page.get_by_test_id("option")
-        if not until(self.page, lambda: options.count() == 4 and options.first.is_enabled()):
+        if not until(self.page, lambda: options.count() == 4 and options.first.is_enabled(), PATIENCE):
             heading = self.page.get_by_role("heading").first
             raise NotDone(
                 expected="a question with four options",

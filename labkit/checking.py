@@ -127,11 +127,12 @@ RECORDER: pytest.StashKey["Recorder"] = pytest.StashKey()
 
 def until(page: "Page", holds: Callable[[], bool], seconds: float = WAIT) -> bool:
     """Let the browser work until `holds()`, for some seconds at most; tells whether it came to hold."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 10.0
     while not holds():
         if time.monotonic() > deadline:
             return False
-        page.wait_for_timeout(10)  # Playwright delivers events only while one of its calls waits
+        page.wait_for_timeout(pause)  # Playwright delivers events only while one of its calls waits
+        pause = min(pause * 1.2, 100)
     return True
 
 

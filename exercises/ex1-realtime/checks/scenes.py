@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import BrowserContext
 from quiz_pages import (
-    CONNECTING,
+    BRIEFLY,
     HUB,
     Figures,
     HeldPage,
@@ -18,9 +18,10 @@ from quiz_pages import (
     StatisticsPage,
     negotiate,
     register_by_request,
+    wait_for_connections,
 )
 
-from labkit.checking import RunningInstance, until
+from labkit.checking import PATIENCE, WAIT, RunningInstance, until
 
 SCRIPTED = Figures(41, 17, (41, 17), (20.5, 8.5, 29))
 """Figures that no real quiz has within a run."""
@@ -76,7 +77,7 @@ def explored(player: Player, instances: tuple[RunningInstance, ...]) -> Explored
     """The player answers once, then opens the Statistics page."""
     outcome = player.play.answer()
     statistics = StatisticsPage(player.context, instances[0]).open().loaded()
-    until(statistics.page, lambda: bool(statistics.figures().bars))
+    until(statistics.page, lambda: bool(statistics.figures().bars), PATIENCE)
     return Explored(outcome, statistics, statistics.figures())
 
 
@@ -105,8 +106,7 @@ def live(
     path = _hub_of(watched)
     listener, other = Listener(player.context, instance, path), Listener(someone_else, instance, path)
     page = watched.page
-    connecting = (watched, held, scripted, listener, other)
-    until(page, lambda: all(each.connected or getattr(each, "closed", False) for each in connecting), CONNECTING)
+    wait_for_connections([watched, held, scripted, listener, other])
     before, scripted_before = watched.figures(), scripted.figures()
     held.note()
 
@@ -115,7 +115,7 @@ def live(
     waiting: list[Callable[[], bool]] = [lambda: watched.figures() != before]
     waiting += [lambda each=each: bool(each.invocations) for each in (listener, other) if each.connected]
     waiting += [lambda: bool(held.held)] if held.connected else []
-    until(page, lambda: all(came() for came in waiting))
+    until(page, lambda: all(came() for came in waiting), WAIT if watched.connecting else BRIEFLY)
     held.put_clock_forward()
     expected = _play_the_hub(scripted, listener, before, outcome)
     if scripted.connected:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import BrowserContext
-from quiz_pages import CONNECTING, Figures, HeldPage, Player, PlayPage, StatisticsPage
+from quiz_pages import BRIEFLY, Figures, HeldPage, Player, PlayPage, StatisticsPage, wait_for_connections
 
-from labkit.checking import Databases, RunningInstance, until
+from labkit.checking import WAIT, Databases, RunningInstance, until
 
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'signalr' ORDER BY table_name"
 
@@ -23,6 +23,11 @@ class Answered:
     other: StatisticsPage
     other_before: Figures
     other_after: Figures
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the other instance's page changed."""
+        return self.other_after != self.other_before
 
 
 @dataclass
@@ -60,13 +65,13 @@ def relay(
     held.open()
     for each in (*pages, held):
         each.loaded()
-    until(pages[0].page, lambda: all(each.connected for each in (*pages, held)), CONNECTING)
+    wait_for_connections([*pages, held])
     held.note()
     first = _answer(player.play, pages[0], pages[1], lambda: bool(held.held))
     held.put_clock_forward()
     elsewhere = PlayPage(player.context.new_page(), two).open()
     held.release()
-    second = _answer(elsewhere, pages[1], pages[0])
+    second = _answer(elsewhere, pages[1], pages[0], seconds=WAIT if first.arrived else BRIEFLY)
     greeting = elsewhere.page.get_by_text("Hello ").first.inner_text()
     return Relay(first, second, greeting, held)
 
@@ -83,12 +88,17 @@ def backplane(relay: Relay, databases: Databases) -> Backplane:
 
 
 def _answer(
-    play: PlayPage, own: StatisticsPage, other: StatisticsPage, and_also: Callable[[], bool] = lambda: True
+    play: PlayPage,
+    own: StatisticsPage,
+    other: StatisticsPage,
+    and_also: Callable[[], bool] = lambda: True,
+    seconds: float = WAIT,
 ) -> Answered:
     own_before, other_before = own.figures(), other.figures()
     outcome = play.answer()
     until(
         own.page,
         lambda: own.figures() != own_before and other.figures() != other_before and and_also(),
+        seconds,
     )
     return Answered(outcome, own, own_before, own.figures(), other, other_before, other.figures())
