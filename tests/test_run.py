@@ -225,8 +225,7 @@ def test_an_app_that_does_not_start_is_explained(labkit: Callable[..., Labkit], 
         "        print(kettle)\n"
         "              ^^^^^^\n"
         "    NameError: name 'kettle' is not defined\n"
-        "The app does not start: an exception in app.py, line 2: NameError: name 'kettle'\n"
-        "is not defined.\n"
+        "The app does not start: an exception in app.py, line 2: NameError: name 'kettle' is not defined.\n"
         "    2 | print(kettle)\n"
         "next: Mend app.py:2, save the file and repeat the command.\n",
     )
