@@ -1,10 +1,22 @@
-"""Fixtures that the tests of both distributions share."""
+"""What the tests of both distributions share: a browser that is there, and a PostgreSQL."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from labkit import browser
+from labkit.errors import MachineError
 from labkit.postgres import Server, temporary_server
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Get a browser if the machine has none: once, before the workers start, which would all try at the same time."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    try:
+        browser.find(install=True, say=lambda line: print(line, flush=True))
+    except MachineError as error:
+        pytest.exit(f"{error.message}\n{error.next}", returncode=int(error.code))
 
 
 @pytest.fixture(scope="session")
