@@ -188,7 +188,7 @@ def _summarise(lab: Lab, played: list[Played], where: Path, pictures: Path, seco
 
     from labkit.console import out
 
-    table = Table(title="What was verified", title_justify="left", title_style="bold")
+    table = Table(title="What was verified: how many checks pass", title_justify="left", title_style="bold")
     table.add_column("task")
     table.add_column("")
     table.add_column("begin", justify="right")
@@ -196,6 +196,8 @@ def _summarise(lab: Lab, played: list[Played], where: Path, pictures: Path, seco
     for each in played:
         for before, after in zip(each.before.tasks, each.after.tasks, strict=True):
             table.add_row(after.id, escape(after.title), _count(before.checks), _count(after.checks))
+        table.add_row("", "[dim]time", f"[dim]{each.before.duration:.1f} s", f"[dim]{each.after.duration:.1f} s")
+        table.add_section()
     say()
     out.print(table)
     passed = all(each.passed for each in played)
