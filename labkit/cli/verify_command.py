@@ -1,5 +1,6 @@
 """The command verify."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -149,21 +150,33 @@ def _print(report: Report) -> None:
             said = "" if result.verdict is Verdict.PASSED else f"  [{style}]{result.verdict}[/]"
             reason = f" [dim]({escape(result.cause)})[/]" if result.verdict is Verdict.SKIPPED and result.cause else ""
             out.print(f"  [{style}]{sign}[/] {escape(check.title)}{said}{reason}", soft_wrap=True)
+    kept = _evidence_folder(report)
     for check, result in report.results:
         if result.verdict not in (Verdict.PASSED, Verdict.SKIPPED):
-            _print_failure(check, result)
+            _print_failure(check, result, kept)
     out.print()
     passed = sum(result.verdict is Verdict.PASSED for _, result in report.results)
     style = "green" if report.passed else "red"
     out.print(
         f"[bold {style}]{passed} of {len(report.results)} checks passed[/], in {report.duration:.1f} s.", soft_wrap=True
     )
+    if kept:
+        out.print(
+            f"[dim]evidence:[/] {escape(str(kept))} [dim](screenshots, traces, console, WebSockets, logs)[/]",
+            soft_wrap=True,
+        )
     advice = next((result.next for _, result in report.results if result.next), None)
     if advice:
         out.print(f"[dim]next:[/] {escape(advice)}", soft_wrap=True)
 
 
-def _print_failure(check: Check, result: Result) -> None:
+def _evidence_folder(report: Report) -> Path | None:
+    """The folder that all the evidence of this run is in."""
+    folders = {str(Path(path).parent) for _, result in report.results for path in result.evidence}
+    return Path(os.path.commonpath(folders)) if folders else None
+
+
+def _print_failure(check: Check, result: Result, kept: Path | None) -> None:
     _, style = SIGNS[result.verdict]
     out.print()
     out.print(
@@ -173,11 +186,10 @@ def _print_failure(check: Check, result: Result) -> None:
         value = getattr(result, name)
         if value:
             _print_part(name, value)
-    folders: dict[Path, list[str]] = {}
-    for path in map(Path, result.evidence):
-        folders.setdefault(path.parent, []).append(path.name)
-    for number, (folder, names) in enumerate(folders.items()):
-        _print_part("evidence" if number == 0 else "", f"{folder}: {', '.join(names)}")
+    parts = [Path(path).relative_to(kept).parts for path in result.evidence] if kept else []
+    if parts:
+        # Of a folder only its name: the one line at the end says where it is.
+        _print_part("evidence", ", ".join(dict.fromkeys(f"{first}/" if rest else first for first, *rest in parts)))
 
 
 def _print_part(name: str, value: str) -> None:
