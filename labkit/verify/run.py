@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labkit import snippets, workspace
 from labkit.errors import InternalError, LabError, MachineError
 from labkit.lab import Database, Task
-from labkit.verify.causes import nearest_todo
+from labkit.verify.causes import missing_snippet
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.subject import Subject, evidence_folder
@@ -146,6 +146,7 @@ class _Run:
             "done": list(self._results),
             "launch": launch,
             "evidence": str(self._evidence),
+            "compare": f"labkit diff {self._subject.exercise.id}" if self._subject.workspace else None,
             "pictures": str(self._pictures) if self._pictures else None,
         }
         return CheckingProcess(job, temporary)
@@ -231,10 +232,11 @@ class _Run:
 
         if not isinstance(error, AppDidNotStart):
             raise error
-        snippet = nearest_todo(error.where, self._todo) if self._todo else None
+        texts = {name: each.text for name, each in self._subject.exercise.snippets.items()}
+        snippet = missing_snippet(error.message, self._todo, texts)
         cause = error.message
         if snippet:
-            cause += f" The TODO line {snippet} is still at {self._todo[snippet]}."
+            cause += f"\nThe TODO line {snippet} is still at {self._todo[snippet]}."
         return Result(
             Verdict.NOT_DONE,
             expected="the app starts",
@@ -353,7 +355,7 @@ def _lab_server() -> "Iterator[Server | None]":
 
     lab_server = postgres.find_server()
     status = lab_server.status()
-    if status.running or status.home.is_dir():
+    if status.running or (status.home and status.home.is_dir()):
         with lab_server.running() as server:
             yield server
     else:

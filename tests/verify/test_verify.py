@@ -11,6 +11,7 @@ import pytest
 from labkit import workspace
 from labkit.errors import InternalError, MachineError
 from labkit.lab import Exercise, Lab
+from labkit.verify.causes import missing_snippet
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import KEPT_RUNS, Subject
@@ -106,6 +107,32 @@ def test_an_app_that_does_not_start_fails_the_first_check_with_the_reason(
     assert (first.expected, first.seen, first.where) == ("the app starts", reason, where)
     assert results[NAMES[1]].cause == "the app does not start"
     assert [Path(path).name for path in first.evidence] == ["instance-1.log"]
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("cannot import name 'Bread' from 'shop'", "bread"),
+        ("NameError: name 'bake' is not defined", "oven"),
+        ("AttributeError: 'Oven' object has no attribute 'bake'", "oven"),
+        ("No module named 'shop.oven'", "oven"),
+        ("NameError: name 'bak' is not defined", None),
+        ("there is a syntax error in shop.py, line 5: '(' was never closed", None),
+        ("an exception in shop.py, line 5: ValueError: bake", None),
+    ],
+)
+def test_only_a_todo_line_that_lacks_the_missing_name_keeps_an_app_from_starting(said: str, name: str | None) -> None:
+    texts = {"bread": "class Bread: ...", "oven": "from shop import oven\noven.bake()"}
+    assert missing_snippet(said, dict.fromkeys(texts, "shop.py:5"), texts) == name
+
+
+def test_an_error_of_the_trainees_own_is_to_be_mended_though_todo_lines_are_left(
+    verify_shop: VerifyShop, shop: Exercise, tmp_path: Path
+) -> None:
+    workspace.copy_app(shop.begin, tmp_path / "app")
+    edit(tmp_path / "app" / "shop.py", "class Shop(", "class Shop((")
+    first = verify_shop(tmp_path / "app")[NAMES[0]]
+    assert (first.snippet, str(first.next).split(" (")[0]) == (None, "Mend shop.py:5")
 
 
 def test_a_placeholder_left_by_hand_is_named(verify_shop: VerifyShop, folder: Path) -> None:
