@@ -10,9 +10,14 @@ def main() -> None:
 
         sys.stdout.write(f"labkit {__version__}\n")
         return
-    from labkit.cli import run
+    try:
+        from labkit.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while the command is still being loaded, or says its last word
+        sys.stderr.write("Interrupted.\n")
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

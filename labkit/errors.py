@@ -7,6 +7,7 @@ with its code::
       UsageError        2  the command was given something it cannot use
       MachineError      3  the machine or the set-up is at fault
       InternalError     4  labkit or a check is at fault
+      Interrupted     130  somebody pressed Ctrl-C
 """
 
 import difflib
@@ -46,6 +47,12 @@ class MachineError(LabError):
     """The machine or its set-up is at fault: a port, the disk, the browser, PostgreSQL."""
 
     code = ExitCode.MACHINE
+
+
+class Interrupted(LabError):  # noqa: N818  (a wish, no error)
+    """Ctrl-C, where a command has more to say about it than that."""
+
+    code = ExitCode.INTERRUPTED
 
 
 class InternalError(LabError):

@@ -43,7 +43,9 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is said here, in one way."""
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
-        return int(app(arguments, prog_name="labkit", standalone_mode=False) or 0)
+        code = int(app(arguments, prog_name="labkit", standalone_mode=False) or 0)
+        # Typer makes an exit code of Ctrl-C on its own, and says nothing.
+        return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:
         return _say(error.message, error.next, error.code, as_json)
     except typer.TyperException as error:

@@ -23,7 +23,7 @@ from labkit.cli import show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.show import say
 from labkit.console import err, out, working
-from labkit.errors import ExitCode, LabError
+from labkit.errors import ExitCode, Interrupted, LabError
 from labkit.lab import Exercise, find_lab
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ def run(
             _follow(running, lines)
     except KeyboardInterrupt:
         if not ready:
-            err.print("[bold red]Interrupted before the app was ready.[/] Nothing of it runs any more.")
-            return ExitCode.INTERRUPTED
+            raise Interrupted("Interrupted before the app was ready. Nothing of it runs any more.") from None
     except LabError as error:
         for line in getattr(error, "log_tail", "").splitlines():
             err.print(Text(f"    {line}", style="dim"), soft_wrap=True)
