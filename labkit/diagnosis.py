@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit import snippets
-from labkit.errors import LabError
+from labkit.errors import LabError, MachineError
 
 TAIL = 20
 """How many of the log's last lines an error carries."""
@@ -15,6 +15,10 @@ _FRAME = re.compile(r'^\s*File "(?P<path>.+?)", line (?P<line>\d+)(?P<dump> in .
 _ERROR = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$")
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _GROUP = re.compile(r"^ +\| ?")
+_DISK = re.compile(
+    r"No space left on device|There is not enough space on the disk|disk is full|Read-only file system"
+    r"|attempt to write a readonly database|Disk quota exceeded"
+)
 _MISSING = re.compile(r"No module named '?(?P<name>[\w.]+)'?")
 
 
@@ -93,11 +97,16 @@ def waiting_place(lines: Sequence[str], folder: Path) -> Place | None:
     return _innermost(frames[::-1], folder)
 
 
-def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> AppDidNotStart:
-    """The error for an app that ended with this exit status before it answered."""
+def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> LabError:
+    """The error for an app that ended with this exit status before it answered; a MachineError if the disk is why."""
     raised = last_exception(lines, folder)
     if raised is None:
         return _ended_silently(name, status, lines, folder, log)
+    if _DISK.search(raised.text):
+        return MachineError(
+            f"{name} cannot write its data: {raised}.",
+            f"Free some disk space, or work in a folder that you may write to, then repeat the command: {log.parent}",
+        )
     place = raised.place
     if raised.type in ("SyntaxError", "IndentationError", "TabError"):
         text = f": {raised.text}" if raised.text else ""
