@@ -225,8 +225,8 @@ class Status:
 
     running: bool
     stays: bool
-    home: Path
-    log: Path
+    home: Path | None
+    log: Path | None
     server: Server | None
 
 
@@ -311,13 +311,13 @@ class ExternalServer(LabServer):
         self._server = Server(urlunsplit(parts._replace(path="")))
 
     def status(self) -> Status:
-        """Whether it answers."""
-        try:
-            self._server.databases()
-            running = True
-        except MachineError:
-            running = False
-        return Status(running, True, Path(), Path(), self._server if running else None)
+        """How it stands.
+
+        Raises:
+            MachineError: it does not answer.
+        """
+        self._server.databases()
+        return Status(True, True, None, None, self._server)
 
     def existing(self) -> Server | None:
         """The server."""
@@ -329,7 +329,7 @@ class ExternalServer(LabServer):
         Raises:
             UsageError: always.
         """
-        raise UsageError(f"{SERVER_VARIABLE} names {self._server.address}: labkit does not start or stop it.")
+        raise self._not_ours()
 
     def stop(self) -> bool:
         """Refuse: it is not labkit's to stop.
@@ -337,11 +337,22 @@ class ExternalServer(LabServer):
         Raises:
             UsageError: always.
         """
-        raise UsageError(f"{SERVER_VARIABLE} names {self._server.address}: labkit does not start or stop it.")
+        raise self._not_ours()
+
+    def _not_ours(self) -> UsageError:
+        return UsageError(
+            f"{SERVER_VARIABLE} names {self._server.address}: labkit does not start or stop it.",
+            f"labkit db status shows how it stands. Without {SERVER_VARIABLE}, labkit has a server of its own.",
+        )
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Server]:
-        """The server as it is."""
+        """The server as it is.
+
+        Raises:
+            MachineError: it does not answer.
+        """
+        self._server.databases()
         yield self._server
 
 

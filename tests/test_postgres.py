@@ -229,6 +229,14 @@ def test_any_server_by_its_url_is_used_and_never_stopped(
         found.stop()
 
 
+def test_a_server_by_its_url_that_does_not_answer_is_the_machines_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", "postgresql://me@127.0.0.1:1")
+    with pytest.raises(MachineError, match="does not answer"), find_server().running():
+        pass
+    with pytest.raises(MachineError, match="does not answer"):
+        find_server().status()
+
+
 def test_a_url_that_is_no_server_is_refused_without_its_password() -> None:
     with pytest.raises(UsageError) as caught:
         find_server("mysql://me:secret@host")
