@@ -151,6 +151,9 @@ def read(folder: Path) -> Workspace:
                 f"{folder} was made by a labkit that is too old for this one ({made_by}; this is {__version__}).",
                 "Start afresh, labkit start EX NEWDIR, and copy your own files into it.",
             )
+        for name in ("exercise", "id", "secret"):
+            if not isinstance(table.get(name), str):
+                raise ValueError(f"its “{name}” is missing, or is no text")
         return Workspace(folder, table["exercise"], table["id"], table["secret"], made_by)
     except FileNotFoundError:
         raise UsageError(f"{folder} is not a workspace.", "labkit start EX makes one") from None

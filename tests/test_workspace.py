@@ -187,6 +187,13 @@ def test_a_damaged_workspace_is_an_error(tea: Lab, mine: Workspace) -> None:
         workspace.find(tea, mine.folder)
 
 
+@pytest.mark.parametrize("name", ["exercise", "id", "secret"])
+def test_a_description_whose_entries_are_no_texts_is_damaged(tea: Lab, mine: Workspace, name: str) -> None:
+    describe(mine.folder, {name: ["x"]})
+    with pytest.raises(UsageError, match=f"is damaged: its “{name}” is missing, or is no text"):
+        workspace.find(tea, mine.folder)
+
+
 def test_differences_say_what_is_still_to_come(brew: Exercise, mine: Workspace) -> None:
     (mine.folder / "pages" / "cup.html").unlink()
     (mine.folder / "notes.txt").write_text("hm\n")
