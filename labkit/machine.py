@@ -225,6 +225,8 @@ def _browser() -> str:
 def _repair_browser(say: Say) -> str:
     from labkit import browser
 
+    if os.environ.get(browser.VARIABLE):
+        return _browser()  # another one would not be used
     found = browser.install_own(say)
     return f"{_browser_name(found.executable)} {browser.probe(found)} launches"
 

@@ -170,6 +170,8 @@ def test_doctor_repairs_nothing(with_checks: Callable[..., None], capsys: pytest
 
 
 def test_setup_fetches_a_browser_where_there_is_none(tea: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(browser.VARIABLE, raising=False)
+
     def none(**_: object) -> Browser:
         raise MachineError("There is no browser.", "labkit setup")
 
@@ -181,6 +183,15 @@ def test_setup_fetches_a_browser_where_there_is_none(tea: Lab, monkeypatch: pyte
     assert without_time([machine.repair(check, lambda line: None)]) == [
         ("browser", "repaired", "Playwright's Chromium 159.0 launches", None)
     ]
+
+
+def test_setup_fetches_no_browser_beside_a_named_one_that_is_wrong(tea: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(browser.VARIABLE, "/nowhere/chrome")
+    fetched: list[str] = []
+    monkeypatch.setattr(browser, "install_own", fetched.append)
+    (check,) = [each for each in machine.checks(tea, Path()) if each.name == "browser"]
+    found = machine.repair(check, lambda line: None)
+    assert (found.state, fetched) == (State.PROBLEM, [])
 
 
 def test_setup_makes_the_labs_packages_ready_for_workspaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
