@@ -1,23 +1,55 @@
 """The `labkit` command."""
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line; `--version` is answered before anything heavy is imported."""
-    if sys.argv[1:] in (["--version"], ["-V"]):
+    try:
+        code = _run(sys.argv[1:])
+        if sys.stdout:
+            sys.stdout.flush()
+    except KeyboardInterrupt:  # while the command is still being loaded, or says its last word
+        _say("Interrupted.")
+        code = 130
+    except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell
+        _discard_output()
+        code = 0
+    except OSError as error:  # what was said could not be written
+        _discard_output()
+        _say(f"Cannot write the output: {error.strerror or error}.\nnext: Free some disk space, or send it elsewhere.")
+        code = 3
+    sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments in (["--version"], ["-V"]):
         from labkit import __version__
 
         sys.stdout.write(f"labkit {__version__}\n")
-        return
-    try:
-        from labkit.cli import run
+        return 0
+    from labkit.cli import run
 
-        code = run(sys.argv[1:])
-    except KeyboardInterrupt:  # while the command is still being loaded, or says its last word
-        sys.stderr.write("Interrupted.\n")
-        code = 130
-    sys.exit(code)
+    return run(arguments)
+
+
+def _say(text: str) -> None:
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def _discard_output() -> None:
+    """Forget what could not be written, so that Python does not try it again when it ends."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):
+        pass
 
 
 if __name__ == "__main__":

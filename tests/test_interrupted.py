@@ -1,6 +1,9 @@
-"""Ctrl-C is answered at any moment, in one way."""
+"""However a command is cut short, by Ctrl-C or by its output, it says so in one way."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +31,24 @@ def test_ctrl_c_in_a_command_is_one_json_document(
     monkeypatch.setattr("labkit.cli.workspace.find_lab", interrupted)
     assert cli.run(["list", "--format", "json"]) == 130
     assert json.loads(capsys.readouterr().out)["error"] == {"message": "Interrupted.", "next": None, "code": 130}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has neither /dev/full nor its pipes")
+@pytest.mark.parametrize("arguments", [["--version"], ["list"], ["list", "--format", "json"]])
+def test_a_reader_that_has_gone_is_no_error(arguments: list[str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "labkit", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == ("", 0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
+@pytest.mark.parametrize("arguments", [["--version"], ["list"], ["list", "--format", "json"]])
+def test_output_that_cannot_be_written_is_the_machines_fault(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "labkit", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, "No space left on device" in done.stderr, "Traceback" in done.stderr) == (3, True, False)

@@ -1,7 +1,8 @@
 """The command line is grammar: a command finds, does, says. Only this package prints and exits."""
 
+import contextlib
+import errno
 import itertools
-import sys
 from typing import Annotated
 
 import typer
@@ -59,12 +60,13 @@ def run(arguments: list[str]) -> int:
         if exit_.exit_code != ExitCode.INTERRUPTED:
             return exit_.exit_code
         return _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`labkit list | head -1`): nobody is left to tell.
-        sys.stderr.close()
-        return ExitCode.OK
+    except (BrokenPipeError, SystemExit) as error:
+        # The reader of a pipe has gone (`labkit list | head -1`), of which Typer and Rich make an exit.
+        raise BrokenPipeError from error
     except OSError as error:
-        return _say(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), None, ExitCode.MACHINE, as_json)
+        what = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        advice = _ADVICE if error.errno in _DISK else None
+        return _say(what, advice, ExitCode.MACHINE, as_json)
     except Exception as error:  # noqa: BLE001  (the last resort: a fault of labkit's own, with its traceback)
         import traceback
 
@@ -77,7 +79,12 @@ def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int: 
     if as_json:
         print_json({"error": {"message": message, "next": next, "code": int(code)}})
     else:
-        err.print(f"[bold red]{escape(message)}[/]", soft_wrap=True)
-        if next:
-            err.print(f"[dim]next:[/] {escape(next)}", soft_wrap=True)
+        with contextlib.suppress(OSError):  # an error that nobody can read still has its exit code
+            err.print(f"[bold red]{escape(message)}[/]", soft_wrap=True)
+            if next:
+                err.print(f"[dim]next:[/] {escape(next)}", soft_wrap=True)
     return int(code)
+
+
+_DISK = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
+_ADVICE = "Free some disk space or work in a folder that you may write to, then repeat the command."
