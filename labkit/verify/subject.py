@@ -45,6 +45,10 @@ def _exercise_here(lab: Lab, start: Path) -> Exercise:
     return lab.exercise(workspace.find(lab, start).exercise_name)
 
 
+ROOM = 20_000_000
+"""How many bytes have to be free where a run's evidence is kept."""
+
+
 def evidence_folder(subject: Subject, now: datetime) -> Path:
     """The folder for this run's evidence, not made yet; the oldest of earlier runs are removed."""
     root = subject.workspace.folder / ".labkit" / "evidence" if subject.workspace else _cache()
@@ -61,9 +65,9 @@ def _writable(root: Path) -> bool:
         probe = root / ".probe"
         probe.touch()
         probe.unlink()
+        return shutil.disk_usage(root).free > ROOM
     except OSError:
         return False
-    return True
 
 
 def _cache() -> Path:

@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +16,7 @@ from labkit.lab import Exercise, Lab
 from labkit.verify.causes import missing_snippet
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
-from labkit.verify.subject import KEPT_RUNS, Subject
+from labkit.verify.subject import KEPT_RUNS, ROOM, Subject, evidence_folder
 
 VerifyShop = Callable[..., dict[str, Result]]
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
@@ -345,3 +347,14 @@ def test_the_json_of_a_run_is_as_designed(labkit: Labkit, bakery: Lab) -> None:
             "evidence": [],
         }
     ]
+
+
+def test_evidence_goes_elsewhere_when_the_workspaces_disk_is_full(
+    bakery: Lab, shop: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = workspace.create(bakery, shop, tmp_path / "mine")
+    subject = Subject(shop, mine.folder, "workspace", mine)
+    now = datetime(2026, 1, 2)
+    assert evidence_folder(subject, now).is_relative_to(mine.folder)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=ROOM))
+    assert not evidence_folder(subject, now).is_relative_to(mine.folder)
