@@ -7,10 +7,11 @@ from collections.abc import Mapping
 def nearest_todo(place: str | None, todo: Mapping[str, str]) -> str | None:
     """Of the TODO lines (name to `path:line`) the one that an error at `path:line` most likely comes from.
 
-    That is the first in the same file; a TODO line elsewhere has probably nothing to do with it.
+    That is one in the same file, else the first of all.
     """
     path = (place or "").rpartition(":")[0]
-    return next((name for name, at in todo.items() if path and at.rpartition(":")[0] == path), None)
+    same = [name for name, at in todo.items() if path and at.rpartition(":")[0] == path]
+    return next(iter([*same, *todo]), None)
 
 
 def missing_snippet(said: str, todo: Mapping[str, str], texts: Mapping[str, str]) -> str | None:
