@@ -269,14 +269,14 @@ def install_own(say: Say, headless: bool = True) -> Browser:
 
     Raises MachineError that says what to type.
     """
-    say("Fetching Chromium for Playwright (about 300 MB) …")
+    say("Fetching Chromium for Playwright (about 300 MB)")
     again = ["--force"] if _playwrights_own("chromium-headless-shell") else []
     if _playwright(["install", *again, "chromium"], say) == 0:
         found = _present(headless)
         if found:
             return _with_libraries(found, say, headless)
     if _has_apt() and _is_root():
-        say("That did not work. Installing Debian's Chromium …")
+        say("That did not work. Installing Debian's Chromium")
         if _apt(["install", "-y", "--no-install-recommends", "chromium"], say) or (
             _apt(["update"], say) and _apt(["install", "-y", "--no-install-recommends", "chromium"], say)
         ):
@@ -296,7 +296,7 @@ def _with_libraries(found: Browser, say: Say, headless: bool) -> Browser:
     except MachineError:
         if not (_has_apt() and _is_root()):
             raise
-        say("Installing the libraries that Chromium needs …")
+        say("Installing the libraries that Chromium needs")
         _playwright(["install-deps", "chromium"], say)
         probe(found, headless)
     return found

@@ -88,7 +88,7 @@ def test_no_browser_and_no_network_is_an_error_after_the_attempt(bare: Path, mon
     assert caught.value.message == (
         "There is no Chromium, Chrome or Edge on this machine, and fetching one failed: is there a network?"
     )
-    assert said[0] == "Fetching Chromium for Playwright (about 300 MB) …"
+    assert said[0] == "Fetching Chromium for Playwright (about 300 MB)"
     assert any("ECONNREFUSED" in line for line in said)
     assert not any(line.startswith(("at ", "errno", "}")) for line in said)
 
