@@ -327,7 +327,12 @@ def _copy(source: Path, to: Path, data: dict[str, Any] | None = None) -> None:
         to,
         data=data,
         settings=copier.Settings(),  # not the user's own, which are for other templates
-        exclude=["copier.yml", *sorted(tree.IGNORED_FOLDERS), *sorted(tree.IGNORED_FILES), "*.pyc"],
+        exclude=[
+            "copier.yml",
+            *sorted(tree.IGNORED_FOLDERS),
+            *sorted(tree.IGNORED_FILES),
+            *(f"*{end}" for end in tree.IGNORED_ENDINGS),
+        ],
         defaults=True,
         overwrite=True,
         quiet=True,

@@ -37,6 +37,7 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
     (brew.begin / ".env").write_text("A=1\n")
     (brew.begin / "__pycache__").mkdir()
     (brew.begin / "__pycache__" / "app.pyc").write_bytes(b"x")
+    (brew.begin / "app.db").write_bytes(b"what somebody played here")
     made = workspace.create(tea, brew, tmp_path / "some where" / "mine")
     assert workspace.compare(made.folder, brew.begin) == []
     assert sorted(path.relative_to(made.folder).as_posix() for path in made.folder.rglob("*")) == [
