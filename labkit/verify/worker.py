@@ -166,7 +166,7 @@ class Reporter:
             cause = f"a script of the page failed: {page_errors[-1]}"
         if snippet and not missing:
             cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
-        advice = f"labkit snippet insert {snippet}" if snippet else result.next
+        advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job["compare"]
         return _with(result, cause=cause, snippet=snippet, next=advice)
 
     def _write_traceback(self, check: Check, error: BaseException) -> str:
