@@ -99,6 +99,9 @@ def insert(
     before = dict(_texts(folder))
     after = dict(before)
     insertions = [_insert_one(folder, exercise, exercise.snippets[name], after, values) for name in chosen]
+    for each in insertions:
+        if each.already:
+            _refuse_other_values(folder, exercise, each, values or {})
     files = tuple(
         FileChange(path, text.encode("utf-8"), after[path].encode("utf-8"))
         for path, text in before.items()
@@ -185,6 +188,17 @@ def _check_values(exercise: Exercise, chosen: Sequence[str], values: Mapping[int
             raise UsageError(
                 f"Several of these snippets have a placeholder {number}: {', '.join(takers)}.",
                 "Insert them one by one, each with its own --set.",
+            )
+
+
+def _refuse_other_values(folder: Path, exercise: Exercise, there: Insertion, values: Mapping[int, str]) -> None:
+    """A snippet that is inserted already keeps its value; asking for another one must not pass in silence."""
+    for number, wanted in values.items():
+        has = value(exercise, there.snippet, folder, number)
+        if has is not None and has != wanted:
+            raise UsageError(
+                f"{there.snippet} is already inserted in {there.path}, line {there.line}, with “{has}”.",
+                f"Write “{wanted}” there yourself; or, if that was the last change, labkit undo and repeat the command.",
             )
 
 

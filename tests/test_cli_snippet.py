@@ -88,7 +88,7 @@ def test_a_dry_run_shows_the_diff_and_writes_nothing(labkit: Labkit, mine: Path,
         0,
         "--- a/pages/cup.html\n+++ b/pages/cup.html\n@@ -1,2 +1,2 @@\n <p>{{ cup }}</p>\n"
         "-<!-- TODO cup-label: say whose cup it is -->\n+<h1>Cup</h1>\n",
-        "",
+        "next: the same without --dry-run inserts it\n",
     )
     assert workspace.compare(mine, brew.begin) == []
     assert not (mine / ".labkit" / "journal").exists()
@@ -99,6 +99,14 @@ def test_a_placeholder_is_filled_in(labkit: Labkit, mine: Path, given: str) -> N
     shown = document(labkit, "insert", "pour", "--set", given)
     assert shown["snippets"] == [{"name": "pour", "path": "app.py", "line": 3, "lines": 3, "already": False}]
     assert '    cup = "mint"\n' in (mine / "app.py").read_text()
+
+
+def test_another_value_for_an_inserted_snippet_is_refused(labkit: Labkit, mine: Path) -> None:
+    labkit("insert", "pour")
+    assert labkit("insert", "pour", "--set", "green")[0] == 0
+    code, out, err = labkit("insert", "pour", "--set", "mint")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == "pour is already inserted in app.py, line 3, with “green”."
 
 
 @pytest.mark.parametrize(

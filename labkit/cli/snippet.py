@@ -11,7 +11,7 @@ from labkit import changes, snippets, workspace
 from labkit.cli import show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
-from labkit.console import Format, FormatOption, print_json
+from labkit.console import Format, FormatOption, err, print_json
 from labkit.errors import UsageError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.snippets import InsertChange, Insertion
@@ -164,6 +164,8 @@ def insert(
 def _print_dry_run(change: InsertChange) -> None:
     if change.files:
         show.diff(changes.unified(change))
+        # Not on stdout, where the diff may be on its way into a file.
+        err.print("[dim]next:[/] the same without --dry-run inserts it")
     else:
         say("Nothing would change: already inserted.")
 

@@ -304,6 +304,15 @@ def test_a_workspace_keeps_the_evidence_of_its_last_runs(bakery: Lab, shop: Exer
     assert all(path.startswith(str(evidence / kept[-1])) for _, result in report.results for path in result.evidence)
 
 
+def test_a_workspace_that_has_no_todo_line_left_is_told_to_compare(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
+    mine = workspace.create(bakery, shop, tmp_path / "mine")
+    solved = (shop.end / "shop.py").read_text(encoding="utf-8")
+    (mine.folder / "shop.py").write_text(solved.replace("coins", "shells"), encoding="utf-8")
+    report = verify(Subject(shop, mine.folder, "workspace", mine), [shop.task("2")])
+    results = {check.id.partition("/")[2]: (result.verdict, result.next) for check, result in report.results}
+    assert results["a-loaf-has-a-price"] == ("not done", "labkit diff b1")
+
+
 def test_the_workspace_itself_is_not_touched(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
     mine = workspace.create(bakery, shop, tmp_path / "mine")
     edit(mine.folder / "shop.py", "lines = [", "open('baked', 'w').close()\n        lines = [")
