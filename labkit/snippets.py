@@ -198,7 +198,7 @@ def _refuse_other_values(folder: Path, exercise: Exercise, there: Insertion, val
         if has is not None and has != wanted:
             raise UsageError(
                 f"{there.snippet} is already inserted in {there.path}, line {there.line}, with “{has}”.",
-                f"Write “{wanted}” there yourself; or, if that was the last change, labkit undo and repeat the command.",
+                f"Write “{wanted}” there yourself; or type labkit undo, if that was the last change, and repeat.",
             )
 
 
