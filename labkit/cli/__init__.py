@@ -55,11 +55,6 @@ def run(arguments: list[str]) -> int:
         return _say(error.format_message(), f"{command} --help", ExitCode.USAGE, as_json)
     except (KeyboardInterrupt, typer.Abort):
         return _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
-    except typer.Exit as exit_:
-        # Typer makes an exit of Ctrl-C on its own.
-        if exit_.exit_code != ExitCode.INTERRUPTED:
-            return exit_.exit_code
-        return _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except (BrokenPipeError, SystemExit) as error:
         # The reader of a pipe has gone (`labkit list | head -1`), of which Typer and Rich make an exit.
         raise BrokenPipeError from error

@@ -146,7 +146,7 @@ class _Run:
             "done": list(self._results),
             "launch": launch,
             "evidence": str(self._evidence),
-            "compare": f"labkit diff {self._subject.exercise.id}" if self._subject.workspace else None,
+            "compare": f"labkit diff {exercise.id}" if self._subject.workspace else None,
             "pictures": str(self._pictures) if self._pictures else None,
         }
         return CheckingProcess(job, temporary)

@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ class Reporter:
         evidence = self._recorder.keep(makers) if when != "teardown" else []
         if result.verdict is Verdict.CHECKER:
             evidence.append(self._write_traceback(check, error))
-        result = _with(result, evidence=tuple(evidence))
+        result = replace(result, evidence=tuple(evidence))
         return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
 
     def _explain(self, check: Check, result: Result, makers: set[str]) -> Result:
@@ -161,13 +162,13 @@ class Reporter:
             place = str(errors[-1].place) if errors[-1].place else None
             cause = f"the app raised {errors[-1]}" + (f" at {place}" if place else "")
             snippet = nearest_todo(place, todo)
-            result = _with(result, where=result.where or place)
+            result = replace(result, where=result.where or place)
         elif page_errors := self._recorder.page_errors(makers):
             cause = f"a script of the page failed: {page_errors[-1]}"
         if snippet and not missing:
             cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
         advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job["compare"]
-        return _with(result, cause=cause, snippet=snippet, next=advice)
+        return replace(result, cause=cause, snippet=snippet, next=advice)
 
     def _write_traceback(self, check: Check, error: BaseException) -> str:
         path = Path(self._job["evidence"]) / f"{check.id.replace('/', '-')}.traceback.txt"
@@ -242,12 +243,6 @@ def _fault(error: BaseException) -> Result:
         cause=f"{type(error).__name__}: {message}{place}",
         next="This is not your fault: report it to the lab's author.",
     )
-
-
-def _with(result: Result, **changes: Any) -> Result:
-    from dataclasses import replace
-
-    return replace(result, **changes)
 
 
 def _check(item: pytest.Item, exercise: str) -> Check:
