@@ -1,11 +1,14 @@
 """What the library's tests share: a client in this process, a real server, and the official client."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -213,28 +216,64 @@ async def serve() -> AsyncIterator[Callable[..., Awaitable[str]]]:
         yield serve_
 
 
-@pytest.fixture
-def run_in_node() -> Callable[[str, str], Awaitable[list[Any]]]:
-    """Runs a script against the official client in Node; returns what the script says, one value for each `say`."""
+class Node:
+    """The official client in a long-lived Node process: tests send it scripts, which run side by side."""
 
-    async def run(script: str, url: str) -> list[Any]:
-        process = await asyncio.create_subprocess_exec(
-            NODE,
-            Path(__file__).with_name("client.cjs"),
-            CLIENT / "signalr.js",
-            url,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+    def __init__(self) -> None:
+        builds = [build for build in (CLIENT / "signalr.js", CLIENT / "signalr-protocol-msgpack.js") if build.exists()]
+        harness = Path(__file__).parent / "clients" / "harness.cjs"
+        self._process = subprocess.Popen(
+            [NODE, "--no-warnings", "--experimental-eventsource", harness, *builds],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
-        try:
-            async with asyncio.timeout(60):
-                out, err = await process.communicate(script.encode("utf-8"))
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode == 0, err.decode("utf-8", "replace") + out.decode("utf-8", "replace")
-        return [json.loads(line) for line in out.decode("utf-8").split("\n") if line]
+        self._answers: dict[int, concurrent.futures.Future[dict[str, Any]]] = {}
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    async def run(self, script: str, url: str, patience: float, **names: str) -> list[Any]:
+        """Run a script; returns what it says."""
+        number = len(self._answers)
+        answer = self._answers[number] = concurrent.futures.Future()
+        request = {"id": number, "script": script, "url": url, "patience": patience} | names
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        async with asyncio.timeout(patience + PATIENCE):
+            said = await asyncio.wrap_future(answer)
+        assert said["error"] is None, f"{said['error']}\nSaid so far: {said['said']}"
+        return list(said["said"])
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said = json.loads(line)
+            self._answers[said["id"]].set_result(said)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[Node]:
+    """The official client in Node, started once."""
+    node = Node()
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def run_in_node(node: Node) -> Callable[..., Awaitable[list[Any]]]:
+    """Runs a script against the official client in Node, see clients/harness.cjs; returns all that it says."""
+
+    async def run(script: str, url: str, *, patience: float = 20, **names: str) -> list[Any]:
+        return await node.run(script, url, patience, **names)
 
     return run
