@@ -176,7 +176,7 @@ async def test_a_connection_that_nobody_opens_is_forgotten(request_to: Request, 
     token = await negotiated(request_to, app)
     server = app._server()
     async with asyncio.timeout(5):
-        while server.negotiated(token, "Chat") is not None:  # noqa: ASYNC110  (only the timer knows)
+        while server.connections.negotiated(token, "Chat") is not None:  # noqa: ASYNC110  (only the timer knows)
             await asyncio.sleep(0)
     assert (await open_to(app, f"/chat?id={token}").refused()).status == 404
 

@@ -2,47 +2,31 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-import msgspec
-
-from asgi_signalr import client, negotiate, origins
+from asgi_signalr import client
 from asgi_signalr.backplanes import Backplane, open_backplane
 from asgi_signalr.clients import HubContext
-from asgi_signalr.connection import HubConnection
-from asgi_signalr.context import Authorize, HubCallerContext, is_authorized, take_secrets
+from asgi_signalr.context import Authorize, take_secrets
 from asgi_signalr.dispatch import HubDispatcher
+from asgi_signalr.endpoint import Endpoint
+from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, headers_of, normal_path, path_of, respond
 from asgi_signalr.hubs import Hub
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
-from asgi_signalr.server import Negotiated, Server
-from asgi_signalr.transports.websockets import WebSocketTransport, refuse
-from asgi_signalr.users import FindUser, find_user, identifier
+from asgi_signalr.server import Server
+from asgi_signalr.transports.websockets import refuse
+from asgi_signalr.users import FindUser
 
 logger = logging.getLogger("asgi_signalr")
-
-Scope = MutableMapping[str, Any]
-Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
 
 H = TypeVar("H", bound=type[Hub])
 
 PROTOCOLS: Mapping[str, HubProtocol] = {"json": JsonHubProtocol()}
-
-
-class Refusal(Exception):  # noqa: N818  (an answer, no error)
-    """A request that is not served, and what it is told."""
-
-    def __init__(self, status: int, text: str = "", **headers: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 class SignalR:
@@ -96,7 +80,8 @@ class SignalR:
             minimum_negotiate_version=minimum_negotiate_version,
             user=user,
         )
-        self._hubs: dict[str, HubDispatcher] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+        self._hubs: dict[str, type[Hub]] = {}
         self._servers: WeakKeyDictionary[asyncio.AbstractEventLoop, Server] = WeakKeyDictionary()
         self._on_gap: list[Callable[[str], None]] = []
         self.use_backplane(backplane)
@@ -115,17 +100,17 @@ class SignalR:
             TypeError: it is no hub, or has a method that clients could not call.
 
         """
-        path = _normal(path)
-        if path in self._hubs:
-            raise ValueError(f"{self._hubs[path].name} is already served at {path}.")
+        path = normal_path(path)
+        if path in self._endpoints:
+            raise ValueError(f"{self._endpoints[path].handler.name} is already served at {path}.")
 
         def serve(hub: H) -> H:
             if not (isinstance(hub, type) and issubclass(hub, Hub)):
                 raise TypeError(f"{hub!r} is no subclass of Hub.")
-            for other in self._hubs.values():
-                if other.name == hub.__name__ and other.hub is not hub:
-                    raise ValueError(f"There are two hub classes named {hub.__name__}; hubs are known by their names.")
-            self._hubs[path] = HubDispatcher(hub, authorize, PROTOCOLS)
+            if self._hubs.setdefault(hub.__name__, hub) is not hub:
+                raise ValueError(f"There are two hub classes named {hub.__name__}; hubs are known by their names.")
+            handler = HubDispatcher(hub, authorize, PROTOCOLS)
+            self._endpoints[path] = Endpoint(handler, self.options, self._server)
             return hub
 
         return serve
@@ -160,7 +145,7 @@ class SignalR:
             LookupError: the hub is not served here.
 
         """
-        if not any(each.hub is hub for each in self._hubs.values()):
+        if self._hubs.get(hub.__name__) is not hub:
             raise LookupError(f"{hub.__name__} is not served here; decorate it with @signalr.hub(path).")
         name = hub.__name__
         return HubContext(lambda: self._server().lifetime(name))
@@ -208,9 +193,14 @@ class SignalR:
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await self._serve_websocket(scope, receive, send)
+            endpoint = self._endpoints.get(path_of(scope))
+            if endpoint is None:
+                take_secrets(scope)
+                await refuse(scope, receive, send, 404, "Not Found", {})
+            else:
+                await endpoint.serve_websocket(scope, receive, send)
         elif scope["type"] == "http":
-            await self._serve_http(scope, receive, send)
+            await self._serve_http(scope, send)
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -224,179 +214,25 @@ class SignalR:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            connection, dispatcher, token = await self._open(scope, WebSocketTransport(receive, send))
-        except Refusal as refusal:
-            await refuse(scope, receive, send, refusal.status, refusal.text, refusal.headers)
-            return
-        server = self._server()
-        try:
-            await server.start()
-            transport = connection.transport
-            if isinstance(transport, WebSocketTransport) and await transport.accept():
-                server.opened(connection)
-                await dispatcher.run(connection)
-        finally:
-            server.closed(connection, token)
+    async def _serve_http(self, scope: Scope, send: Send) -> None:
+        path = path_of(scope)
+        if (endpoint := self._endpoints.get(path)) is not None:
+            await endpoint.serve_http(scope, send, negotiates=False)
+        elif path.endswith("/negotiate") and (endpoint := self._endpoints.get(normal_path(path[: -len("negotiate")]))):
+            await endpoint.serve_http(scope, send, negotiates=True)
+        else:
+            take_secrets(scope)
+            await respond(scope, send, self._serve_script(path.lstrip("/"), scope), {})
 
-    async def _open(
-        self, scope: Scope, transport: WebSocketTransport
-    ) -> tuple[HubConnection, HubDispatcher, str | None]:
-        """Make the connection that a request asks for: one that was negotiated, or a new one.
-
-        Raises:
-            Refusal: there is no such hub or connection, or it is not for this user.
-
-        """
-        headers = _headers(scope)
-        # Before the tokens are taken out: an application may look for its user in the query string.
-        user = await find_user(scope, self.options.user)
-        query = take_secrets(scope)
-        dispatcher = self._hubs.get(_path(scope))
-        if dispatcher is None:
-            raise Refusal(404, "Not Found")
-        self._check_origin(headers)
-        token = query.get("id") or None
-        server = self._server()
-        entry = None
-        if token is not None:
-            entry = self._negotiated(server, dispatcher, token)
-            if entry.user_identifier != identifier(user):
-                raise Refusal(403, "This connection was negotiated by another user.")
-            if entry.transport is not None:
-                raise Refusal(409)
-        connection_id = entry.connection_id if entry else negotiate.new_identity(1).connection_id
-        context = HubCallerContext(connection_id, scope, user, identifier(user), dispatcher.name)
-        await self._check_user(dispatcher, context)
-        if entry is not None:
-            if entry.transport is not None:  # opened a second time while the first one was being authorized
-                raise Refusal(409)
-            entry.transport = transport.name
-        lifetime = server.lifetime(dispatcher.name)
-        return HubConnection(context, transport, lifetime, self.options, server.flusher), dispatcher, token
-
-    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _headers(scope)
-        cors = origins.cors_headers(headers, self.options.allowed_origins)
-        try:
-            status, body, more = await self._respond(scope, headers)
-        except Refusal as refusal:
-            status, body, more = refusal.status, refusal.text.encode(), {"Content-Type": "text/plain"} | refusal.headers
-        await _respond(send, status, body if scope["method"] != "HEAD" else b"", cors | more, length=len(body))
-
-    async def _respond(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, bytes, dict[str, str]]:
-        """Answer an HTTP request.
-
-        Raises:
-            Refusal: it is not served.
-
-        """
-        path, method = _path(scope), scope["method"]
-        user = await find_user(scope, self.options.user)
-        query = take_secrets(scope)
-        if path.lstrip("/") in client.SCRIPTS:
-            return self._serve_script(path.lstrip("/"), method, headers)
-        dispatcher = self._hubs.get(path)
-        to_negotiate = None
-        if path.endswith("/negotiate"):
-            to_negotiate = self._hubs.get(path.removesuffix("/negotiate") or "/")
-        if dispatcher is None and to_negotiate is None:
-            raise Refusal(404, "Not Found")
-        self._check_origin(headers)
-        if method == "OPTIONS":
-            return 204, b"", dict(origins.PREFLIGHT)
-        if to_negotiate is not None:
-            if method != "POST":
-                raise Refusal(405, "Method Not Allowed", Allow="POST")
-            return 200, await self._negotiate(scope, to_negotiate, user, query), {"Content-Type": "application/json"}
-        assert dispatcher is not None  # noqa: S101  (one of the two is there)
-        raise self._refusal(dispatcher, method, query, headers)
-
-    async def _negotiate(
-        self, scope: Scope, dispatcher: HubDispatcher, user: object | None, query: Mapping[str, str]
-    ) -> bytes:
-        try:
-            version = negotiate.requested_version(query, self.options.minimum_negotiate_version)
-        except negotiate.NegotiateError as error:
-            return msgspec.json.encode({"error": str(error)})
-        identity = negotiate.new_identity(version)
-        name = identifier(user)
-        await self._check_user(dispatcher, HubCallerContext(identity.connection_id, scope, user, name, dispatcher.name))
-        now = asyncio.get_running_loop().time()
-        self._server().negotiate(identity.token, Negotiated(identity.connection_id, dispatcher.name, name, now))
-        return msgspec.json.encode(negotiate.answer(version, identity))
-
-    def _refusal(
-        self, dispatcher: HubDispatcher, method: str, query: Mapping[str, str], headers: Mapping[str, str]
-    ) -> Refusal:
-        """Say why there is no transport for a request: this version has WebSockets only."""
-        if method not in ("GET", "POST", "DELETE"):
-            return Refusal(405, "Method Not Allowed", Allow="GET, POST, DELETE")
-        token = query.get("id")
-        if not token:
-            return Refusal(400, "Connection ID required")
-        try:
-            entry = self._negotiated(self._server(), dispatcher, token)
-        except Refusal as refusal:
-            return refusal
-        if method == "GET":
-            events = "text/event-stream" in headers.get("accept", "")
-            transport = "ServerSentEvents" if events else "LongPolling"
-            return Refusal(404, f"{transport} transport not supported by this end point type")
-        if method == "POST":
-            return Refusal(405, f"POST requests are not allowed for {entry.transport or 'WebSockets'} connections.")
-        return Refusal(400, "Cannot terminate this connection using the DELETE endpoint.")
-
-    def _serve_script(self, name: str, method: str, headers: Mapping[str, str]) -> tuple[int, bytes, dict[str, str]]:
+    def _serve_script(self, name: str, scope: Scope) -> Response:
         """Serve the client: kept by browsers, and asked for anew each time whether it is still this one."""
-        if method not in ("GET", "HEAD"):
-            raise Refusal(405, "Method Not Allowed", Allow="GET, HEAD")
+        if name not in client.SCRIPTS:
+            return Refusal(404, "Not Found").response
+        if scope["method"] not in ("GET", "HEAD"):
+            return Refusal(405, "Method Not Allowed", Allow="GET, HEAD").response
         script = client.script(name)
         caching = {"ETag": script.etag, "Cache-Control": "public, no-cache"}
-        if script.etag in headers.get("if-none-match", ""):
-            return 304, b"", caching
+        if script.etag in headers_of(scope).get("if-none-match", ""):
+            return Response(304, headers=caching)
         content = {"Content-Type": "text/javascript; charset=utf-8", "X-Content-Type-Options": "nosniff"}
-        return 200, script.body, caching | content
-
-    # Who may.
-
-    def _check_origin(self, headers: Mapping[str, str]) -> None:
-        if not origins.is_allowed(headers, self.options.allowed_origins):
-            raise Refusal(403, "Pages of this origin may not connect.")
-
-    async def _check_user(self, dispatcher: HubDispatcher, context: HubCallerContext) -> None:
-        if not await is_authorized(dispatcher.authorize, context):
-            # An empty body: the official client then says "Unauthorized: Status code '401'".
-            raise Refusal(401 if context.user is None else 403)
-
-    def _negotiated(self, server: Server, dispatcher: HubDispatcher, token: str) -> Negotiated:
-        entry = server.negotiated(token, dispatcher.name)
-        if entry is None:
-            raise Refusal(404, "No Connection with that ID")
-        return entry
-
-
-async def _respond(send: Send, status: int, body: bytes, headers: Mapping[str, str], *, length: int) -> None:
-    encoded = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
-    if status not in (204, 304):
-        encoded.append((b"content-length", str(length).encode("ascii")))
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-def _path(scope: Scope) -> str:
-    """The path below this application: what is left after the root path, when it is mounted."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    if root and (path == root or path.startswith(root.rstrip("/") + "/")):
-        path = path[len(root.rstrip("/")) :]
-    return _normal(path)
-
-
-def _normal(path: str) -> str:
-    return "/" + path.strip("/")
+        return Response(200, script.body, caching | content)

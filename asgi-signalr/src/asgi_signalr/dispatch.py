@@ -11,14 +11,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from asgi_signalr.clients import GroupManager, HubCallerClients
-from asgi_signalr.connection import Ended, Ending, HubConnection, logger, summary
-from asgi_signalr.context import Authorize, is_authorized
+from asgi_signalr.connection import Ended, Ending, logger
+from asgi_signalr.context import Authorize, HubCallerContext, is_authorized
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
 from asgi_signalr.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
+from asgi_signalr.hub_connection import HubConnection, summary
 from asgi_signalr.hubs import Hub, HubMethod, methods_of
+from asgi_signalr.lifetime import HubLifetime
 from asgi_signalr.messages import Close, Completion, Invocation, Message, Ping, StreamInvocation
-from asgi_signalr.outbox import Payload
+from asgi_signalr.options import Options
+from asgi_signalr.outbox import Flusher, Payload
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.transports import Transport
 
 
 class HubDispatcher:
@@ -36,6 +40,17 @@ class HubDispatcher:
         self._methods = methods_of(hub)
         self._protocols = protocols
         self._unfinished: set[asyncio.Task[None]] = set()
+
+    def open(
+        self,
+        context: HubCallerContext,
+        transport: Transport,
+        lifetime: HubLifetime,
+        options: Options,
+        flusher: Flusher,
+    ) -> HubConnection:
+        """Make a connection of this hub."""
+        return HubConnection(context, transport, lifetime, options, flusher)
 
     async def run(self, connection: HubConnection) -> None:
         """Converse with a client until it has gone or the connection is ended."""
@@ -56,9 +71,7 @@ class HubDispatcher:
             if protocol is None:
                 return False
             answer = AGREED
-            connection.protocol = protocol
-            connection.handshaken = True
-            connection.log("=", f"shook hands: {protocol.name}")
+            connection.agree(protocol)
         except HandshakeError as error:
             answer = refused(str(error))
         except Ended:

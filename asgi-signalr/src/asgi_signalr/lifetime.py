@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
-from asgi_signalr.connection import HubConnection, logger
+from asgi_signalr.connection import Connection, logger
 from asgi_signalr.messages import Invocation
 from asgi_signalr.outbox import Flusher, Payload
 from asgi_signalr.protocols import HubProtocol
@@ -34,18 +34,18 @@ class HubLifetime:
         self._protocols = protocols
         self._stream = stream
         self._group_timeout = group_timeout
-        self.connections: dict[str, HubConnection] = {}
-        self._groups: dict[str, dict[str, HubConnection]] = {}
-        self._users: dict[str, dict[str, HubConnection]] = {}
+        self.connections: dict[str, Connection] = {}
+        self._groups: dict[str, dict[str, Connection]] = {}
+        self._users: dict[str, dict[str, Connection]] = {}
         self._commands: dict[str, asyncio.Future[None]] = {}
 
-    def add(self, connection: HubConnection) -> None:
+    def add(self, connection: Connection) -> None:
         """Register a connection: from now on it is delivered to."""
         self.connections[connection.id] = connection
         if (user := connection.context.user_identifier) is not None:
             self._users.setdefault(user, {})[connection.id] = connection
 
-    def remove(self, connection: HubConnection) -> None:
+    def remove(self, connection: Connection) -> None:
         """Forget a connection, in its groups and for its user, too."""
         self.connections.pop(connection.id, None)
         for group in tuple(connection.groups):
@@ -68,35 +68,41 @@ class HubLifetime:
         """
         if audience == "connection":
             here = [self.connections[name] for name in names if name in self.connections]
-            for connection in here:
-                connection.send(invocation)
+            if here:
+                self._deliver(here, (), self._encode(invocation))
             for connection in here:
                 await connection.outbox.room()
             names = [name for name in names if name not in self.connections]
             if not names or self._stream.is_alone:
                 return
-        payloads = {name: protocol.write(invocation) for name, protocol in self._protocols.items()}
-        await self._stream.publish(Delivery(self.hub, audience, tuple(names), tuple(excluded), payloads))
+        encodings = self._encode(invocation)
+        await self._stream.publish(Delivery(self.hub, audience, tuple(names), tuple(excluded), encodings))
         await self._stream.flusher.caught_up()
+
+    def _encode(self, invocation: Invocation) -> dict[str, bytes]:
+        return {name: protocol.write(invocation) for name, protocol in self._protocols.items()}
 
     def deliver(self, delivery: Delivery) -> None:
         """Write a delivery to its audience on this server: bytes that were encoded once, shared by all."""
-        payloads: dict[str, Payload] = {}
-        excluded = delivery.excluded
-        for connection in self._audience(delivery.audience, delivery.names):
+        self._deliver(self._audience(delivery.audience, delivery.names), delivery.excluded, delivery.payloads)
+
+    def _deliver(
+        self, connections: Iterable[Connection], excluded: Sequence[str], encodings: Mapping[str, bytes]
+    ) -> None:
+        payloads: dict[str, Payload | None] = {}
+        for connection in connections:
             if excluded and connection.id in excluded:
                 continue
-            protocol = connection.protocol
-            payload = payloads.get(protocol.name)
-            if payload is None:
-                data = delivery.payloads.get(protocol.name)
-                if data is None:  # the sender is another version, which does not know this protocol
-                    logger.warning("A delivery for %s cannot be written in %s.", self.hub, protocol.name)
-                    continue
-                payload = payloads[protocol.name] = Payload(data, binary=protocol.binary)
-            connection.write(payload)
+            encoding = connection.encoding
+            if encoding not in payloads:
+                payloads[encoding] = connection.payload(encodings)
+                if payloads[encoding] is None:  # the sender is another version, which does not know this protocol
+                    logger.warning("A delivery for %s cannot be written as %s.", self.hub, encoding)
+            payload = payloads[encoding]
+            if payload is not None:
+                connection.write(payload)
 
-    def _audience(self, audience: Audience, names: Sequence[str]) -> Iterable[HubConnection]:
+    def _audience(self, audience: Audience, names: Sequence[str]) -> Iterable[Connection]:
         if audience == "all":
             return self.connections.values()
         if audience == "connection":
@@ -149,7 +155,7 @@ class HubLifetime:
         if done is not None and not done.done():
             done.set_result(None)
 
-    def _change_group(self, action: Literal["add", "remove"], connection: HubConnection, group: str) -> None:
+    def _change_group(self, action: Literal["add", "remove"], connection: Connection, group: str) -> None:
         if action == "add":
             if connection.ending is None:
                 self._groups.setdefault(group, {})[connection.id] = connection

@@ -1,35 +1,20 @@
 """A server: what the hubs of one application share on one event loop.
 
-The backplane, the connections that are negotiated or open, the one timer that watches them all, and the flusher
-that sends what they have queued.
+The backplane, the connections, and the flusher that sends what they have queued.
 """
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from asgi_signalr.backplanes import Backplane
-from asgi_signalr.connection import Ending, HubConnection, logger
+from asgi_signalr.connection import logger
+from asgi_signalr.connection_manager import ConnectionManager
 from asgi_signalr.lifetime import HubLifetime
-from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.scaleout import Acknowledgement, Delivery, Envelope, GroupCommand, decode, encode
-
-
-@dataclass
-class Negotiated:
-    """A connection that was negotiated: known by its token, which is secret, unlike its id."""
-
-    connection_id: str
-    hub: str
-    user_identifier: str | None
-    since: float
-    transport: str | None = None
-    """What it was opened with; None while it is still to be opened."""
 
 
 class Server:
@@ -54,57 +39,13 @@ class Server:
         self._starting: asyncio.Task[None] | None = None
         self._until_loop_ends: AsyncGenerator[None, None] | None = None
         self._lifetimes: dict[str, HubLifetime] = {}
-        self._negotiated: dict[str, Negotiated] = {}
-        self._connections: set[HubConnection] = set()
-        self._all_closed = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self.connections = ConnectionManager(options)
 
     def lifetime(self, hub: str) -> HubLifetime:
         """The connections of a hub, by its name."""
         if hub not in self._lifetimes:
             self._lifetimes[hub] = HubLifetime(hub, self._protocols, self, self._options.group_timeout)
         return self._lifetimes[hub]
-
-    # Connections.
-
-    def negotiate(self, token: str, negotiated: Negotiated) -> None:
-        """Remember a connection that a client is going to open."""
-        self._negotiated[token] = negotiated
-        self._watch()
-
-    def negotiated(self, token: str, hub: str) -> Negotiated | None:
-        """Look up a token; None if it is unknown, or another hub's."""
-        entry = self._negotiated.get(token)
-        return entry if entry is not None and entry.hub == hub else None
-
-    def opened(self, connection: HubConnection) -> None:
-        """Watch over a connection from now on."""
-        self._connections.add(connection)
-        self._watch()
-
-    def closed(self, connection: HubConnection, token: str | None) -> None:
-        """Forget a connection; its token is worth nothing any more."""
-        self._connections.discard(connection)
-        if not self._connections:
-            self._all_closed.set()
-        if token is not None:
-            self._negotiated.pop(token, None)
-
-    def _watch(self) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._options.tick, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        for connection in tuple(self._connections):
-            connection.tick(now)
-        for token, entry in tuple(self._negotiated.items()):
-            if entry.transport is None and now - entry.since >= self._options.disconnect_timeout:
-                del self._negotiated[token]
-                logger.debug("%s = was negotiated, and never opened", entry.connection_id)
-        if self._connections or self._negotiated:
-            self._watch()
 
     # The backplane.
 
@@ -131,16 +72,7 @@ class Server:
 
     async def stop(self) -> None:
         """Tell every client to come back later, and stop the backplane."""
-        for connection in tuple(self._connections):
-            connection.end(Ending(close=Close(allow_reconnect=True)))
-        if self._connections:
-            self._all_closed.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._options.close_timeout):
-                    await self._all_closed.wait()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        await self.connections.close_all()
         if self._until_loop_ends is not None:
             guard, self._until_loop_ends = self._until_loop_ends, None
             self._backplane = self._starting = None
