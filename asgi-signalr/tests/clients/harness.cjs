@@ -15,6 +15,7 @@
 //   failure(promise)          the message it fails with
 //   heard(connection, name)   a function that waits for the next call of this name, and gives its arguments
 //   ended(connection)         waits until the connection is closed for good: null, or why
+//   returning(connection)     two promises: why it is being reconnected (null, or a message), and its new id
 //   items(stream)             waits for the end of a stream: [its items, null or its error]
 //   until(condition)          waits for something that no event tells
 "use strict";
@@ -77,7 +78,7 @@ function toolsOf(request, said, log) {
             await connection.start();
             return connection;
         },
-        failure: (promise) => promise.then((value) => `no failure: ${JSON.stringify(value)}`, (error) => error.message),
+        failure: (promise) => promise.then(() => "no failure", (error) => error.message),
         heard: (connection, name) => {
             const waiting = [], calls = [];
             connection.on(name, (...values) => {
@@ -86,6 +87,10 @@ function toolsOf(request, said, log) {
             return () => calls.length ? Promise.resolve(calls.shift()) : new Promise((done) => waiting.push(done));
         },
         ended: (connection) => new Promise((done) => connection.onclose((error) => done(error ? error.message : null))),
+        returning: (connection) => [
+            new Promise((done) => connection.onreconnecting((error) => done(error ? error.message : null))),
+            new Promise((done) => connection.onreconnected(done)),
+        ],
         items: (stream) => new Promise((done) => {
             const received = [];
             stream.subscribe({
