@@ -75,6 +75,10 @@ class Connection:
         if self.ending is None:
             self.outbox.put(payload)
 
+    async def room(self) -> None:
+        """Wait while much is queued for this client and it is slow."""
+        await self.outbox.room()
+
     def payload(self, encodings: Mapping[str, bytes]) -> Payload | None:
         """Take this client's encoding out of a delivery; None if it is not there."""
         raise NotImplementedError

@@ -67,11 +67,11 @@ class HubDispatcher:
     async def _shake_hands(self, connection: HubConnection) -> bool:
         answer: bytes | None
         try:
-            protocol = await self._agree_on_protocol(connection)
-            if protocol is None:
+            agreed = await self._agree_on_protocol(connection)
+            if agreed is None:
                 return False
             answer = AGREED
-            connection.agree(protocol)
+            connection.agree(*agreed)
         except HandshakeError as error:
             answer = refused(str(error))
         except Ended:
@@ -87,7 +87,7 @@ class HubDispatcher:
             connection.ending = Ending(close=Close())
         return connection.handshaken
 
-    async def _agree_on_protocol(self, connection: HubConnection) -> HubProtocol | None:
+    async def _agree_on_protocol(self, connection: HubConnection) -> tuple[HubProtocol, int] | None:
         while (request := take_request(connection.buffer)) is None:
             if len(connection.buffer) > connection.options.max_message_size:
                 raise HandshakeError("Handshake was canceled.")
@@ -137,6 +137,8 @@ class HubDispatcher:
         try:
             while True:
                 for message in connection.protocol.parse(connection.buffer, connection.options.max_message_size):
+                    if not connection.accepts(message):
+                        continue
                     if isinstance(message, Close):
                         connection.log("<", summary(message))
                         connection.end(Ending(close=Close()))

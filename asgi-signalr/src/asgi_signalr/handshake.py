@@ -29,8 +29,8 @@ def take_request(buffer: bytearray) -> bytes | None:
     return request
 
 
-def choose_protocol(request: bytes, protocols: Mapping[str, HubProtocol]) -> HubProtocol:
-    """Find the protocol that a request asks for.
+def choose_protocol(request: bytes, protocols: Mapping[str, HubProtocol]) -> tuple[HubProtocol, int]:
+    """Find the protocol that a request asks for, and its version.
 
     Raises:
         HandshakeError: it is not supported, or not in this version.
@@ -43,7 +43,7 @@ def choose_protocol(request: bytes, protocols: Mapping[str, HubProtocol]) -> Hub
         raise HandshakeError(f"The protocol '{name}' is not supported.")
     if version > protocol.version:
         raise HandshakeError(f"The server does not support version {version} of the '{name}' protocol.")
-    return protocol
+    return protocol, version
 
 
 def _parse(request: bytes) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """A client of a hub: the protocol it speaks, and whether it is still there.
 
-Its life: opened → handshake → connected → ended.
+Its life: opened → handshake → connected → ended. A stateful connection may lose its WebSocket meanwhile, and goes on
+with the next one as if nothing had happened.
 """
 
 import asyncio
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING
 from asgi_signalr.connection import Connection, Ending, logger
 from asgi_signalr.context import HubCallerContext
 from asgi_signalr.errors import for_client
+from asgi_signalr.message_buffer import MessageBuffer
 from asgi_signalr.messages import Close, Message, Ping
 from asgi_signalr.options import Options
-from asgi_signalr.outbox import Flusher, Payload
+from asgi_signalr.outbox import Flusher, Outbox, Payload, SlowClientError
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.transports import Transport
+from asgi_signalr.transports.resumable import ResumableTransport
 
 if TYPE_CHECKING:
     from asgi_signalr.lifetime import HubLifetime
@@ -41,6 +44,10 @@ class HubConnection(Connection):
         self.running: asyncio.Task[None] | None = None
         self.handshaken = False
         self.armed = False  # the client's time-out counts from its first ping
+        self.messages: MessageBuffer | None = None  # what makes the connection a stateful one
+        self._flusher = flusher
+        self._detached_at: float | None = None
+        self._has_stale_bytes = False
         self._heard = False
         self._opened = self._last_heard = self._last_written = asyncio.get_running_loop().time()
 
@@ -50,12 +57,17 @@ class HubConnection(Connection):
 
     # Sending.
 
-    def agree(self, protocol: HubProtocol) -> None:
-        """Speak a protocol from now on: the handshake is done."""
+    def agree(self, protocol: HubProtocol, version: int) -> None:
+        """Speak a protocol from now on: the handshake is done. From version 2 on, the connection may be stateful."""
         self.protocol = protocol
         self.encoding = protocol.name
         self.handshaken = True
         self.log("=", f"shook hands: {protocol.name}")
+        if version > 1 and isinstance(self.transport, ResumableTransport):
+            self.messages = MessageBuffer(self.options.stateful_reconnect_buffer_size)
+            self.transport.can_resume = True
+            self.transport.on_detached = self._pause
+            self.transport.on_attached = self._resume
 
     def send(self, message: Message) -> None:
         """Encode one message and queue it.
@@ -64,10 +76,36 @@ class HubConnection(Connection):
             TypeError, ValueError: an argument or a result cannot be encoded.
 
         """
+        self.write(self._encode(message))
+
+    def write(self, payload: Payload) -> None:
+        """Queue one encoded message; a connection that has ended takes none."""
+        if self.ending is not None:
+            return
+        if self.messages is not None:
+            self.messages.keep(payload)
+            if self.messages.size > self.options.max_queued_bytes:
+                self._cannot_send(SlowClientError("The client does not acknowledge what is sent to it."))
+                return
+        if self._detached_at is None:
+            self.outbox.put(payload)
+
+    async def room(self) -> None:
+        """Wait while much is queued for this client, or has not been acknowledged by it."""
+        await super().room()
+        if self.messages is not None:
+            await self.messages.room()
+
+    def _control(self, message: Message) -> None:
+        """Queue a message that is about the connection itself: it is not numbered, and never sent again."""
+        if self.ending is None and self._detached_at is None:
+            self.outbox.put(self._encode(message))
+
+    def _encode(self, message: Message) -> Payload:
         payload = Payload(self.protocol.write(message), binary=self.protocol.binary)
         if logger.isEnabledFor(logging.DEBUG):
             self.log(">", f"{summary(message)} [{len(payload.data)} bytes]")
-        self.write(payload)
+        return payload
 
     def payload(self, encodings: Mapping[str, bytes]) -> Payload | None:
         """Take what is written in this client's protocol."""
@@ -85,9 +123,56 @@ class HubConnection(Connection):
         """
         data = await super().receive()
         self._heard = True
+        if self._has_stale_bytes:
+            self._has_stale_bytes = False
+            self.buffer.clear()
         return data
 
+    def accepts(self, message: Message) -> bool:
+        """Say whether a message is for the hub: not one that keeps a stateful connection, or came twice.
+
+        Raises:
+            InvalidDataError: messages before this one were lost.
+
+        """
+        return self.messages is None or self.messages.accepts(message)
+
+    # Stateful reconnect.
+
+    def _pause(self) -> None:
+        self.log("=", "has lost its WebSocket")
+        self._detached_at = asyncio.get_running_loop().time()
+        self.outbox.close()
+
+    def _resume(self) -> None:
+        """Go on with another WebSocket: everything that was not acknowledged is sent again."""
+        assert self.messages is not None  # noqa: S101  (else nothing is resumed)
+        self.log("=", "goes on with another WebSocket")
+        self._detached_at = None
+        self._heard = True
+        self._has_stale_bytes = True
+        self.outbox.close()
+        self.outbox = Outbox(self.transport.send, self._flusher, self.options.max_queued_bytes, self._cannot_send)
+        sequence, unacknowledged = self.messages.resume()
+        self._control(sequence)
+        for payload in unacknowledged:
+            self.outbox.put(payload)
+
+    def _cannot_send(self, error: Exception) -> None:
+        transport = self.transport
+        if self.messages is None or self.ending is not None or isinstance(error, SlowClientError):
+            super()._cannot_send(error)
+        elif isinstance(transport, ResumableTransport):
+            self.log("=", f"cannot be sent to: {type(error).__name__}: {error}")
+            transport.detach()
+
     # Ending.
+
+    def end(self, ending: Ending) -> None:
+        """End the connection, from anywhere on the event loop. The first ending counts."""
+        super().end(ending)
+        if self.messages is not None:
+            self.messages.release()
 
     def fail(self, error: Exception, *, allow_reconnect: bool) -> None:
         """End the connection because of an error."""
@@ -116,6 +201,12 @@ class HubConnection(Connection):
         super().tick(now)
         if self.ending is not None:
             return
+        if self._detached_at is not None:
+            if now - self._detached_at >= options.disconnect_timeout:
+                self.end(Ending())
+            return
+        if self.messages is not None and (acknowledgement := self.messages.acknowledgement()) is not None:
+            self._control(acknowledgement)
         if not self.handshaken:
             if now - self._opened >= options.handshake_timeout:
                 self.end(Ending())
@@ -123,7 +214,7 @@ class HubConnection(Connection):
             self.fail(TimeoutError(CLIENT_TIMEOUT), allow_reconnect=True)
         elif not self.transport.keeps_alive and now - self._last_written >= options.keep_alive_interval:
             self._last_written = now
-            self.send(Ping())
+            self._control(Ping())
 
     def _is_busy(self) -> bool:
         """Whether the client is kept waiting by the server itself, which then cannot hear it."""

@@ -28,6 +28,10 @@ class Options:
     """The longest message that a client may send."""
     max_queued_bytes: int = 4 * 1024 * 1024
     """So much may wait for one slow client; beyond it the client is given up."""
+    allow_stateful_reconnects: bool = False
+    """Whether a client may bring another WebSocket when one is lost, and miss nothing meanwhile."""
+    stateful_reconnect_buffer_size: int = 100_000
+    """So many bytes may wait for the acknowledgement of a stateful connection before its senders have to wait."""
     detailed_errors: bool = False
     """Whether clients are told the name and message of every exception, not just of a `HubException`."""
     allowed_origins: Collection[str] = ()

@@ -8,6 +8,7 @@ from typing import Any
 from asgi_signalr.outbox import Payload
 
 PATIENCE = 1.0
+ABNORMAL = 1006  # RFC 6455, section 7.4.1: there was no close frame
 
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -24,6 +25,8 @@ class WebSocketTransport:
         self._receive = receive
         self._send = send
         self._gone = False
+        self.closed_cleanly = False
+        """Whether the client has said that it closes, and has not just vanished."""
 
     async def accept(self) -> bool:
         """Take the WebSocket; False if the client has gone meanwhile."""
@@ -38,6 +41,7 @@ class WebSocketTransport:
         event = await self._receive()
         if event["type"] != "websocket.receive":
             self._gone = True
+            self.closed_cleanly = event.get("code", ABNORMAL) != ABNORMAL
             return None
         text: str | None = event.get("text")
         if text is not None:
