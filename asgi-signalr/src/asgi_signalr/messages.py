@@ -1,36 +1,36 @@
 """What a hub and its clients say to each other, whatever the protocol on the wire.
 
-The numbers are the protocol's message types. A connection's conversation is made of these and nothing else; the
-`protocols` turn them into bytes and back.
+A connection's conversation is made of these and nothing else; the `protocols` turn them into bytes and back. Their
+types' numbers and their properties' names are those of HubProtocol.md.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, tag_field="type", rename="camel", omit_defaults=True):
     """The base of all messages."""
 
 
-class Invocation(Message, frozen=True):
+class Invocation(Message, frozen=True, tag=1):
     """1: call a method of the other side. Without an id nobody waits, and nothing is ever answered."""
 
     target: str
     arguments: list[Any]
-    invocation_id: str | None = None
+    invocation_id: Annotated[str, Meta(min_length=1)] | None = None
     stream_ids: tuple[str, ...] = ()
 
 
-class StreamItem(Message, frozen=True):
+class StreamItem(Message, frozen=True, tag=2):
     """2: one item of a stream."""
 
     invocation_id: str
     item: Any
 
 
-class Completion(Message, frozen=True):
+class Completion(Message, frozen=True, tag=3):
     """3: the end of an invocation or a stream: a result, an error, or neither.
 
     A method that returns nothing has the result `None`; a stream's completion has no result at all (`UNSET`).
@@ -41,7 +41,7 @@ class Completion(Message, frozen=True):
     error: str | None = None
 
 
-class StreamInvocation(Message, frozen=True):
+class StreamInvocation(Message, frozen=True, tag=4):
     """4: call a method that answers with a stream."""
 
     target: str
@@ -50,30 +50,34 @@ class StreamInvocation(Message, frozen=True):
     stream_ids: tuple[str, ...] = ()
 
 
-class CancelInvocation(Message, frozen=True):
+class CancelInvocation(Message, frozen=True, tag=5):
     """5: the client wants no more of a stream."""
 
     invocation_id: str
 
 
-class Ping(Message, frozen=True):
+class Ping(Message, frozen=True, tag=6):
     """6: still there."""
 
 
-class Close(Message, frozen=True):
+class Close(Message, frozen=True, tag=7):
     """7: the connection ends after this; `allow_reconnect` says that the client may come back."""
 
     error: str | None = None
     allow_reconnect: bool = False
 
 
-class Ack(Message, frozen=True):
+class Ack(Message, frozen=True, tag=8):
     """8: everything up to this message of a stateful connection has been received."""
 
     sequence_id: int
 
 
-class Sequence(Message, frozen=True):
+class Sequence(Message, frozen=True, tag=9):
     """9: the first message that a stateful connection sends again."""
 
     sequence_id: int
+
+
+AnyMessage = Invocation | StreamItem | Completion | StreamInvocation | CancelInvocation | Ping | Close | Ack | Sequence
+"""Every message there is."""

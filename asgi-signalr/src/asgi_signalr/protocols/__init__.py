@@ -1,13 +1,21 @@
 """Hub protocols turn bytes into messages and back. They hold no state, await nothing and touch no socket."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import Message
 
 
 class HubProtocol(Protocol):
-    """One encoding of the hub messages."""
+    """One encoding of the hub messages: JSON, MessagePack, or an own one that `SignalR(protocols=…)` is given.
+
+    One object serves every connection, on any event loop, so it keeps nothing between calls. `parse` and `write` are
+    each other's inverse for every message of `asgi_signalr.messages`, and frame the messages themselves: `parse` is
+    given whatever arrived, a part of a message or many. What `write` returns is kept and written to many connections,
+    and sent to other servers, so it is the same for all of them. `protocols.values.Values` is there to be used for the
+    arguments and results: it knows how the payload types travel.
+    """
 
     @property
     def name(self) -> str:
@@ -15,19 +23,20 @@ class HubProtocol(Protocol):
 
     @property
     def version(self) -> int:
-        """The highest version that the server speaks."""
+        """The highest version that the server speaks: 2 if it has the messages of the stateful reconnect."""
 
     @property
     def binary(self) -> bool:
-        """Whether the bytes need a binary frame; text travels in text frames only."""
+        """Whether the bytes need a binary frame; text travels in text frames, and has to be UTF-8."""
 
     def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete.
 
-        The messages are read one by one: those before a bad one are still given.
+        The messages are read one by one: those before a bad one are still given, and what follows one that nobody
+        asks for stays in the buffer. Messages of a type that is not known are left out.
 
         Raises:
-            InvalidDataError: the bytes are no messages, or one is longer than `max_message_size`.
+            InvalidDataError: the bytes are no messages, or one is longer than `max_message_size`; nothing else.
 
         """
 
@@ -40,9 +49,35 @@ class HubProtocol(Protocol):
         """
 
     def convert(self, value: Any, to: Any) -> Any:
-        """Turn a received value into the type that a hub method declares.
+        """Turn one received value into a declared type: a stream's item, a client's result.
 
         Raises:
-            msgspec.ValidationError: the value does not fit the type.
+            ValueError: the value does not fit the type.
+            TypeError: the type cannot be received.
 
         """
+
+    def converter(self, types: Sequence[Any]) -> Callable[[list[Any]], list[Any]]:
+        """Prepare the conversion of received arguments into the types that a hub method declares.
+
+        The function takes at most as many arguments as there are types, and returns as many. It raises ValueError if
+        an argument does not fit its type.
+
+        Raises:
+            TypeError: a type cannot be received.
+
+        """
+
+
+def check_size(size: int, max_message_size: int) -> None:
+    """Refuse a message that is longer than messages may be, as soon as its size in bytes is known.
+
+    Raises:
+        InvalidDataError: it is.
+
+    """
+    if size > max_message_size:
+        raise InvalidDataError(
+            f"The maximum message size of {max_message_size}B was exceeded. "
+            "The message size can be configured with SignalR(max_message_size=…)."
+        )

@@ -1,4 +1,4 @@
-"""The JSON hub protocol: one object per message, each ended by the record separator."""
+"""The JSON hub protocol: one object per message, each ended by the record separator (HubProtocol.md, JSON Encoding)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,38 +9,27 @@ from msgspec import UNSET
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import (
     Ack,
+    AnyMessage,
     CancelInvocation,
     Close,
     Completion,
     Invocation,
     Message,
     Ping,
-    Sequence,
     StreamInvocation,
     StreamItem,
 )
+from asgi_signalr.messages import Sequence as SequenceMessage
+from asgi_signalr.protocols import check_size
+from asgi_signalr.protocols.values import Values, unsendable
 
 SEPARATOR = b"\x1e"
+PING = b'{"type":6}' + SEPARATOR
 
-
-def _foreign(value: Any) -> Any:
-    """Encode what msgspec does not know; pydantic's models know how themselves."""
-    dump = getattr(value, "model_dump", None)
-    if dump is None:
-        raise TypeError(f"A value of type {type(value).__name__} cannot be sent to a client.")
-    return dump(mode="json")
-
-
-def _native(to: type, value: Any) -> Any:
-    """Make what msgspec does not know from a received value; pydantic's models know how themselves."""
-    validate = getattr(to, "model_validate", None)
-    if validate is None:
-        raise NotImplementedError(f"A parameter of type {to.__name__} cannot be received from a client.")
-    return validate(value)
-
-
-_encode = msgspec.json.Encoder(enc_hook=_foreign).encode
+_values = Values(binary=False)
+_encode = msgspec.json.Encoder(enc_hook=_values.encode).encode
 _decode = msgspec.json.Decoder().decode
+_decode_message = msgspec.json.Decoder(AnyMessage).decode
 
 
 class JsonHubProtocol:
@@ -49,79 +38,51 @@ class JsonHubProtocol:
     name = "json"
     version = 2
     binary = False
+    convert = staticmethod(_values.convert)
+    converter = staticmethod(_values.converter)
 
     def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete."""
-        *records, rest = bytes(buffer).split(SEPARATOR)
-        buffer[:] = rest
-        for record in records:
-            _check_size(record, max_message_size)
+        while (end := buffer.find(SEPARATOR)) >= 0:
+            check_size(end, max_message_size)
+            record = buffer[:end]
+            del buffer[: end + 1]
             if (message := parse_record(record)) is not None:
                 yield message
-        _check_size(rest, max_message_size)
+        check_size(len(buffer), max_message_size)
 
     def write(self, message: Message) -> bytes:
-        """Encode one message with its record separator."""
-        return _encode(_as_object(message)) + SEPARATOR
-
-    def convert(self, value: Any, to: Any) -> Any:
-        """Turn a value of the JSON types into the type that a hub method declares."""
-        return msgspec.convert(value, to, builtin_types=(), str_keys=True, dec_hook=_native)
-
-
-def _check_size(record: bytes, max_message_size: int) -> None:
-    if len(record) > max_message_size:
-        raise InvalidDataError(
-            f"The maximum message size of {max_message_size}B was exceeded. "
-            "The message size can be configured with SignalR(max_message_size=…)."
-        )
+        """Encode one message with its record separator. Absent properties are left out: clients refuse empty ones."""
+        if type(message) is Ping:
+            return PING
+        if type(message) is Completion and message.error is not None:
+            message = Completion(message.invocation_id, error=message.error)  # never with a result as well
+        try:
+            return _encode(message) + SEPARATOR
+        except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+            raise unsendable(error) from None
 
 
-def _as_object(message: Message) -> dict[str, Any]:
-    """Spell a message out; absent properties are left out, since clients refuse empty ones."""
-    match message:
-        case Invocation(target, arguments, invocation_id, stream_ids):
-            wire: dict[str, Any] = {"type": 1, "target": target, "arguments": arguments}
-            if invocation_id:
-                wire["invocationId"] = invocation_id
-            if stream_ids:
-                wire["streamIds"] = stream_ids
-        case StreamItem(invocation_id, item):
-            wire = {"type": 2, "invocationId": invocation_id, "item": item}
-        case Completion(invocation_id, result, error):
-            wire = {"type": 3, "invocationId": invocation_id}
-            if error is not None:
-                wire["error"] = error
-            elif result is not UNSET:
-                wire["result"] = result
-        case StreamInvocation(target, arguments, invocation_id, stream_ids):
-            wire = {"type": 4, "target": target, "arguments": arguments, "invocationId": invocation_id}
-            if stream_ids:
-                wire["streamIds"] = stream_ids
-        case CancelInvocation(invocation_id):
-            wire = {"type": 5, "invocationId": invocation_id}
-        case Close(error, allow_reconnect):
-            wire = {"type": 7}
-            if error:
-                wire["error"] = error
-            if allow_reconnect:
-                wire["allowReconnect"] = True
-        case Ack(sequence_id):
-            wire = {"type": 8, "sequenceId": sequence_id}
-        case Sequence(sequence_id):
-            wire = {"type": 9, "sequenceId": sequence_id}
-        case _:
-            wire = {"type": 6}
-    return wire
-
-
-def parse_record(record: bytes) -> Message | None:
+def parse_record(record: bytes | bytearray) -> Message | None:
     """Read one message without its separator; None for a type that this version does not know.
 
     Raises:
         InvalidDataError: it is no JSON object, or a required property is missing or of the wrong type.
 
     """
+    try:
+        message: Message = _decode_message(record)
+    except (ValueError, RecursionError):
+        return _read_slowly(record)
+    if type(message) is Completion and message.error is not None and message.result is not UNSET:
+        return _read_slowly(record)
+    return message
+
+
+# What is not quite as the messages are declared: null for what is absent, a type not known, or a reason to complain.
+
+
+def _read_slowly(record: bytes | bytearray) -> Message | None:
     try:
         wire = _decode(record)
     except (ValueError, RecursionError) as error:  # malformed, not UTF-8, a number or a nesting too long
@@ -201,5 +162,5 @@ _READERS: dict[int, Callable[[dict[str, Any]], Message]] = {
     6: lambda wire: Ping(),
     7: _read_close,
     8: lambda wire: Ack(_required(wire, "sequenceId", int)),
-    9: lambda wire: Sequence(_required(wire, "sequenceId", int)),
+    9: lambda wire: SequenceMessage(_required(wire, "sequenceId", int)),
 }

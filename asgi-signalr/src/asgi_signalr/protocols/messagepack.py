@@ -1,0 +1,288 @@
+"""The MessagePack hub protocol: one array per message, after its length (HubProtocol.md, MessagePack Encoding)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.messages import (
+    Ack,
+    CancelInvocation,
+    Close,
+    Completion,
+    Invocation,
+    Message,
+    Ping,
+    Sequence,
+    StreamInvocation,
+    StreamItem,
+)
+from asgi_signalr.protocols import check_size
+from asgi_signalr.protocols.values import Values, unsendable
+
+PING = b"\x02\x91\x06"
+MAX_LENGTH = 0x7FFFFFFF
+ERROR_RESULT, VOID_RESULT, NON_VOID_RESULT = 1, 2, 3
+
+_values = Values(binary=True)
+_encode = msgspec.msgpack.Encoder(enc_hook=_values.encode).encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class MessagePackHubProtocol:
+    """Messages as MessagePack: bytes and times travel as they are, and the frames are binary."""
+
+    name = "messagepack"
+    version = 2
+    binary = True
+    convert = staticmethod(_values.convert)
+    converter = staticmethod(_values.converter)
+
+    def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
+        """Take every whole message out of the buffer, and leave what is still incomplete."""
+        while (prefix := read_length(buffer)) is not None:
+            start, length = prefix
+            check_size(length, max_message_size)
+            end = start + length
+            if len(buffer) < end:
+                return
+            body = buffer[start:end]
+            del buffer[:end]
+            if (message := parse_body(body)) is not None:
+                yield message
+
+    def write(self, message: Message) -> bytes:
+        """Encode one message with its length."""
+        if type(message) is Ping:
+            return PING
+        try:
+            body = _encode(_as_array(message))
+        except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+            raise unsendable(error) from None
+        return write_length(len(body)) + body
+
+
+# The framing.
+
+
+def read_length(buffer: bytearray) -> tuple[int, int] | None:
+    """Read the length of a message in bytes, and where the message begins; None while the length is incomplete.
+
+    Seven bits per byte, the lowest first; the highest bit says that another byte follows.
+
+    Raises:
+        InvalidDataError: the length is no length.
+
+    """
+    length = 0
+    for at, byte in enumerate(buffer[:5]):
+        length |= (byte & 0x7F) << 7 * at
+        if byte < 0x80:
+            break
+    else:
+        if len(buffer) < 5:
+            return None
+        length = MAX_LENGTH + 1
+    if length > MAX_LENGTH:
+        raise InvalidDataError("Messages over 2GB in size are not supported.")
+    return at + 1, length
+
+
+def write_length(length: int) -> bytes:
+    """Encode the length of a message in bytes.
+
+    Raises:
+        ValueError: no message may be so long.
+
+    """
+    if length < 0x80:
+        return _SHORT[length]
+    if length > MAX_LENGTH:
+        raise ValueError("Messages over 2GB in size are not supported.")
+    prefix = bytearray()
+    while length >= 0x80:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return bytes(prefix)
+
+
+_SHORT = [bytes((length,)) for length in range(0x80)]
+
+
+# Messages to arrays.
+
+
+def _as_array(message: Message) -> list[Any]:
+    match message:
+        case Invocation(target, arguments, invocation_id, stream_ids):
+            return [1, {}, invocation_id or None, target, arguments, stream_ids]
+        case Completion(invocation_id, result, error):
+            if error is not None:
+                return [3, {}, invocation_id, ERROR_RESULT, error]
+            if result is UNSET:
+                return [3, {}, invocation_id, VOID_RESULT]
+            return [3, {}, invocation_id, NON_VOID_RESULT, result]
+        case StreamItem(invocation_id, item):
+            return [2, {}, invocation_id, item]
+        case StreamInvocation(target, arguments, invocation_id, stream_ids):
+            return [4, {}, invocation_id, target, arguments, stream_ids]
+        case CancelInvocation(invocation_id):
+            return [5, {}, invocation_id]
+        case Close(error, allow_reconnect):
+            return [7, error or None, allow_reconnect]
+        case Ack(sequence_id):
+            return [8, sequence_id]
+        case Sequence(sequence_id):
+            return [9, sequence_id]
+        case _:
+            raise TypeError(f"{type(message).__name__} is no message of this protocol.")
+
+
+# Arrays to messages.
+
+
+def parse_body(body: bytes | bytearray) -> Message | None:
+    """Read one message without its length; None for a type that this version does not know.
+
+    Raises:
+        InvalidDataError: it is no array, or an item is missing or of the wrong type.
+
+    """
+    try:
+        items = _decode(body)
+    except (ValueError, RecursionError) as error:  # malformed, cut off, not UTF-8, no time that there is, nested deeply
+        raise InvalidDataError(f"Error reading MessagePack. {error}") from None
+    if type(items) is not list:
+        raise InvalidDataError("Reading array length for 'message' failed.")
+    kind = _int32(items, 0, "messageType")
+    read = _READERS.get(kind)
+    return None if read is None else read(items)
+
+
+def _item(items: list[Any], at: int) -> Any:
+    return items[at] if at < len(items) else UNSET
+
+
+def _int32(items: list[Any], at: int, name: str) -> int:
+    value = _item(items, at)
+    if type(value) is not int or not -(2**31) <= value < 2**31:
+        raise InvalidDataError(f"Reading '{name}' as Int32 failed.")
+    return value
+
+
+def _string(items: list[Any], at: int, name: str) -> str | None:
+    value = _item(items, at)
+    if value is None or type(value) is str:
+        return value
+    raise InvalidDataError(f"Reading '{name}' as String failed.")
+
+
+def _required(items: list[Any], at: int, name: str, what: str) -> str:
+    value = _string(items, at, name)
+    if not value:
+        raise InvalidDataError(f"Null or empty {what}.")
+    return value
+
+
+def _list(items: list[Any], at: int, name: str) -> list[Any]:
+    value = _item(items, at)
+    if type(value) is not list:
+        raise InvalidDataError(f"Reading array length for '{name}' failed.")
+    return value
+
+
+def _skip_headers(items: list[Any]) -> None:
+    """Look whether the headers are there; nothing in them means anything (HubProtocol.md, Message Headers)."""
+    headers = _item(items, 1)
+    if type(headers) is not dict:
+        raise InvalidDataError("Reading map length for 'headers' failed.")
+    for number, each in enumerate(headers.items()):
+        for part, text in zip(("Key", "Value"), each, strict=True):
+            if type(text) is not str:
+                raise InvalidDataError(f"Reading 'headers[{number}].{part}' as String failed.")
+
+
+def _stream_ids(items: list[Any]) -> tuple[str, ...]:
+    if len(items) < 6:  # of a client from before there were upload streams
+        return ()
+    ids = _list(items, 5, "streamIds")
+    return tuple(_required(ids, at, "streamIds", "value in streamIds received") for at in range(len(ids)))
+
+
+def _read_invocation(items: list[Any]) -> Message:
+    _skip_headers(items)
+    return Invocation(
+        invocation_id=_string(items, 2, "invocationId") or None,
+        target=_required(items, 3, "target", "target for Invocation message"),
+        arguments=_list(items, 4, "arguments"),
+        stream_ids=_stream_ids(items),
+    )
+
+
+def _read_stream_item(items: list[Any]) -> Message:
+    _skip_headers(items)
+    invocation_id = _required(items, 2, "invocationId", "invocation ID for StreamItem message")
+    if len(items) < 4:
+        raise InvalidDataError("Reading 'item' failed.")
+    return StreamItem(invocation_id, items[3])
+
+
+def _read_completion(items: list[Any]) -> Message:
+    _skip_headers(items)
+    invocation_id = _required(items, 2, "invocationId", "invocation ID for Completion message")
+    kind = _int32(items, 3, "resultKind")
+    if kind == ERROR_RESULT:
+        return Completion(invocation_id, error=_string(items, 4, "error"))
+    if kind == VOID_RESULT:
+        return Completion(invocation_id)
+    if kind != NON_VOID_RESULT:
+        raise InvalidDataError("Invalid invocation result kind.")
+    if len(items) < 5:
+        raise InvalidDataError("Reading 'result' failed.")
+    return Completion(invocation_id, items[4])
+
+
+def _read_stream_invocation(items: list[Any]) -> Message:
+    _skip_headers(items)
+    return StreamInvocation(
+        invocation_id=_required(items, 2, "invocationId", "invocation ID for StreamInvocation message"),
+        target=_required(items, 3, "target", "target for StreamInvocation message"),
+        arguments=_list(items, 4, "arguments"),
+        stream_ids=_stream_ids(items),
+    )
+
+
+def _read_cancel_invocation(items: list[Any]) -> Message:
+    _skip_headers(items)
+    return CancelInvocation(_required(items, 2, "invocationId", "invocation ID for CancelInvocation message"))
+
+
+def _read_close(items: list[Any]) -> Message:
+    error = _string(items, 1, "error")
+    allow_reconnect = items[2] if len(items) > 2 else False
+    if type(allow_reconnect) is not bool:
+        raise InvalidDataError("Reading 'allowReconnect' as Boolean failed.")
+    return Close(error, allow_reconnect)
+
+
+def _sequence_id(items: list[Any]) -> int:
+    value = _item(items, 1)
+    if type(value) is not int or value >= 2**63:
+        raise InvalidDataError("Reading 'sequenceId' as Int64 failed.")
+    return value
+
+
+_READERS: dict[int, Callable[[list[Any]], Message]] = {
+    1: _read_invocation,
+    2: _read_stream_item,
+    3: _read_completion,
+    4: _read_stream_invocation,
+    5: _read_cancel_invocation,
+    6: lambda items: Ping(),
+    7: _read_close,
+    8: lambda items: Ack(_sequence_id(items)),
+    9: lambda items: Sequence(_sequence_id(items)),
+}

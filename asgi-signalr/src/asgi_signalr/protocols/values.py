@@ -1,0 +1,182 @@
+"""How arguments, results and stream items travel, in JSON and in MessagePack.
+
+What Python sends, and what it takes for a declared type:
+
+    type                        JSON                           MessagePack
+    bytes                       base64 text                    bin
+    datetime                    ISO 8601 text                  timestamp (ext -1); without a zone: ISO 8601 text
+    date, time, timedelta       ISO 8601 text                  ISO 8601 text
+    UUID, Decimal               text                           text
+    Enum                        its value; as an argument, a result or an item of its own also taken by its name
+    dataclass, Struct, TypedDict, attrs class                  object, map
+    NamedTuple, tuple, set      array                          array
+    NaN, Infinity               null: JSON has no word for it  float
+    dict                        keys as text                   keys as they are; taken as text as well
+    pydantic's models, types    as pydantic says: by alias, in its JSON mode, or in its Python mode for MessagePack
+
+Whole numbers beyond 2**53 arrive rounded in a browser: send those as text. MessagePack has none beyond 64 bits. Text
+with half of a surrogate pair is no Unicode text and cannot be sent. Bytes inside a pydantic model travel in JSON as
+the model's `ser_json_bytes` and `val_json_bytes` say ("base64" suits the other clients).
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from enum import EnumMeta
+from functools import lru_cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import msgspec
+from msgspec import UNSET, inspect, structs
+
+Convert = Callable[[list[Any]], list[Any]]
+"""Turns received arguments into declared types."""
+
+_PLAIN = frozenset({int, str, bool, float})
+
+
+class Values:
+    """The rules for one encoding: JSON's for texts, or those of MessagePack, which has bytes and times of its own."""
+
+    def __init__(self, *, binary: bool) -> None:
+        self._binary = binary
+        self._native: tuple[type, ...] = (bytes, bytearray, memoryview) if binary else ()
+        self._convert_one = lru_cache(1024)(lambda to: self.converter((to,)))
+        self._validate = lru_cache(1024)(self._validator)
+
+    def encode(self, value: Any) -> Any:
+        """Encode what msgspec does not know, as its `enc_hook`: pydantic's models and types know how themselves.
+
+        Raises:
+            TypeError, ValueError: nobody knows how.
+
+        """
+        dump = getattr(value, "model_dump", None)
+        if dump is not None:
+            return dump(mode="python" if self._binary else "json", by_alias=True)
+        if (pydantic_core := sys.modules.get("pydantic_core")) is not None:  # the application uses it
+            try:
+                return pydantic_core.to_jsonable_python(value)
+            except ValueError:  # it does not know the type either
+                pass
+        raise TypeError(f"A value of type {type(value).__name__} cannot be sent to a client.")
+
+    def convert(self, value: Any, to: Any) -> Any:
+        """Turn one received value into a declared type.
+
+        Raises:
+            ValueError: it does not fit.
+            TypeError: the type cannot be received.
+
+        """
+        try:
+            convert = self._convert_one(to)
+        except TypeError:  # not hashable, so not remembered; or not to be received at all, which is said again
+            convert = self.converter((to,))
+        return convert([value])[0]
+
+    def converter(self, types: Sequence[Any]) -> Convert:
+        """Prepare the conversion of arguments into the types that a method declares.
+
+        Raises:
+            TypeError: a type cannot be received.
+
+        """
+        if all(to is Any for to in types):
+            return _unchanged
+        apart = {at: way for at, to in enumerate(types) if (way := self._apart(to)) is not None}
+        fields = [(f"_{at}", Any if at in apart else to, UNSET) for at, to in enumerate(types)]
+        # One conversion for all of them: msgspec prepares a class once, where it looks at a mere type at every call.
+        arguments = msgspec.defstruct("Arguments", fields, array_like=True)
+        _check_receivable(arguments)
+        decode, native = self._decode, self._native
+        plain = tuple(types) if _PLAIN.issuperset(types) else None
+
+        def convert(values: list[Any]) -> list[Any]:
+            if tuple(map(type, values)) == plain:
+                return values
+            converted = msgspec.convert(values, arguments, builtin_types=native, str_keys=True, dec_hook=decode)
+            result = list(structs.astuple(converted)[: len(values)])
+            for at, way in apart.items():
+                if at < len(result):
+                    result[at] = way(result[at])
+            return result
+
+        return convert
+
+    def _apart(self, to: Any) -> Callable[[Any], Any] | None:
+        """Find the way for a type that msgspec does not take, or takes too narrowly; None if there is no need."""
+        if _is_of_pydantic(to):
+            return self._validator(to)
+        if (names := _names_of(to)) is not None:
+            return lambda value: names[value] if type(value) is str and value in names else msgspec.convert(value, to)
+        return None
+
+    def _decode(self, to: type, value: Any) -> Any:
+        """Make what msgspec does not know, as its `dec_hook`: pydantic's types in the fields of other classes."""
+        return self._validate(to)(value)
+
+    def _validator(self, to: Any) -> Callable[[Any], Any]:
+        """Let pydantic validate; a JSON value as JSON, so that its strict types, too, take text for what JSON lacks."""
+        adapter = sys.modules["pydantic"].TypeAdapter(to)
+        if self._binary:
+            return adapter.validate_python  # type: ignore[no-any-return]
+        return lambda value: adapter.validate_json(msgspec.json.encode(value))
+
+
+def unsendable(error: Exception) -> ValueError:
+    """Say why a value cannot be sent, where the encoder's own words do not."""
+    if isinstance(error, UnicodeEncodeError):
+        return ValueError(f"Text with a lone surrogate cannot be sent: {error.reason} (at {error.start}).")
+    if isinstance(error, RecursionError):
+        return ValueError("A value that is nested too deeply, or in itself, cannot be sent.")
+    return ValueError(f"A number that does not fit into 64 bits cannot be sent: {error}.")
+
+
+def _unchanged(values: list[Any]) -> list[Any]:
+    return values
+
+
+def _is_of_pydantic(to: Any) -> bool:
+    """Whether pydantic has a part in an annotation: one of its models or types, or a constraint that it checks."""
+    if "pydantic" not in sys.modules:
+        return False
+    if get_origin(to) is Annotated:
+        to, *metadata = get_args(to)
+        if any(type(each).__module__.partition(".")[0] in ("pydantic", "annotated_types") for each in metadata):
+            return True
+    if hasattr(to, "__get_pydantic_core_schema__") or hasattr(to, "__pydantic_validator__"):
+        return True
+    return any(_is_of_pydantic(each) for each in get_args(to))
+
+
+def _names_of(to: Any) -> dict[str, Any] | None:
+    """List an enum's members by those of their names that are not values as well; None if the type is no enum."""
+    if get_origin(to) in (Union, UnionType):
+        others = [each for each in get_args(to) if each is not type(None)]
+        return _names_of(others[0]) if len(others) == 1 else None
+    if not isinstance(to, EnumMeta):
+        return None
+    members: dict[str, Any] = dict(to.__members__)
+    values = [member.value for member in members.values()]
+    return {name: member for name, member in members.items() if name not in values}
+
+
+def _check_receivable(arguments: type) -> None:
+    """Find types that no received value can become, in whatever they are nested.
+
+    Raises:
+        TypeError: there is one.
+
+    """
+    pending: list[Any] = [inspect.type_info(arguments)]
+    seen: set[int] = set()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen or not isinstance(node, inspect.Type | inspect.Field):
+            continue
+        seen.add(id(node))
+        if isinstance(node, inspect.CustomType) and not _is_of_pydantic(node.cls):
+            raise TypeError(f"A value of type {node.cls.__name__} cannot be received from a client.")
+        for child in structs.astuple(node):
+            pending.extend(child if isinstance(child, tuple) else (child,))
