@@ -29,11 +29,20 @@ def take_request(buffer: bytearray) -> bytes | None:
     return request
 
 
-def choose_protocol(request: bytes, protocols: Mapping[str, HubProtocol]) -> tuple[HubProtocol, int]:
-    """Find the protocol that a request asks for, and its version.
+def choose_protocol(
+    request: bytes, protocols: Mapping[str, HubProtocol], binary_allowed: bool = True
+) -> tuple[HubProtocol, int]:
+    """Find the protocol that a request asks for, and the version that is spoken from now on.
+
+    Version 2 is 1 with the messages of the stateful reconnect.
+
+    Args:
+        request: without its separator.
+        protocols: those that the server speaks, by their names.
+        binary_allowed: whether the transport carries more than text.
 
     Raises:
-        HandshakeError: it is not supported, or not in this version.
+        HandshakeError: it is not supported, not in this version, or not on this transport.
         InvalidDataError: the request is malformed.
 
     """
@@ -43,6 +52,11 @@ def choose_protocol(request: bytes, protocols: Mapping[str, HubProtocol]) -> tup
         raise HandshakeError(f"The protocol '{name}' is not supported.")
     if version > protocol.version:
         raise HandshakeError(f"The server does not support version {version} of the '{name}' protocol.")
+    if protocol.binary and not binary_allowed:
+        raise HandshakeError(
+            f"Cannot use the '{name}' protocol on the current transport. "
+            "The transport does not support 'Binary' transfer format."
+        )
     return protocol, version
 
 
