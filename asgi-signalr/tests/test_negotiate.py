@@ -12,7 +12,11 @@ from asgi_signalr.client import script
 
 Request = Callable[..., Awaitable[Any]]
 Open = Callable[..., Any]
-WEBSOCKETS = [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
+TRANSPORTS = [
+    {"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},
+    {"transport": "ServerSentEvents", "transferFormats": ["Text"]},
+    {"transport": "LongPolling", "transferFormats": ["Text", "Binary"]},
+]
 
 
 class Chat(Hub):
@@ -43,7 +47,7 @@ async def test_version_1_gives_a_public_id_and_a_secret_token(request_to: Reques
         "negotiateVersion": 1,
         "connectionId": connection_id,
         "connectionToken": token,
-        "availableTransports": WEBSOCKETS,
+        "availableTransports": TRANSPORTS,
     }
 
 
@@ -53,7 +57,7 @@ async def test_version_0_gives_one_id_that_is_also_the_token(request_to: Request
     assert answer == {
         "negotiateVersion": 0,
         "connectionId": answer["connectionId"],
-        "availableTransports": WEBSOCKETS,
+        "availableTransports": TRANSPORTS,
     }
     await open_to(app, f"/chat?id={answer['connectionId']}").shake_hands()
 
@@ -116,15 +120,10 @@ async def test_requests_for_nothing_are_refused(
 @pytest.mark.parametrize(
     ("method", "headers", "status", "text"),
     [
-        ("POST", {}, 405, "POST requests are not allowed for WebSockets connections."),
+        ("POST", {}, 405, "POST requests are not allowed for WebSocket connections."),
         ("DELETE", {}, 400, "Cannot terminate this connection using the DELETE endpoint."),
-        ("GET", {}, 404, "LongPolling transport not supported by this end point type"),
-        (
-            "GET",
-            {"Accept": "text/event-stream"},
-            404,
-            "ServerSentEvents transport not supported by this end point type",
-        ),
+        ("GET", {}, 400, "Cannot change transports mid-connection"),
+        ("GET", {"Accept": "text/event-stream"}, 400, "Cannot change transports mid-connection"),
     ],
 )
 async def test_an_open_websocket_takes_nothing_by_http(
@@ -330,7 +329,8 @@ async def test_an_allowed_origin_may_read_the_answers(request_to: Request) -> No
         "access-control-allow-credentials": "true",
         "vary": "Origin",
     }
-    asked = await request_to(app, "OPTIONS", "/chat/negotiate", headers)
+    preflight = {"Access-Control-Request-Method": "POST"}
+    asked = await request_to(app, "OPTIONS", "/chat/negotiate", headers | preflight)
     answered = await request_to(app, "POST", "/chat/negotiate?negotiateVersion=1", headers)
     assert (asked.status, answered.status) == (204, 200)
     for response in (asked, answered):

@@ -19,6 +19,7 @@ from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.server import Server
+from asgi_signalr.transports import checked
 from asgi_signalr.transports.websockets import refuse
 from asgi_signalr.users import FindUser
 
@@ -63,6 +64,8 @@ class SignalR:
         stateful_reconnect_buffer_size: int = Options.stateful_reconnect_buffer_size,
         detailed_errors: bool = Options.detailed_errors,
         allowed_origins: Collection[str] = Options.allowed_origins,
+        transports: Collection[str] = Options.transports,
+        poll_timeout: float = Options.poll_timeout,
         minimum_negotiate_version: int = Options.minimum_negotiate_version,
         user: FindUser | None = None,
         backplane: str | Backplane = "memory://",
@@ -81,6 +84,8 @@ class SignalR:
             stateful_reconnect_buffer_size=stateful_reconnect_buffer_size,
             detailed_errors=detailed_errors,
             allowed_origins=(allowed_origins,) if isinstance(allowed_origins, str) else allowed_origins,
+            transports=checked(transports),
+            poll_timeout=poll_timeout,
             minimum_negotiate_version=minimum_negotiate_version,
             user=user,
         )
@@ -92,19 +97,23 @@ class SignalR:
 
     # Setting up.
 
-    def hub(self, path: str, *, authorize: Authorize = False) -> Callable[[H], H]:
+    def hub(
+        self, path: str, *, authorize: Authorize = False, transports: Collection[str] | None = None
+    ) -> Callable[[H], H]:
         """Serve a hub class at a path below this application.
 
         Args:
             path: such as `/chat`.
-            authorize: who may connect. True: any signed-in user. A function is asked for each connection.
+            authorize: who may connect. True: any signed-in user. A function is asked for each request.
+            transports: the transports that this hub offers, in this order; None: those of the application.
 
         Raises:
-            ValueError: the path is taken, or another hub class has the same name.
+            ValueError: the path is taken, another hub class has the same name, or there is no such transport.
             TypeError: it is no hub, or has a method that clients could not call.
 
         """
         path = normal_path(path)
+        offered = checked(self.options.transports if transports is None else transports)
         if path in self._endpoints:
             raise ValueError(f"{self._endpoints[path].handler.name} is already served at {path}.")
 
@@ -114,7 +123,7 @@ class SignalR:
             if self._hubs.setdefault(hub.__name__, hub) is not hub:
                 raise ValueError(f"There are two hub classes named {hub.__name__}; hubs are known by their names.")
             handler = HubDispatcher(hub, authorize, PROTOCOLS)
-            self._endpoints[path] = Endpoint(handler, self.options, self._server)
+            self._endpoints[path] = Endpoint(handler, offered, self.options, self._server)
             return hub
 
         return serve
@@ -204,7 +213,7 @@ class SignalR:
             else:
                 await endpoint.serve_websocket(scope, receive, send)
         elif scope["type"] == "http":
-            await self._serve_http(scope, send)
+            await self._serve_http(scope, receive, send)
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -218,12 +227,12 @@ class SignalR:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _serve_http(self, scope: Scope, send: Send) -> None:
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = path_of(scope)
         if (endpoint := self._endpoints.get(path)) is not None:
-            await endpoint.serve_http(scope, send, negotiates=False)
+            await endpoint.serve_http(scope, receive, send)
         elif path.endswith("/negotiate") and (endpoint := self._endpoints.get(normal_path(path[: -len("negotiate")]))):
-            await endpoint.serve_http(scope, send, negotiates=True)
+            await endpoint.serve_negotiation(scope, send)
         else:
             take_secrets(scope)
             await respond(scope, send, self._serve_script(path.lstrip("/"), scope), {})

@@ -96,7 +96,8 @@ class Connection:
             Ended: the server has ended the connection.
 
         """
-        return await self.interruptible(self.transport.receive())
+        data = await self.interruptible(self.transport.receive())
+        return data.encode() if isinstance(data, str) else data
 
     async def interruptible(self, awaitable: Coroutine[Any, Any, T]) -> T:
         """Wait for something, but not longer than the connection lasts.

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from asgi_signalr.connection import Connection, Ending, logger
 from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
+from asgi_signalr.transports.long_polling import LongPollingTransport
 
 
 @dataclass
@@ -16,9 +19,18 @@ class Negotiated:
     connection_id: str
     hub: str
     user_identifier: str | None
-    since: float
-    transport: str | None = None
-    """What it was opened with; None while it is still to be opened."""
+    alone_since: float | None
+    """Since when no request of the client is here, by the event loop's clock; None while one is."""
+    stateful: bool = False
+    """Whether the client may bring another WebSocket when one is lost."""
+    connection: Connection | None = None
+    """What it was opened as; None while it is still to be opened."""
+
+    @property
+    def is_to_be_told(self) -> bool:
+        """Whether something is kept for the client, which it has to come for."""
+        transport = self.connection.transport if self.connection is not None else None
+        return isinstance(transport, LongPollingTransport) and not transport.is_over
 
 
 class ConnectionManager:
@@ -29,7 +41,8 @@ class ConnectionManager:
         self._loop = asyncio.get_running_loop()
         self._negotiated: dict[str, Negotiated] = {}
         self._connections: set[Connection] = set()
-        self._all_closed = asyncio.Event()
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._quiet = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
     def negotiate(self, token: str, negotiated: Negotiated) -> None:
@@ -42,31 +55,50 @@ class ConnectionManager:
         entry = self._negotiated.get(token)
         return entry if entry is not None and entry.hub == hub else None
 
+    def forget(self, token: str | None) -> None:
+        """Forget what was negotiated; the token is worth nothing any more."""
+        if token is not None:
+            self._negotiated.pop(token, None)
+            self.settle()
+
     def opened(self, connection: Connection) -> None:
         """Watch over a connection from now on."""
         self._connections.add(connection)
         self._watch()
 
-    def closed(self, connection: Connection, token: str | None) -> None:
-        """Forget a connection; its token is worth nothing any more."""
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection: its conversation is over."""
         self._connections.discard(connection)
-        if not self._connections:
-            self._all_closed.set()
-        if token is not None:
-            self._negotiated.pop(token, None)
+        self.settle()
+
+    def converse(self, conversation: Coroutine[Any, Any, None]) -> None:
+        """Run a conversation that outlives the request that has begun it."""
+        task = self._loop.create_task(conversation)
+        self._conversations.add(task)
+        task.add_done_callback(self._conversed)
+
+    def _conversed(self, task: asyncio.Task[None]) -> None:
+        self._conversations.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A conversation has failed.", exc_info=error)
 
     async def close_all(self) -> None:
         """Tell every client to come back later, and wait until they have been told."""
         for connection in tuple(self._connections):
             connection.end(Ending(close=Close(allow_reconnect=True)))
-        if self._connections:
-            self._all_closed.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._options.close_timeout):
-                    await self._all_closed.wait()
+        self._quiet.clear()
+        self.settle()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.close_timeout):
+                await self._quiet.wait()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def settle(self) -> None:
+        """See whether everybody has gone and been told: polling clients, too, which have to ask for it."""
+        if not self._connections and not any(entry.is_to_be_told for entry in self._negotiated.values()):
+            self._quiet.set()
 
     def _watch(self) -> None:
         if self._timer is None:
@@ -78,8 +110,15 @@ class ConnectionManager:
         for connection in tuple(self._connections):
             connection.tick(now)
         for token, entry in tuple(self._negotiated.items()):
-            if entry.transport is None and now - entry.since >= self._options.disconnect_timeout:
-                del self._negotiated[token]
-                logger.debug("%s = was negotiated, and never opened", entry.connection_id)
+            if entry.alone_since is not None and now - entry.alone_since >= self._options.disconnect_timeout:
+                self._abandon(token, entry)
         if self._connections or self._negotiated:
             self._watch()
+
+    def _abandon(self, token: str, entry: Negotiated) -> None:
+        self.forget(token)
+        if entry.connection is None:
+            logger.debug("%s = was negotiated, and never opened", entry.connection_id)
+        elif isinstance(entry.connection.transport, LongPollingTransport):
+            entry.connection.log("=", "has not polled for too long")
+            entry.connection.transport.terminate()

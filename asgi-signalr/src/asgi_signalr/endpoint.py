@@ -5,6 +5,7 @@ What the official clients ask for, and what they are answered, is said in Transp
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 
@@ -12,143 +13,337 @@ from asgi_signalr import negotiate, origins
 from asgi_signalr.connection import Connection, ConnectionHandler
 from asgi_signalr.connection_manager import Negotiated
 from asgi_signalr.context import HubCallerContext, is_authorized, take_secrets
-from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, headers_of, respond
+from asgi_signalr.http import Disconnected, Receive, Refusal, Response, Scope, Send, body_of, headers_of, respond
 from asgi_signalr.options import Options
 from asgi_signalr.server import Server
+from asgi_signalr.transports import Transport, long_polling
+from asgi_signalr.transports.inbox import InboxClosed
+from asgi_signalr.transports.long_polling import LongPollingTransport
+from asgi_signalr.transports.resumable import ResumableTransport
+from asgi_signalr.transports.server_sent_events import ServerSentEventsTransport
 from asgi_signalr.transports.websockets import WebSocketTransport, refuse
 from asgi_signalr.users import find_user, identifier
 
 
-class Endpoint:
-    """Serves the connections of one handler at one path."""
+@dataclass
+class Request:
+    """A request that is not refused at first sight: from which page, and from whom."""
 
-    def __init__(self, handler: ConnectionHandler, options: Options, find_server: Callable[[], Server]) -> None:
+    scope: Scope
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    """With the tokens, which the scope does not have any more."""
+    user: object | None
+
+
+class Endpoint:
+    """Serves the connections of one handler at one path.
+
+    Args:
+        handler: what is said on its connections.
+        transports: the transports that are offered, in the order in which clients try them.
+        options: those of the application.
+        find_server: finds the server of the event loop that it is called on.
+
+    """
+
+    def __init__(
+        self,
+        handler: ConnectionHandler,
+        transports: tuple[str, ...],
+        options: Options,
+        find_server: Callable[[], Server],
+    ) -> None:
         self.handler = handler
+        self.transports = transports
         self._options = options
         self._find_server = find_server
 
     # WebSockets.
 
     async def serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a WebSocket: a new connection, or one that was negotiated."""
-        transport = WebSocketTransport(receive, send)
+        """Serve a WebSocket: a new connection, one that was negotiated, or one that has lost its WebSocket."""
+        server, websocket = self._find_server(), WebSocketTransport(receive, send)
         try:
-            connection, token = await self._open(scope, transport)
+            request = await self._read(scope, headers_of(scope))
+            token = request.query.get("id") or None
+            entry = None if token is None else self._negotiated(server, token)
+            context = await self._check(request, "WebSockets", entry)
+            if entry is not None and entry.stateful:
+                transport = await self._resumable(server, request, context, entry)
+            else:
+                connection = self._open(server, context, websocket, entry)
+                transport = None
         except Refusal as refusal:
             await refuse(scope, receive, send, refusal.status, refusal.text, refusal.headers)
             return
-        server = self._find_server()
+        if transport is not None:
+            if await websocket.accept():
+                await transport.carry(websocket)
+            return
         try:
             await server.start()
-            if await transport.accept():
-                server.connections.opened(connection)
+            if await websocket.accept():
                 await self.handler.run(connection)
         finally:
-            server.connections.closed(connection, token)
-
-    async def _open(self, scope: Scope, transport: WebSocketTransport) -> tuple[Connection, str | None]:
-        """Make the connection that a request asks for: one that was negotiated, or a new one.
-
-        Raises:
-            Refusal: there is no such connection, or it is not for this user.
-
-        """
-        headers = headers_of(scope)
-        # Before the tokens are taken out: an application may look for its user in the query string.
-        user = await find_user(scope, self._options.user)
-        query = take_secrets(scope)
-        self._check_origin(headers)
-        token = query.get("id") or None
-        server = self._find_server()
-        entry = None
-        if token is not None:
-            entry = self._negotiated(server, token)
-            if entry.user_identifier != identifier(user):
-                raise Refusal(403, "This connection was negotiated by another user.")
-            if entry.transport is not None:
-                raise Refusal(409)
-        connection_id = entry.connection_id if entry else negotiate.new_identity(1).connection_id
-        context = HubCallerContext(connection_id, scope, user, identifier(user), self.handler.name)
-        await self._check_user(context)
-        if entry is not None:
-            if entry.transport is not None:  # opened a second time while the first one was being authorized
-                raise Refusal(409)
-            entry.transport = transport.name
-        lifetime = server.lifetime(self.handler.name)
-        return self.handler.open(context, transport, lifetime, self._options, server.flusher), token
+            server.connections.closed(connection)
+            server.connections.forget(token)
 
     # HTTP.
 
-    async def serve_http(self, scope: Scope, send: Send, *, negotiates: bool) -> None:
-        """Answer an HTTP request, to the endpoint or to its negotiation."""
+    async def serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request to the endpoint itself: Server-Sent Events, a poll, what a client posts, or its end."""
+        headers = headers_of(scope)
+        more = origins.cors_headers(headers, self._options.allowed_origins)
+        try:
+            if origins.is_preflight(scope["method"], headers):
+                response = self._preflight(headers)
+            else:
+                request = await self._read(scope, headers)
+                match scope["method"]:
+                    case "GET" if "text/event-stream" in headers.get("accept", ""):
+                        await self._serve_events(request, receive, send, more)
+                        return
+                    case "GET":
+                        more = {**more, **long_polling.HEADERS}
+                        response = await self._poll(request, receive)
+                    case "POST":
+                        response = await self._post(request, receive)
+                    case "DELETE":
+                        response = await self._delete(request)
+                    case _:
+                        raise Refusal(405, "Method Not Allowed", Allow="GET, POST, DELETE")
+        except Refusal as refusal:
+            response = refusal.response
+        except Disconnected:
+            return
+        await respond(scope, send, response, more)
+
+    async def serve_negotiation(self, scope: Scope, send: Send) -> None:
+        """Serve a request to the negotiation."""
         headers = headers_of(scope)
         try:
-            response = await self._respond(scope, headers, negotiates=negotiates)
+            if origins.is_preflight(scope["method"], headers):
+                response = self._preflight(headers)
+            else:
+                request = await self._read(scope, headers)
+                if scope["method"] != "POST":
+                    raise Refusal(405, "Method Not Allowed", Allow="POST")
+                response = await self._negotiate(request)
         except Refusal as refusal:
             response = refusal.response
         await respond(scope, send, response, origins.cors_headers(headers, self._options.allowed_origins))
 
-    async def _respond(self, scope: Scope, headers: Mapping[str, str], *, negotiates: bool) -> Response:
-        method = scope["method"]
-        user = await find_user(scope, self._options.user)
-        query = take_secrets(scope)
-        self._check_origin(headers)
-        if method == "OPTIONS":
-            return Response(204, headers=origins.PREFLIGHT)
-        if negotiates:
-            if method != "POST":
-                raise Refusal(405, "Method Not Allowed", Allow="POST")
-            return await self._negotiate(scope, user, query)
-        raise self._refusal(method, query, headers)
-
-    async def _negotiate(self, scope: Scope, user: object | None, query: Mapping[str, str]) -> Response:
+    async def _negotiate(self, request: Request) -> Response:
         try:
-            version = negotiate.requested_version(query, self._options.minimum_negotiate_version)
+            version = negotiate.requested_version(request.query, self._options.minimum_negotiate_version)
         except negotiate.NegotiateError as error:
             return _json({"error": str(error)})
         identity = negotiate.new_identity(version)
-        name = identifier(user)
-        await self._check_user(HubCallerContext(identity.connection_id, scope, user, name, self.handler.name))
+        await self._check_user(self._context(identity.connection_id, request))
+        stateful = (
+            self._options.allow_stateful_reconnects
+            and "WebSockets" in self.transports
+            and negotiate.asks_for_stateful_reconnect(request.query)
+        )
         now = asyncio.get_running_loop().time()
-        entry = Negotiated(identity.connection_id, self.handler.name, name, now)
+        entry = Negotiated(identity.connection_id, self.handler.name, identifier(request.user), now, stateful)
         self._find_server().connections.negotiate(identity.token, entry)
-        return _json(negotiate.answer(version, identity))
+        return _json(negotiate.answer(version, identity, self.transports, stateful=stateful))
 
-    def _refusal(self, method: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Refusal:
-        """Say why there is no transport for a request: this version has WebSockets only."""
-        if method not in ("GET", "POST", "DELETE"):
-            return Refusal(405, "Method Not Allowed", Allow="GET, POST, DELETE")
-        token = query.get("id")
-        if not token:
-            return Refusal(400, "Connection ID required")
+    async def _serve_events(self, request: Request, receive: Receive, send: Send, more: Mapping[str, str]) -> None:
+        """Serve Server-Sent Events: the answer lasts as long as the connection."""
+        server, token = self._find_server(), _token(request)
+        entry = self._negotiated(server, token)
+        context = await self._check(request, "ServerSentEvents", entry)
+        transport = ServerSentEventsTransport(receive, send)
+        connection = self._open(server, context, transport, entry)
+        watcher = asyncio.create_task(transport.watch())
         try:
-            entry = self._negotiated(self._find_server(), token)
-        except Refusal as refusal:
-            return refusal
-        if method == "GET":
-            events = "text/event-stream" in headers.get("accept", "")
-            transport = "ServerSentEvents" if events else "LongPolling"
-            return Refusal(404, f"{transport} transport not supported by this end point type")
-        if method == "POST":
-            return Refusal(405, f"POST requests are not allowed for {entry.transport or 'WebSockets'} connections.")
-        return Refusal(400, "Cannot terminate this connection using the DELETE endpoint.")
+            await server.start()
+            await transport.start(more)
+            await self.handler.run(connection)
+        finally:
+            watcher.cancel()
+            server.connections.closed(connection)
+            server.connections.forget(token)
+
+    async def _poll(self, request: Request, receive: Receive) -> Response:
+        """Serve a poll. The first one opens the connection, and returns at once: only then the client says more."""
+        server, token = self._find_server(), _token(request)
+        entry = self._negotiated(server, token)
+        context = await self._check(request, "LongPolling", entry)
+        if entry.connection is None:
+            await server.start()
+        if entry.connection is None:  # still: another poll may have come first meanwhile
+            # The conversation outlives this request, and so does its scope, without what others may still do to it.
+            context.scope = dict(context.scope)
+            connection = self._open(server, context, LongPollingTransport(), entry)
+            entry.alone_since = asyncio.get_running_loop().time()
+            server.connections.converse(self._converse(server, connection))
+            return Response(200, headers=OCTETS)
+        entry.connection.context.user = request.user
+        transport = entry.connection.transport
+        assert isinstance(transport, LongPollingTransport)  # noqa: S101  (as has been checked)
+        entry.alone_since = None
+        try:
+            data = await transport.poll(receive, self._options.poll_timeout)
+        finally:
+            if not transport.is_polled:
+                entry.alone_since = asyncio.get_running_loop().time()
+            server.connections.settle()
+        if data is not None:
+            return Response(200, data, OCTETS)
+        if transport.is_over:
+            server.connections.forget(token)
+        return Response(204)
+
+    async def _converse(self, server: Server, connection: Connection, token: str | None = None) -> None:
+        """Run a conversation that outlives the request that has opened the connection; its end forgets the token."""
+        try:
+            await self.handler.run(connection)
+        finally:
+            server.connections.closed(connection)
+            server.connections.forget(token)
+
+    async def _post(self, request: Request, receive: Receive) -> Response:
+        """Hand over what the client posts; answered when all of it is handed over."""
+        entry = self._negotiated(self._find_server(), _token(request))
+        await self._check(request, None, entry)
+        transport = entry.connection.transport if entry.connection else None
+        if transport is None:
+            raise Refusal(400, "The connection has been negotiated, but no transport has been opened yet.")
+        if not isinstance(transport, ServerSentEventsTransport | LongPollingTransport):
+            raise Refusal(405, "POST requests are not allowed for WebSocket connections.", Allow="GET")
+        try:
+            async with transport.inbox.lock:
+                async for portion in body_of(receive):
+                    await transport.inbox.put(portion)
+        except InboxClosed:
+            raise Refusal(404, NO_CONNECTION) from None
+        except Disconnected:
+            raise Refusal(400, "The body could not be read to its end.") from None
+        return Response(200, headers={"Content-Type": "text/plain"})
+
+    async def _delete(self, request: Request) -> Response:
+        """End a long-polling connection, as its client wishes; the poll that waits, or else the next, is told."""
+        server = self._find_server()
+        entry = self._negotiated(server, _token(request))
+        await self._check(request, None, entry)
+        transport = entry.connection.transport if entry.connection else None
+        if not isinstance(transport, LongPollingTransport):
+            raise Refusal(400, "Cannot terminate this connection using the DELETE endpoint.")
+        if transport.is_over:
+            raise Refusal(404, NO_CONNECTION)
+        transport.terminate()
+        server.connections.settle()
+        return Response(202, headers={"Content-Type": "text/plain"})
+
+    def _preflight(self, headers: Mapping[str, str]) -> Response:
+        """Answer what a browser asks before a request to another origin; it sends no credentials along."""
+        self._check_origin(headers)
+        return Response(204, headers=origins.PREFLIGHT)
+
+    # Opening.
+
+    def _open(
+        self, server: Server, context: HubCallerContext, transport: Transport, entry: Negotiated | None
+    ) -> Connection:
+        """Open a connection: from now on it is watched over. Whoever opens it sees to its end."""
+        if entry is not None and entry.connection is not None:  # another request was faster
+            raise Refusal(409)
+        lifetime = server.lifetime(self.handler.name)
+        connection = self.handler.open(context, transport, lifetime, self._options, server.flusher)
+        if entry is not None:
+            entry.connection = connection
+            entry.alone_since = None
+        server.connections.opened(connection)
+        return connection
+
+    async def _resumable(
+        self, server: Server, request: Request, context: HubCallerContext, entry: Negotiated
+    ) -> ResumableTransport:
+        """Find what a stateful connection's WebSockets carry, one after another; the first one opens it."""
+        if entry.connection is None:
+            await server.start()
+        if entry.connection is None:
+            connection = self._open(server, context, ResumableTransport(), entry)
+            server.connections.converse(self._converse(server, connection, request.query.get("id")))
+        assert entry.connection is not None  # noqa: S101  (it has just been opened)
+        entry.connection.context.user = request.user
+        transport = entry.connection.transport
+        assert isinstance(transport, ResumableTransport)  # noqa: S101  (as has been checked)
+        return transport
 
     # Who may.
+
+    async def _read(self, scope: Scope, headers: Mapping[str, str]) -> Request:
+        """Take a request in: the page it comes from may ask, and its user is found.
+
+        Raises:
+            Refusal: it comes from a page of another origin.
+
+        """
+        try:
+            self._check_origin(headers)
+            # Before the tokens are taken out: an application may look for its user in the query string.
+            user = await find_user(scope, self._options.user)
+        finally:
+            query = take_secrets(scope)
+        return Request(scope, headers, query, user)
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:
         if not origins.is_allowed(headers, self._options.allowed_origins):
             raise Refusal(403, "Pages of this origin may not connect.")
+
+    async def _check(self, request: Request, transport: str | None, entry: Negotiated | None) -> HubCallerContext:
+        """Check a request that is about a connection; one that brings a transport may be the one that opens it.
+
+        Raises:
+            Refusal: the connection is another user's, the handler's rule says no, or the transport does not fit.
+
+        """
+        if transport is not None and transport not in self.transports:
+            raise Refusal(404, f"{transport} transport not supported by this end point type")
+        if entry is not None:
+            name = identifier(request.user)
+            if name != entry.user_identifier:
+                # Without a user it is one whose token has expired: with 401 the official client fetches another.
+                raise Refusal(401) if name is None else Refusal(403, "This connection was negotiated by another user.")
+            opened = entry.connection
+            if transport is not None and opened is not None:
+                if opened.transport.name != transport:
+                    raise Refusal(400, "Cannot change transports mid-connection")
+                if transport != "LongPolling" and not entry.stateful:
+                    raise Refusal(409)
+        context = self._context(entry.connection_id if entry else negotiate.new_identity(1).connection_id, request)
+        await self._check_user(context)
+        return context
 
     async def _check_user(self, context: HubCallerContext) -> None:
         if not await is_authorized(self.handler.authorize, context):
             # An empty body: the official client then says "Unauthorized: Status code '401'".
             raise Refusal(401 if context.user is None else 403)
 
+    def _context(self, connection_id: str, request: Request) -> HubCallerContext:
+        return HubCallerContext(connection_id, request.scope, request.user, identifier(request.user), self.handler.name)
+
     def _negotiated(self, server: Server, token: str) -> Negotiated:
         entry = server.connections.negotiated(token, self.handler.name)
         if entry is None:
-            raise Refusal(404, "No Connection with that ID")
+            raise Refusal(404, NO_CONNECTION)
         return entry
+
+
+NO_CONNECTION = "No Connection with that ID"
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def _token(request: Request) -> str:
+    token = request.query.get("id")
+    if not token:
+        raise Refusal(400, "Connection ID required")
+    return token
 
 
 def _json(value: object) -> Response:

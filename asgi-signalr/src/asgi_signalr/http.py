@@ -1,6 +1,6 @@
 """Requests and answers over plain HTTP: what the endpoints and the scripts have in common."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,14 +34,45 @@ class Refusal(Exception):  # noqa: N818  (an answer, no error)
         return Response(self.status, self.text.encode(), {"Content-Type": "text/plain"} | self.headers)
 
 
+class Disconnected(Exception):  # noqa: N818  (a turn of events, no error)
+    """The client has gone before its request was read, or answered."""
+
+
 async def respond(scope: Scope, send: Send, response: Response, more: Mapping[str, str]) -> None:
     """Send an answer, with more headers; without its body if just the head was asked for."""
-    headers = {**more, **response.headers}
-    encoded = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+    headers = encoded({**more, **response.headers})
     if response.status not in (204, 304):
-        encoded.append((b"content-length", str(len(response.body)).encode("ascii")))
-    await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        headers.append((b"content-length", str(len(response.body)).encode("ascii")))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body if scope["method"] != "HEAD" else b""})
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Write headers as ASGI wants them."""
+    return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def body_of(receive: Receive) -> AsyncIterator[bytes]:
+    """Read a request's body, portion by portion as it arrives.
+
+    Raises:
+        Disconnected: the client has gone before all of it was there.
+
+    """
+    while True:
+        event = await receive()
+        if event["type"] != "http.request":
+            raise Disconnected
+        if portion := event.get("body", b""):
+            yield portion
+        if not event.get("more_body", False):
+            return
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client has gone; whatever else it sends is passed over."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-TRANSPORTS = ({"transport": "WebSockets", "transferFormats": ["Text", "Binary"]},)
-"""What is offered, in the order in which clients try."""
+from asgi_signalr.transports import TRANSPORTS
 
 NEWEST = 1
 
@@ -46,10 +45,18 @@ def new_identity(version: int) -> Identity:
     return Identity(connection_id, secrets.token_urlsafe(16) if version > 0 else connection_id)
 
 
-def answer(version: int, identity: Identity, transports: Sequence[Mapping[str, Any]] = TRANSPORTS) -> dict[str, Any]:
+def asks_for_stateful_reconnect(query: Mapping[str, str]) -> bool:
+    """Say whether the client can bring another WebSocket when one is lost."""
+    asked = next((value for name, value in query.items() if name.lower() == "usestatefulreconnect"), "")
+    return asked.strip().lower() == "true"
+
+
+def answer(version: int, identity: Identity, transports: Sequence[str], *, stateful: bool) -> dict[str, Any]:
     """Spell out the answer to a client."""
     wire: dict[str, Any] = {"negotiateVersion": version, "connectionId": identity.connection_id}
     if version > 0:
         wire["connectionToken"] = identity.token
-    wire["availableTransports"] = list(transports)
+    if stateful:  # who has not asked for it must not see it: the JavaScript client takes even a false for an offer
+        wire["useStatefulReconnect"] = True
+    wire["availableTransports"] = [{"transport": each, "transferFormats": TRANSPORTS[each]} for each in transports]
     return wire

@@ -17,7 +17,7 @@ class Options:
     handshake_timeout: float = 15
     """A connection without a handshake after so long is closed."""
     disconnect_timeout: float = 15
-    """A negotiated connection that nobody opens for so long is forgotten."""
+    """A connection without a request for so long is given up: negotiated and never opened, or polled no more."""
     send_timeout: float = 10
     """A client that takes nothing of what is sent to it for so long is given up."""
     close_timeout: float = 5
@@ -36,6 +36,10 @@ class Options:
     """Whether clients are told the name and message of every exception, not just of a `HubException`."""
     allowed_origins: Collection[str] = ()
     """Other origins whose pages may connect, such as `https://app.example.com`; `"*"` for any."""
+    transports: Collection[str] = ("WebSockets", "ServerSentEvents", "LongPolling")
+    """The transports that are offered, in the order in which clients try them; a hub may choose for itself."""
+    poll_timeout: float = 90
+    """A poll that finds nothing to take is answered after so long, and the client polls again."""
     minimum_negotiate_version: int = 0
     """The oldest version of the negotiation that is answered."""
     user: FindUser | None = None

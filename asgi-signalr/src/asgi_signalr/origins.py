@@ -31,12 +31,20 @@ def _is_own(origin: str, host: str) -> bool:
         return False
 
 
+def is_preflight(method: str, headers: Mapping[str, str]) -> bool:
+    """Say whether a request is a browser's question whether another request would be allowed."""
+    return method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
+
+
 def cors_headers(headers: Mapping[str, str], allowed: Collection[str]) -> dict[str, str]:
     """The headers by which a listed origin's page may read the answer; the official client sends credentials."""
+    if not allowed:
+        return {}
+    vary = {"Vary": "Origin"}  # also where the answer is to another origin or to none: a cache must not mix them up
     origin = headers.get("origin")
     if origin is None or not is_listed(origin, allowed):
-        return {}
-    return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true", "Vary": "Origin"}
+        return vary
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"} | vary
 
 
 PREFLIGHT = {

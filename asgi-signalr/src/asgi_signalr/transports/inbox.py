@@ -1,0 +1,66 @@
+"""What clients post, on its way to the conversation: for the transports whose client speaks by requests of its own."""
+
+import asyncio
+from collections import deque
+
+# Beyond so many bytes that nobody has taken yet, a POST waits: ASP.NET Core's size of the pipe to the application.
+HIGH_WATER = 64 * 1024
+
+
+class InboxClosed(Exception):  # noqa: N818  (a turn of events, no error)
+    """The connection takes nothing more."""
+
+
+class Inbox:
+    """Portions of what a client has posted, in order. It is bounded: who puts in too much waits for the taker."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        """Held by the one POST whose body is being put in: bodies do not mix."""
+        self._portions: deque[str | bytes] = deque()
+        self._size = 0
+        self._closed = False
+        self._changed: asyncio.Future[None] | None = None  # for the taker
+        self._emptied: asyncio.Future[None] | None = None  # for the one that holds the lock
+
+    async def put(self, portion: str | bytes) -> None:
+        """Hand over a portion, and wait until there is room for the next.
+
+        Raises:
+            InboxClosed: the connection has ended, or ends meanwhile.
+
+        """
+        if self._closed:
+            raise InboxClosed
+        self._portions.append(portion)
+        self._size += len(portion)
+        _wake(self._changed)
+        while self._size > HIGH_WATER:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await self._emptied
+            if self._closed:
+                raise InboxClosed
+
+    async def take(self) -> str | bytes | None:
+        """Wait for a portion; None once the inbox is closed and empty."""
+        while not self._portions:
+            if self._closed:
+                return None
+            self._changed = asyncio.get_running_loop().create_future()
+            await self._changed
+        portion = self._portions.popleft()
+        self._size -= len(portion)
+        if self._size <= HIGH_WATER:
+            _wake(self._emptied)
+        return portion
+
+    def close(self) -> None:
+        """Take nothing more in. What is there can still be taken."""
+        self._closed = True
+        _wake(self._changed)
+        _wake(self._emptied)
+
+
+def _wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)

@@ -1,0 +1,111 @@
+"""Long polling: what is to be sent waits for the client's next GET, and each GET waits for something to be sent.
+
+See TransportProtocols.md, Long Polling. Unlike the other transports it outlives the requests that it consists of.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from asgi_signalr.http import Disconnected, Receive, disconnected
+from asgi_signalr.outbox import Payload
+from asgi_signalr.transports.inbox import Inbox
+
+HEADERS = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
+# Beyond so many bytes that no poll has taken yet, the sender waits: ASP.NET Core's size of the pipe to the transport.
+HIGH_WATER = 64 * 1024
+
+
+class LongPollingTransport:
+    """One client that polls."""
+
+    name = "LongPolling"
+    keeps_alive = True
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._closed = False
+        self._poll: asyncio.Future[None] | None = None
+        self._taken: asyncio.Future[None] | None = None
+
+    async def receive(self) -> str | bytes | None:
+        """Wait for what the client posts; None once it has gone."""
+        return await self.inbox.take()
+
+    async def send(self, payloads: Sequence[Payload]) -> None:
+        """Keep whole messages for the next poll; wait while much is kept."""
+        if self._closed:
+            return
+        self._waiting += [each.data for each in payloads]
+        self._size += sum(len(each.data) for each in payloads)
+        _wake(self._poll)
+        while self._size > HIGH_WATER:
+            self._taken = asyncio.get_running_loop().create_future()
+            await self._taken
+
+    async def close(self) -> None:
+        """Send nothing more: polls get what is there, and then learn that it is over."""
+        self._closed = True
+        self.inbox.close()
+        _wake(self._poll)
+
+    def terminate(self) -> None:
+        """End it at once, as the client wishes, or because it has not been heard of: nothing is kept for it."""
+        self._closed = True
+        self.inbox.close()
+        self._take()
+        _wake(self._poll)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to poll for."""
+        return self._closed and not self._waiting
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether a poll is waiting."""
+        return self._poll is not None
+
+    async def poll(self, receive: Receive, timeout: float) -> bytes | None:  # noqa: ASYNC109  (its end is no error)
+        """Wait for something to send, at most for some seconds; returns it, empty if there was nothing.
+
+        Returns None when it is over, or another poll has taken this one's place.
+
+        Raises:
+            Disconnected: the client has given up this poll. Nothing is lost by that.
+
+        """
+        loop = asyncio.get_running_loop()
+        _wake(self._poll)
+        poll = self._poll = loop.create_future()
+        try:
+            if not self._waiting and not self._closed:
+                timer = loop.call_later(timeout, _wake, poll)
+                watcher = loop.create_task(disconnected(receive))
+                watcher.add_done_callback(lambda _: _wake(poll))
+                try:
+                    await poll
+                    if watcher.done():
+                        raise Disconnected
+                finally:
+                    timer.cancel()
+                    watcher.cancel()
+            if self._poll is not poll or self.is_over:
+                return None
+            return self._take()
+        finally:
+            if self._poll is poll:
+                self._poll = None
+
+    def _take(self) -> bytes:
+        data = b"".join(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        _wake(self._taken)
+        return data
+
+
+def _wake(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
