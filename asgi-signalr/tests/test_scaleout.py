@@ -3,7 +3,15 @@
 import msgspec
 import pytest
 from asgi_signalr import scaleout
-from asgi_signalr.scaleout import Acknowledgement, Delivery, Envelope, GroupCommand
+from asgi_signalr.scaleout import (
+    Acknowledgement,
+    ClientInquiry,
+    ClientInvocation,
+    ClientResult,
+    Delivery,
+    Envelope,
+    GroupCommand,
+)
 
 MESSAGE = b'{"type":1,"target":"said","arguments":["hi",{"n":1}]}\x1e'
 
@@ -58,8 +66,41 @@ MESSAGE = b'{"type":1,"target":"said","arguments":["hi",{"n":1}]}\x1e'
         (
             Acknowledgement("Chat", "7", "s1"),
             ["ack", "Chat", "7", "s1"],
-            "Chat: command 7 is done",
+            "Chat: command 7 is acknowledged",
             {"kind": "ack", "hub": "Chat", "command": "7", "server": "s1"},
+        ),
+        (
+            ClientInvocation("Chat", "c1", "s1-a", "a", {"json": MESSAGE}),
+            ["invoke", "Chat", "c1", "s1-a", "a", {"json": MESSAGE}],
+            'Chat asks connection c1: said("hi", {"n":1}) (invocation s1-a)',
+            {
+                "kind": "invoke",
+                "hub": "Chat",
+                "connection": "c1",
+                "invocation": "s1-a",
+                "server": "a",
+                "target": "said",
+                "arguments": ["hi", {"n": 1}],
+                "bytes": {"json": 54},
+            },
+        ),
+        (
+            ClientInquiry("Chat", "c1", "s1-a", "a"),
+            ["inquire", "Chat", "c1", "s1-a", "a"],
+            "Chat still waits for connection c1 (invocation s1-a)",
+            {"kind": "inquire", "hub": "Chat", "connection": "c1", "invocation": "s1-a", "server": "a"},
+        ),
+        (
+            ClientResult("Chat", "s1-a", "a", "json", b"123"),
+            ["result", "Chat", "s1-a", "a", "json", b"123"],
+            "Chat: invocation s1-a is answered",
+            {"kind": "result", "hub": "Chat", "invocation": "s1-a", "server": "a", "bytes": {"json": 3}},
+        ),
+        (
+            ClientResult("Chat", "s1-a", "a", "json", None),
+            ["result", "Chat", "s1-a", "a", "json", None],
+            "Chat: invocation s1-a has no answer, its connection has ended",
+            {"kind": "result", "hub": "Chat", "invocation": "s1-a", "server": "a", "bytes": None},
         ),
     ],
 )

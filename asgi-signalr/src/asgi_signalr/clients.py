@@ -1,7 +1,9 @@
 """Whom a message goes to: `clients.all`, a group, a user, the caller, the others."""
 
+import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from asgi_signalr.messages import Invocation
 from asgi_signalr.scaleout import Audience
@@ -10,6 +12,20 @@ if TYPE_CHECKING:
     from asgi_signalr.lifetime import HubLifetime
 
 FindLifetime = Callable[[], "HubLifetime"]
+Waiting = Callable[[], AbstractContextManager[None]]
+"""Entered while a client's result is waited for: lets the caller's next invocation begin, or refuses to wait."""
+
+T = TypeVar("T")
+
+
+def refuse_to_wait() -> NoReturn:
+    """Refuse to wait for a client's result: what would read it waits for this code itself.
+
+    Raises:
+        RuntimeError: always.
+
+    """
+    raise RuntimeError("Client results inside on_connected and on_disconnected are not allowed.")
 
 
 class ClientProxy:
@@ -38,11 +54,79 @@ class ClientProxy:
         await self._find().send(self._audience, self._names, self._excluded, Invocation(method, list(arguments)))
 
 
+class SingleClientProxy(ClientProxy):
+    """One connection of a hub; `invoke` calls its method and waits for the result."""
+
+    __slots__ = ("_connection_id", "_waiting")
+
+    def __init__(self, find: FindLifetime, connection_id: str, waiting: Waiting = nullcontext) -> None:
+        super().__init__(find, "connection", (connection_id,))
+        self._connection_id = connection_id
+        self._waiting = waiting
+
+    @overload
+    async def invoke(
+        self,
+        method: str,
+        *arguments: Any,
+        returns: type[T],
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> T: ...
+
+    @overload
+    async def invoke(
+        self,
+        method: str,
+        *arguments: Any,
+        returns: Any = ...,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> Any: ...
+
+    async def invoke(
+        self,
+        method: str,
+        *arguments: Any,
+        returns: Any = Any,
+        timeout: float | None = None,  # noqa: ASYNC109  (the error says who has not answered)
+    ) -> Any:
+        """Call a method of this client, on whatever server it is, and wait for its result.
+
+        Args:
+            method: the name of the client's handler.
+            arguments: what it is given.
+            returns: the type that the result has to have; it is converted as the arguments of hub methods are.
+            timeout: so many seconds the client may take; None: as long as the connection lasts.
+
+        Raises:
+            HubException: the client has answered with an error, such as "Client didn't provide a result.".
+            InvalidDataError: the result does not fit `returns`.
+            ConnectionError: no server has this connection, or it ended before the client answered.
+            TimeoutError: the client has not answered in time.
+            RuntimeError: the hub's `on_connected` and `on_disconnected` cannot wait for clients.
+            TypeError, ValueError: an argument cannot be encoded.
+            BackplaneError: the backplane takes no more messages for now.
+
+        """
+        lifetime = self._find()
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                with self._waiting():
+                    return await lifetime.invoke(self._connection_id, method, list(arguments), returns)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise TimeoutError(
+                f"Invocation canceled by the server. "
+                f"Connection '{self._connection_id}' has not answered {method!r} within {timeout:g} s."
+            ) from None
+
+
 class HubClients:
     """The clients of a hub, as anybody may address them."""
 
-    def __init__(self, find: FindLifetime) -> None:
+    def __init__(self, find: FindLifetime, waiting: Waiting = nullcontext) -> None:
         self._find = find
+        self._waiting = waiting
 
     @property
     def all(self) -> ClientProxy:
@@ -53,9 +137,9 @@ class HubClients:
         """Every connection but these."""
         return ClientProxy(self._find, "all", excluded=connection_ids)
 
-    def client(self, connection_id: str) -> ClientProxy:
+    def client(self, connection_id: str) -> SingleClientProxy:
         """One connection."""
-        return ClientProxy(self._find, "connection", (connection_id,))
+        return SingleClientProxy(self._find, connection_id, self._waiting)
 
     def clients(self, connection_ids: Iterable[str]) -> ClientProxy:
         """Several connections."""
@@ -85,12 +169,12 @@ class HubClients:
 class HubCallerClients(HubClients):
     """The clients of a hub, as seen from the connection that calls it."""
 
-    def __init__(self, find: FindLifetime, connection_id: str) -> None:
-        super().__init__(find)
+    def __init__(self, find: FindLifetime, connection_id: str, waiting: Waiting = nullcontext) -> None:
+        super().__init__(find, waiting)
         self._connection_id = connection_id
 
     @property
-    def caller(self) -> ClientProxy:
+    def caller(self) -> SingleClientProxy:
         """The connection that calls."""
         return self.client(self._connection_id)
 

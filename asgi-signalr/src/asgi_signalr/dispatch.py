@@ -6,11 +6,13 @@ The next invocation waits for the one before it.
 """
 
 import asyncio
+import contextlib
+import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from asgi_signalr.clients import GroupManager, HubCallerClients
+from asgi_signalr.clients import GroupManager, HubCallerClients, Waiting, refuse_to_wait
 from asgi_signalr.connection import Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext, is_authorized
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
@@ -119,7 +121,7 @@ class HubDispatcher:
 
     async def _connect(self, connection: HubConnection) -> bool:
         try:
-            await self._hub_for(connection).on_connected()
+            await self._hub_for(connection, refuse_to_wait).on_connected()
         except Exception as error:  # noqa: BLE001  (the hub's code may raise anything)
             logger.exception("%s.on_connected failed; the connection is closed.", self.name)
             connection.fail(error, allow_reconnect=False)
@@ -128,7 +130,7 @@ class HubDispatcher:
 
     async def _disconnect(self, connection: HubConnection, error: Exception | None) -> None:
         try:
-            await self._hub_for(connection).on_disconnected(error)
+            await self._hub_for(connection, refuse_to_wait).on_disconnected(error)
         except Exception:  # noqa: BLE001  (the hub's code may raise anything)
             logger.exception("%s.on_disconnected failed.", self.name)
 
@@ -184,8 +186,10 @@ class HubDispatcher:
                     else f"Unknown hub method '{target}'"
                 )
                 connection.send(Completion(invocation_id, error=error))
+            case Completion():
+                connection.lifetime.complete(connection, message)
             case _:
-                pass  # for streams, results and reconnects that this server has not begun: nothing waits for them
+                pass  # for streams and reconnects that this server has not begun: nothing waits for them
 
     async def _previous(self, connection: HubConnection) -> None:
         """Wait for the invocation before this one."""
@@ -228,7 +232,8 @@ class HubDispatcher:
                 return None, for_client(
                     f"Failed to invoke '{target}' due to an error on the server.", invalid, detailed
                 )
-            value = method.function(self._hub_for(connection), *arguments)
+            waiting = functools.partial(self._let_next_begin, connection, asyncio.current_task())
+            value = method.function(self._hub_for(connection, waiting), *arguments)
             return (await value if method.is_async else value), None
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
@@ -245,10 +250,18 @@ class HubDispatcher:
         text = f"An unexpected error occurred invoking '{invocation.target}' on the server."
         return for_client(text, error, connection.options.detailed_errors)
 
-    def _hub_for(self, connection: HubConnection) -> Hub:
+    @contextlib.contextmanager
+    def _let_next_begin(self, connection: HubConnection, task: asyncio.Task[None] | None) -> Iterator[None]:
+        """Let the caller's next invocation begin, while this one waits for what a client answers."""
+        if connection.running is task:
+            self._keep(task)
+            connection.running = None
+        yield
+
+    def _hub_for(self, connection: HubConnection, waiting: Waiting) -> Hub:
         hub = self.hub()
         hub.context = connection.context
-        hub.clients = HubCallerClients(connection.find_lifetime, connection.id)
+        hub.clients = HubCallerClients(connection.find_lifetime, connection.id, waiting)
         hub.groups = GroupManager(connection.find_lifetime)
         return hub
 

@@ -3,27 +3,33 @@
 import asyncio
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+from asgi_signalr import client_results
+from asgi_signalr.client_results import ClientResults
 from asgi_signalr.connection import Connection, logger
-from asgi_signalr.messages import Invocation
+from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.outbox import Flusher, Payload
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.scaleout import Acknowledgement, Audience, Delivery, Envelope, GroupCommand
+from asgi_signalr.protocols.encodings import Encodings
+from asgi_signalr.scaleout import (
+    Acknowledgement,
+    Audience,
+    ClientInquiry,
+    ClientInvocation,
+    ClientResult,
+    Delivery,
+    Envelope,
+    GroupCommand,
+)
 
 
-class Stream(Protocol):
+class Stream(client_results.Stream, Protocol):
     """The way to the other servers, and what all hubs of a server share."""
 
-    id: str
-    flusher: Flusher
-
-    async def publish(self, envelope: Envelope) -> None:
-        """Hand an envelope to every server, this one included."""
-
     @property
-    def is_alone(self) -> bool:
-        """Whether there can be no other server."""
+    def flusher(self) -> Flusher:
+        """Sends what the connections of this server have queued."""
 
 
 class HubLifetime:
@@ -38,6 +44,7 @@ class HubLifetime:
         self._groups: dict[str, dict[str, Connection]] = {}
         self._users: dict[str, dict[str, Connection]] = {}
         self._commands: dict[str, asyncio.Future[None]] = {}
+        self._results = ClientResults(hub, protocols, stream, group_timeout)
 
     def add(self, connection: Connection) -> None:
         """Register a connection: from now on it is delivered to."""
@@ -48,6 +55,7 @@ class HubLifetime:
     def remove(self, connection: Connection) -> None:
         """Forget a connection, in its groups and for its user, too."""
         self.connections.pop(connection.id, None)
+        self._results.end(connection)
         for group in tuple(connection.groups):
             self._change_group("remove", connection, group)
         user = connection.context.user_identifier
@@ -55,6 +63,32 @@ class HubLifetime:
             of_user.pop(connection.id, None)
             if not of_user:
                 del self._users[user]
+
+    # What comes from the backplane.
+
+    def take(self, envelope: Envelope) -> None:
+        """Take an envelope of this hub: what it asks for is done, if it concerns this server.
+
+        Raises:
+            ValueError: it was written by another version, and cannot be understood.
+
+        """
+        answer: Acknowledgement | None = None
+        match envelope:
+            case Delivery():
+                self._deliver(self._audience(envelope.audience, envelope.names), envelope.excluded, envelope.payloads)
+            case GroupCommand():
+                answer = self._change_group_for(envelope)
+            case ClientInvocation(connection_id=name) if (connection := self.connections.get(name)) is not None:
+                answer = self._results.obey(envelope, connection)
+            case ClientInquiry():
+                answer = self._results.assure(envelope)
+            case ClientResult(server=server) if server == self._stream.id:
+                self._results.take(envelope)
+            case Acknowledgement(server=server) if server == self._stream.id:
+                self._acknowledge(envelope.command_id)
+        if answer is not None:
+            self._stream.publish_soon(answer)
 
     # Sending.
 
@@ -66,32 +100,29 @@ class HubLifetime:
         To connections of this server it goes directly. Everything else goes through the backplane, this server's
         own share as well, so that every server delivers in the same order.
         """
+        encodings = Encodings(self._protocols, invocation)
         if audience == "connection":
             here = [self.connections[name] for name in names if name in self.connections]
             if here:
-                self._deliver(here, (), self._encode(invocation))
+                self._deliver(here, (), encodings)
             for connection in here:
                 await connection.outbox.room()
             names = [name for name in names if name not in self.connections]
             if not names or self._stream.is_alone:
                 return
-        encodings = self._encode(invocation)
-        await self._stream.publish(Delivery(self.hub, audience, tuple(names), tuple(excluded), encodings))
+        if self._stream.is_alone:
+            self._deliver(self._audience(audience, names), excluded, encodings)
+        else:
+            await self._stream.publish(Delivery(self.hub, audience, tuple(names), tuple(excluded), dict(encodings)))
         await self._stream.flusher.caught_up()
-
-    def _encode(self, invocation: Invocation) -> dict[str, bytes]:
-        return {name: protocol.write(invocation) for name, protocol in self._protocols.items()}
-
-    def deliver(self, delivery: Delivery) -> None:
-        """Write a delivery to its audience on this server: bytes that were encoded once, shared by all."""
-        self._deliver(self._audience(delivery.audience, delivery.names), delivery.excluded, delivery.payloads)
 
     def _deliver(
         self, connections: Iterable[Connection], excluded: Sequence[str], encodings: Mapping[str, bytes]
     ) -> None:
         payloads: dict[str, Payload | None] = {}
+        left_out = frozenset(excluded)
         for connection in connections:
-            if excluded and connection.id in excluded:
+            if left_out and connection.id in left_out:
                 continue
             encoding = connection.encoding
             if encoding not in payloads:
@@ -111,6 +142,19 @@ class HubLifetime:
         if len(names) == 1:
             return sets.get(names[0], {}).values()
         return {each.id: each for name in names for each in sets.get(name, {}).values()}.values()
+
+    # Client results.
+
+    async def invoke(self, connection_id: str, target: str, arguments: list[Any], returns: Any) -> Any:
+        """Call a client's method and wait for its result, as `SingleClientProxy.invoke` says."""
+        connection = self.connections.get(connection_id)
+        if connection is None:
+            return await self._results.ask_elsewhere(connection_id, target, arguments, returns)
+        return await self._results.ask(connection, target, arguments, returns)
+
+    def complete(self, connection: Connection, completion: Completion) -> bool:
+        """Take a client's answer to an invocation; whether this connection owed it."""
+        return self._results.complete(connection, completion)
 
     # Groups.
 
@@ -141,18 +185,18 @@ class HubLifetime:
         finally:
             del self._commands[command.command_id]
 
-    def obey(self, command: GroupCommand) -> Acknowledgement | None:
-        """Carry out another server's command, if the connection is here."""
+    def _change_group_for(self, command: GroupCommand) -> Acknowledgement | None:
         connection = self.connections.get(command.connection_id)
         if connection is None:
             return None
         self._change_group(command.action, connection, command.group)
         return Acknowledgement(self.hub, command.command_id, command.server)
 
-    def acknowledge(self, command_id: str) -> None:
-        """Learn that a command was carried out."""
+    def _acknowledge(self, command_id: str) -> None:
         done = self._commands.get(command_id)
-        if done is not None and not done.done():
+        if done is None:
+            self._results.acknowledge(command_id)
+        elif not done.done():
             done.set_result(None)
 
     def _change_group(self, action: Literal["add", "remove"], connection: Connection, group: str) -> None:

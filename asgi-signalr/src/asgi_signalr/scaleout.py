@@ -1,8 +1,8 @@
 """What the servers of one application tell each other through a backplane.
 
-Three kinds of envelope: a `Delivery` for clients, wherever they are; a `GroupCommand` for a connection of another
-server; the `Acknowledgement` that the command was carried out. They travel as MessagePack arrays that begin with
-their kind, so a server skips kinds that it does not know, and ignores items that a newer one has appended.
+Each kind of envelope is a class below: a `Delivery` for clients, wherever they are; commands for the server that has
+a connection; what it answers. They travel as MessagePack arrays that begin with their kind, so a server skips kinds
+that it does not know, and ignores items that a newer one has appended: whoever changes an envelope only appends.
 
 The message of a delivery is carried as bytes, encoded once for each hub protocol, for the receivers to write as
 they are.
@@ -47,7 +47,39 @@ class Acknowledgement(msgspec.Struct, array_like=True, frozen=True, tag="ack"):
     server: str
 
 
-Envelope = Delivery | GroupCommand | Acknowledgement
+class ClientInvocation(msgspec.Struct, array_like=True, frozen=True, tag="invoke"):
+    """Call a method of one connection and send its result back: for the server that has this connection."""
+
+    hub: str
+    connection_id: str
+    invocation_id: str
+    server: str
+    payloads: dict[str, bytes]
+
+
+class ClientInquiry(msgspec.Struct, array_like=True, frozen=True, tag="inquire"):
+    """Is that invocation still waiting for its client? The server that has the connection acknowledges that it is."""
+
+    hub: str
+    connection_id: str
+    invocation_id: str
+    server: str
+
+
+class ClientResult(msgspec.Struct, array_like=True, frozen=True, tag="result"):
+    """What a client has answered, as a completion in the client's protocol, for the server that asked.
+
+    No completion: the connection has ended.
+    """
+
+    hub: str
+    invocation_id: str
+    server: str
+    protocol: str
+    completion: bytes | None
+
+
+Envelope = Delivery | GroupCommand | Acknowledgement | ClientInvocation | ClientInquiry | ClientResult
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
@@ -78,16 +110,13 @@ def to_dict(payload: bytes) -> dict[str, Any]:
     envelope = decode(payload)
     match envelope:
         case Delivery(hub, audience, names, excluded, payloads):
-            message = _message(payloads)
             return {
                 "kind": "delivery",
                 "hub": hub,
                 "to": audience,
                 "names": list(names),
                 "excluded": list(excluded),
-                "target": message.target if message else None,
-                "arguments": message.arguments if message else None,
-                "bytes": {protocol: len(data) for protocol, data in payloads.items()},
+                **_contents(payloads),
             }
         case GroupCommand(hub, action, group, connection_id, command_id, server):
             return {
@@ -101,6 +130,31 @@ def to_dict(payload: bytes) -> dict[str, Any]:
             }
         case Acknowledgement(hub, command_id, server):
             return {"kind": "ack", "hub": hub, "command": command_id, "server": server}
+        case ClientInvocation(hub, connection_id, invocation_id, server, payloads):
+            return {
+                "kind": "invoke",
+                "hub": hub,
+                "connection": connection_id,
+                "invocation": invocation_id,
+                "server": server,
+                **_contents(payloads),
+            }
+        case ClientInquiry(hub, connection_id, invocation_id, server):
+            return {
+                "kind": "inquire",
+                "hub": hub,
+                "connection": connection_id,
+                "invocation": invocation_id,
+                "server": server,
+            }
+        case ClientResult(hub, invocation_id, server, protocol, completion):
+            return {
+                "kind": "result",
+                "hub": hub,
+                "invocation": invocation_id,
+                "server": server,
+                "bytes": None if completion is None else {protocol: len(completion)},
+            }
 
 
 def describe(payload: bytes) -> str:
@@ -117,8 +171,17 @@ def describe(payload: bytes) -> str:
         case "group":
             verb = "add {connection} to" if view["action"] == "add" else "remove {connection} from"
             return f"{view['hub']}: {verb.format(**view)} group {view['group']} (command {view['command']})"
+        case "invoke":
+            return (
+                f"{view['hub']} asks connection {view['connection']}: {_call(view)} (invocation {view['invocation']})"
+            )
+        case "inquire":
+            return f"{view['hub']} still waits for connection {view['connection']} (invocation {view['invocation']})"
+        case "result":
+            answer = "has no answer, its connection has ended" if view["bytes"] is None else "is answered"
+            return f"{view['hub']}: invocation {view['invocation']} {answer}"
         case _:
-            return f"{view['hub']}: command {view['command']} is done"
+            return f"{view['hub']}: command {view['command']} is acknowledged"
 
 
 def _call(view: dict[str, Any]) -> str:
@@ -126,6 +189,15 @@ def _call(view: dict[str, Any]) -> str:
         return f"a message of {sum(view['bytes'].values())} bytes"
     arguments = ", ".join(msgspec.json.encode(each).decode() for each in view["arguments"])
     return f"{view['target']}({arguments})"
+
+
+def _contents(payloads: dict[str, bytes]) -> dict[str, Any]:
+    message = _message(payloads)
+    return {
+        "target": message.target if message else None,
+        "arguments": message.arguments if message else None,
+        "bytes": {protocol: len(data) for protocol, data in payloads.items()},
+    }
 
 
 def _message(payloads: dict[str, bytes]) -> Invocation | None:

@@ -7,14 +7,14 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
-from asgi_signalr.backplanes import Backplane
+from asgi_signalr.backplanes import Backplane, BackplaneError
 from asgi_signalr.connection import logger
 from asgi_signalr.connection_manager import ConnectionManager
 from asgi_signalr.lifetime import HubLifetime
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.scaleout import Acknowledgement, Delivery, Envelope, GroupCommand, decode, encode
+from asgi_signalr.scaleout import Envelope, decode, encode
 
 
 class Server:
@@ -39,6 +39,7 @@ class Server:
         self._starting: asyncio.Task[None] | None = None
         self._until_loop_ends: AsyncGenerator[None, None] | None = None
         self._lifetimes: dict[str, HubLifetime] = {}
+        self._publishing: set[asyncio.Task[None]] = set()
         self.connections = ConnectionManager(options)
 
     def lifetime(self, hub: str) -> HubLifetime:
@@ -92,6 +93,20 @@ class Server:
         assert backplane is not None  # noqa: S101  (start has returned)
         await backplane.publish(encode(envelope))
 
+    def publish_soon(self, envelope: Envelope) -> None:
+        """Hand an envelope to every server without waiting for that; what was handed over first goes first."""
+        task = self._loop.create_task(self._publish_or_log(envelope))
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
+
+    async def _publish_or_log(self, envelope: Envelope) -> None:
+        try:
+            await self.publish(envelope)
+        except BackplaneError as error:
+            logger.warning(
+                "%s of %s was not sent to the other servers: %s", type(envelope).__name__, envelope.hub, error
+            )
+
     def _deliver(self, payload: bytes) -> None:
         """Take an envelope from the backplane. Never raises: the stream is for all, and goes on."""
         try:
@@ -100,29 +115,12 @@ class Server:
                 "server %s < %s for %s [%d bytes]", self.id, type(envelope).__name__, envelope.hub, len(payload)
             )
             lifetime = self._lifetimes.get(envelope.hub)
-            if lifetime is None:
-                return  # nobody has connected to this hub here
-            match envelope:
-                case Delivery():
-                    lifetime.deliver(envelope)
-                case GroupCommand():
-                    answer = lifetime.obey(envelope)
-                    if answer is not None:
-                        self._answer(answer)
-                case Acknowledgement(_, command_id, server) if server == self.id:
-                    lifetime.acknowledge(command_id)
+            if lifetime is not None:  # else nobody has connected to this hub here
+                lifetime.take(envelope)
         except ValueError as error:
             logger.warning("A message of another version was passed over: %s", error)
         except Exception:  # noqa: BLE001  (the contract of `Deliver`)
             logger.exception("A message of the backplane could not be delivered.")
-
-    def _answer(self, acknowledgement: Acknowledgement) -> None:
-        task = self._loop.create_task(self.publish(acknowledgement))
-        _answering.add(task)
-        task.add_done_callback(_answering.discard)
-
-
-_answering: set[asyncio.Task[None]] = set()
 
 
 async def _then(stop: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
