@@ -63,7 +63,7 @@ class Endpoint:
 
     async def serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: a new connection, one that was negotiated, or one that has lost its WebSocket."""
-        server, websocket = self._find_server(), WebSocketTransport(receive, send)
+        server, websocket = self._find_server(), WebSocketTransport(receive, send, scope)
         try:
             request = await self._read(scope, headers_of(scope))
             token = request.query.get("id") or None

@@ -2,14 +2,16 @@
 
 Writing a message to a connection only queues it. One flush per tick of the event loop then takes each connection
 that has something queued, joins that to as few frames as possible and steps the transport's `send` until it
-returns or suspends. A `send` that suspends means that this client reads too slowly: it is parked in a task of its
-own, and the others go on. While it is parked its queue may grow to a limit; beyond it the client is given up.
+returns or suspends; a server that lets the transport write for itself is not even asked to `send`. A `send` that
+suspends means that this client reads too slowly: it is parked in a task of its own, and the others go on. While it is
+parked its queue may grow to a limit; beyond it the client is given up, or loses all but the latest message of each
+method.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import coroutine
-from typing import Any
+from typing import Any, Literal
 
 # A frame joins messages up to this size: well below what clients accept as one message.
 FRAME_BYTES = 64 * 1024
@@ -19,15 +21,25 @@ HIGH_WATER = 64 * 1024
 CONNECTIONS_PER_TURN = 500
 
 
+SlowClientPolicy = Literal["close", "latest"]
+"""What becomes of a client for which too much is queued: its connection ends, or older messages are dropped."""
+
+
 class Payload:
-    """Whole messages in their encoded form, shared by all the connections that they go to."""
+    """Whole messages in their encoded form, shared by all the connections that they go to.
 
-    __slots__ = ("_text", "binary", "data")
+    With a key they are news: a slow client may be spared all but the latest of the same key. Without one they are part
+    of an exchange, and never dropped.
+    """
 
-    def __init__(self, data: bytes, *, binary: bool = False) -> None:
+    __slots__ = ("_frame", "_text", "binary", "data", "key")
+
+    def __init__(self, data: bytes, *, binary: bool = False, key: str | None = None) -> None:
         self.data = data
         self.binary = binary
+        self.key = key
         self._text: str | None = None
+        self._frame: bytes | None = None
 
     @property
     def text(self) -> str:
@@ -36,9 +48,27 @@ class Payload:
             self._text = self.data.decode()
         return self._text
 
+    @property
+    def frame(self) -> bytes:
+        """The same as a server's WebSocket frame, built once (RFC 6455, section 5.2)."""
+        frame = self._frame
+        if frame is None:
+            frame = self._frame = frame_of(self.data, binary=self.binary)
+        return frame
 
-Write = Callable[[Sequence[Payload]], Awaitable[None]]
-"""A transport's way to send whole messages as one frame."""
+
+def frame_of(data: bytes, *, binary: bool) -> bytes:
+    """Build an unmasked WebSocket frame that is a whole message (RFC 6455, section 5.2)."""
+    first, size = b"\x82" if binary else b"\x81", len(data)
+    if size < 126:
+        return b"%c%c%b" % (first, size, data)
+    if size < 0x10000:
+        return b"%c\x7e%b%b" % (first, size.to_bytes(2, "big"), data)
+    return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), data)
+
+
+Write = Callable[[Sequence[Payload]], Awaitable[None] | None]
+"""A transport's way to send whole messages, as one frame where it can. None: they are on their way already."""
 
 
 class SlowClientError(Exception):
@@ -81,13 +111,50 @@ class Flusher:
 
 
 class Outbox:
-    """The messages on their way to one connection, in order."""
+    """The messages on their way to one connection, in order.
 
-    def __init__(self, write: Write, flusher: Flusher, limit: int, on_failure: Callable[[Exception], None]) -> None:
+    Args:
+        write: the transport's way to send.
+        flusher: what calls `flush` in each tick that has something to send.
+        limit: so many bytes may be queued while the client is slow.
+        on_failure: told once why the client can be sent to no more; the outbox is closed by then.
+        policy: what happens beyond the limit.
+        on_dropped: told how many messages a slow client will never see.
+
+    """
+
+    __slots__ = (
+        "_flusher",
+        "_is_marked",
+        "_limit",
+        "_on_dropped",
+        "_on_failure",
+        "_parked",
+        "_policy",
+        "_queue",
+        "_size",
+        "_write",
+        "closed",
+        "parked_since",
+        "used",
+    )
+
+    def __init__(
+        self,
+        write: Write,
+        flusher: Flusher,
+        limit: int,
+        on_failure: Callable[[Exception], None],
+        *,
+        policy: SlowClientPolicy = "close",
+        on_dropped: Callable[[int], None] | None = None,
+    ) -> None:
         self._write = write
         self._flusher = flusher
         self._limit = limit
         self._on_failure = on_failure
+        self._policy = policy
+        self._on_dropped = on_dropped
         self._queue: list[Payload] = []
         self._size = 0
         self._is_marked = False
@@ -100,14 +167,14 @@ class Outbox:
         """Queue messages for this tick's flush. Does nothing once the outbox is closed."""
         if self.closed:
             return
-        size = len(payload.data)
         self._queue.append(payload)
-        self._size += size
+        size = self._size = self._size + len(payload.data)
         if self._parked is not None:
-            if self._size > self._limit:
-                self._fail(SlowClientError(f"The client is slow: more than {self._limit} bytes wait for it."))
+            if size > self._limit:
+                self._shed()
         else:
-            self._flusher.backlog = max(self._flusher.backlog, self._size)
+            if size > self._flusher.backlog:
+                self._flusher.backlog = size
             if not self._is_marked:
                 self._is_marked = True
                 self._flusher.mark(self)
@@ -117,8 +184,11 @@ class Outbox:
         self._is_marked = False
         while self._queue and self._parked is None and not self.closed:
             self.used = True
-            steps = self._write(self._take_frame()).__await__()
             try:
+                sending = self._write(self._take_frame())
+                if sending is None:
+                    continue
+                steps = sending.__await__()
                 waiting_for = next(steps)
             except StopIteration:
                 continue
@@ -150,6 +220,19 @@ class Outbox:
         self._size = 0
         if self._parked is not None:
             self._parked.cancel()
+
+    def _shed(self) -> None:
+        """Bring the queue of a slow client back below its limit, or give the client up."""
+        if self._policy == "latest":
+            latest = {each.key: each for each in self._queue}
+            kept = [each for each in self._queue if each.key is None or each is latest[each.key]]
+            dropped = len(self._queue) - len(kept)
+            self._queue = kept
+            self._size = sum(len(each.data) for each in kept)
+            if dropped and self._on_dropped is not None:
+                self._on_dropped(dropped)
+        if self._size > self._limit:
+            self._fail(SlowClientError(f"The client is slow: more than {self._limit} bytes wait for it."))
 
     def _take_frame(self) -> Sequence[Payload]:
         if self._size <= FRAME_BYTES:

@@ -83,7 +83,7 @@ class ResumableTransport:
         self._is_read.set()
         return data
 
-    def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
+    def send(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
         """Send whole messages as one frame.
 
         Raises:

@@ -1,9 +1,13 @@
-"""WebSockets over ASGI: text frames for text protocols, binary frames for binary ones, either kind taken in."""
+"""WebSockets over ASGI: text frames for text protocols, binary frames for binary ones, either kind taken in.
+
+A server may offer a way past ASGI, which costs a fraction (`asgi_signalr.servers`).
+"""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Protocol
 
 from asgi_signalr.outbox import Payload
 
@@ -15,41 +19,105 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 
 
+EXTENSION = "asgi_signalr.websocket"
+"""Under this name a server may offer a `DirectWebSocket` in `scope["extensions"]`."""
+
+# While so many messages have not been read, no more are taken in.
+MAX_UNREAD = 16
+
+
+class DirectWebSocket(Protocol):
+    """A server's WebSocket without ASGI in between: frames are written as they are, messages come by a call."""
+
+    blocked: bool
+    """Whether nothing may be written now: the client reads too slowly, or the WebSocket is closing."""
+
+    def refuse_compression(self) -> None:
+        """Agree to no extension of the protocol: to be called before the WebSocket is accepted."""
+
+    def receive_with(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
+        """Hand over every message, and whether it is text; at last the close code. `receive` has no more to say."""
+
+    def pause_reading(self) -> None:
+        """Take nothing more in from the client for now."""
+
+    def resume_reading(self) -> None:
+        """Go on taking in. Does nothing if it was not paused."""
+
+    def write(self, frames: bytes) -> None:
+        """Write whole frames, unless `blocked`."""
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough.
+
+        Raises:
+            ConnectionError: the WebSocket is closing, or lost.
+
+        """
+
+
 class WebSocketTransport:
-    """One WebSocket."""
+    """One WebSocket.
+
+    Args:
+        receive: the server's.
+        send: the server's.
+        scope: the request, which may offer a more direct way.
+
+    """
+
+    __slots__ = ("_code", "_direct", "_gone", "_receive", "_send", "_unread", "_waiting", "closed_cleanly")
 
     name = "WebSockets"
     keeps_alive = False
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, scope: Mapping[str, Any] | None = None) -> None:
         self._receive = receive
         self._send = send
         self._gone = False
         self.closed_cleanly = False
         """Whether the client has said that it closes, and has not just vanished."""
+        extensions = (scope or {}).get("extensions") or {}
+        self._direct: DirectWebSocket | None = extensions.get(EXTENSION)
+        self._unread: deque[bytes] | None = None
+        self._waiting: asyncio.Future[bytes | None] | None = None
+        self._code: int | None = None
 
     async def accept(self) -> bool:
         """Take the WebSocket; False if the client has gone meanwhile."""
         event = await self._receive()
         if event["type"] != "websocket.connect":
             return False
+        direct = self._direct
+        if direct is not None:
+            direct.refuse_compression()
         await self._send({"type": "websocket.accept"})
+        if direct is not None:
+            direct.receive_with(self._take, self._lose)
         return True
 
     async def receive(self) -> bytes | None:
         """Wait for a frame; None once the client has gone."""
+        if self._direct is not None:
+            return await self._receive_directly(self._direct)
         event = await self._receive()
         if event["type"] != "websocket.receive":
-            self._gone = True
-            self.closed_cleanly = event.get("code", ABNORMAL) != ABNORMAL
+            self._end(event.get("code", ABNORMAL))
             return None
         text: str | None = event.get("text")
         if text is not None:
             return text.encode()
         return event["bytes"]  # type: ignore[no-any-return]
 
-    def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
-        """Send whole messages as one frame."""
+    def send(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
+        """Send whole messages: as one frame, or one after the other in one piece."""
+        direct = self._direct
+        if direct is not None:
+            frames = payloads[0].frame if len(payloads) == 1 else b"".join([each.frame for each in payloads])
+            if direct.blocked:
+                return _write_later(direct, frames)
+            direct.write(frames)
+            return None
         if payloads[0].binary:
             return self._send({"type": "websocket.send", "bytes": b"".join(each.data for each in payloads)})
         text = payloads[0].text if len(payloads) == 1 else "".join([each.text for each in payloads])
@@ -60,6 +128,51 @@ class WebSocketTransport:
         if not self._gone:
             self._gone = True
             await self._send({"type": "websocket.close", "code": 1000})
+
+    def _end(self, code: int) -> None:
+        self._gone = True
+        self.closed_cleanly = code != ABNORMAL
+
+    # The direct way: what comes in is kept until it is asked for.
+
+    async def _receive_directly(self, direct: DirectWebSocket) -> bytes | None:
+        unread = self._unread
+        if unread:
+            data = unread.popleft()
+            if not unread:
+                direct.resume_reading()
+            return data
+        if self._code is not None:
+            self._end(self._code)
+            return None
+        waiting: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._waiting = waiting
+        try:
+            return await waiting
+        finally:
+            self._waiting = None
+
+    def _take(self, data: bytes, _is_text: bool) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(data)
+            return
+        if self._unread is None:
+            self._unread = deque()
+        self._unread.append(data)
+        if len(self._unread) == MAX_UNREAD and self._direct is not None:
+            self._direct.pause_reading()
+
+    def _lose(self, code: int) -> None:
+        self._code = code
+        if self._waiting is not None and not self._waiting.done():
+            self._end(code)
+            self._waiting.set_result(None)
+
+
+async def _write_later(direct: DirectWebSocket, frames: bytes) -> None:
+    while direct.blocked:
+        await direct.drained()
+    direct.write(frames)
 
 
 async def refuse(

@@ -1,0 +1,314 @@
+"""uvicorn's WebSockets with a short cut for small messages, and a way past ASGI for the hubs.
+
+Any app runs on it unchanged: `uvicorn main:app --ws asgi_signalr.servers.uvicorn:WebSocketProtocol`, or from Python
+`uvicorn.run(app, ws=WebSocketProtocol)`.
+
+It is uvicorn's own implementation on websockets (`--ws websockets-sansio`). Messages that are one whole, small frame
+are taken without websockets' parser; everything else (fragments, control frames, big or malformed ones, compression)
+goes its usual way. Hubs find the WebSocket in `scope["extensions"]`, write frames that were built once for all their
+clients straight to the transport, and agree to no compression: it costs far more than it saves with small messages.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+from websockets.protocol import State
+
+from asgi_signalr.transports.websockets import EXTENSION
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no wheel with it for this machine
+    from websockets.utils import apply_mask
+
+__all__ = ["WebSocketProtocol"]
+
+# The first byte of a whole text or binary message (RFC 6455, section 5.2): FIN, and the opcode.
+WHOLE_TEXT = 0x81
+WHOLE_BINARY = 0x82
+# The second byte: masked, the length in it; masked, the length in the next two; else masked, in the next eight.
+MASKED = 0x80
+MASKED_16 = 0xFE
+# A message of more than one segment is put together here up to this size; so a byte at a time costs little.
+MAX_JOINED = 4096
+# While so many messages have not been received by the app, no more are taken in.
+MAX_UNREAD = 16
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """One WebSocket connection of a uvicorn server."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue: Any = _Inbox()  # as much of a queue as is used of it
+        self.blocked = True
+        self._on_message: Callable[[bytes, bool], None] | None = None
+        self._is_fast = False  # whether frames are taken here, before the superclass gets them
+        self._has_early_frames = False
+        self._in_fragments = False
+        self._rest = b""  # the beginning of a small message
+        self._max_size = min(0xFFFF, self.config.ws_max_size)
+        self._passing = 0  # so many bytes of the frame that the superclass is being given are still to come
+
+    # The way past ASGI: `asgi_signalr.transports.websockets.DirectWebSocket`.
+
+    def refuse_compression(self) -> None:
+        """Agree to no extension of the protocol: to be called before the WebSocket is accepted."""
+        self.response.headers.pop("Sec-WebSocket-Extensions", None)
+        self.conn.extensions = []
+
+    def receive_with(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
+        """Hand over every message, and whether it is text; at last the close code."""
+        self._on_message = on_message
+        self.queue.hand_over(on_message, on_closed)
+        self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Take nothing more in from the client for now."""
+        if not self.read_paused:
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on taking in. Does nothing if it was not paused."""
+        if self.read_paused:
+            self.read_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def write(self, frames: bytes) -> None:
+        """Write whole frames, unless `blocked`."""
+        self.transport.write(frames)
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough.
+
+        Raises:
+            ClientDisconnected: the WebSocket is closing, or lost.
+
+        """
+        await self.writable.wait()
+        if self.blocked:
+            raise ClientDisconnected
+
+    # Whether there is anything to write to.
+
+    def start_keepalive(self) -> None:
+        """Called when the app has accepted."""
+        super().start_keepalive()
+        self.blocked = False
+        self._is_fast = not self._has_early_frames
+
+    def pause_writing(self) -> None:
+        """Called when the client reads too slowly."""
+        self.blocked = True
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called when the client has caught up."""
+        super().resume_writing()
+        self.blocked = not self._is_open()
+
+    def keepalive_timeout(self) -> None:
+        """Called when the client does not answer pings."""
+        super().keepalive_timeout()
+        self._check()
+
+    def shutdown(self) -> None:
+        """Called when the server stops."""
+        super().shutdown()
+        self._check()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called when the connection is over, however it ended."""
+        self.blocked = True
+        self._is_fast = False
+        super().connection_lost(exc)
+        self._rest = b""
+        self._on_message = None
+        if self.handshake_initiated and hasattr(self, "scope"):
+            self.scope["extensions"].pop(EXTENSION, None)  # else the scope and this would hold each other
+
+    def _is_open(self) -> bool:
+        return self.conn.state is State.OPEN and not self.close_sent and not self.transport.is_closing()
+
+    def _check(self) -> None:
+        if not self._is_open():
+            self.blocked = True
+            self._is_fast = False
+
+    # What comes in.
+
+    def data_received(self, data: bytes) -> None:
+        """Called with whatever the client has sent, cut anywhere."""
+        if self.close_sent:
+            self._is_fast = False
+        if self._is_fast:
+            self._take(self._rest + data if self._rest else data)
+            return
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        if self.handshake_initiated:
+            self._has_early_frames = True
+        super().data_received(data)
+        if self.conn.reader.buffer:
+            self._has_early_frames = True
+
+    def _take(self, data: bytes) -> None:
+        """Take whole small messages out of the data, and pass everything else on."""
+        self._rest = b""
+        at, end = 0, len(data)
+        while at < end:
+            if not self._is_fast:
+                super().data_received(data[at:])
+                return
+            if self._passing:
+                stop = min(at + self._passing, end)
+                self._passing -= stop - at
+                super().data_received(data[at:stop])
+                self._check()
+                at = stop
+                continue
+            header = _read_header(data, at, end)
+            if header is None:
+                self._rest = data[at:]
+                return
+            start, size = header
+            stop, first = start + size, data[at]
+            if size < 0:
+                self._is_fast = False  # the superclass knows what to say about it
+            elif (first != WHOLE_TEXT and first != WHOLE_BINARY) or self._in_fragments or size > self._max_size:
+                if first & 0x0F <= 2:
+                    self._in_fragments = not first & 0x80
+                self._passing = stop - at
+            elif stop > end:
+                if size > MAX_JOINED:
+                    self._passing = stop - at
+                else:
+                    self._rest = data[at:]
+                    return
+            elif self._hand_over(apply_mask(data[start:stop], data[start - 4 : start]), first):
+                at = stop
+            else:
+                self._passing = stop - at
+
+    def _hand_over(self, message: bytes, first: int) -> bool:
+        """Give the app a message; False for text that is not UTF-8, about which the superclass knows what to say."""
+        is_text = first == WHOLE_TEXT
+        text = ""
+        if is_text:
+            try:
+                text = message.decode()
+            except UnicodeDecodeError:
+                return False
+        if self._on_message is not None:
+            self._on_message(message, is_text)
+            return True
+        queue = self.queue
+        queue.put_nowait(
+            {"type": "websocket.receive", "text": text} if is_text else {"type": "websocket.receive", "bytes": message}
+        )
+        if not self.read_paused and queue.qsize() >= MAX_UNREAD:
+            self.pause_reading()
+        return True
+
+    def send_receive_event_to_app(self) -> None:
+        """Called with a message that the superclass has put together."""
+        if self._on_message is None or self.close_sent:
+            super().send_receive_event_to_app()
+            return
+        message, self.frames = b"".join(self.frames), []
+        is_text = self.curr_msg_data_type == "text"
+        if is_text and not _is_utf8(message):
+            self.conn.send_close(1007)
+            self.handle_parser_exception()
+            return
+        self._on_message(message, is_text)
+
+    def handle_connect(self, event: Request) -> None:
+        """Called with the request: what the app is told of it includes the way past ASGI."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions: dict[Any, Any] = self.scope["extensions"]
+            extensions[EXTENSION] = self
+
+
+def _read_header(data: bytes, at: int, end: int) -> tuple[int, int] | None:
+    """Find where a frame's payload begins and how long it is: -1 if it is not masked. None: there is more to come."""
+    if end - at < 2:
+        return None
+    size = data[at + 1]
+    if size < MASKED:
+        return at + 2, -1
+    if size < MASKED_16:
+        start, size = at + 6, size - MASKED
+    elif size == MASKED_16:
+        start, size = at + 8, int.from_bytes(data[at + 2 : at + 4], "big")
+    else:
+        start, size = at + 14, int.from_bytes(data[at + 2 : at + 10], "big")
+    return None if start > end else (start, size)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Inbox:
+    """What the app has yet to receive: an `asyncio.Queue` without the weight of one."""
+
+    __slots__ = ("_events", "_on_closed", "_on_message", "_waiting")
+
+    def __init__(self) -> None:
+        self._events: deque[Any] = deque()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._on_message: Callable[[bytes, bool], None] | None = None
+        self._on_closed: Callable[[int], None] | None = None
+
+    def hand_over(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
+        """Keep nothing any more, but tell it at once."""
+        events, self._events = self._events, deque()
+        self._on_message, self._on_closed = on_message, on_closed
+        for event in events:
+            self.put_nowait(event)
+
+    def put_nowait(self, event: Any) -> None:
+        """Keep an event, or tell it."""
+        if self._on_message is not None and event["type"] == "websocket.receive":
+            text = event.get("text")
+            self._on_message(event["bytes"] if text is None else text.encode(), text is not None)
+            return
+        if self._on_closed is not None and event["type"] == "websocket.disconnect":
+            self._on_closed(event["code"])
+        self._events.append(event)
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+                break
+
+    def qsize(self) -> int:
+        """Count the events."""
+        return len(self._events)
+
+    def empty(self) -> bool:
+        """Whether there is no event."""
+        return not self._events
+
+    async def get(self) -> Any:
+        """Wait for an event."""
+        while not self._events:
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            try:
+                await waiting
+            finally:
+                self._waiting.remove(waiting)
+        return self._events.popleft()
