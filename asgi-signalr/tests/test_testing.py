@@ -131,6 +131,11 @@ async def test_an_unknown_protocol_fails_in_the_handshake(app: FastAPI) -> None:
             pass
 
 
+def test_a_protocol_that_there_is_not_is_refused_at_once(app: FastAPI) -> None:
+    with pytest.raises(ValueError, match="There is no protocol 'morse'; one's own is passed as an object"):
+        TestClient(app, "/signalr/chat", protocol="morse")  # type: ignore[arg-type]
+
+
 async def test_an_error_of_the_negotiation_is_raised() -> None:
     app, _ = chat(minimum_negotiate_version=2)
     with pytest.raises(NegotiateError, match="The client requested version '1', but"):

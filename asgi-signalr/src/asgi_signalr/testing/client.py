@@ -22,6 +22,7 @@ from asgi_signalr.messages import (
 )
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
+from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing.asgi import ASGIApp
 from asgi_signalr.testing.connection import ClosedError, Connection
 
@@ -40,7 +41,7 @@ class TestClient:
         query: further parameters of the query string.
         access_token: sent as the official clients send theirs: as a bearer token to negotiate, and as the
             parameter `access_token` for the WebSocket.
-        protocol: `"json"` or `"messagepack"`, or a protocol of one's own.
+        protocol: `"json"` or `"messagepack"`, or the object of a protocol of one's own.
         skip_negotiation: whether to open the WebSocket directly, as `skipNegotiation: true` does; there is no
             `connection_id` then.
         timeout: so many seconds every single wait may take.
@@ -404,9 +405,12 @@ class TestClient:
             self._connection.fail(error)
 
 
+_PROTOCOLS: Mapping[str, HubProtocol] = {"json": JsonHubProtocol(), "messagepack": MessagePackHubProtocol()}
+
+
 def _protocol(protocol: str | HubProtocol) -> HubProtocol:
     if not isinstance(protocol, str):
         return protocol
-    if protocol == "json":
-        return JsonHubProtocol()
-    raise ValueError(f"There is no protocol {protocol!r}; pass the object of one's own.")
+    if protocol not in _PROTOCOLS:
+        raise ValueError(f"There is no protocol {protocol!r}; one's own is passed as an object.")
+    return _PROTOCOLS[protocol]
