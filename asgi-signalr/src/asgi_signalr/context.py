@@ -10,10 +10,6 @@ Scope = MutableMapping[str, Any]
 # What the library itself reads from a query string. Both are as good as a password while the connection lasts.
 SECRETS = ("id", "access_token")
 
-AuthorizeFunction = Callable[["HubCallerContext"], bool | Awaitable[bool]]
-Authorize = bool | AuthorizeFunction
-"""True: a signed-in user is required. A function decides for each connection, and may be async."""
-
 
 class HubCallerContext:
     """The connection that calls a hub: its id, its user and what came with its request."""
@@ -47,6 +43,11 @@ class HubCallerContext:
         """End the connection; the client is told, and does not come back by itself."""
         if self.on_abort is not None:
             self.on_abort()
+
+
+AuthorizeFunction = Callable[[HubCallerContext], bool | Awaitable[bool]]
+Authorize = bool | AuthorizeFunction
+"""True: a signed-in user is required. A function decides for each connection, and may be async."""
 
 
 def take_secrets(scope: Scope) -> dict[str, str]:
