@@ -1,0 +1,289 @@
+"""Connections that lose their WebSocket and go on with the next one: nothing is lost, nothing comes twice."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from asgi_signalr import Hub, SignalR
+
+Request = Callable[..., Awaitable[Any]]
+Open = Callable[..., Any]
+
+HANDSHAKE = '{"protocol":"json","version":2}\x1e'
+PATIENCE = 10.0
+
+
+class Chat(Hub):
+    calls: list[Any]
+
+    async def on_connected(self) -> None:
+        self.calls.append("connected")
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        self.calls.append(("disconnected", error))
+
+    def note(self, text: str) -> str:
+        self.calls.append(text)
+        return text
+
+    async def say(self, text: str) -> None:
+        await self.clients.all.send("said", text)
+
+    def leave(self) -> None:
+        self.context.abort()
+
+
+@pytest.fixture
+def calls() -> list[Any]:
+    Chat.calls = []
+    return Chat.calls
+
+
+def chat(**options: Any) -> SignalR:
+    app = SignalR(allow_stateful_reconnects=True, **options)
+    app.hub("/chat")(Chat)
+    return app
+
+
+async def negotiated(request_to: Request, app: SignalR) -> str:
+    answer = await request_to(app, "POST", "/chat/negotiate?negotiateVersion=1&useStatefulReconnect=true")
+    assert answer.json["useStatefulReconnect"] is True
+    return str(answer.json["connectionToken"])
+
+
+async def opened(request_to: Request, open_to: Open, app: SignalR, handshake: str = HANDSHAKE) -> tuple[Any, str]:
+    url = f"/chat?id={await negotiated(request_to, app)}"
+    peer = await open_to(app, url).accepted()
+    peer.send(handshake)
+    assert await peer.frame() == "{}\x1e"
+    return peer, url
+
+
+async def messages(peer: Any, count: int) -> list[Any]:
+    """Wait for so many messages, however they are framed."""
+    found: list[Any] = []
+    while len(found) < count:
+        found += [json.loads(record) for record in (await peer.frame()).split("\x1e") if record]
+    assert len(found) == count, found
+    return found
+
+
+async def disconnected(calls: list[Any]) -> None:
+    """Wait until the hub knows: the conversation ends apart from the WebSocket's request."""
+    async with asyncio.timeout(PATIENCE):
+        while len(calls) < 2:  # noqa: ASYNC110  (the hub's own doing)
+            await asyncio.sleep(0.002)
+
+
+def invocation(text: str, **more: Any) -> str:
+    return json.dumps({"type": 1, "target": "note", "arguments": [text], **more}) + "\x1e"
+
+
+def sequence(number: int) -> str:
+    return json.dumps({"type": 9, "sequenceId": number}) + "\x1e"
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"type": 1, "target": "said", "arguments": [text]}
+
+
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [
+        ({"allow_stateful_reconnects": True}, "?negotiateVersion=1"),
+        ({"allow_stateful_reconnects": True}, "?negotiateVersion=1&useStatefulReconnect=false"),
+        ({}, "?negotiateVersion=1&useStatefulReconnect=true"),
+        (
+            {"allow_stateful_reconnects": True, "transports": ("LongPolling",)},
+            "?negotiateVersion=1&useStatefulReconnect=true",
+        ),
+    ],
+)
+async def test_it_is_negotiated_only_if_both_sides_want_it(
+    request_to: Request, options: dict[str, Any], query: str
+) -> None:
+    app = SignalR(**options)
+    app.hub("/chat")(Chat)
+    assert "useStatefulReconnect" not in (await request_to(app, "POST", f"/chat/negotiate{query}")).json
+
+
+async def test_what_was_sent_meanwhile_arrives_on_the_next_websocket(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    context = app.hub_context(Chat)
+    await context.clients.all.send("said", "before")
+    assert await messages(peer, 1) == [said("before")]
+    await peer.drop()
+    await context.clients.all.send("said", "meanwhile")
+    await context.clients.all.send("said", "later")
+    again = await open_to(app, url).accepted()
+    assert await messages(again, 4) == [{"type": 9, "sequenceId": 1}, said("before"), said("meanwhile"), said("later")]
+    again.send(sequence(1) + invocation("after", invocationId="1"))
+    assert await messages(again, 1) == [{"type": 3, "invocationId": "1", "result": "after"}]
+    assert calls == ["connected", "after"]
+
+
+async def test_what_the_client_has_acknowledged_is_not_sent_again(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    for text in ("one", "two"):
+        await app.hub_context(Chat).clients.all.send("said", text)
+    await messages(peer, 2)
+    peer.send('{"type":8,"sequenceId":1}\x1e')
+    assert json.loads(await peer.call("note", "x"))["result"] == "x"
+    await peer.drop()
+    again = await open_to(app, url).accepted()
+    assert await messages(again, 3) == [
+        {"type": 9, "sequenceId": 2},
+        said("two"),
+        {"type": 3, "invocationId": "1", "result": "x"},
+    ]
+
+
+async def test_what_the_client_sends_again_is_done_once(request_to: Request, open_to: Open, calls: list[Any]) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    peer.send(invocation("one") + invocation("two", invocationId="2"))
+    assert (await messages(peer, 1))[0]["result"] == "two"
+    await peer.drop()
+    again = await open_to(app, url).accepted()
+    again.send(invocation("too early"))
+    again.send(sequence(2) + invocation("two", invocationId="2") + invocation("three", invocationId="3"))
+    assert [each.get("result") for each in await messages(again, 3)] == [None, "two", "three"]
+    assert calls == ["connected", "one", "two", "three"]
+
+
+async def test_half_a_message_of_the_lost_websocket_is_forgotten(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    peer.send(invocation("one", invocationId="1"))
+    await messages(peer, 1)
+    peer.send(invocation("two")[:20])
+    await peer.drop()
+    again = await open_to(app, url).accepted()
+    again.send(sequence(2) + invocation("two", invocationId="2"))
+    assert [each.get("result") for each in await messages(again, 3)] == [None, "one", "two"]
+
+
+async def test_the_server_acknowledges_what_has_arrived(request_to: Request, open_to: Open, calls: list[Any]) -> None:
+    app = chat(keep_alive_interval=0.04)  # the timer looks at its connections four times as often
+    peer, _ = await opened(request_to, open_to, app)
+    peer.send(invocation("one") + '{"type":6}\x1e' + invocation("two"))
+    found = {"type": 6}
+    while found["type"] == 6:
+        [found] = await messages(peer, 1)
+    assert found == {"type": 8, "sequenceId": 2}
+
+
+async def test_another_websocket_cuts_the_one_that_seemed_alive(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    again = await open_to(app, url).accepted()
+    assert await messages(again, 1) == [{"type": 9, "sequenceId": 1}]
+    assert await peer.closed() == 1000
+    await peer.ended()
+    await app.hub_context(Chat).clients.all.send("said", "hello")
+    assert await messages(again, 1) == [said("hello")]
+    assert calls == ["connected"]
+
+
+async def test_a_client_that_never_comes_back_is_forgotten(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat(disconnect_timeout=0.02)
+    peer, url = await opened(request_to, open_to, app)
+    await peer.drop()
+    await disconnected(calls)
+    assert calls == ["connected", ("disconnected", None)]
+    assert (await open_to(app, url).refused()).status == 404
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1005])
+async def test_a_websocket_that_is_closed_in_good_order_is_the_end(
+    request_to: Request, open_to: Open, calls: list[Any], code: int
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    await peer.drop(code)
+    await disconnected(calls)
+    assert (await open_to(app, url).refused()).status == 404
+
+
+async def test_a_close_message_is_the_end(request_to: Request, open_to: Open, calls: list[Any]) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    peer.send('{"type":7}\x1e')
+    assert await messages(peer, 1) == [{"type": 7}]
+    assert await peer.closed() == 1000
+    assert (await open_to(app, url).refused()).status == 404
+    assert calls == ["connected", ("disconnected", None)]
+
+
+async def test_a_client_that_the_hub_sends_away_does_not_come_back(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    peer.invoke("leave", id=None)
+    assert await messages(peer, 1) == [{"type": 7}]
+    assert await peer.closed() == 1000
+    assert (await open_to(app, url).refused()).status == 404
+
+
+async def test_the_hub_can_send_a_client_away_that_is_not_there(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app)
+    [connection] = app._server().lifetime("Chat").connections.values()
+    await peer.drop()
+    connection.abort()
+    await disconnected(calls)
+    assert (await open_to(app, url).refused()).status == 404
+
+
+async def test_the_first_version_of_the_protocol_switches_it_off(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app, handshake='{"protocol":"json","version":1}\x1e')
+    await peer.drop()
+    await disconnected(calls)
+    assert (await open_to(app, url).refused()).status == 404
+
+
+async def test_a_client_that_left_messages_out_is_closed(request_to: Request, open_to: Open, calls: list[Any]) -> None:
+    app = chat(detailed_errors=True)
+    peer, url = await opened(request_to, open_to, app)
+    await peer.drop()
+    again = await open_to(app, url).accepted()
+    again.send(sequence(3))
+    error = (
+        "Connection closed with an error. InvalidDataException: "
+        "Sequence ID greater than amount of messages we've received."
+    )
+    assert (await messages(again, 2))[1] == {"type": 7, "error": error, "allowReconnect": True}
+
+
+async def test_a_client_that_acknowledges_nothing_is_given_up_in_the_end(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat(max_queued_bytes=200)
+    peer, url = await opened(request_to, open_to, app)
+    await peer.drop()
+    for _ in range(10):
+        await app.hub_context(Chat).clients.all.send("said", "x" * 20)
+    await disconnected(calls)
+    assert calls[1][0] == "disconnected"
+    assert "does not acknowledge" in str(calls[1][1])
+    assert (await open_to(app, url).refused()).status == 404
