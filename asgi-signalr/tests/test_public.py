@@ -17,6 +17,7 @@ PUBLIC = [
     "HubClients",
     "HubContext",
     "HubException",
+    "HubProtocol",
     "OnGap",
     "SignalR",
     "hub_method",

@@ -6,6 +6,7 @@ from asgi_signalr.clients import ClientProxy, GroupManager, HubCallerClients, Hu
 from asgi_signalr.context import HubCallerContext
 from asgi_signalr.errors import HubException
 from asgi_signalr.hubs import Hub, hub_method
+from asgi_signalr.protocols import HubProtocol
 
 __all__ = [
     "Backplane",
@@ -19,6 +20,7 @@ __all__ = [
     "HubClients",
     "HubContext",
     "HubException",
+    "HubProtocol",
     "OnGap",
     "SignalR",
     "hub_method",

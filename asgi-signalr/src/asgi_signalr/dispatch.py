@@ -24,7 +24,7 @@ from asgi_signalr.messages import Close, Completion, Invocation, Message, Ping, 
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher, Payload
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.transports import Transport
+from asgi_signalr.transports import TRANSPORTS, Transport
 
 
 class HubDispatcher:
@@ -97,7 +97,8 @@ class HubDispatcher:
             if data is None:
                 return None
             connection.buffer += data
-        return choose_protocol(request, self._protocols)
+        binary_allowed = "Binary" in TRANSPORTS[connection.transport.name]
+        return choose_protocol(request, self._protocols, binary_allowed)
 
     # The connection, from registration to the end.
 

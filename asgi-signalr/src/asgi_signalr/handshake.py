@@ -30,7 +30,7 @@ def take_request(buffer: bytearray) -> bytes | None:
 
 
 def choose_protocol(
-    request: bytes, protocols: Mapping[str, HubProtocol], binary_allowed: bool = True
+    request: bytes, protocols: Mapping[str, HubProtocol], binary_allowed: bool
 ) -> tuple[HubProtocol, int]:
     """Find the protocol that a request asks for, and the version that is spoken from now on.
 
