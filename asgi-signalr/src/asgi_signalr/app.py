@@ -18,6 +18,7 @@ from asgi_signalr.hubs import Hub
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
+from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.server import Server
 from asgi_signalr.transports import checked
 from asgi_signalr.transports.websockets import refuse
@@ -27,7 +28,7 @@ logger = logging.getLogger("asgi_signalr")
 
 H = TypeVar("H", bound=type[Hub])
 
-PROTOCOLS: Mapping[str, HubProtocol] = {"json": JsonHubProtocol()}
+PROTOCOLS: Mapping[str, HubProtocol] = {"json": JsonHubProtocol(), "messagepack": MessagePackHubProtocol()}
 
 
 class SignalR:
