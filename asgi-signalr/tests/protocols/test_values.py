@@ -3,9 +3,11 @@
 import datetime
 import decimal
 import enum
+import ipaddress
 import math
+import subprocess
+import sys
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
@@ -118,6 +120,8 @@ def travels(protocol: HubProtocol, value: Any, to: Any) -> Any:
         (None, Point | None),
         (Point(1, 2.0), Point | None),
         ("a", int | str),
+        ("a", object),
+        ([1, "a", None], list[object]),
         ("b", Literal["a", "b"]),
         (2**63 - 1, int),
         (-(2**63), int),
@@ -132,6 +136,8 @@ def travels(protocol: HubProtocol, value: Any, to: Any) -> Any:
         ([KEPT], list[Kept | Cup]),
         (Table([Cup(size=1)], Cup(size=2), {1: "a"}), Table),
         (pydantic.AnyUrl("https://example.com/"), pydantic.AnyUrl),
+        (ipaddress.IPv4Address("127.0.0.1"), ipaddress.IPv4Address),
+        ({"a": [ipaddress.IPv4Address("127.0.0.1")]}, dict[str, list[ipaddress.IPv4Address]]),
     ],
     ids=repr,
 )
@@ -361,7 +367,7 @@ class Opaque:
 
 
 @both
-@pytest.mark.parametrize("to", [Opaque, list[Opaque], dict[str, Opaque | None], Callable[[], int], Opaque | int])
+@pytest.mark.parametrize("to", [Opaque, list[Opaque], dict[str, Opaque | None], Opaque | int, list["Missing"]])  # noqa: F821
 def test_a_type_that_cannot_be_received_is_refused_when_a_converter_is_made(protocol: HubProtocol, to: Any) -> None:
     with pytest.raises(TypeError):
         protocol.converter([str, to])
@@ -376,3 +382,25 @@ class Tree(msgspec.Struct):
 def test_a_type_may_contain_itself(protocol: HubProtocol) -> None:
     tree = Tree(1, [Tree(2), Tree(3, [Tree(4)])])
     assert travels(protocol, tree, Tree) == tree
+
+
+def test_without_pydantic_its_absence_is_no_trouble() -> None:
+    script = """
+import sys
+from asgi_signalr.messages import StreamItem
+from asgi_signalr.protocols.json import JsonHubProtocol
+
+assert "pydantic" not in sys.modules
+json = JsonHubProtocol()
+assert json.convert("1", int | str) == "1"
+for attempt in (lambda: json.converter([list[complex]]), lambda: json.write(StreamItem("1", 1j))):
+    try:
+        attempt()
+    except TypeError as error:
+        print(error)
+"""
+    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, encoding="utf-8").stdout
+    assert out.splitlines() == [
+        "A value of type complex cannot be received from a client.",
+        "A value of type complex cannot be sent to a client.",
+    ]

@@ -13,6 +13,7 @@ What Python sends, and what it takes for a declared type:
     NaN, Infinity               null: JSON has no word for it  float
     dict                        keys as text                   keys as they are; taken as text as well
     pydantic's models, types    as pydantic says: by alias, in its JSON mode, or in its Python mode for MessagePack
+    what only pydantic knows    as pydantic says, if the application has imported it: paths, addresses, …
 
 Whole numbers beyond 2**53 arrive rounded in a browser: send those as text. MessagePack has none beyond 64 bits. Text
 with half of a surrogate pair is no Unicode text and cannot be sent. Bytes inside a pydantic model travel in JSON as
@@ -88,7 +89,7 @@ class Values:
         fields = [(f"_{at}", Any if at in apart else to, UNSET) for at, to in enumerate(types)]
         # One conversion for all of them: msgspec prepares a class once, where it looks at a mere type at every call.
         arguments = msgspec.defstruct("Arguments", fields, array_like=True)
-        _check_receivable(arguments)
+        self._check(arguments)
         decode, native = self._decode, self._native
         plain = tuple(types) if _PLAIN.issuperset(types) else None
 
@@ -113,15 +114,46 @@ class Values:
         return None
 
     def _decode(self, to: type, value: Any) -> Any:
-        """Make what msgspec does not know, as its `dec_hook`: pydantic's types in the fields of other classes."""
-        return self._validate(to)(value)
+        """Make what msgspec does not know, as its `dec_hook`: what is pydantic's inside of other classes."""
+        return value if to is object else self._validate(to)(value)
 
     def _validator(self, to: Any) -> Callable[[Any], Any]:
-        """Let pydantic validate; a JSON value as JSON, so that its strict types, too, take text for what JSON lacks."""
-        adapter = sys.modules["pydantic"].TypeAdapter(to)
+        """Let pydantic validate; a JSON value as JSON, so that its strict types, too, take text for what JSON lacks.
+
+        Raises:
+            TypeError: it does not know the type either, or the application does without it.
+
+        """
+        try:
+            adapter = sys.modules["pydantic"].TypeAdapter(to)
+        except Exception as error:  # what pydantic raises can be named only by importing it
+            name = getattr(to, "__name__", to)
+            raise TypeError(f"A value of type {name} cannot be received from a client.") from error
         if self._binary:
             return adapter.validate_python  # type: ignore[no-any-return]
         return lambda value: adapter.validate_json(msgspec.json.encode(value))
+
+    def _check(self, arguments: type) -> None:
+        """Look for types that no received value can become, in whatever they are nested.
+
+        Raises:
+            TypeError: there is one.
+
+        """
+        try:
+            pending: list[Any] = [inspect.type_info(arguments)]
+        except NameError as error:
+            raise TypeError(f"An annotation cannot be resolved: {error}.") from error
+        seen: set[int] = set()
+        while pending:
+            node = pending.pop()
+            if id(node) in seen or not isinstance(node, inspect.Type | inspect.Field):
+                continue
+            seen.add(id(node))
+            if isinstance(node, inspect.CustomType) and node.cls is not object:
+                self._validate(node.cls)
+            for child in structs.astuple(node):
+                pending.extend(child if isinstance(child, tuple) else (child,))
 
 
 def unsendable(error: Exception) -> ValueError:
@@ -160,23 +192,3 @@ def _names_of(to: Any) -> dict[str, Any] | None:
     members: dict[str, Any] = dict(to.__members__)
     values = [member.value for member in members.values()]
     return {name: member for name, member in members.items() if name not in values}
-
-
-def _check_receivable(arguments: type) -> None:
-    """Find types that no received value can become, in whatever they are nested.
-
-    Raises:
-        TypeError: there is one.
-
-    """
-    pending: list[Any] = [inspect.type_info(arguments)]
-    seen: set[int] = set()
-    while pending:
-        node = pending.pop()
-        if id(node) in seen or not isinstance(node, inspect.Type | inspect.Field):
-            continue
-        seen.add(id(node))
-        if isinstance(node, inspect.CustomType) and not _is_of_pydantic(node.cls):
-            raise TypeError(f"A value of type {node.cls.__name__} cannot be received from a client.")
-        for child in structs.astuple(node):
-            pending.extend(child if isinstance(child, tuple) else (child,))
