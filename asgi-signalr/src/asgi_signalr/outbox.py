@@ -32,10 +32,11 @@ class Payload:
     of an exchange, and never dropped.
     """
 
-    __slots__ = ("_frame", "_text", "binary", "data", "key")
+    __slots__ = ("_frame", "_text", "binary", "data", "key", "size")
 
     def __init__(self, data: bytes, *, binary: bool = False, key: str | None = None) -> None:
         self.data = data
+        self.size = len(data)
         self.binary = binary
         self.key = key
         self._text: str | None = None
@@ -102,10 +103,11 @@ class Flusher:
             while self._marked:
                 marked, self._marked = self._marked, []
                 self.backlog = 0
-                for number, outbox in enumerate(marked, 1):
-                    outbox.flush()
-                    if number % CONNECTIONS_PER_TURN == 0:
+                for start in range(0, len(marked), CONNECTIONS_PER_TURN):
+                    if start:
                         await asyncio.sleep(0)
+                    for outbox in marked[start : start + CONNECTIONS_PER_TURN]:
+                        outbox.flush()
         finally:
             self._task = None
 
@@ -168,24 +170,28 @@ class Outbox:
         if self.closed:
             return
         self._queue.append(payload)
-        size = self._size = self._size + len(payload.data)
-        if self._parked is not None:
-            if size > self._limit:
-                self._shed()
-        else:
-            if size > self._flusher.backlog:
-                self._flusher.backlog = size
+        size = self._size = self._size + payload.size
+        if self._parked is None:
+            flusher = self._flusher
+            if size > flusher.backlog:
+                flusher.backlog = size
             if not self._is_marked:
                 self._is_marked = True
-                self._flusher.mark(self)
+                flusher.mark(self)
+        elif size > self._limit:
+            self._shed()
 
     def flush(self) -> None:
         """Send what is queued, as far as the transport takes it at once."""
         self._is_marked = False
         while self._queue and self._parked is None and not self.closed:
             self.used = True
+            if self._size <= FRAME_BYTES:
+                frame, self._queue, self._size = self._queue, [], 0
+            else:
+                frame = self._take_frame()
             try:
-                sending = self._write(self._take_frame())
+                sending = self._write(frame)
                 if sending is None:
                     continue
                 steps = sending.__await__()
@@ -228,22 +234,20 @@ class Outbox:
             kept = [each for each in self._queue if each.key is None or each is latest[each.key]]
             dropped = len(self._queue) - len(kept)
             self._queue = kept
-            self._size = sum(len(each.data) for each in kept)
+            self._size = sum(each.size for each in kept)
             if dropped and self._on_dropped is not None:
                 self._on_dropped(dropped)
         if self._size > self._limit:
             self._fail(SlowClientError(f"The client is slow: more than {self._limit} bytes wait for it."))
 
-    def _take_frame(self) -> Sequence[Payload]:
-        if self._size <= FRAME_BYTES:
-            frame, self._queue, self._size = self._queue, [], 0
-            return frame
-        frame, size = [], 0
+    def _take_frame(self) -> list[Payload]:
+        frame: list[Payload] = []
+        size = 0
         for payload in self._queue:
-            if frame and size + len(payload.data) > FRAME_BYTES:
+            if frame and size + payload.size > FRAME_BYTES:
                 break
             frame.append(payload)
-            size += len(payload.data)
+            size += payload.size
         del self._queue[: len(frame)]
         self._size -= size
         return frame

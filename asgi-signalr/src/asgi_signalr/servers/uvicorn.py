@@ -47,6 +47,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self.queue: Any = _Inbox()  # as much of a queue as is used of it
         self.blocked = True
+        self.write: Callable[[bytes], None] = _nowhere
         self._on_message: Callable[[bytes, bool], None] | None = None
         self._is_fast = False  # whether frames are taken here, before the superclass gets them
         self._has_early_frames = False
@@ -81,10 +82,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    def write(self, frames: bytes) -> None:
-        """Write whole frames, unless `blocked`."""
-        self.transport.write(frames)
-
     async def drained(self) -> None:
         """Wait until the client has read enough.
 
@@ -102,6 +99,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Called when the app has accepted."""
         super().start_keepalive()
         self.blocked = False
+        self.write = self.transport.write
         self._is_fast = not self._has_early_frames
 
     def pause_writing(self) -> None:
@@ -130,6 +128,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._is_fast = False
         super().connection_lost(exc)
         self._rest = b""
+        self.write = _nowhere
         self._on_message = None
         if self.handshake_initiated and hasattr(self, "scope"):
             self.scope["extensions"].pop(EXTENSION, None)  # else the scope and this would hold each other
@@ -236,6 +235,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: dict[Any, Any] = self.scope["extensions"]
             extensions[EXTENSION] = self
+
+
+def _nowhere(_frames: bytes) -> None:
+    """There is nothing to write to, yet or any more."""
 
 
 def _read_header(data: bytes, at: int, end: int) -> tuple[int, int] | None:

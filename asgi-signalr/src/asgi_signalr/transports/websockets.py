@@ -31,6 +31,8 @@ class DirectWebSocket(Protocol):
 
     blocked: bool
     """Whether nothing may be written now: the client reads too slowly, or the WebSocket is closing."""
+    write: Callable[[bytes], None]
+    """Writes whole frames, unless `blocked`."""
 
     def refuse_compression(self) -> None:
         """Agree to no extension of the protocol: to be called before the WebSocket is accepted."""
@@ -43,9 +45,6 @@ class DirectWebSocket(Protocol):
 
     def resume_reading(self) -> None:
         """Go on taking in. Does nothing if it was not paused."""
-
-    def write(self, frames: bytes) -> None:
-        """Write whole frames, unless `blocked`."""
 
     async def drained(self) -> None:
         """Wait until the client has read enough.
@@ -114,10 +113,10 @@ class WebSocketTransport:
         direct = self._direct
         if direct is not None:
             frames = payloads[0].frame if len(payloads) == 1 else b"".join([each.frame for each in payloads])
-            if direct.blocked:
-                return _write_later(direct, frames)
-            direct.write(frames)
-            return None
+            if not direct.blocked:
+                direct.write(frames)
+                return None
+            return _write_later(direct, frames)
         if payloads[0].binary:
             return self._send({"type": "websocket.send", "bytes": b"".join(each.data for each in payloads)})
         text = payloads[0].text if len(payloads) == 1 else "".join([each.text for each in payloads])
