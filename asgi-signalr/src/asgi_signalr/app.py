@@ -34,7 +34,10 @@ PROTOCOLS: Mapping[str, HubProtocol] = {"json": JsonHubProtocol(), "messagepack"
 class SignalR:
     """An ASGI application that serves hubs: mount it in any ASGI app, or run it by itself.
 
-    Times are in seconds, sizes in bytes; `Options` says what each keyword means.
+    Times are in seconds, sizes in bytes; `Options` says what the other keywords mean.
+
+    Args:
+        backplane: How the servers are joined: a URL such as `postgresql://host/database`, or an own engine.
 
     Example::
 
@@ -184,9 +187,13 @@ class SignalR:
 
     async def stop(self) -> None:
         """Tell every client to come back later, close the connections, and stop the backplane."""
-        server = self._servers.pop(asyncio.get_running_loop(), None)
+        loop = asyncio.get_running_loop()
+        server = self._servers.get(loop)
         if server is not None:
-            await server.stop()
+            try:
+                await server.stop()
+            finally:
+                self._servers.pop(loop, None)
 
     def _server(self) -> Server:
         loop = asyncio.get_running_loop()
