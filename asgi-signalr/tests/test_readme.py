@@ -1,48 +1,53 @@
-"""What the README shows works as it is printed."""
+"""What the README shows is what there is."""
 
 import ast
+import importlib.util
+import inspect
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-from asgi_signalr import SignalR, hub_method
+from asgi_signalr import SignalR
 from asgi_signalr.options import Options
 
-README = Path(__file__).parent.parent / "README.md"
+LIBRARY = Path(__file__).parent.parent
+README = (LIBRARY / "README.md").read_text(encoding="utf-8")
 
 
 def python_blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-async def test_the_chat_lets_everybody_hear_what_one_says(
-    request_to: Callable[..., Awaitable[Any]], connect: Callable[..., Awaitable[Any]]
-) -> None:
-    names: dict[str, Any] = {}
-    exec(compile(python_blocks()[0], README, "exec"), names)
-    app = names["app"]
-    # The framework leaves its own marks in the scope; a real server's scope has the rest.
-    peers = [await connect(app, "/signalr/chat") for _ in range(2)]
-    peers[0].invoke("say", "hello", id=None)
-    for peer in peers:
-        assert await peer.frame() == '{"type":1,"target":"said","arguments":["hello"]}\x1e'
-    assert "/signalr/signalr.js" in (await request_to(app, "GET", "/", scheme="http", server=("test", 80))).text
-    assert (await request_to(app, "GET", "/signalr/signalr.js")).status == 200
-
-
-def test_the_other_blocks_are_python() -> None:
-    for block in python_blocks():
-        compile(block, README, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-
-
-def test_the_second_hub_can_be_served() -> None:
-    names: dict[str, Any] = {"hub_method": hub_method}
-    exec(compile(python_blocks()[1], README, "exec"), names)
-    SignalR().hub("/room")(names["Room"])
+def test_its_examples_and_its_options_are_those_of_the_sources() -> None:
+    """Otherwise run tools/refresh_readme.py."""
+    spec = importlib.util.spec_from_file_location("refresh_readme", LIBRARY / "tools" / "refresh_readme.py")
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.refreshed(README) == README
 
 
 def test_every_option_is_in_the_table_and_nothing_else() -> None:
-    listed = re.findall(r"^\| `(\w+)` \|", README.read_text(encoding="utf-8"), re.MULTILINE)
-    options = list(Options.__dataclass_fields__)
-    assert sorted(listed) == sorted([*options, "backplane"])
+    listed = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    keywords = set(inspect.signature(SignalR).parameters)
+    assert set(listed) == keywords | set(Options.__dataclass_fields__)
+
+
+def test_every_example_is_shown() -> None:
+    shown = re.findall(r"<!-- from (examples/.*?) -->", README)
+    assert sorted(shown) == sorted(f"examples/{path.name}" for path in (LIBRARY / "examples").glob("*.*"))
+
+
+def test_the_python_in_it_is_python() -> None:
+    for block in python_blocks():
+        compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
+        assert (LIBRARY / target).exists(), target
+    anchors = {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)", README, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors

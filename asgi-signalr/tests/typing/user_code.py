@@ -1,0 +1,196 @@
+"""What users of the library write, as type checkers see it; `test_typing` has mypy and pyright check it. Never run.
+
+Lines with `type: ignore` are mistakes that the checkers have to find: an ignore that is not needed is an error.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, assert_type
+
+from asgi_signalr import (
+    Backplane,
+    BackplaneError,
+    ClientProxy,
+    Deliver,
+    GroupManager,
+    Hub,
+    HubCallerClients,
+    HubCallerContext,
+    HubClients,
+    HubContext,
+    HubException,
+    HubProtocol,
+    OnGap,
+    SignalR,
+    hub_method,
+    open_backplane,
+)
+from asgi_signalr.messages import Close
+from asgi_signalr.protocols.json import JsonHubProtocol
+from asgi_signalr.testing import ClosedError, RefusedError, TestClient, running
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+
+@dataclass
+class Point:
+    x: float
+    y: float
+
+
+def user_of(scope: Any) -> str | None:
+    return None
+
+
+async def user_later(scope: Any) -> object | None:
+    return None
+
+
+def only_ann(context: HubCallerContext) -> bool:
+    assert_type(context.connection_id, str)
+    assert_type(context.user_identifier, str | None)
+    assert_type(context.user, object | None)
+    assert_type(context.items, dict[Any, Any])
+    return context.user_identifier == "ann"
+
+
+async def only_bob(context: HubCallerContext) -> bool:
+    return context.headers.get("x-name") == "bob" or context.query.get("name") == "bob"
+
+
+signalr = SignalR(
+    user=user_of,
+    allowed_origins=["https://app.example.com"],
+    keep_alive_interval=5,
+    max_message_size=64 * 1024,
+    detailed_errors=True,
+    backplane="postgresql://host/database",
+)
+SignalR(user=user_later)
+SignalR(keep_alive="5")  # type: ignore[call-arg]
+SignalR(keep_alive_interval="5")  # type: ignore[arg-type]
+
+
+# Hubs.
+
+
+@signalr.hub("/draw", authorize=only_ann)
+class Draw(Hub):
+    async def on_connected(self) -> None:
+        assert_type(self.context, HubCallerContext)
+        assert_type(self.clients, HubCallerClients)
+        assert_type(self.groups, GroupManager)
+        await self.groups.add(self.context.connection_id, "painters")
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        await self.clients.others_in_group("painters").send("left", str(error))
+
+    async def draw(self, points: list[Point]) -> int:
+        for proxy in (
+            self.clients.all,
+            self.clients.others,
+            self.clients.all_except([self.context.connection_id]),
+            self.clients.clients({"a", "b"}),
+            self.clients.group("painters"),
+            self.clients.groups(["painters"]),
+            self.clients.group_except("painters", ()),
+            self.clients.user("ann"),
+            self.clients.users(["ann"]),
+        ):
+            assert_type(proxy, ClientProxy)
+            await proxy.send("drawn", points)
+        return len(points)
+
+    @hub_method("eraseAll", authorize=only_bob)
+    def erase_all(self, why: str = "") -> None:
+        if not why:
+            raise HubException("Say why.")
+        self.context.abort()
+
+
+assert_type(Draw().erase_all("enough"), None)
+Draw().erase_all(1)  # type: ignore[arg-type]
+signalr.hub("/nothing")(Point)  # type: ignore[type-var]
+
+
+# From outside.
+
+
+async def tell() -> None:
+    context = signalr.hub_context(Draw)
+    assert_type(context, HubContext)
+    assert_type(context.clients, HubClients)
+    await context.clients.user("ann").send("news")
+    await context.groups.remove("id", "painters")
+    await context.clients.caller.send()  # type: ignore[attr-defined]
+
+
+class OwnBackplane:
+    async def start(self, deliver: Deliver) -> None:
+        deliver(b"")
+
+    async def publish(self, payload: bytes) -> None:
+        raise BackplaneError("full")
+
+    async def stop(self) -> None: ...
+
+
+def on_gap(reason: str) -> None: ...
+
+
+backplane: Backplane = OwnBackplane()
+listener: OnGap = on_gap
+signalr.use_backplane(backplane)
+signalr.use_backplane(open_backplane("memory://", on_gap=on_gap))
+assert_type(signalr.on_backplane_gap(on_gap), Callable[[str], None])
+
+
+class Shouting(JsonHubProtocol):
+    name = "shouting"
+
+
+own_protocol: HubProtocol = Shouting()
+
+
+# In applications.
+
+fastapi = FastAPI(lifespan=signalr.lifespan)
+fastapi.mount("/signalr", signalr)
+starlette = Starlette(routes=[Mount("/signalr", signalr)], lifespan=signalr.lifespan)
+
+
+# Tests.
+
+
+async def numbers() -> AsyncIterator[int]:
+    yield 1
+
+
+async def test() -> None:
+    client = TestClient(fastapi, "/signalr/draw", user="ann", query={"a": "b"}, protocol="messagepack", timeout=1)
+
+    @client.on("drawn")
+    def drawn(points: list[Point]) -> int:
+        return len(points)
+
+    assert_type(drawn([]), int)
+    async with running(starlette) as app, TestClient(app, "/signalr/draw") as other:
+        assert_type(other, TestClient)
+        assert_type(other.connection_id, str | None)
+        assert_type(await other.invoke("draw", []), Any)
+        assert_type(await other.invoke("draw", numbers(), returns=int), int)
+        assert_type(await other.invoke("draw", numbers(), returns=list[Point]), list[Point])
+        assert_type(other.stream("draw", returns=Point), AsyncGenerator[Point, None])
+        async for each in other.stream("draw"):
+            assert_type(each, Any)
+        assert_type(await other.next("drawn"), list[Any])
+        assert_type(await other.closed(), Close)
+        assert_type(other.is_closed, bool)
+    try:
+        async with TestClient(signalr, "/draw", protocol="morse"):  # type: ignore[arg-type]
+            pass
+    except RefusedError as refused:
+        assert_type(refused.status, int)
+    except ClosedError as closed:
+        assert_type(closed.error, str | None)
