@@ -13,6 +13,7 @@ import enum
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import pydantic
 from asgi_signalr import Hub, HubException, SignalR, hub_method
@@ -185,6 +186,9 @@ class Lab(Hub):
 class Flows(Hub):
     """Streams either way, and questions to clients."""
 
+    def nothing(self) -> None:
+        pass
+
     # Streams to the client.
 
     async def numbers(self, count: int) -> AsyncIterator[int]:
@@ -286,7 +290,7 @@ class Unlucky(Hub):
 
 def user_by_token(scope: Scope) -> str | None:
     """Authentication enough for tests: the token is the name, by header or by query."""
-    query = scope["query_string"].decode().partition("access_token=")[2].partition("&")[0]
+    query = parse_qs(scope["query_string"].decode()).get("access_token", [""])[0]
     return dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ") or query or None
 
 
