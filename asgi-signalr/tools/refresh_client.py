@@ -1,4 +1,4 @@
-"""Fetch the official browser client by its name and version, and put it where the library serves it from.
+"""Fetch the official browser clients by their version, and put them where the library serves them from.
 
     python asgi-signalr/tools/refresh_client.py 10.0.11
 
@@ -7,15 +7,25 @@ Needs npm on the path (the development group brings Node.js with it). Afterwards
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
-PACKAGE = "@microsoft/signalr"
+# The scripts of each package. Microsoft publishes them together, under one version.
+PACKAGES = {
+    "@microsoft/signalr": ("signalr.js", "signalr.min.js"),
+    "@microsoft/signalr-protocol-msgpack": ("signalr-protocol-msgpack.js", "signalr-protocol-msgpack.min.js"),
+}
 CLIENT = Path(__file__).parent.parent / "src" / "asgi_signalr" / "client"
+# What webpack has put into a script from other packages, by its own comments; and where their licences are.
+BUNDLED = re.compile(rb"^;?// \S*/node_modules/((?:@[\w.-]+/)?[\w.-]+)/", re.MULTILINE)
+NOTICES = "package/src/third-party-notices.txt"
+LICENSES = {"@msgpack/msgpack": ("ISC", "LICENSE.msgpack.txt", "msgpack/msgpack-javascript")}
 
 
 def npm() -> list[str]:
@@ -26,23 +36,48 @@ def npm() -> list[str]:
 
 
 def refresh(version: str) -> None:
-    """Replace the carried scripts and note where they are from."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [*npm(), "pack", "--json", "--pack-destination", folder, f"{PACKAGE}@{version}"]
-        packed = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout)
-        with tarfile.open(Path(folder) / packed[0]["filename"]) as archive:
-            for name in ("signalr.js", "signalr.min.js"):
-                script = archive.extractfile(f"package/dist/browser/{name}")
-                if script is None:
-                    raise SystemExit(f"The package holds no {name}.")
-                (CLIENT / name).write_bytes(script.read())
-    note = {
-        "package": PACKAGE,
-        "version": packed[0]["version"],
-        "license": "MIT (LICENSE.txt)",
-        "integrity": packed[0]["integrity"],
-    }
+    """Replace the carried scripts, and note where they are from."""
+    notes = [fetch(package, version, scripts) for package, scripts in PACKAGES.items()]
+    note = {"version": version, "license": "MIT (LICENSE.txt)", "packages": notes}
     (CLIENT / "VERSION.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+
+def fetch(package: str, version: str, scripts: tuple[str, ...]) -> dict[str, Any]:
+    """Replace the scripts of one package; returns what is to be noted about it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*npm(), "pack", "--json", "--pack-destination", folder, f"{package}@{version}"]
+        packed = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout)
+        bundled: set[str] = set()
+        with tarfile.open(Path(folder) / packed[0]["filename"]) as archive:
+            for name in scripts:
+                script = read(archive, f"package/dist/browser/{name}")
+                (CLIENT / name).write_bytes(script)
+                bundled.update(found.decode() for found in BUNDLED.findall(script))
+            bundles = [keep_license(archive, each) for each in sorted(bundled)]
+    return {"package": package, "integrity": packed[0]["integrity"], "scripts": list(scripts), "bundles": bundles}
+
+
+def keep_license(archive: tarfile.TarFile, package: str) -> str:
+    """Keep the licence of a package that a script contains; returns what is to be noted about it."""
+    if package not in LICENSES:
+        raise SystemExit(f"The script contains {package}: look up its licence, and add it to LICENSES.")
+    license_name, file_name, heading = LICENSES[package]
+    notices = read(archive, NOTICES).decode().replace("\r\n", "\n")
+    found = re.search(
+        rf"^License notice for {re.escape(heading)}\n-+\n(.*?)(?=^License notice|\Z)", notices, re.M | re.S
+    )
+    if found is None:
+        raise SystemExit(f"{NOTICES} says nothing about {heading}.")
+    (CLIENT / file_name).write_text(found[1].strip() + "\n", encoding="utf-8")
+    return f"{package}: {license_name} ({file_name})"
+
+
+def read(archive: tarfile.TarFile, name: str) -> bytes:
+    """Read a file of a package."""
+    member = archive.extractfile(name)
+    if member is None:
+        raise SystemExit(f"The package holds no {name}.")
+    return member.read()
 
 
 if __name__ == "__main__":
