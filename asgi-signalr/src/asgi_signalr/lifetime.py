@@ -106,7 +106,7 @@ class HubLifetime:
             if here:
                 self._deliver(here, (), encodings)
             for connection in here:
-                await connection.outbox.room()
+                await connection.room()
             names = [name for name in names if name not in self.connections]
             if not names or self._stream.is_alone:
                 return
