@@ -1,4 +1,14 @@
-"""SignalR hubs for any ASGI app: the official clients connect unchanged."""
+"""SignalR hubs for any ASGI app: the official clients connect unchanged.
+
+`SignalR` is the ASGI app, and `Hub` the base of the classes whose methods clients call. What is needed less often has
+a module of its own:
+
+* `asgi_signalr.options`: what can be chosen about a server, the keyword arguments of `SignalR`;
+* `asgi_signalr.testing`: a client for tests, in their own process;
+* `asgi_signalr.backplanes`: what joins several servers, and how to write another;
+* `asgi_signalr.protocols` and `asgi_signalr.messages`: the encodings of what hubs and clients say, and how to add one;
+* `asgi_signalr.servers`: what some ASGI servers can do better.
+"""
 
 from asgi_signalr.app import SignalR
 from asgi_signalr.backplanes import Backplane, BackplaneError, Deliver, OnGap, open_backplane

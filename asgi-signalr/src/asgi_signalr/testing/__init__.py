@@ -3,12 +3,12 @@
 Both ends run through the real code, handshake, protocol and all, on the test's own event loop; no port is opened and
 no test can hang, since every wait ends after `timeout` seconds with a sentence that says what was awaited.
 
-Example::
+For example:
 
     from asgi_signalr.testing import TestClient
 
     async def test_everybody_hears_what_one_says():
-        async with TestClient(app, "/signalr/chat", user="ann") as ann, TestClient(app, "/signalr/chat") as bob:
+        async with TestClient(app, "/chat", user="ann") as ann, TestClient(app, "/chat") as bob:
             assert await ann.invoke("add", 1, 2) == 3
             await ann.send("say", "hello")
             assert await bob.next("said") == ["hello"]
