@@ -29,7 +29,8 @@ class Response:
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status = status
         self.headers = headers
-        self.text = body.decode()
+        self.body = body
+        self.text = body.decode(errors="replace")
 
     @property
     def json(self) -> Any:
@@ -62,6 +63,86 @@ async def request_of(app: Any, method: str, url: str, headers: dict[str, str] | 
     start, *body = sent
     names = {name.decode(): value.decode() for name, value in start["headers"]}
     return Response(start["status"], names, b"".join(part.get("body", b"") for part in body))
+
+
+class Exchange:
+    """The client's end of an HTTP request in this process: its answer is read as it comes."""
+
+    def __init__(
+        self, app: Any, method: str, url: str, headers: dict[str, str], body: bytes | None, more: dict[str, Any]
+    ) -> None:
+        self._to_app: asyncio.Queue[Any] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Any] = asyncio.Queue()
+        self._gone = False
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.stuck: asyncio.Event | None = None
+        if body is not None:
+            self.post(body, more_body=False)
+        self.scope = scope_of("http", url, headers, {"method": method} | more)
+        self.task = asyncio.create_task(app(self.scope, self._to_app.get, self._take))
+
+    async def _take(self, event: Any) -> None:
+        if self.stuck is not None:
+            await self.stuck.wait()
+        if self._gone:
+            raise OSError("The client has gone.")
+        self._from_app.put_nowait(event)
+        if event["type"] == "http.response.body" and not event.get("more_body"):
+            self._to_app.put_nowait({"type": "http.disconnect"})
+
+    def does_not_read(self) -> asyncio.Event:
+        """Take no more of the answer, until the event is set."""
+        self.stuck = asyncio.Event()
+        return self.stuck
+
+    def post(self, data: bytes, *, more_body: bool = True) -> None:
+        """Send a portion of the body."""
+        self._to_app.put_nowait({"type": "http.request", "body": data, "more_body": more_body})
+
+    async def begun(self) -> "Exchange":
+        """Wait for the answer's head."""
+        async with asyncio.timeout(PATIENCE):
+            start = await self._from_app.get()
+        assert start["type"] == "http.response.start", start
+        self.status = start["status"]
+        self.headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        return self
+
+    async def portion(self) -> bytes | None:
+        """Wait for the next portion of the answer; None at its end."""
+        async with asyncio.timeout(PATIENCE):
+            event = await self._from_app.get()
+        assert event["type"] == "http.response.body", event
+        return event.get("body", b"") if event.get("body") or event.get("more_body") else None
+
+    async def answer(self) -> Response:
+        """Wait for the whole answer."""
+        await self.begun()
+        body = bytearray()
+        more = True
+        while more:
+            async with asyncio.timeout(PATIENCE):
+                event = await self._from_app.get()
+            body += event.get("body", b"")
+            more = event.get("more_body", False)
+        await self.ended()
+        return Response(self.status, self.headers, bytes(body))
+
+    def go(self) -> None:
+        """Lose the connection."""
+        self._gone = True
+        self._to_app.put_nowait({"type": "http.disconnect"})
+
+    async def ended(self) -> None:
+        """Wait until the server has done with the request."""
+        async with asyncio.timeout(PATIENCE):
+            await self.task
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing has been answered yet, nor will be without something else happening."""
+        return not self.task.done() and self._from_app.empty()
 
 
 class Peer:
@@ -166,6 +247,31 @@ class Peer:
 def request_to() -> Callable[..., Awaitable[Response]]:
     """Sends an HTTP request to an app in this process."""
     return request_of
+
+
+@pytest.fixture
+async def ask() -> AsyncIterator[Callable[..., Exchange]]:
+    """Begins HTTP requests to an app in this process; what is still unanswered after the test is dropped."""
+    exchanges: list[Exchange] = []
+
+    def ask_(
+        app: Any,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = b"",
+        **more: Any,
+    ) -> Exchange:
+        exchanges.append(Exchange(app, method, url, headers or {}, body, more))
+        return exchanges[-1]
+
+    yield ask_
+    for exchange in exchanges:
+        if exchange.stuck is not None:
+            exchange.stuck.set()
+        if not exchange.task.done():
+            exchange.go()
+            await exchange.ended()
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from asgi_signalr import shutdown
 from asgi_signalr.connection import Connection, Ending, logger
+from asgi_signalr.http import Refusal
 from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
 from asgi_signalr.transports.long_polling import LongPollingTransport
@@ -42,11 +44,18 @@ class ConnectionManager:
         self._negotiated: dict[str, Negotiated] = {}
         self._connections: set[Connection] = set()
         self._conversations: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
         self._quiet = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
     def negotiate(self, token: str, negotiated: Negotiated) -> None:
-        """Remember a connection that a client is going to open."""
+        """Remember a connection that a client is going to open.
+
+        Raises:
+            Refusal: there is no place for one more.
+
+        """
+        self._admit()
         self._negotiated[token] = negotiated
         self._watch()
 
@@ -62,7 +71,13 @@ class ConnectionManager:
             self.settle()
 
     def opened(self, connection: Connection) -> None:
-        """Watch over a connection from now on."""
+        """Watch over a connection from now on.
+
+        Raises:
+            Refusal: there is no place for one more.
+
+        """
+        self._admit()
         self._connections.add(connection)
         self._watch()
 
@@ -82,10 +97,19 @@ class ConnectionManager:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("A conversation has failed.", exc_info=error)
 
-    async def close_all(self) -> None:
-        """Tell every client to come back later, and wait until they have been told."""
+    def _admit(self) -> None:
+        if self._is_stopping:
+            raise Refusal(503, "The server is about to stop.", Retry_After="1")
+
+    def stop(self) -> None:
+        """Tell every client to come back later, and admit nobody any more."""
+        self._is_stopping = True
         for connection in tuple(self._connections):
             connection.end(Ending(close=Close(allow_reconnect=True)))
+
+    async def close_all(self) -> None:
+        """Tell every client to come back later, and wait until they have been told."""
+        self.stop()
         self._quiet.clear()
         self.settle()
         with contextlib.suppress(TimeoutError):
@@ -106,6 +130,8 @@ class ConnectionManager:
 
     def _tick(self) -> None:
         self._timer = None
+        if shutdown.is_asked_for():
+            self.stop()
         now = self._loop.time()
         for connection in tuple(self._connections):
             connection.tick(now)

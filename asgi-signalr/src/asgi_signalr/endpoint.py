@@ -217,6 +217,7 @@ class Endpoint:
             raise Refusal(405, "POST requests are not allowed for WebSocket connections.", Allow="GET")
         try:
             async with transport.inbox.lock:
+                transport.inbox.check()
                 async for portion in body_of(receive):
                     await transport.inbox.put(portion)
         except InboxClosed:
@@ -254,10 +255,10 @@ class Endpoint:
             raise Refusal(409)
         lifetime = server.lifetime(self.handler.name)
         connection = self.handler.open(context, transport, lifetime, self._options, server.flusher)
+        server.connections.opened(connection)
         if entry is not None:
             entry.connection = connection
             entry.alone_since = None
-        server.connections.opened(connection)
         return connection
 
     async def _resumable(

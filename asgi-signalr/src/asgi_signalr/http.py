@@ -1,6 +1,7 @@
 """Requests and answers over plain HTTP: what the endpoints and the scripts have in common."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ class Refusal(Exception):  # noqa: N818  (an answer, no error)
         super().__init__(text)
         self.status = status
         self.text = text
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.headers = {name.replace("_", "-").lower(): value for name, value in headers.items()}
 
     @property
     def response(self) -> Response:
@@ -43,8 +44,9 @@ async def respond(scope: Scope, send: Send, response: Response, more: Mapping[st
     headers = encoded({**more, **response.headers})
     if response.status not in (204, 304):
         headers.append((b"content-length", str(len(response.body)).encode("ascii")))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body if scope["method"] != "HEAD" else b""})
+    with suppress(OSError):  # as servers may say that the client has gone
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body if scope["method"] != "HEAD" else b""})
 
 
 def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

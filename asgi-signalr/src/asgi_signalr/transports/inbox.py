@@ -30,16 +30,14 @@ class Inbox:
             InboxClosed: the connection has ended, or ends meanwhile.
 
         """
-        if self._closed:
-            raise InboxClosed
+        self.check()
         self._portions.append(portion)
         self._size += len(portion)
         _wake(self._changed)
         while self._size > HIGH_WATER:
             self._emptied = asyncio.get_running_loop().create_future()
             await self._emptied
-            if self._closed:
-                raise InboxClosed
+            self.check()
 
     async def take(self) -> str | bytes | None:
         """Wait for a portion; None once the inbox is closed and empty."""
@@ -53,6 +51,16 @@ class Inbox:
         if self._size <= HIGH_WATER:
             _wake(self._emptied)
         return portion
+
+    def check(self) -> None:
+        """Make sure that more can be put in.
+
+        Raises:
+            InboxClosed: the connection has ended.
+
+        """
+        if self._closed:
+            raise InboxClosed
 
     def close(self) -> None:
         """Take nothing more in. What is there can still be taken."""

@@ -4,7 +4,7 @@ See TransportProtocols.md, Long Polling. Unlike the other transports it outlives
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from asgi_signalr.http import Disconnected, Receive, disconnected
 from asgi_signalr.outbox import Payload
@@ -33,13 +33,16 @@ class LongPollingTransport:
         """Wait for what the client posts; None once it has gone."""
         return await self.inbox.take()
 
-    async def send(self, payloads: Sequence[Payload]) -> None:
-        """Keep whole messages for the next poll; wait while much is kept."""
+    def send(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
+        """Keep whole messages for the next poll; who sends waits while much is kept."""
         if self._closed:
-            return
+            return None
         self._waiting += [each.data for each in payloads]
-        self._size += sum(len(each.data) for each in payloads)
+        self._size += sum([len(each.data) for each in payloads])
         _wake(self._poll)
+        return self._room() if self._size > HIGH_WATER else None
+
+    async def _room(self) -> None:
         while self._size > HIGH_WATER:
             self._taken = asyncio.get_running_loop().create_future()
             await self._taken

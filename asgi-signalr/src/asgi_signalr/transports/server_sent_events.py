@@ -5,6 +5,7 @@ The frames are those of TransportProtocols.md, Server-Sent Events. It carries te
 
 import re
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 
 from asgi_signalr.http import Receive, Send, disconnected, encoded
 from asgi_signalr.outbox import Payload
@@ -37,8 +38,9 @@ class ServerSentEventsTransport:
 
     async def start(self, more: Mapping[str, str]) -> None:
         """Begin the answer, with more headers."""
-        await self._send({"type": "http.response.start", "status": 200, "headers": encoded({**more, **HEADERS})})
-        await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
+        with suppress(OSError):  # as servers may say that the client has gone; `watch` is told as well
+            await self._send({"type": "http.response.start", "status": 200, "headers": encoded({**more, **HEADERS})})
+            await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
 
     async def watch(self) -> None:
         """Notice when the client goes: then nothing more is to be received."""
@@ -52,8 +54,10 @@ class ServerSentEventsTransport:
         """Wait for what the client posts; None once it has gone."""
         return await self.inbox.take()
 
-    def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
-        """Send whole messages as one event."""
+    def send(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
+        """Send whole messages as one event; nothing is sent to a client that has gone."""
+        if self._gone:
+            return None
         event = format_event(b"".join([each.data for each in payloads]))
         return self._send({"type": "http.response.body", "body": event, "more_body": True})
 
