@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from asgi_signalr import client
@@ -13,6 +13,7 @@ from asgi_signalr.clients import HubContext
 from asgi_signalr.context import Authorize, take_secrets
 from asgi_signalr.dispatch import HubDispatcher
 from asgi_signalr.endpoint import Endpoint
+from asgi_signalr.filters import HubFilter
 from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, headers_of, normal_path, path_of, respond
 from asgi_signalr.hubs import Hub
 from asgi_signalr.options import Options
@@ -63,6 +64,10 @@ class SignalR:
         close_timeout: float = Options.close_timeout,
         group_timeout: float = Options.group_timeout,
         max_message_size: int = Options.max_message_size,
+        max_parallel_invocations: int = Options.max_parallel_invocations,
+        max_streams_per_connection: int = Options.max_streams_per_connection,
+        stream_buffer_capacity: int = Options.stream_buffer_capacity,
+        max_id_length: int = Options.max_id_length,
         max_queued_bytes: int = Options.max_queued_bytes,
         allow_stateful_reconnects: bool = Options.allow_stateful_reconnects,
         stateful_reconnect_buffer_size: int = Options.stateful_reconnect_buffer_size,
@@ -72,6 +77,7 @@ class SignalR:
         poll_timeout: float = Options.poll_timeout,
         minimum_negotiate_version: int = Options.minimum_negotiate_version,
         user: FindUser | None = None,
+        filters: Sequence[HubFilter] = (),
         backplane: str | Backplane = "memory://",
     ) -> None:
         self.options = Options(
@@ -83,6 +89,10 @@ class SignalR:
             close_timeout=close_timeout,
             group_timeout=group_timeout,
             max_message_size=max_message_size,
+            max_parallel_invocations=max_parallel_invocations,
+            max_streams_per_connection=max_streams_per_connection,
+            stream_buffer_capacity=stream_buffer_capacity,
+            max_id_length=max_id_length,
             max_queued_bytes=max_queued_bytes,
             allow_stateful_reconnects=allow_stateful_reconnects,
             stateful_reconnect_buffer_size=stateful_reconnect_buffer_size,
@@ -93,6 +103,9 @@ class SignalR:
             minimum_negotiate_version=minimum_negotiate_version,
             user=user,
         )
+        self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        """What is called instead of dependencies: for tests."""
+        self._filters = tuple(filters)
         self._endpoints: dict[str, Endpoint] = {}
         self._hubs: dict[str, type[Hub]] = {}
         self._servers: WeakKeyDictionary[asyncio.AbstractEventLoop, Server] = WeakKeyDictionary()
@@ -102,7 +115,12 @@ class SignalR:
     # Setting up.
 
     def hub(
-        self, path: str, *, authorize: Authorize = False, transports: Collection[str] | None = None
+        self,
+        path: str,
+        *,
+        authorize: Authorize = False,
+        transports: Collection[str] | None = None,
+        filters: Sequence[HubFilter] = (),
     ) -> Callable[[H], H]:
         """Serve a hub class at a path below this application.
 
@@ -110,6 +128,7 @@ class SignalR:
             path: such as `/chat`.
             authorize: who may connect. True: any signed-in user. A function is asked for each request.
             transports: the transports that this hub offers, in this order; None: those of the application.
+            filters: what is to happen around its calls, inside of the application's own filters.
 
         Raises:
             ValueError: the path is taken, another hub class has the same name, or there is no such transport.
@@ -126,7 +145,8 @@ class SignalR:
                 raise TypeError(f"{hub!r} is no subclass of Hub.")
             if self._hubs.setdefault(hub.__name__, hub) is not hub:
                 raise ValueError(f"There are two hub classes named {hub.__name__}; hubs are known by their names.")
-            handler = HubDispatcher(hub, authorize, PROTOCOLS)
+            around = (*self._filters, *filters)
+            handler = HubDispatcher(hub, authorize, PROTOCOLS, around, self.dependency_overrides)
             self._endpoints[path] = Endpoint(handler, offered, self.options, self._server)
             return hub
 

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from asgi_signalr import slot
 from asgi_signalr.messages import Invocation
 from asgi_signalr.scaleout import Audience
 
@@ -12,20 +12,8 @@ if TYPE_CHECKING:
     from asgi_signalr.lifetime import HubLifetime
 
 FindLifetime = Callable[[], "HubLifetime"]
-Waiting = Callable[[], AbstractContextManager[None]]
-"""Entered while a client's result is waited for: lets the caller's next invocation begin, or refuses to wait."""
 
 T = TypeVar("T")
-
-
-def refuse_to_wait() -> NoReturn:
-    """Refuse to wait for a client's result: what would read it waits for this code itself.
-
-    Raises:
-        RuntimeError: always.
-
-    """
-    raise RuntimeError("Client results inside on_connected and on_disconnected are not allowed.")
 
 
 class ClientProxy:
@@ -57,12 +45,11 @@ class ClientProxy:
 class SingleClientProxy(ClientProxy):
     """One connection of a hub; `invoke` calls its method and waits for the result."""
 
-    __slots__ = ("_connection_id", "_waiting")
+    __slots__ = ("_connection_id",)
 
-    def __init__(self, find: FindLifetime, connection_id: str, waiting: Waiting = nullcontext) -> None:
+    def __init__(self, find: FindLifetime, connection_id: str) -> None:
         super().__init__(find, "connection", (connection_id,))
         self._connection_id = connection_id
-        self._waiting = waiting
 
     @overload
     async def invoke(
@@ -110,7 +97,7 @@ class SingleClientProxy(ClientProxy):
         lifetime = self._find()
         try:
             async with asyncio.timeout(timeout) as limit:
-                with self._waiting():
+                with slot.released():
                     return await lifetime.invoke(self._connection_id, method, list(arguments), returns)
         except TimeoutError:
             if not limit.expired():
@@ -124,9 +111,8 @@ class SingleClientProxy(ClientProxy):
 class HubClients:
     """The clients of a hub, as anybody may address them."""
 
-    def __init__(self, find: FindLifetime, waiting: Waiting = nullcontext) -> None:
+    def __init__(self, find: FindLifetime) -> None:
         self._find = find
-        self._waiting = waiting
 
     @property
     def all(self) -> ClientProxy:
@@ -139,7 +125,7 @@ class HubClients:
 
     def client(self, connection_id: str) -> SingleClientProxy:
         """One connection."""
-        return SingleClientProxy(self._find, connection_id, self._waiting)
+        return SingleClientProxy(self._find, connection_id)
 
     def clients(self, connection_ids: Iterable[str]) -> ClientProxy:
         """Several connections."""
@@ -169,8 +155,8 @@ class HubClients:
 class HubCallerClients(HubClients):
     """The clients of a hub, as seen from the connection that calls it."""
 
-    def __init__(self, find: FindLifetime, connection_id: str, waiting: Waiting = nullcontext) -> None:
-        super().__init__(find, waiting)
+    def __init__(self, find: FindLifetime, connection_id: str) -> None:
+        super().__init__(find)
         self._connection_id = connection_id
 
     @property

@@ -1,29 +1,45 @@
-"""The conversation with one client: handshake, `on_connected`, its messages one after another, good-bye.
+"""The conversation with one client: handshake, `on_connected`, its messages in order, good-bye.
 
-It runs in the task that reads from the client. Hub methods that are `async def` run in a task of their own, one at
-a time for each connection, so that the reading goes on meanwhile: pings are heard and a client that goes is noticed.
-The next invocation waits for the one before it.
+It runs in the task that reads from the client. What can wait runs in a task of its own, so that the reading goes on
+meanwhile: pings are heard, streams go on and a client that goes is noticed. Calls take turns, one at a time unless
+`max_parallel_invocations` says otherwise; streams in either direction need no turn, but begin in order as well.
 """
 
 import asyncio
 import contextlib
-import functools
 import logging
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from asgi_signalr.clients import GroupManager, HubCallerClients, Waiting, refuse_to_wait
+from asgi_signalr import slot
+from asgi_signalr.calls import LOOK_AHEAD, Call, CallMessage
 from asgi_signalr.connection import Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext, is_authorized
+from asgi_signalr.dependencies import Overrides
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
+from asgi_signalr.filters import HubFilter
 from asgi_signalr.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
 from asgi_signalr.hub_connection import HubConnection, summary
 from asgi_signalr.hubs import Hub, HubMethod, methods_of
+from asgi_signalr.invoker import HubInvoker, is_to_be_awaited
 from asgi_signalr.lifetime import HubLifetime
-from asgi_signalr.messages import Close, Completion, Invocation, Message, Ping, StreamInvocation
+from asgi_signalr.messages import (
+    CancelInvocation,
+    Close,
+    Completion,
+    Invocation,
+    Message,
+    Ping,
+    StreamInvocation,
+    StreamItem,
+)
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher, Payload
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.streams import Upload, items_of
 from asgi_signalr.transports import TRANSPORTS, Transport
 
 
@@ -35,12 +51,21 @@ class HubDispatcher:
 
     """
 
-    def __init__(self, hub: type[Hub], authorize: Authorize, protocols: Mapping[str, HubProtocol]) -> None:
-        self.hub = hub
+    def __init__(
+        self,
+        hub: type[Hub],
+        authorize: Authorize,
+        protocols: Mapping[str, HubProtocol],
+        filters: Sequence[HubFilter],
+        overrides: Overrides,
+    ) -> None:
         self.name = hub.__name__
         self.authorize = authorize
-        self._methods = methods_of(hub)
         self._protocols = protocols
+        self._invoker = HubInvoker(hub, filters, overrides)
+        self._methods = methods_of(hub, protocols)
+        if self._invoker.may_wait:
+            self._methods = {name: replace(method, is_plain=False) for name, method in self._methods.items()}
         self._unfinished: set[asyncio.Task[None]] = set()
 
     def open(
@@ -52,7 +77,9 @@ class HubDispatcher:
         flusher: Flusher,
     ) -> HubConnection:
         """Make a connection of this hub."""
-        return HubConnection(context, transport, lifetime, options, flusher)
+        connection = HubConnection(context, transport, lifetime, options, flusher)
+        connection.calls.on_free = partial(self._begin_waiting, connection)
+        return connection
 
     async def run(self, connection: HubConnection) -> None:
         """Converse with a client until it has gone or the connection is ended."""
@@ -113,7 +140,7 @@ class HubDispatcher:
         finally:
             await connection.say_goodbye()
             connection.context.aborted.set()
-            self._keep(connection.running)
+            self._end_calls(connection)
             try:
                 if connected:
                     await self._disconnect(connection, error)
@@ -122,7 +149,7 @@ class HubDispatcher:
 
     async def _connect(self, connection: HubConnection) -> bool:
         try:
-            await self._hub_for(connection, refuse_to_wait).on_connected()
+            await self._invoker.connected(connection)
         except Exception as error:  # noqa: BLE001  (the hub's code may raise anything)
             logger.exception("%s.on_connected failed; the connection is closed.", self.name)
             connection.fail(error, allow_reconnect=False)
@@ -131,7 +158,7 @@ class HubDispatcher:
 
     async def _disconnect(self, connection: HubConnection, error: Exception | None) -> None:
         try:
-            await self._hub_for(connection, refuse_to_wait).on_disconnected(error)
+            await self._invoker.disconnected(connection, error)
         except Exception:  # noqa: BLE001  (the hub's code may raise anything)
             logger.exception("%s.on_disconnected failed.", self.name)
 
@@ -144,14 +171,18 @@ class HubDispatcher:
                         continue
                     if isinstance(message, Close):
                         connection.log("<", summary(message))
+                        await self._begin_all(connection)
                         connection.end(Ending(close=Close()))
                         return HubException(message.error) if message.error else None
-                    await self._dispatch(connection, message)
+                    obstacle = self._dispatch(connection, message)
+                    if obstacle is not None:
+                        await connection.stall(obstacle)
                     if connection.ending is not None:
                         return connection.ending.error
                 data = await connection.receive()
                 if data is None:
                     connection.log("=", "the client has gone")
+                    await self._begin_all(connection, gone=True)
                     if connection.buffer:
                         return InvalidDataError("Connection terminated while reading a message.")
                     return None
@@ -162,44 +193,187 @@ class HubDispatcher:
             connection.fail(error, allow_reconnect=True)
             return error
 
-    # Invocations.
+    async def _begin_all(self, connection: HubConnection, *, gone: bool = False) -> None:
+        """Let begin what the client has called before it said good-bye; calls that take too long are forgotten.
 
-    async def _dispatch(self, connection: HubConnection, message: Message) -> None:
+        Raises:
+            Ended: the server has ended the connection.
+
+        """
+        if not connection.calls.waiting:
+            return
+        if gone:
+            connection.context.aborted.set()
+            connection.outbox.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(connection.options.close_timeout):
+                await connection.interruptible(connection.calls.all_begun())
+
+    def _end_calls(self, connection: HubConnection) -> None:
+        connection.calls.end()
+        for call in connection.calls.running:
+            if call.task is not None:
+                # A method may outlive its connection: somebody has to hold on to its task.
+                self._unfinished.add(call.task)
+                call.task.add_done_callback(self._unfinished.discard)
+
+    # Messages.
+
+    def _dispatch(self, connection: HubConnection, message: Message) -> Coroutine[Any, Any, object] | None:
+        """Act on a message; what is returned is to be awaited before the next one.
+
+        Raises:
+            InvalidDataError: no client may send this.
+
+        """
         if logger.isEnabledFor(logging.DEBUG):
             connection.log("<", summary(message))
+        calls = connection.calls
         match message:
+            case Invocation() | StreamInvocation():
+                return self._receive_call(connection, message)
+            case StreamItem(stream_id, item):
+                if (upload := calls.uploads.get(stream_id)) is not None:
+                    try:
+                        return upload.put(item)
+                    except HubException as error:
+                        connection.log("=", f"stream {stream_id}: {error}")
+                        del calls.uploads[stream_id]
+            case Completion(stream_id, _, error):
+                if (upload := calls.uploads.pop(stream_id, None)) is not None:
+                    upload.end(None if error is None else HubException(error))
+                else:
+                    connection.lifetime.complete(connection, message)
+            case CancelInvocation(invocation_id):
+                self._cancel(connection, invocation_id)
             case Ping():
                 connection.armed = True
-            case Invocation():
-                await self._previous(connection)
-                method = self._methods.get(message.target.lower())
-                if method is not None and not method.is_async and method.authorize is False:
-                    # Nothing in it can wait, so it needs no task.
-                    await self._invoke(connection, method, message)
-                else:
-                    task = asyncio.create_task(self._invoke(connection, method, message))
-                    connection.running = task
-            case StreamInvocation(target, _, invocation_id):
-                await self._previous(connection)
-                error = (
-                    f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation."
-                    if target.lower() in self._methods
-                    else f"Unknown hub method '{target}'"
-                )
-                connection.send(Completion(invocation_id, error=error))
-            case Completion():
-                connection.lifetime.complete(connection, message)
             case _:
-                pass  # for streams and reconnects that this server has not begun: nothing waits for them
+                pass  # an acknowledgement that this connection did not ask for: nothing waits for it
+        return None
 
-    async def _previous(self, connection: HubConnection) -> None:
-        """Wait for the invocation before this one."""
-        if connection.running is not None and not connection.running.done():
-            await connection.interruptible(asyncio.wait({connection.running}))
+    def _receive_call(self, connection: HubConnection, message: CallMessage) -> Coroutine[Any, Any, object] | None:
+        calls = connection.calls
+        _check_ids(message, connection.options.max_id_length)
+        method = self._methods.get(message.target.lower())
+        uploads: Sequence[Upload] = ()
+        if message.stream_ids:
+            try:
+                uploads = self._open_uploads(connection, method, message)
+            except HubException as error:
+                _answer_error(connection, message, self._failed(connection, message, error))
+                return None
+        if not calls.waiting and (calls.free > 0 or not _takes_turns(method, message)):
+            self._begin(connection, method, message, uploads)
+            return None
+        calls.waiting.append((method, message, uploads))
+        return calls.room() if len(calls.waiting) > LOOK_AHEAD else None
 
-    async def _invoke(self, connection: HubConnection, method: HubMethod | None, invocation: Invocation) -> None:
-        """Call a hub method and answer, if the client waits for an answer."""
-        result, error = await self._result(connection, method, invocation)
+    def _begin_waiting(self, connection: HubConnection) -> None:
+        """Begin the calls whose turn has come."""
+        calls = connection.calls
+        if calls.is_beginning:
+            return  # a call that ended at once: the loop below goes on with the next
+        calls.is_beginning = True
+        try:
+            while calls.waiting and connection.ending is None:
+                method, message, uploads = calls.waiting[0]
+                if calls.free <= 0 and _takes_turns(method, message):
+                    break
+                calls.waiting.popleft()
+                self._begin(connection, method, message, uploads)
+        finally:
+            calls.is_beginning = False
+            calls.made_progress()
+
+    def _begin(
+        self, connection: HubConnection, method: HubMethod | None, message: CallMessage, uploads: Sequence[Upload]
+    ) -> None:
+        if method is None:
+            _answer_error(connection, message, f"Unknown hub method '{message.target}'")
+        elif isinstance(message, StreamInvocation):
+            self._begin_stream(connection, method, message, uploads)
+        elif method.is_plain and not message.stream_ids:
+            self._call_plain(connection, method, message)
+        else:
+            call = Call(connection.calls, holds_slot=_takes_turns(method, message))
+            call.task = _task(self._call(connection, call, method, message, uploads))
+
+    def _cancel(self, connection: HubConnection, invocation_id: str) -> None:
+        """End a stream to the client, or forget it if it has not begun. An unknown one has ended already."""
+        calls = connection.calls
+        if (call := calls.downloads.get(invocation_id)) is not None:
+            call.cancel()
+            return
+        for waiting in calls.waiting:
+            _, message, uploads = waiting
+            if isinstance(message, StreamInvocation) and message.invocation_id == invocation_id:
+                calls.waiting.remove(waiting)
+                _close_uploads(connection, message, uploads)
+                connection.send(Completion(invocation_id))
+                return
+
+    # Calls that are answered with one result.
+
+    def _call_plain(self, connection: HubConnection, method: HubMethod, invocation: Invocation) -> None:
+        """Call a method in which nothing can wait."""
+        result, error = None, None
+        try:
+            if method.authorize is True and connection.context.user is None:
+                raise _unauthorized(invocation)
+            result = self._invoker.call(connection, method, self._bind(connection, method, invocation))
+            if is_to_be_awaited(result):  # it passes on what another function is still to do
+                call = Call(connection.calls, holds_slot=True)
+                call.task = _task(self._finish(connection, call, invocation, result))
+                return
+        except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything)
+            error = self._error_of(connection, invocation, failure)
+        self._answer(connection, invocation, result, error)
+
+    async def _finish(
+        self, connection: HubConnection, call: Call, invocation: Invocation, rest: Awaitable[Any]
+    ) -> None:
+        """Wait for what a method has passed on."""
+        slot.current.set(call)
+        result, error = None, None
+        try:
+            result = await rest
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
+            error = self._error_of(connection, invocation, failure)
+        self._answer(connection, invocation, result, error)
+        call.end()
+
+    async def _call(
+        self,
+        connection: HubConnection,
+        call: Call,
+        method: HubMethod,
+        invocation: Invocation,
+        uploads: Sequence[Upload],
+    ) -> None:
+        """Call a method and wait until it is done."""
+        slot.current.set(call)
+        result, error = None, None
+        try:
+            await _check_authorized(connection, method, invocation)
+            arguments = self._bind(connection, method, invocation)
+            if uploads or method.sources or self._invoker.may_wait:
+                async with self._invoker.scope(connection) as scope:
+                    keywords = dict(zip(method.uploads, uploads, strict=True))
+                    result = await self._invoker.call_within(scope, connection, method, arguments, keywords)
+            else:
+                result = self._invoker.call(connection, method, arguments)
+                if is_to_be_awaited(result):
+                    result = await result
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
+            error = self._error_of(connection, invocation, failure)
+        finally:
+            _close_uploads(connection, invocation, uploads)
+        self._answer(connection, invocation, result, error)
+        call.end()
+
+    def _answer(self, connection: HubConnection, invocation: Invocation, result: Any, error: str | None) -> None:
+        """Send the result, or the error instead, if the client waits for it."""
         invocation_id = invocation.invocation_id
         if invocation_id is None:
             return
@@ -208,66 +382,204 @@ class HubDispatcher:
                 connection.send(Completion(invocation_id, result))
                 return
             except Exception as failure:  # noqa: BLE001  (so may what encodes its values)
-                logger.exception("The result of %s.%s cannot be sent.", self.name, invocation.target)
-                error = self._failed(connection, invocation, failure)
+                error = self._error_of(connection, invocation, failure)
         connection.send(Completion(invocation_id, error=error))
 
-    async def _result(
-        self, connection: HubConnection, method: HubMethod | None, invocation: Invocation
-    ) -> tuple[Any, str | None]:
-        """Call a hub method; returns its result, or the error for the client."""
-        target, detailed = invocation.target, connection.options.detailed_errors
-        if method is None:
-            return None, f"Unknown hub method '{target}'"
-        if invocation.stream_ids:
-            sent = HubException(f"Client sent {len(invocation.stream_ids)} stream(s), Hub method expects 0.")
-            return None, self._failed(connection, invocation, sent)
+    # Streams to the client.
+
+    def _begin_stream(
+        self, connection: HubConnection, method: HubMethod, invocation: StreamInvocation, uploads: Sequence[Upload]
+    ) -> None:
+        calls, invocation_id = connection.calls, invocation.invocation_id
+        if invocation_id in calls.downloads:
+            error = f"Invocation ID '{invocation_id}' is already in use."
+        elif len(calls.downloads) + len(calls.uploads) >= connection.options.max_streams_per_connection:
+            error = self._failed(connection, invocation, _too_many_streams(connection))
+        else:
+            call = calls.downloads[invocation_id] = Call(calls, holds_slot=False)
+            call.task = _task(self._stream(connection, call, method, invocation, uploads))
+            return
+        _close_uploads(connection, invocation, uploads)
+        connection.send(Completion(invocation_id, error=error))
+
+    async def _stream(
+        self,
+        connection: HubConnection,
+        call: Call,
+        method: HubMethod,
+        invocation: StreamInvocation,
+        uploads: Sequence[Upload],
+    ) -> None:
+        """Send what a method yields, as fast as the client takes it, until its end or until it is cancelled."""
+        slot.current.set(call)
+        call.has_begun = True
+        invocation_id, has_sent, error = invocation.invocation_id, False, None
         try:
-            if method.authorize is not False and not await is_authorized(method.authorize, connection.context):
-                return None, f"Failed to invoke '{target}' because user is unauthorized"
-            try:
-                arguments = method.bind(invocation.arguments, connection.protocol)
-            except Exception as failure:  # noqa: BLE001  (a type's own validation may raise anything)
-                logger.debug("%s.%s cannot be called: %s", self.name, target, failure)
-                invalid = InvalidDataError(str(failure))
-                return None, for_client(
-                    f"Failed to invoke '{target}' due to an error on the server.", invalid, detailed
-                )
-            waiting = functools.partial(self._let_next_begin, connection, asyncio.current_task())
-            value = method.function(self._hub_for(connection, waiting), *arguments)
-            return (await value if method.is_async else value), None
-        except asyncio.CancelledError as cancelled:
+            if not call.cancelled():
+                await _check_authorized(connection, method, invocation)
+                arguments = self._bind(connection, method, invocation)
+                keywords = dict(zip(method.uploads, uploads, strict=True))
+                async with self._invoker.scope(connection) as scope:
+                    stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
+                    async with contextlib.aclosing(items_of(stream)) as items:
+                        async for item in items:
+                            connection.send(StreamItem(invocation_id, item))
+                            has_sent = True
+                            await connection.room()
+                            if call.cancelled():
+                                break
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
+            if not (call.cancelled() and isinstance(failure, asyncio.CancelledError)):
+                error = self._error_of(connection, invocation, failure, streaming=has_sent)
+        finally:
+            del connection.calls.downloads[invocation_id]
+            _close_uploads(connection, invocation, uploads)
+            call.end()
+        connection.send(Completion(invocation_id, error=error))
+
+    # Streams from the client.
+
+    def _open_uploads(
+        self, connection: HubConnection, method: HubMethod | None, message: CallMessage
+    ) -> Sequence[Upload]:
+        """Take the client's streams in as soon as they are announced, even if the call has to wait for its turn.
+
+        Raises:
+            HubException: there are too many, or one has the id of another.
+
+        """
+        ids, calls, options = message.stream_ids, connection.calls, connection.options
+        if method is None or len(ids) != len(method.uploads):
+            return ()  # the call will be answered with an error
+        if len(calls.downloads) + len(calls.uploads) + len(ids) > options.max_streams_per_connection:
+            raise _too_many_streams(connection)
+        uploads: list[Upload] = []
+        for stream_id, item_type in zip(ids, method.uploads.values(), strict=True):
+            if stream_id in calls.uploads:
+                _close_uploads(connection, message, uploads)
+                raise HubException(f"Stream ID '{stream_id}' is already in use.")
+            convert = partial(connection.protocol.convert, to=item_type)
+            upload = Upload(options.stream_buffer_capacity, convert, detailed_errors=options.detailed_errors)
+            calls.uploads[stream_id] = upload
+            uploads.append(upload)
+        return uploads
+
+    # Arguments and errors.
+
+    def _bind(self, connection: HubConnection, method: HubMethod, message: CallMessage) -> list[Any]:
+        """Turn a client's arguments into the method's.
+
+        Raises:
+            _RefusedError: the method cannot be called like this.
+            HubException: it takes other streams.
+
+        """
+        target = message.target
+        if method.is_stream is not isinstance(message, StreamInvocation):
+            raise _RefusedError(
+                f"The client attempted to invoke the streaming '{target}' method with a non-streaming invocation."
+                if method.is_stream
+                else f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation."
+            )
+        if len(message.stream_ids) != len(method.uploads):
+            sent, expected = len(message.stream_ids), len(method.uploads)
+            raise HubException(f"Client sent {sent} stream(s), Hub method expects {expected}.")
+        try:
+            return method.bind(message.arguments, connection.protocol)
+        except Exception as failure:  # a type's own validation may raise anything
+            logger.debug("%s.%s cannot be called: %s", self.name, target, failure)
+            text, invalid = (
+                f"Failed to invoke '{target}' due to an error on the server.",
+                InvalidDataError(str(failure)),
+            )
+            raise _RefusedError(for_client(text, invalid, connection.options.detailed_errors)) from failure
+
+    def _error_of(
+        self, connection: HubConnection, message: CallMessage, failure: BaseException, *, streaming: bool = False
+    ) -> str:
+        """Log a failure, unless it is meant for the client; returns what the client is told.
+
+        Raises:
+            asyncio.CancelledError: it is the running task itself that is cancelled.
+
+        """
+        if isinstance(failure, _RefusedError):
+            return str(failure)
+        if isinstance(failure, asyncio.CancelledError):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                raise  # it is this call that is cancelled; otherwise it waited for something that was
-            logger.exception("%s.%s failed.", self.name, target)
-            return None, self._failed(connection, invocation, RuntimeError(f"cancelled {cancelled}".rstrip()))
-        except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything)
-            if not isinstance(failure, HubException):
-                logger.exception("%s.%s failed.", self.name, target)
-            return None, self._failed(connection, invocation, failure)
+                raise failure
+            failure = RuntimeError(f"cancelled {failure}".rstrip())  # it waited for something that was
+        if not isinstance(failure, HubException):
+            level = logging.DEBUG if _is_of_lost_client(connection, failure) else logging.ERROR
+            logger.log(level, "%s.%s failed.", self.name, message.target, exc_info=failure)
+        if streaming:
+            text = "An error occurred on the server while streaming results."
+            return for_client(text, failure, connection.options.detailed_errors)
+        return self._failed(connection, message, failure)
 
-    def _failed(self, connection: HubConnection, invocation: Invocation, error: Exception) -> str:
-        text = f"An unexpected error occurred invoking '{invocation.target}' on the server."
+    def _failed(self, connection: HubConnection, message: CallMessage, error: BaseException) -> str:
+        text = f"An unexpected error occurred invoking '{message.target}' on the server."
         return for_client(text, error, connection.options.detailed_errors)
 
-    @contextlib.contextmanager
-    def _let_next_begin(self, connection: HubConnection, task: asyncio.Task[None] | None) -> Iterator[None]:
-        """Let the caller's next invocation begin, while this one waits for what a client answers."""
-        if connection.running is task:
-            self._keep(task)
-            connection.running = None
-        yield
 
-    def _hub_for(self, connection: HubConnection, waiting: Waiting) -> Hub:
-        hub = self.hub()
-        hub.context = connection.context
-        hub.clients = HubCallerClients(connection.find_lifetime, connection.id, waiting)
-        hub.groups = GroupManager(connection.find_lifetime)
-        return hub
+class _RefusedError(Exception):
+    """A call that does not come to be; its text is the client's answer."""
 
-    def _keep(self, task: asyncio.Task[None] | None) -> None:
-        """Hold on to a method that outlives its connection until it is done."""
-        if task is not None and not task.done():
-            self._unfinished.add(task)
-            task.add_done_callback(self._unfinished.discard)
+
+def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:
+    """Say whether a call has to wait for its turn: one that is no stream in either direction."""
+    return method is not None and not method.uploads and isinstance(message, Invocation)
+
+
+async def _check_authorized(connection: HubConnection, method: HubMethod, message: CallMessage) -> None:
+    if method.authorize is not False and not await is_authorized(method.authorize, connection.context):
+        raise _unauthorized(message)
+
+
+def _unauthorized(message: CallMessage) -> _RefusedError:
+    return _RefusedError(f"Failed to invoke '{message.target}' because user is unauthorized")
+
+
+def _too_many_streams(connection: HubConnection) -> HubException:
+    return HubException(f"A client may have {connection.options.max_streams_per_connection} streams open at once.")
+
+
+def _check_ids(message: CallMessage, longest: int) -> None:
+    """Refuse ids that are there to fill the memory.
+
+    Raises:
+        InvalidDataError: one is too long.
+
+    """
+    if message.invocation_id is not None and len(message.invocation_id) > longest:
+        raise InvalidDataError(f"An invocation id of more than {longest} characters is not accepted.")
+    for stream_id in message.stream_ids:
+        if len(stream_id) > longest:
+            raise InvalidDataError(f"A stream id of more than {longest} characters is not accepted.")
+
+
+def _answer_error(connection: HubConnection, message: CallMessage, error: str) -> None:
+    if message.invocation_id is not None:
+        connection.send(Completion(message.invocation_id, error=error))
+
+
+def _close_uploads(connection: HubConnection, message: CallMessage, uploads: Sequence[Upload]) -> None:
+    """End the streams that a call has not read to their end; their ids may be used again."""
+    open_ones = connection.calls.uploads
+    for stream_id, upload in zip(message.stream_ids, uploads, strict=False):
+        upload.close()
+        if open_ones.get(stream_id) is upload:
+            del open_ones[stream_id]
+
+
+def _is_of_lost_client(connection: HubConnection, failure: BaseException) -> bool:
+    """Say whether a method failed because its client has gone: an everyday event."""
+    return connection.ending is not None and isinstance(failure, ConnectionError)
+
+
+def _task(call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run a call in a task of its own; where Python can, at once up to where it first waits."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(call, loop=asyncio.get_running_loop(), eager_start=True)
+    return asyncio.create_task(call)

@@ -6,9 +6,10 @@ with the next one as if nothing had happened.
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
 
+from asgi_signalr.calls import Calls
 from asgi_signalr.connection import Connection, Ending, logger
 from asgi_signalr.context import HubCallerContext
 from asgi_signalr.errors import for_client
@@ -41,13 +42,14 @@ class HubConnection(Connection):
         super().__init__(context, transport, lifetime, options, flusher)
         self.protocol: HubProtocol = JsonHubProtocol()
         self.buffer = bytearray()
-        self.running: asyncio.Task[None] | None = None
+        self.calls = Calls(options.max_parallel_invocations)
         self.handshaken = False
         self.armed = False  # the client's time-out counts from its first ping
         self.messages: MessageBuffer | None = None  # what makes the connection a stateful one
         self._flusher = flusher
         self._detached_at: float | None = None
         self._has_stale_bytes = False
+        self._is_stalled = False
         self._heard = False
         self._opened = self._last_heard = self._last_written = asyncio.get_running_loop().time()
 
@@ -127,6 +129,19 @@ class HubConnection(Connection):
             self._has_stale_bytes = False
             self.buffer.clear()
         return data
+
+    async def stall(self, obstacle: Coroutine[Any, Any, object]) -> None:
+        """Read no more before something has happened.
+
+        Raises:
+            Ended: the server has ended the connection.
+
+        """
+        self._is_stalled = True
+        try:
+            await self.interruptible(obstacle)
+        finally:
+            self._is_stalled = False
 
     def accepts(self, message: Message) -> bool:
         """Say whether a message is for the hub: not one that keeps a stateful connection, or came twice.
@@ -218,7 +233,7 @@ class HubConnection(Connection):
 
     def _is_busy(self) -> bool:
         """Whether the client is kept waiting by the server itself, which then cannot hear it."""
-        return self._waiting is None or (self.running is not None and not self.running.done())
+        return self._waiting is None or self._is_stalled
 
 
 def summary(message: Message) -> str:

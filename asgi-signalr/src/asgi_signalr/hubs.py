@@ -4,18 +4,24 @@ A hub object lives for one call; what is to last belongs into `context.items`, o
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from asgi_signalr.clients import GroupManager, HubCallerClients
 from asgi_signalr.context import Authorize, HubCallerContext
+from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.streams import is_stream, item_type
 
 
 class Hub:
-    """The base of all hubs. Public methods of a subclass can be called by its clients; `async def` or `def`."""
+    """The base of all hubs. Public methods of a subclass can be called by its clients; `async def` or `def`.
+
+    A generator of either kind, or a method that is annotated to return an `AsyncIterator`, answers with a stream. A
+    parameter that is annotated as `AsyncIterator[T]` takes a stream of the client.
+    """
 
     context: HubCallerContext
     """The connection that calls."""
@@ -46,16 +52,31 @@ def hub_method(name: str | None = None, *, authorize: Authorize = False) -> Call
 
 @dataclass(frozen=True)
 class HubMethod:
-    """One method that clients can call, and how its arguments are bound."""
+    """One method that clients can call, and how it is called."""
 
     name: str
+    """Its name for clients."""
     function: Callable[..., Any]
-    is_async: bool
     authorize: Authorize
     types: tuple[Any, ...]
+    """The types of the arguments that clients give."""
     required: int
-    rest: Any = None
+    """So many of them have no default."""
+    rest: Any
     """The type of further arguments, for a method with `*args`; None: there are none."""
+    names: tuple[str, ...] | None
+    """The names of the arguments, if they are to be given by name: a stream or a dependency comes before one."""
+    uploads: Mapping[str, Any]
+    """The parameters that take a client's streams, and the types of their items."""
+    sources: Mapping[str, Source]
+    """The parameters that the library fills."""
+    is_stream: bool
+    """Whether it answers with a stream."""
+    is_async: bool
+    is_plain: bool
+    """Whether nothing in it can wait, so that it needs no task."""
+    converters: Mapping[str, Callable[[list[Any]], list[Any]]]
+    """What converts received arguments, by the protocol's name."""
 
     def bind(self, arguments: list[Any], protocol: HubProtocol) -> list[Any]:
         """Turn received arguments into what the method declares.
@@ -66,16 +87,22 @@ class HubMethod:
 
         """
         given, declared = len(arguments), len(self.types)
-        if given < self.required or (given > declared and self.rest is None):
-            raise InvalidDataError(f"Invocation provides {given} argument(s) but target expects {declared}.")
-        types = self.types if given <= declared else self.types + (self.rest,) * (given - declared)
-        return [
-            value if to is Any else protocol.convert(value, to)
-            for value, to in zip(arguments, types, strict=False)  # parameters with defaults may be left out
-        ]
+        convert = self.converters[protocol.name]
+        if self.required <= given <= declared:
+            return convert(arguments)
+        if given > declared and self.rest is not None:
+            rest = [protocol.convert(each, self.rest) for each in arguments[declared:]]
+            return [*convert(arguments[:declared]), *rest]
+        raise InvalidDataError(f"Invocation provides {given} argument(s) but target expects {declared}.")
+
+    def call(self, hub: Hub, arguments: list[Any], keywords: Mapping[str, Any]) -> Any:
+        """Call the function. What it returns may still have to be awaited."""
+        if self.names is None:
+            return self.function(hub, *arguments, **keywords)
+        return self.function(hub, **dict(zip(self.names, arguments, strict=False)), **keywords)
 
 
-def methods_of(hub: type[Hub]) -> dict[str, HubMethod]:
+def methods_of(hub: type[Hub], protocols: Mapping[str, HubProtocol]) -> dict[str, HubMethod]:
     """List what clients can call of a hub, by names in lower case.
 
     Raises:
@@ -87,32 +114,60 @@ def methods_of(hub: type[Hub]) -> dict[str, HubMethod]:
         function = inspect.getattr_static(hub, name)
         if name.startswith("_") or name in vars(Hub) or not inspect.isfunction(function):
             continue
-        method = _method(hub, name, function)
+        method = _method(f"{hub.__name__}.{name}", name, function, protocols)
         if method.name.lower() in methods:
             raise TypeError(f"{hub.__name__} has two methods that clients call {method.name!r}; give one another name.")
         methods[method.name.lower()] = method
     return methods
 
 
-def _method(hub: type[Hub], name: str, function: Callable[..., Any]) -> HubMethod:
-    where = f"{hub.__name__}.{name}"
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise TypeError(f"{where} is a stream, which this version cannot serve.")
+def _method(where: str, name: str, function: Callable[..., Any], protocols: Mapping[str, HubProtocol]) -> HubMethod:
     called, authorize = getattr(function, "__hub_method__", (None, False))
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise TypeError(f"{where} has an annotation that cannot be resolved: {error}.") from error
-    types, required, rest = [], 0, None
+    hints = hints_of(function, where)
+    types: dict[str, Any] = {}
+    uploads: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
+    required, rest = 0, None
+    has_other = is_by_name = False  # a parameter that clients give no argument for; one that they do comes behind it
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         to = hints.get(parameter.name, Any)
-        if parameter.kind is parameter.VAR_POSITIONAL:
+        source, item = source_of(parameter, to, where), item_type(to)
+        if source is not None or item is not None:
+            if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                raise TypeError(f"{where} takes {parameter.name} by position only; it has to be given by name.")
+            has_other |= parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            if source is not None:
+                sources[parameter.name] = source
+            elif item is not None:
+                uploads[parameter.name] = item[0]
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            if has_other:
+                raise TypeError(f"{where} has *{parameter.name} behind a stream or a dependency; put that behind it.")
             rest = to
         elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            types.append(to)
+            types[parameter.name] = to
             required += parameter.default is parameter.empty
+            is_by_name |= has_other
         elif parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
             raise TypeError(f"{where} requires {parameter.name} by keyword; clients pass arguments by position.")
+    streams = is_stream(function, hints.get("return"))
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+    try:
+        converters = {each.name: each.converter(tuple(types.values())) for each in protocols.values()}
+    except TypeError as error:
+        raise TypeError(f"{where} cannot be called by clients. {error}") from error
     return HubMethod(
-        called or name, function, inspect.iscoroutinefunction(function), authorize, tuple(types), required, rest
+        name=called or name,
+        function=function,
+        authorize=authorize,
+        types=tuple(types.values()),
+        required=required,
+        rest=rest,
+        names=tuple(types) if is_by_name else None,
+        uploads=uploads,
+        sources=sources,
+        is_stream=streams,
+        is_async=is_async,
+        is_plain=not (is_async or streams or uploads or sources) and isinstance(authorize, bool),
+        converters=converters,
     )

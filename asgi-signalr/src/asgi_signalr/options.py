@@ -26,6 +26,14 @@ class Options:
     """So long a change of a group waits for the server that has the connection."""
     max_message_size: int = 32 * 1024
     """The longest message that a client may send."""
+    max_parallel_invocations: int = 1
+    """So many calls of one client may run at once; with one they run in order. Streams do not count."""
+    max_streams_per_connection: int = 1000
+    """So many streams one client may have open at once, in both directions together."""
+    stream_buffer_capacity: int = 10
+    """So many items of a client's stream are kept for the hub method; then the client is not read from any more."""
+    max_id_length: int = 128
+    """The longest id, in characters, that a client may give an invocation or a stream."""
     max_queued_bytes: int = 4 * 1024 * 1024
     """So much may wait for one slow client; beyond it the client is given up."""
     allow_stateful_reconnects: bool = False

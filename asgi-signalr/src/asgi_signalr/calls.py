@@ -1,0 +1,125 @@
+"""The calls of one connection: which run, which wait for their turn, and the streams that are open."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from asgi_signalr.messages import Invocation, StreamInvocation
+from asgi_signalr.streams import Upload
+
+if TYPE_CHECKING:
+    from asgi_signalr.hubs import HubMethod
+
+# So many calls may wait for their turn while their connection is still read from: what comes behind them, such as a
+# ping, the end of a stream or the end of the connection, is heard meanwhile. With more the reading waits as well.
+LOOK_AHEAD = 16
+
+CallMessage = Invocation | StreamInvocation
+Waiting = tuple["HubMethod | None", CallMessage, Sequence[Upload]]
+
+
+class Call:
+    """A running call that has a task of its own; its slot is what `slot.released` gives back."""
+
+    __slots__ = ("_calls", "_holds_slot", "_is_cancelled", "_released", "has_begun", "task")
+
+    def __init__(self, calls: "Calls", *, holds_slot: bool) -> None:
+        self._calls = calls
+        self._holds_slot = holds_slot
+        self._released = 0
+        self.has_begun = False
+        self._is_cancelled = False
+        self.task: asyncio.Task[None] | None = None
+        calls.running.add(self)
+        if holds_slot:
+            calls.free -= 1
+
+    def release(self) -> None:
+        """Give the slot up for a while."""
+        self._released += 1
+        if self._released == 1 and self._holds_slot:
+            self._calls.release()
+
+    def retake(self) -> None:
+        """Count again as running, even if another call runs by now."""
+        self._released -= 1
+        if self._released == 0 and self._holds_slot:
+            self._calls.free -= 1
+
+    def end(self) -> None:
+        """Give the slot back for good."""
+        self._calls.running.discard(self)
+        holds, self._holds_slot = self._holds_slot and not self._released, False
+        if holds:
+            self._calls.release()
+
+    def cancel(self) -> None:
+        """Stop a call that the client wants no more of. One that has not begun finds out by itself."""
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            if self.has_begun and self.task is not None:
+                self.task.cancel()
+
+    def cancelled(self) -> bool:
+        """Say whether the call is to stop."""
+        return self._is_cancelled
+
+
+class Calls:
+    """What a connection has called and not yet been answered."""
+
+    def __init__(self, slots: int) -> None:
+        self.free = slots
+        """So many more calls may begin now."""
+        self.waiting: deque[Waiting] = deque()
+        """Calls that wait for their turn, in order."""
+        self.running: set[Call] = set()
+        """Calls that have a task."""
+        self.downloads: dict[str, Call] = {}
+        """The streams to the client, by invocation id."""
+        self.uploads: dict[str, Upload] = {}
+        """The streams from the client, by stream id."""
+        self.on_free: Callable[[], None] = _nothing
+        """What begins the waiting calls when a slot is free."""
+        self.is_beginning = False
+        """Whether waiting calls are being begun at this moment."""
+        self._progress = asyncio.Event()
+
+    def release(self) -> None:
+        """Give a slot to whoever waits for it."""
+        self.free += 1
+        if self.waiting:
+            self.on_free()
+
+    def made_progress(self) -> None:
+        """Note that fewer calls wait."""
+        self._progress.set()
+
+    async def room(self) -> None:
+        """Wait until no more calls wait than may."""
+        await self._until(LOOK_AHEAD)
+
+    async def all_begun(self) -> None:
+        """Wait until no call waits any more."""
+        await self._until(0)
+
+    async def _until(self, number: int) -> None:
+        while len(self.waiting) > number:
+            self._progress.clear()
+            await self._progress.wait()
+
+    def end(self) -> None:
+        """End what cannot go on without the connection. Methods go on, and are told by `context.aborted`."""
+        self.waiting.clear()
+        self._progress.set()
+        error = ConnectionError("The underlying connection was closed.")
+        for upload in self.uploads.values():
+            upload.end(error)
+        self.uploads.clear()
+        for call in tuple(self.downloads.values()):
+            call.cancel()
+
+
+def _nothing() -> None:
+    pass

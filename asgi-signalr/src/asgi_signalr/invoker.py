@@ -1,0 +1,104 @@
+"""Makes hubs and calls them: their constructors' and methods' dependencies, and the filters around it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asgi_signalr import slot
+from asgi_signalr.clients import GroupManager, HubCallerClients
+from asgi_signalr.dependencies import Overrides, Scope, Source, sources_of
+from asgi_signalr.filters import (
+    HubFilter,
+    InvocationContext,
+    LifetimeContext,
+    around_connected,
+    around_disconnected,
+    around_invoke,
+)
+from asgi_signalr.hub_connection import HubConnection
+from asgi_signalr.hubs import Hub, HubMethod
+
+
+class HubInvoker:
+    """Calls one hub class.
+
+    Raises:
+        TypeError: its constructor needs something that nobody gives it.
+
+    """
+
+    def __init__(self, hub: type[Hub], filters: Sequence[HubFilter], overrides: Overrides) -> None:
+        self._hub = hub
+        self._overrides = overrides
+        self._sources: Mapping[str, Source] = sources_of(hub)
+        self._invoke = around_invoke(filters, _call)
+        self._connected = around_connected(filters, lambda context: context.hub.on_connected())
+        self._disconnected = around_disconnected(filters, lambda context, error: context.hub.on_disconnected(error))
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether every call may have to wait for something besides its method."""
+        return self._is_filtered or bool(self._sources)
+
+    @property
+    def _is_filtered(self) -> bool:
+        return self._invoke is not _call
+
+    # Methods.
+
+    def call(self, connection: HubConnection, method: HubMethod, arguments: list[Any]) -> Any:
+        """Call a method that has neither filters nor dependencies. What it returns may have to be awaited."""
+        return method.call(self._prepared(self._hub(), connection), arguments, {})
+
+    async def call_within(
+        self,
+        scope: Scope,
+        connection: HubConnection,
+        method: HubMethod,
+        arguments: list[Any],
+        keywords: Mapping[str, Any],
+    ) -> Any:
+        """Call a method, with its dependencies and through the filters, and wait for what it returns."""
+        hub = await self._make(scope, connection)
+        values = {**keywords, **await scope.values(method.sources)}
+        return await self._invoke(
+            InvocationContext(connection.context, hub, method.name, method, list(arguments), values)
+        )
+
+    def scope(self, connection: HubConnection) -> Scope:
+        """Make the place for the dependencies of one call."""
+        return Scope(connection.context, self._overrides)
+
+    # The connection's own events.
+
+    async def connected(self, connection: HubConnection) -> None:
+        """Tell a hub that a connection begins."""
+        with slot.refused():
+            async with self.scope(connection) as scope:
+                await self._connected(LifetimeContext(connection.context, await self._make(scope, connection)))
+
+    async def disconnected(self, connection: HubConnection, error: Exception | None) -> None:
+        """Tell a hub that a connection has ended."""
+        with slot.refused():
+            async with self.scope(connection) as scope:
+                context = LifetimeContext(connection.context, await self._make(scope, connection))
+                await self._disconnected(context, error)
+
+    async def _make(self, scope: Scope, connection: HubConnection) -> Hub:
+        values = await scope.values(self._sources) if self._sources else {}
+        return self._prepared(self._hub(**values), connection)
+
+    def _prepared(self, hub: Hub, connection: HubConnection) -> Hub:
+        hub.context = connection.context
+        hub.clients = HubCallerClients(connection.find_lifetime, connection.id)
+        hub.groups = GroupManager(connection.find_lifetime)
+        return hub
+
+
+async def _call(context: InvocationContext) -> Any:
+    value = context.hub_method.call(context.hub, context.arguments, context.keywords)
+    return await value if is_to_be_awaited(value) else value
+
+
+def is_to_be_awaited(value: Any) -> bool:
+    """Say whether a method has returned something that is still to come: `async def`, or `def` that passes one on."""
+    return hasattr(value, "__await__") and not hasattr(value, "__aiter__")
