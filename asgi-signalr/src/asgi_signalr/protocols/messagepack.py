@@ -1,10 +1,10 @@
 """The MessagePack hub protocol: one array per message, after its length (HubProtocol.md, MessagePack Encoding)."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Meta, UnsetType
 
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import (
@@ -29,6 +29,7 @@ ERROR_RESULT, VOID_RESULT, NON_VOID_RESULT = 1, 2, 3
 _values = Values(binary=True)
 _encode = msgspec.msgpack.Encoder(enc_hook=_values.encode).encode
 _decode = msgspec.msgpack.Decoder().decode
+_Name = Annotated[str, Meta(min_length=1)]
 
 
 class MessagePackHubProtocol:
@@ -58,7 +59,7 @@ class MessagePackHubProtocol:
         if type(message) is Ping:
             return PING
         try:
-            body = _encode(_as_array(message))
+            body = _encode(_ARRAYS[type(message)](message))
         except (UnicodeEncodeError, OverflowError, RecursionError) as error:
             raise unsendable(error) from None
         return write_length(len(body)) + body
@@ -76,6 +77,8 @@ def read_length(buffer: bytearray) -> tuple[int, int] | None:
         InvalidDataError: the length is no length.
 
     """
+    if buffer and buffer[0] < 0x80:  # the most frequent one
+        return 1, buffer[0]
     length = 0
     for at, byte in enumerate(buffer[:5]):
         length |= (byte & 0x7F) << 7 * at
@@ -115,30 +118,24 @@ _SHORT = [bytes((length,)) for length in range(0x80)]
 # Messages to arrays.
 
 
-def _as_array(message: Message) -> list[Any]:
-    match message:
-        case Invocation(target, arguments, invocation_id, stream_ids):
-            return [1, {}, invocation_id or None, target, arguments, stream_ids]
-        case Completion(invocation_id, result, error):
-            if error is not None:
-                return [3, {}, invocation_id, ERROR_RESULT, error]
-            if result is UNSET:
-                return [3, {}, invocation_id, VOID_RESULT]
-            return [3, {}, invocation_id, NON_VOID_RESULT, result]
-        case StreamItem(invocation_id, item):
-            return [2, {}, invocation_id, item]
-        case StreamInvocation(target, arguments, invocation_id, stream_ids):
-            return [4, {}, invocation_id, target, arguments, stream_ids]
-        case CancelInvocation(invocation_id):
-            return [5, {}, invocation_id]
-        case Close(error, allow_reconnect):
-            return [7, error or None, allow_reconnect]
-        case Ack(sequence_id):
-            return [8, sequence_id]
-        case Sequence(sequence_id):
-            return [9, sequence_id]
-        case _:
-            raise TypeError(f"{type(message).__name__} is no message of this protocol.")
+def _completion(message: Completion) -> list[Any]:
+    if message.error is not None:
+        return [3, {}, message.invocation_id, ERROR_RESULT, message.error]
+    if message.result is UNSET:
+        return [3, {}, message.invocation_id, VOID_RESULT]
+    return [3, {}, message.invocation_id, NON_VOID_RESULT, message.result]
+
+
+_ARRAYS: dict[type[Message], Callable[[Any], list[Any]]] = {
+    Invocation: lambda m: [1, {}, m.invocation_id or None, m.target, m.arguments, m.stream_ids],
+    StreamItem: lambda m: [2, {}, m.invocation_id, m.item],
+    Completion: _completion,
+    StreamInvocation: lambda m: [4, {}, m.invocation_id, m.target, m.arguments, m.stream_ids],
+    CancelInvocation: lambda m: [5, {}, m.invocation_id],
+    Close: lambda m: [7, m.error or None, m.allow_reconnect],
+    Ack: lambda m: [8, m.sequence_id],
+    Sequence: lambda m: [9, m.sequence_id],
+}
 
 
 # Arrays to messages.
@@ -151,6 +148,66 @@ def parse_body(body: bytes | bytearray) -> Message | None:
         InvalidDataError: it is no array, or an item is missing or of the wrong type.
 
     """
+    try:
+        message = _decode_frequent(body).message()
+    except (ValueError, RecursionError):
+        return _read_slowly(body)
+    return _read_slowly(body) if message is None else message
+
+
+# The most frequent ones, as msgspec reads them at once.
+
+
+class _Frequent(msgspec.Struct, array_like=True, frozen=True):
+    """A message as it should be. More items may follow."""
+
+
+class _FrequentInvocation(_Frequent, frozen=True, tag=1):
+    headers: dict[str, str]
+    invocation_id: str | None
+    target: _Name
+    arguments: list[Any]
+    stream_ids: tuple[_Name, ...] = ()
+
+    def message(self) -> Message | None:
+        return Invocation(self.target, self.arguments, self.invocation_id or None, self.stream_ids)
+
+
+class _FrequentStreamItem(_Frequent, frozen=True, tag=2):
+    headers: dict[str, str]
+    invocation_id: _Name
+    item: Any
+
+    def message(self) -> Message | None:
+        return StreamItem(self.invocation_id, self.item)
+
+
+class _FrequentCompletion(_Frequent, frozen=True, tag=3):
+    headers: dict[str, str]
+    invocation_id: _Name
+    kind: Literal[2, 3]  # with an error it is not so frequent
+    result: Any | UnsetType = UNSET
+
+    def message(self) -> Message | None:
+        if self.kind == VOID_RESULT:
+            return Completion(self.invocation_id)
+        return None if self.result is UNSET else Completion(self.invocation_id, self.result)
+
+
+class _FrequentPing(_Frequent, frozen=True, tag=6):
+    def message(self) -> Message | None:
+        return Ping()
+
+
+_decode_frequent = msgspec.msgpack.Decoder(
+    _FrequentInvocation | _FrequentStreamItem | _FrequentCompletion | _FrequentPing
+).decode
+
+
+# All the others, and what is wrong.
+
+
+def _read_slowly(body: bytes | bytearray) -> Message | None:
     try:
         items = _decode(body)
     except (ValueError, RecursionError) as error:  # malformed, cut off, not UTF-8, no time that there is, nested deeply

@@ -94,7 +94,7 @@ class Values:
         plain = tuple(types) if _PLAIN.issuperset(types) else None
 
         def convert(values: list[Any]) -> list[Any]:
-            if tuple(map(type, values)) == plain:
+            if plain is not None and tuple(map(type, values)) == plain:
                 return values
             converted = msgspec.convert(values, arguments, builtin_types=native, str_keys=True, dec_hook=decode)
             result = list(structs.astuple(converted)[: len(values)])
