@@ -4,6 +4,7 @@
 a module of its own:
 
 * `asgi_signalr.options`: what can be chosen about a server, the keyword arguments of `SignalR`;
+* `asgi_signalr.filters`: what is to happen around every call;
 * `asgi_signalr.testing`: a client for tests, in their own process;
 * `asgi_signalr.backplanes`: what joins several servers, and how to write another;
 * `asgi_signalr.protocols` and `asgi_signalr.messages`: the encodings of what hubs and clients say, and how to add one;
@@ -12,9 +13,18 @@ a module of its own:
 
 from asgi_signalr.app import SignalR
 from asgi_signalr.backplanes import Backplane, BackplaneError, Deliver, OnGap, open_backplane
-from asgi_signalr.clients import ClientProxy, GroupManager, HubCallerClients, HubClients, HubContext
+from asgi_signalr.clients import (
+    ClientProxy,
+    GroupManager,
+    HubCallerClients,
+    HubClients,
+    HubContext,
+    SingleClientProxy,
+)
 from asgi_signalr.context import HubCallerContext
-from asgi_signalr.errors import HubException
+from asgi_signalr.dependencies import Depends
+from asgi_signalr.errors import HubException, InvalidDataError
+from asgi_signalr.filters import HubFilter, InvocationContext, LifetimeContext
 from asgi_signalr.hubs import Hub, hub_method
 from asgi_signalr.protocols import HubProtocol
 
@@ -23,6 +33,7 @@ __all__ = [
     "BackplaneError",
     "ClientProxy",
     "Deliver",
+    "Depends",
     "GroupManager",
     "Hub",
     "HubCallerClients",
@@ -30,9 +41,14 @@ __all__ = [
     "HubClients",
     "HubContext",
     "HubException",
+    "HubFilter",
     "HubProtocol",
+    "InvalidDataError",
+    "InvocationContext",
+    "LifetimeContext",
     "OnGap",
     "SignalR",
+    "SingleClientProxy",
     "hub_method",
     "open_backplane",
 ]

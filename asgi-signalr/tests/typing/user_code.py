@@ -5,13 +5,14 @@ Lines with `type: ignore` are mistakes that the checkers have to find: an ignore
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
 from asgi_signalr import (
     Backplane,
     BackplaneError,
     ClientProxy,
     Deliver,
+    Depends,
     GroupManager,
     Hub,
     HubCallerClients,
@@ -19,12 +20,18 @@ from asgi_signalr import (
     HubClients,
     HubContext,
     HubException,
+    HubFilter,
     HubProtocol,
+    InvalidDataError,
+    InvocationContext,
+    LifetimeContext,
     OnGap,
     SignalR,
+    SingleClientProxy,
     hub_method,
     open_backplane,
 )
+from asgi_signalr.filters import Connected, Disconnected, Invoke
 from asgi_signalr.messages import Close
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.testing import ClosedError, RefusedError, TestClient, running
@@ -112,6 +119,70 @@ class Draw(Hub):
 assert_type(Draw().erase_all("enough"), None)
 Draw().erase_all(1)  # type: ignore[arg-type]
 signalr.hub("/nothing")(Point)  # type: ignore[type-var]
+
+
+# Streams, clients' results, dependencies.
+
+
+class Session:
+    def total(self) -> int:
+        return 0
+
+
+async def get_session(context: HubCallerContext) -> AsyncIterator[Session]:
+    yield Session()
+
+
+@signalr.hub("/more", transports=["WebSockets"], filters=())
+class More(Hub):
+    def __init__(self, session: Annotated[Session, Depends(get_session)]) -> None:
+        self.session = session
+
+    async def count(self, to: int) -> AsyncIterator[int]:
+        for number in range(to):
+            yield number
+
+    async def add_up(self, numbers: AsyncIterator[int], session: Session = Depends(get_session)) -> int:  # noqa: B008
+        async for number in numbers:
+            assert_type(number, int)
+        return session.total()
+
+    async def ask(self, connection_id: str) -> None:
+        assert_type(self.clients.caller, SingleClientProxy)
+        assert_type(self.clients.client(connection_id), SingleClientProxy)
+        try:
+            assert_type(await self.clients.caller.invoke("age", returns=int, timeout=5), int)
+            assert_type(await self.clients.caller.invoke("point", returns=Point), Point)
+            assert_type(await self.clients.client(connection_id).invoke("anything"), Any)
+            assert_type(await self.clients.caller.invoke("maybe", returns=int | None), Any)
+        except (InvalidDataError, ConnectionError):
+            pass
+        await self.clients.all.invoke("age")  # type: ignore[attr-defined]
+
+
+class Timing(HubFilter):
+    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:  # noqa: A002
+        assert_type(context.method_name, str)
+        assert_type(context.context, HubCallerContext)
+        assert_type(context.hub, Hub)
+        context.arguments.append(1)
+        return await next(context)
+
+    async def on_connected(self, context: LifetimeContext, next: Connected) -> None:  # noqa: A002
+        await next(context)
+
+    async def on_disconnected(
+        self,
+        context: LifetimeContext,
+        error: Exception | None,
+        next: Disconnected,  # noqa: A002
+    ) -> None:
+        await next(context, error)
+
+
+SignalR(filters=[Timing()])
+SignalR(filters=[Timing])  # type: ignore[list-item]
+signalr.dependency_overrides[get_session] = Session
 
 
 # From outside.
