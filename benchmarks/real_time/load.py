@@ -83,6 +83,10 @@ class Clients:
     def __len__(self) -> int:
         return len(self._sockets)
 
+    def use(self, dialect: Dialect) -> None:
+        """Ask in other words from now on."""
+        self._dialect = dialect
+
     def connect(self, number: int) -> None:
         """Connect until there are so many clients."""
         while len(self._sockets) < number:
@@ -93,9 +97,10 @@ class Clients:
         for each in self._sockets:
             each.close()
         self._poll.close()
+        self._sockets.clear()
 
     def _connect(self, number: int) -> None:
-        new = []
+        new, deflates = [], []
         extensions = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
         for _ in range(number):
             client = socket.create_connection(("127.0.0.1", self._port), timeout=PATIENCE)
@@ -110,13 +115,16 @@ class Clients:
         for client in new:
             answer = _read_until(client, b"\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 101"), answer
+            deflates.append(b"permessage-deflate" in answer)
             if self._dialect.hello is not None:
                 client.sendall(frame(self._dialect.hello))
-        for client in new:
-            if self._dialect.welcome is not None:
+        for client, is_deflated in zip(new, deflates, strict=True):
+            if is_deflated:
+                _read_frame(client)
+            elif self._dialect.welcome is not None:
                 _read_until(client, self._dialect.welcome)
             client.setblocking(False)
-            self._receive[client.fileno()] = client.recv
+            self._receive[client.fileno()] = _Frames(client) if is_deflated else client.recv
             self._poll.add(client)
         self._sockets += new
 
@@ -217,6 +225,32 @@ class _Poll:
         for each in (self._epoll, self._selector):
             if each is not None:
                 each.close()
+
+
+class _Frames:
+    """Counts the frames of compressed messages, whose marks cannot be seen: gives one mark for each."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+        self._rest = b""
+
+    def __call__(self, size: int) -> bytes:
+        data, at, frames = self._rest + self._client.recv(size), 0, 0
+        while len(data) - at >= 4:
+            length, start = data[at + 1], at + 2
+            if length == 126:
+                length, start = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4
+            if start + length > len(data):
+                break
+            at, frames = start + length, frames + 1
+        self._rest = data[at:]
+        return MARK * frames
+
+
+def _read_frame(client: socket.socket) -> None:
+    """Read the answer to the handshake, which is short."""
+    head = client.recv(2)
+    client.recv(head[1])
 
 
 def _read_until(client: socket.socket, wanted: bytes) -> bytes:

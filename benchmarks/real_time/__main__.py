@@ -1,0 +1,57 @@
+"""asgi-signalr beside its peers: `uv run python benchmarks/real_time`.
+
+Every server runs on one core, the load generator on another, in turns; ratios of medians count. Exits with 1 if a
+required ratio is missed.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import chart
+import report
+from entrants import ALL
+from machine import LOAD_CORE, allow_open_files, pin
+from requirements import judge
+from sessions import FULL, QUICK, Figures, session
+
+IMAGE = Path(__file__).parents[2] / "docs" / "images" / "fan-out.svg"
+
+
+def main() -> int:
+    """Measure, compare, draw."""
+    parser = argparse.ArgumentParser(prog="benchmarks/real_time", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="about a minute: fewer rounds, no 5,000 clients, no chart")
+    parser.add_argument("--rounds", type=int, help="how often each server has its turn")
+    parser.add_argument("--only", action="append", choices=[each.key for each in ALL], help="only this server")
+    parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
+    parser.add_argument("--chart", type=Path, help=f"draw the chart into this file (default: {IMAGE.name} in the docs)")
+    options = parser.parse_args()
+    plan = QUICK if options.quick else FULL
+    if options.rounds:
+        plan = replace(plan, rounds=options.rounds)
+    entrants = [each for each in ALL if not options.only or each.key in options.only]
+    files = allow_open_files(plan.many + 500)
+    if files < plan.many + 100:
+        plan = replace(plan, many=1000)
+        print(f"Only {files} files may be open at a time: no more than 1,000 clients.", file=sys.stderr)
+    pin(0, LOAD_CORE)
+    figures = Figures()
+    for number in range(1, plan.rounds + 1):
+        for entrant in entrants:
+            print(f"round {number} of {plan.rounds}: {entrant.name}", file=sys.stderr)
+            session(entrant, plan, figures, last=number == plan.rounds)
+    requirements = judge(figures)
+    report.show(figures, requirements)
+    if options.json:
+        options.json.write_text(report.as_json(figures, requirements, plan), "utf-8")
+    image = options.chart or (IMAGE if not options.quick and not options.only else None)
+    if image:
+        image.write_text(chart.draw(figures), "utf-8")
+        print(f"The chart is {image}.", file=sys.stderr)
+    return 0 if all(each.holds is not False for each in requirements) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Who takes part: each server is a program of its own in `peers/`, run by an environment with what it needs."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import load
+
+PEERS = Path(__file__).parent / "peers"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One server, as it is started and talked to."""
+
+    key: str
+    name: str
+    program: str
+    dialect: load.Dialect
+    arguments: tuple[str, ...] = ()
+
+    def command(self) -> list[str]:
+        """Say how to start it; a peer's environment is made if it is not there (PEP 723, by uv)."""
+        program = PEERS / self.program
+        return [_interpreter(program), str(program), *self.arguments]
+
+
+def _interpreter(program: Path) -> str:
+    if "# /// script" not in program.read_text("utf-8"):
+        return sys.executable
+    subprocess.run(["uv", "sync", "--quiet", "--script", program], check=True)
+    found = subprocess.run(["uv", "python", "find", "--script", program], check=True, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
+PICOWS = Entrant("picows", "picows (the ceiling)", "picows_core.py", load.PLAIN)
+ADAPTER = Entrant("adapter", "asgi-signalr, adapter", "asgi_signalr_hub.py", load.SIGNALR, ("--adapter",))
+STARLETTE = Entrant("starlette", "Starlette loop", "starlette_loop.py", load.PLAIN)
+PLAIN = Entrant("plain", "asgi-signalr", "asgi_signalr_hub.py", load.SIGNALR)
+AIOSIGNALR = Entrant("aiosignalr", "aiosignalr", "aiosignalr_hub.py", load.SIGNALR)
+SOCKET_IO = Entrant("socketio", "python-socketio", "socketio_server.py", load.SOCKET_IO)
+CHANNELS = Entrant("channels", "Django Channels, in memory", "channels_consumer.py", load.PLAIN)
+
+ALL = (PICOWS, ADAPTER, STARLETTE, PLAIN, AIOSIGNALR, SOCKET_IO, CHANNELS)
+OURS = (ADAPTER, PLAIN)

@@ -1,0 +1,77 @@
+"""The server's process and the two cores: what it has cost, what it takes."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+from entrants import Entrant
+
+SERVER_CORE, LOAD_CORE = 0, 1
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, entrant: Entrant) -> None:
+        self.entrant = entrant
+        self._process = subprocess.Popen(entrant.command(), stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        pin(self._process.pid, SERVER_CORE)
+        said = self._process.stdout.readline()
+        if not said:
+            raise RuntimeError(f"{entrant.name} does not start.")
+        self.port = int(said)
+        self._info = psutil.Process(self._process.pid)
+
+    def cpu_seconds(self) -> float:
+        """Say how long it has computed, in user and kernel mode."""
+        if sys.platform == "linux":  # exactly: the process's own clock (clock_getcpuclockid)
+            return time.clock_gettime((~self._process.pid << 3) | 2)
+        times = self._info.cpu_times()
+        return times.user + times.system
+
+    def memory(self) -> int:
+        """Say how many bytes it takes: its proportional set where that is known, else its resident one."""
+        full = self._info.memory_full_info()
+        return int(getattr(full, "pss", full.rss))
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+@contextlib.contextmanager
+def running(entrant: Entrant) -> Iterator[Server]:
+    """Run a server for a while."""
+    server = Server(entrant)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process on a core of its own, where the system can."""
+    if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0) | os.sched_getaffinity(pid):
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(pid, {core})
+
+
+def allow_open_files(number: int) -> int:
+    """Ask for as many open files as the connections need; says how many there may be."""
+    if sys.platform == "win32":
+        return number
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = number if hard == resource.RLIM_INFINITY else min(number, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)

@@ -1,0 +1,66 @@
+"""The figures and the verdicts as tables for people, and as JSON for programs."""
+
+import json
+import platform
+from importlib import metadata
+
+from entrants import ALL
+from requirements import Requirement
+from rich.console import Console
+from rich.table import Table
+from sessions import Figures, Plan
+
+COLUMNS = ("fan-out 100", "fan-out 1,000", "fan-out 5,000", "4 in a tick", "echo 1", "echo 100", "echo 100, def")
+
+
+def show(figures: Figures, requirements: list[Requirement]) -> None:
+    """Print both tables."""
+    console = Console()
+    columns = [each for each in COLUMNS if any(each in values for values in figures.values.values())]
+    table = Table(title="Deliveries and calls per second (CPU seconds of the server per million)")
+    table.add_column("server")
+    for column in (*columns, "kB per connection"):
+        table.add_column(column, justify="right")
+    for each in ALL:
+        cells = [_cell(figures, each.key, column) for column in columns]
+        memory = figures.median(each.key, "kB per connection")
+        table.add_row(each.name, *cells, "" if memory is None else f"{memory:.1f}")
+    console.print(table)
+    verdicts = Table(title="Required, as ratios of medians")
+    for column, side in (("what", "left"), ("required", "right"), ("seen", "right"), ("", "left")):
+        verdicts.add_column(column, justify=side)  # type: ignore[arg-type]
+    for requirement in requirements:
+        sign = "≤" if requirement.at_most else "≥"
+        seen = "not measured" if requirement.ratio is None else f"{requirement.ratio:.2f}{requirement.unit}"
+        verdict = {True: "[green]holds", False: "[red]missed", None: ""}[requirement.holds]
+        verdicts.add_row(requirement.text, f"{sign} {requirement.limit:g}{requirement.unit}", seen, verdict)
+    console.print(verdicts)
+
+
+def as_json(figures: Figures, requirements: list[Requirement], plan: Plan) -> str:
+    """Encode everything that was measured."""
+    return json.dumps(
+        {
+            "schema": 1,
+            "machine": {"system": platform.system(), "python": platform.python_version(), "cpu": platform.machine()},
+            "versions": {name: metadata.version(name) for name in ("asgi-signalr", "starlette", "uvicorn", "uvloop")},
+            "plan": vars(plan) if hasattr(plan, "__dict__") else {},
+            "figures": figures.values,
+            "requirements": [
+                {
+                    "what": each.text,
+                    "required": each.limit,
+                    "at_most": each.at_most,
+                    "seen": each.ratio,
+                    "holds": each.holds,
+                }
+                for each in requirements
+            ],
+        },
+        indent=1,
+    )
+
+
+def _cell(figures: Figures, key: str, metric: str) -> str:
+    rate, cost = figures.median(key, metric), figures.median(key, f"{metric}, CPU s per 1M")
+    return "" if rate is None or cost is None else f"{rate:,.0f} ({cost:.1f})"
