@@ -1,0 +1,1 @@
+"""Hostile, careless and unlucky clients: none of them hurts the server, or another client."""

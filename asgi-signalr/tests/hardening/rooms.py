@@ -1,0 +1,120 @@
+"""The app under attack: every feature of a hub, and a secret for each user that is for nobody else's eyes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from asgi_signalr import Hub, HubException, SignalR
+
+SECRETS = {"alice": "al1ce-s3cret", "bob": "b0b-s3cret"}
+"""What each user's connections may be sent, and no others."""
+
+HUB_LOGS = ("crash", "crashing", "crash_late", "ask", "ask_another")
+"""The methods whose failure the hub itself logs."""
+
+
+class Room(Hub):
+    async def on_connected(self) -> None:
+        await self.whisper()
+
+    async def whisper(self) -> None:
+        user = self.context.user_identifier
+        if user is not None:
+            await self.clients.user(user).send("whispered", SECRETS[user])
+
+    def mine(self) -> str | None:
+        return SECRETS.get(self.context.user_identifier or "")
+
+    def echo(self, value: Any) -> Any:
+        return value
+
+    async def echo_later(self, value: Any) -> Any:
+        await asyncio.sleep(0)
+        return value
+
+    def add(self, one: int, other: int) -> int:
+        return one + other
+
+    async def join(self, group: str) -> None:
+        await self.groups.add(self.context.connection_id, group)
+
+    async def leave(self, group: str) -> None:
+        await self.groups.remove(self.context.connection_id, group)
+
+    async def tell(self, group: str, text: str) -> None:
+        await self.clients.group(group).send("told", text)
+
+    async def tell_others(self, text: str) -> None:
+        await self.clients.others.send("told", text)
+
+    async def shout(self, text: str) -> None:
+        await self.clients.all.send("shouted", text)
+
+    async def flood(self) -> None:
+        for number in range(20):
+            await self.clients.caller.send("flooded", number, "x" * 1000)
+
+    async def wait(self) -> None:
+        await self.context.aborted.wait()
+
+    def quit(self) -> None:
+        self.context.abort()
+
+    def refuse(self) -> None:
+        raise HubException("as it should")
+
+    def crash(self) -> None:
+        raise LookupError("as it should")
+
+    async def crash_late(self) -> None:
+        await asyncio.sleep(0)
+        raise LookupError("as it should")
+
+    def unsendable(self) -> object:
+        return object()
+
+    async def ask(self, method: str) -> int:
+        return await self.clients.caller.invoke(method, returns=int, timeout=5)
+
+    async def ask_another(self, connection_id: str) -> Any:
+        return await self.clients.client(connection_id).invoke("who", timeout=5)
+
+    async def count(self, to: int) -> AsyncIterator[int]:
+        for number in range(min(to, 50)):
+            yield number
+
+    async def forever(self) -> AsyncIterator[int]:
+        number = 0
+        while True:
+            yield number
+            number += 1
+            await asyncio.sleep(1)
+
+    async def crashing(self) -> AsyncIterator[int]:
+        yield 1
+        raise LookupError("as it should")
+
+    async def total(self, numbers: AsyncIterator[int]) -> int:
+        return sum([number async for number in numbers])
+
+    async def first(self, numbers: AsyncIterator[int]) -> int:
+        return await anext(numbers)
+
+    async def doubled(self, numbers: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for number in numbers:
+            yield 2 * number
+
+
+class Members(Room):
+    pass
+
+
+METHODS = sorted(name for name, value in vars(Room).items() if callable(value) and not name.startswith(("_", "on_")))
+
+
+def make_app(**options: Any) -> SignalR:
+    """Make the app: a room for everybody, and one for members."""
+    app = SignalR(max_message_size=4096, max_queued_bytes=64 * 1024, **options)
+    app.hub("/room")(Room)
+    app.hub("/members", authorize=True)(Members)
+    return app
