@@ -12,7 +12,7 @@ from asgi_signalr.backplanes import Backplane, open_backplane
 from asgi_signalr.clients import HubContext
 from asgi_signalr.context import Authorize, take_secrets
 from asgi_signalr.dispatch import HubDispatcher
-from asgi_signalr.endpoint import Endpoint
+from asgi_signalr.endpoint import Endpoint, FindRedirect
 from asgi_signalr.filters import HubFilter
 from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, headers_of, normal_path, path_of, respond
 from asgi_signalr.hubs import Hub
@@ -23,7 +23,7 @@ from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.server import Server
 from asgi_signalr.transports import checked
 from asgi_signalr.transports.websockets import refuse
-from asgi_signalr.users import FindUser
+from asgi_signalr.users import FindExpiry, FindUser
 
 logger = logging.getLogger("asgi_signalr")
 
@@ -76,7 +76,11 @@ class SignalR:
         transports: Collection[str] = Options.transports,
         poll_timeout: float = Options.poll_timeout,
         minimum_negotiate_version: int = Options.minimum_negotiate_version,
+        max_connections_per_user: int | None = Options.max_connections_per_user,
+        max_connections_per_address: int | None = Options.max_connections_per_address,
+        max_negotiated_connections: int = Options.max_negotiated_connections,
         user: FindUser | None = None,
+        expires: FindExpiry | None = None,
         filters: Sequence[HubFilter] = (),
         backplane: str | Backplane = "memory://",
     ) -> None:
@@ -101,7 +105,11 @@ class SignalR:
             transports=checked(transports),
             poll_timeout=poll_timeout,
             minimum_negotiate_version=minimum_negotiate_version,
+            max_connections_per_user=max_connections_per_user,
+            max_connections_per_address=max_connections_per_address,
+            max_negotiated_connections=max_negotiated_connections,
             user=user,
+            expires=expires,
         )
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         """What is called instead of dependencies: for tests."""
@@ -120,6 +128,7 @@ class SignalR:
         *,
         authorize: Authorize = False,
         transports: Collection[str] | None = None,
+        redirect: FindRedirect | None = None,
         filters: Sequence[HubFilter] = (),
     ) -> Callable[[H], H]:
         """Serve a hub class at a path below this application.
@@ -128,6 +137,8 @@ class SignalR:
             path: such as `/chat`.
             authorize: who may connect. True: any signed-in user. A function is asked for each request.
             transports: the transports that this hub offers, in this order; None: those of the application.
+            redirect: asked for each client that negotiates; may send it to another server, or raise a `HubException`
+                whose message the client is told.
             filters: what is to happen around its calls, inside of the application's own filters.
 
         Raises:
@@ -147,7 +158,7 @@ class SignalR:
                 raise ValueError(f"There are two hub classes named {hub.__name__}; hubs are known by their names.")
             around = (*self._filters, *filters)
             handler = HubDispatcher(hub, authorize, PROTOCOLS, around, self.dependency_overrides)
-            self._endpoints[path] = Endpoint(handler, offered, self.options, self._server)
+            self._endpoints[path] = Endpoint(handler, offered, self.options, self._server, redirect)
             return hub
 
         return serve

@@ -6,6 +6,7 @@ of its handler is then interrupted where it waits for the client, and says good-
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -169,6 +170,9 @@ class Connection:
         if self.outbox.parked_since is not None and now - self.outbox.parked_since >= self.options.send_timeout:
             self.outbox.close()
             self._cannot_send(TimeoutError("The client takes nothing of what is sent to it."))
+        elif self.context.expires_at is not None and time.time() >= self.context.expires_at:
+            self.log("=", "the user's authentication has expired")
+            self.end(Ending(close=Close(allow_reconnect=True)))
 
 
 class ConnectionHandler(Protocol):

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from asgi_signalr import shutdown
 from asgi_signalr.connection import Connection, Ending, logger
-from asgi_signalr.http import Refusal
+from asgi_signalr.http import Refusal, address_of
 from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
 from asgi_signalr.transports.long_polling import LongPollingTransport
@@ -42,20 +43,28 @@ class ConnectionManager:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._negotiated: dict[str, Negotiated] = {}
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, tuple[str | None, str | None]] = {}  # with user and address
+        self._of_user: Counter[str | None] = Counter()
+        self._at_address: Counter[str | None] = Counter()
+        self.refused: Counter[str] = Counter()
+        """How often there was no place for one more, by the reason."""
         self._conversations: set[asyncio.Task[None]] = set()
+        self._unopened = 0
         self._is_stopping = False
         self._quiet = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
-    def negotiate(self, token: str, negotiated: Negotiated) -> None:
-        """Remember a connection that a client is going to open.
+    def negotiate(self, token: str, negotiated: Negotiated, address: str | None) -> None:
+        """Remember a connection that a client is going to open, from a network address.
 
         Raises:
             Refusal: there is no place for one more.
 
         """
-        self._admit()
+        self._admit(negotiated.user_identifier, address)
+        if self._unopened >= self._options.max_negotiated_connections:
+            self._refuse("negotiated", 503, "Too many connections are about to be opened; try again.")
+        self._unopened += 1
         self._negotiated[token] = negotiated
         self._watch()
 
@@ -66,24 +75,36 @@ class ConnectionManager:
 
     def forget(self, token: str | None) -> None:
         """Forget what was negotiated; the token is worth nothing any more."""
-        if token is not None:
-            self._negotiated.pop(token, None)
+        entry = None if token is None else self._negotiated.pop(token, None)
+        if entry is not None:
+            self._unopened -= entry.connection is None
             self.settle()
 
-    def opened(self, connection: Connection) -> None:
-        """Watch over a connection from now on.
+    def opened(self, connection: Connection, entry: Negotiated | None) -> None:
+        """Watch over a connection from now on; it was negotiated, or else not.
 
         Raises:
             Refusal: there is no place for one more.
 
         """
-        self._admit()
-        self._connections.add(connection)
+        user, address = connection.context.user_identifier, address_of(connection.context.scope)
+        self._admit(user, address)
+        self._connections[connection] = user, address
+        self._of_user[user] += 1
+        self._at_address[address] += 1
+        if entry is not None:
+            entry.connection = connection
+            entry.alone_since = None
+            self._unopened -= 1
         self._watch()
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection: its conversation is over."""
-        self._connections.discard(connection)
+        user, address = self._connections.pop(connection)
+        for counter, name in ((self._of_user, user), (self._at_address, address)):
+            counter[name] -= 1
+            if not counter[name]:
+                del counter[name]
         self.settle()
 
     def converse(self, conversation: Coroutine[Any, Any, None]) -> None:
@@ -97,9 +118,18 @@ class ConnectionManager:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("A conversation has failed.", exc_info=error)
 
-    def _admit(self) -> None:
+    def _admit(self, user: str | None, address: str | None) -> None:
+        of_user, at_address = self._options.max_connections_per_user, self._options.max_connections_per_address
         if self._is_stopping:
-            raise Refusal(503, "The server is about to stop.", Retry_After="1")
+            self._refuse("stopping", 503, "The server is about to stop.")
+        if user is not None and of_user is not None and self._of_user[user] >= of_user:
+            self._refuse("user", 429, f"This user has {of_user} connections already, as many as are allowed.")
+        if address is not None and at_address is not None and self._at_address[address] >= at_address:
+            self._refuse("address", 429, f"This address has {at_address} connections already, as many as are allowed.")
+
+    def _refuse(self, reason: str, status: int, text: str) -> NoReturn:
+        self.refused[reason] += 1
+        raise Refusal(status, text, Retry_After="1")
 
     def stop(self) -> None:
         """Tell every client to come back later, and admit nobody any more."""

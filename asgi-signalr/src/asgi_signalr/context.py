@@ -22,6 +22,8 @@ class HubCallerContext:
         self.user = user
         """The signed-in user as the application knows it; None for an anonymous connection."""
         self.user_identifier = user_identifier
+        self.expires_at: float | None = None
+        """When the user's authentication expires, in seconds since 1970; then the connection is closed."""
         self.hub = hub
         self.items: dict[Any, Any] = {}
         """Whatever the hub wants to keep with this connection."""

@@ -4,7 +4,8 @@ What the official clients ask for, and what they are answered, is said in Transp
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -13,7 +14,19 @@ from asgi_signalr import negotiate, origins
 from asgi_signalr.connection import Connection, ConnectionHandler
 from asgi_signalr.connection_manager import Negotiated
 from asgi_signalr.context import HubCallerContext, is_authorized, take_secrets
-from asgi_signalr.http import Disconnected, Receive, Refusal, Response, Scope, Send, body_of, headers_of, respond
+from asgi_signalr.errors import HubException
+from asgi_signalr.http import (
+    Disconnected,
+    Receive,
+    Refusal,
+    Response,
+    Scope,
+    Send,
+    address_of,
+    body_of,
+    headers_of,
+    respond,
+)
 from asgi_signalr.options import Options
 from asgi_signalr.server import Server
 from asgi_signalr.transports import Transport, long_polling
@@ -22,7 +35,10 @@ from asgi_signalr.transports.long_polling import LongPollingTransport
 from asgi_signalr.transports.resumable import ResumableTransport
 from asgi_signalr.transports.server_sent_events import ServerSentEventsTransport
 from asgi_signalr.transports.websockets import WebSocketTransport, refuse
-from asgi_signalr.users import find_user, identifier
+from asgi_signalr.users import expiry, find_user, identifier
+
+FindRedirect = Callable[[HubCallerContext], negotiate.Redirect | Awaitable[negotiate.Redirect | None] | None]
+"""Says for a client that negotiates where it is to go instead; None: it is right here."""
 
 
 @dataclass
@@ -34,6 +50,7 @@ class Request:
     query: Mapping[str, str]
     """With the tokens, which the scope does not have any more."""
     user: object | None
+    expires_at: float | None
 
 
 class Endpoint:
@@ -44,6 +61,7 @@ class Endpoint:
         transports: the transports that are offered, in the order in which clients try them.
         options: those of the application.
         find_server: finds the server of the event loop that it is called on.
+        redirect: sends clients that negotiate elsewhere.
 
     """
 
@@ -53,11 +71,13 @@ class Endpoint:
         transports: tuple[str, ...],
         options: Options,
         find_server: Callable[[], Server],
+        redirect: FindRedirect | None = None,
     ) -> None:
         self.handler = handler
         self.transports = transports
         self._options = options
         self._find_server = find_server
+        self._redirect = redirect
 
     # WebSockets.
 
@@ -140,7 +160,14 @@ class Endpoint:
         except negotiate.NegotiateError as error:
             return _json({"error": str(error)})
         identity = negotiate.new_identity(version)
-        await self._check_user(self._context(identity.connection_id, request))
+        context = self._context(identity.connection_id, request)
+        await self._check_user(context)
+        try:
+            redirect = await self._find_redirect(context)
+        except HubException as error:
+            return _json({"error": str(error)})
+        if redirect is not None:
+            return _json(redirect.answer(version))
         stateful = (
             self._options.allow_stateful_reconnects
             and "WebSockets" in self.transports
@@ -148,8 +175,12 @@ class Endpoint:
         )
         now = asyncio.get_running_loop().time()
         entry = Negotiated(identity.connection_id, self.handler.name, identifier(request.user), now, stateful)
-        self._find_server().connections.negotiate(identity.token, entry)
+        self._find_server().connections.negotiate(identity.token, entry, address_of(request.scope))
         return _json(negotiate.answer(version, identity, self.transports, stateful=stateful))
+
+    async def _find_redirect(self, context: HubCallerContext) -> negotiate.Redirect | None:
+        redirect = self._redirect(context) if self._redirect is not None else None
+        return await redirect if isinstance(redirect, Awaitable) else redirect
 
     async def _serve_events(self, request: Request, receive: Receive, send: Send, more: Mapping[str, str]) -> None:
         """Serve Server-Sent Events: the answer lasts as long as the connection."""
@@ -182,7 +213,7 @@ class Endpoint:
             entry.alone_since = asyncio.get_running_loop().time()
             server.connections.converse(self._converse(server, connection))
             return Response(200, headers=OCTETS)
-        entry.connection.context.user = request.user
+        _sign_in(entry.connection, request)
         transport = entry.connection.transport
         assert isinstance(transport, LongPollingTransport)  # noqa: S101  (as has been checked)
         entry.alone_since = None
@@ -255,10 +286,7 @@ class Endpoint:
             raise Refusal(409)
         lifetime = server.lifetime(self.handler.name)
         connection = self.handler.open(context, transport, lifetime, self._options, server.flusher)
-        server.connections.opened(connection)
-        if entry is not None:
-            entry.connection = connection
-            entry.alone_since = None
+        server.connections.opened(connection, entry)
         return connection
 
     async def _resumable(
@@ -271,7 +299,7 @@ class Endpoint:
             connection = self._open(server, context, ResumableTransport(), entry)
             server.connections.converse(self._converse(server, connection, request.query.get("id")))
         assert entry.connection is not None  # noqa: S101  (it has just been opened)
-        entry.connection.context.user = request.user
+        _sign_in(entry.connection, request)
         transport = entry.connection.transport
         assert isinstance(transport, ResumableTransport)  # noqa: S101  (as has been checked)
         return transport
@@ -282,7 +310,7 @@ class Endpoint:
         """Take a request in: the page it comes from may ask, and its user is found.
 
         Raises:
-            Refusal: it comes from a page of another origin.
+            Refusal: it comes from a page of another origin, or its user's authentication has expired.
 
         """
         try:
@@ -291,7 +319,10 @@ class Endpoint:
             user = await find_user(scope, self._options.user)
         finally:
             query = take_secrets(scope)
-        return Request(scope, headers, query, user)
+        expires_at = expiry(user, self._options.expires)
+        if expires_at is not None and expires_at <= time.time():
+            raise Refusal(401)
+        return Request(scope, headers, query, user, expires_at)
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:
         if not origins.is_allowed(headers, self._options.allowed_origins):
@@ -327,16 +358,23 @@ class Endpoint:
             raise Refusal(401 if context.user is None else 403)
 
     def _context(self, connection_id: str, request: Request) -> HubCallerContext:
-        return HubCallerContext(connection_id, request.scope, request.user, identifier(request.user), self.handler.name)
+        user = request.user
+        context = HubCallerContext(connection_id, request.scope, user, identifier(user), self.handler.name)
+        context.expires_at = request.expires_at
+        return context
 
     def _negotiated(self, server: Server, token: str) -> Negotiated:
         entry = server.connections.negotiated(token, self.handler.name)
         if entry is None:
-            raise Refusal(404, NO_CONNECTION)
+            raise Refusal(404, NO_CONNECTION if server.is_alone else f"{NO_CONNECTION}\n{STICKY_SESSIONS}")
         return entry
 
 
 NO_CONNECTION = "No Connection with that ID"
+STICKY_SESSIONS = (
+    "There are several servers, and this one does not know it. All requests of a connection have to reach the server "
+    "that it was negotiated with: configure sticky sessions, or have clients skip the negotiation for WebSockets."
+)
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -345,6 +383,12 @@ def _token(request: Request) -> str:
     if not token:
         raise Refusal(400, "Connection ID required")
     return token
+
+
+def _sign_in(connection: Connection, request: Request) -> None:
+    """Have the same user anew: what the request's authentication knows of it now, and until when."""
+    connection.context.user = request.user
+    connection.context.expires_at = request.expires_at
 
 
 def _json(value: object) -> Response:

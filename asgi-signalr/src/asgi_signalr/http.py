@@ -82,6 +82,12 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
+def address_of(scope: Scope) -> str | None:
+    """The address that a request comes from, as the server sees it: of the client, or of the last proxy."""
+    client = scope.get("client")
+    return None if not client else str(client[0])
+
+
 def path_of(scope: Scope) -> str:
     """The path below this application: what is left after the root path, when it is mounted."""
     path: str = scope["path"]

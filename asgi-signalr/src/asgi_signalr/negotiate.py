@@ -23,6 +23,26 @@ class Identity:
     token: str
 
 
+@dataclass(frozen=True)
+class Redirect:
+    """Where a client is to negotiate instead; official clients follow, with the token if there is one."""
+
+    url: str
+    """The hub's address there, without `/negotiate`."""
+    access_token: str | None = None
+    """What the client's requests there are to bring instead of its own token."""
+
+    def answer(self, version: int) -> dict[str, Any]:
+        """Spell out the answer to a client."""
+        wire: dict[str, Any] = {"negotiateVersion": version, "url": self.url, "availableTransports": []}
+        if self.access_token is not None:
+            wire["accessToken"] = self.access_token
+        return wire
+
+    def __repr__(self) -> str:
+        return f"Redirect(url={self.url!r})"  # the token is to be in no log
+
+
 def requested_version(query: Mapping[str, str], minimum: int) -> int:
     """Read which version the client speaks; the answer is in this one, or in the newest there is.
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from asgi_signalr.users import FindUser
+from asgi_signalr.users import FindExpiry, FindUser
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,16 @@ class Options:
     """A poll that finds nothing to take is answered after so long, and the client polls again."""
     minimum_negotiate_version: int = 0
     """The oldest version of the negotiation that is answered."""
+    max_connections_per_user: int | None = 1000
+    """So many connections a user may have open on one server; None: any number. Others are refused with 429."""
+    max_connections_per_address: int | None = None
+    """So many connections may be open from one network address; behind a proxy all come from the proxy's."""
+    max_negotiated_connections: int = 10_000
+    """So many connections may be negotiated and not yet opened, before a negotiation is refused with 503."""
     user: FindUser | None = None
     """How to find the user of a request; by default where Starlette's or Django's authentication leaves it."""
+    expires: FindExpiry | None = None
+    """When a user's authentication expires, which closes its connections; by default its `expires_at`, if any."""
 
     @property
     def tick(self) -> float:

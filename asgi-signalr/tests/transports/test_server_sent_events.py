@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgi_signalr.calls import LOOK_AHEAD
 from asgi_signalr.transports.server_sent_events import format_event
 
 from .conftest import EVENTS, HANDSHAKE
@@ -100,34 +101,40 @@ async def test_a_body_that_breaks_off_is_a_bad_request(client: Client) -> None:
     assert (response.status, response.text) == (400, "The body could not be read to its end.")
 
 
+async def kept_busy(peer: Any) -> None:
+    """Have the hub wait in one call, and as many behind it as the server looks ahead."""
+    await peer.invoke("wait")
+    for _ in range(LOOK_AHEAD + 1):
+        await peer.invoke("note", "next")
+    async with asyncio.timeout(10):
+        await peer.hub.begun.wait()
+
+
 async def test_a_post_waits_while_the_hub_takes_nothing(client: Client) -> None:
     peer = client(max_message_size=200_000)
     stream = await peer.listen()
-    await peer.invoke("wait")  # the hub is busy with this one
-    await peer.invoke("echo", "next")  # and this one is kept waiting by it, with everything behind
-    big = peer.ask(
-        "POST", body=b'{"type":1,"invocationId":"1","target":"echo","arguments":["%b"]}\x1e' % (b"x" * 70_000)
-    )
-    small = peer.ask("POST", body=b'{"type":6}\x1e')
-    async with asyncio.timeout(10):
-        await peer.hub.begun.wait()
+    await kept_busy(peer)
+    note = b'{"type":1,"target":"note","arguments":["%b"]}\x1e'
+    big, small = peer.ask("POST", body=note % (b"x" * 70_000)), peer.ask("POST", body=note % b"last")
     for _ in range(20):
         await asyncio.sleep(0)
     assert big.is_waiting
     assert small.is_waiting
     peer.hub.may_go_on.set()
     assert [(await each.answer()).status for each in (big, small)] == [200, 200]
-    assert await stream.portion() == event(1, "null")
+    stream.go()
+    await peer.ended()
+    assert peer.hub.noted == ["next"] * (LOOK_AHEAD + 1) + ["x" * 70_000, "last"]
 
 
 async def test_a_post_that_waits_learns_of_the_end(client: Client) -> None:
     peer = client()
     stream = await peer.listen()
-    await peer.invoke("wait")
-    await peer.invoke("echo", "next")
+    await kept_busy(peer)
     posts = [peer.ask("POST", body=b"x" * 70_000), peer.ask("POST", body=b"y")]
-    async with asyncio.timeout(10):
-        await peer.hub.begun.wait()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [each.is_waiting for each in posts] == [True, True]
     stream.go()
     for post in posts:
         response = await post.answer()

@@ -1,0 +1,336 @@
+"""Users: who may open, post to, poll and end a connection, for how long, and how many of them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from asgi_signalr import Hub, HubCallerContext, HubException, SignalR
+from asgi_signalr.negotiate import Redirect
+from asgi_signalr.users import bearer_token, expiry
+
+Request = Callable[..., Awaitable[Any]]
+Ask = Callable[..., Any]
+Open = Callable[..., Any]
+
+EVENTS = {"Accept": "text/event-stream"}
+HANDSHAKE = b'{"protocol":"json","version":1}\x1e'
+TRANSPORTS = ["WebSockets", "ServerSentEvents", "LongPolling"]
+
+
+class Chat(Hub):
+    def who(self) -> str | None:
+        return self.context.user_identifier
+
+
+class User:
+    is_authenticated = True
+
+    def __init__(self, name: str, expires_at: Any = None) -> None:
+        self.identity = name
+        self.expires_at = expires_at
+
+
+def chat(*, authorize: Any = False, redirect: Any = None, **options: Any) -> SignalR:
+    app = SignalR(**options)
+    app.hub("/chat", authorize=authorize, redirect=redirect)(Chat)
+    return app
+
+
+async def negotiated(request_to: Request, app: SignalR, **more: Any) -> str:
+    response = await request_to(app, "POST", "/chat/negotiate?negotiateVersion=1", **more)
+    return str(response.json["connectionToken"])
+
+
+# The same user on every request.
+
+
+@pytest.mark.parametrize("transport", ["ServerSentEvents", "LongPolling"])
+@pytest.mark.parametrize(("user", "status"), [(None, 401), ("eve", 403), ("ada", None)])
+async def test_each_request_of_a_connection_is_its_user_s(
+    request_to: Request, ask: Ask, transport: str, user: str | None, status: int | None
+) -> None:
+    app = chat()
+    token = await negotiated(request_to, app, user="ada")
+    url, headers = f"/chat?id={token}", EVENTS if transport == "ServerSentEvents" else {}
+    opening = ask(app, "GET", url, headers, user="ada")
+    await opening.begun()
+    answers = {"POST": 200, "DELETE": 202, "GET": 200} if transport == "LongPolling" else {"POST": 200, "DELETE": 400}
+    for method, otherwise in answers.items():
+        body = HANDSHAKE if method == "POST" else b""
+        response = await ask(app, method, url, {}, body, user=user).answer()
+        wanted = status or (204 if method == "GET" else otherwise)  # the poll comes after the deletion
+        assert (method, response.status) == (method, wanted)
+        if status == 401:
+            assert response.text == ""  # the official client then says "Unauthorized", and fetches another token
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("user", "status"), [(None, 401), ("eve", 403)])
+async def test_nobody_else_opens_what_a_user_has_negotiated(
+    request_to: Request, open_to: Open, transport: str, user: str | None, status: int
+) -> None:
+    app = chat()
+    url = f"/chat?id={await negotiated(request_to, app, user='ada')}"
+    if transport == "WebSockets":
+        response = await open_to(app, url, user=user).refused()
+    else:
+        headers = EVENTS if transport == "ServerSentEvents" else {}
+        response = await request_to(app, "GET", url, headers, user=user)
+    assert response.status == status
+
+
+async def test_who_signs_in_meanwhile_is_somebody_else(request_to: Request) -> None:
+    app = chat()
+    token = await negotiated(request_to, app)
+    assert (await request_to(app, "GET", f"/chat?id={token}", user="ada")).status == 403
+
+
+async def test_the_rule_of_a_hub_is_asked_at_every_request(request_to: Request, ask: Ask, open_to: Open) -> None:
+    is_allowed = True
+    asked: list[str] = []
+
+    async def rule(context: HubCallerContext) -> bool:
+        asked.append(context.scope.get("method", "WebSocket"))
+        return is_allowed
+
+    app = chat(authorize=rule)
+    polling, other = [await negotiated(request_to, app, user="ada") for _ in range(2)]
+    await ask(app, "GET", f"/chat?id={polling}", user="ada").answer()
+    is_allowed = False
+    attempts = [
+        await request_to(app, "POST", "/chat/negotiate", user="ada"),
+        await request_to(app, "GET", f"/chat?id={polling}", user="ada"),
+        await request_to(app, "POST", f"/chat?id={polling}", user="ada"),
+        await request_to(app, "DELETE", f"/chat?id={polling}", user="ada"),
+        await request_to(app, "GET", f"/chat?id={other}", EVENTS, user="ada"),
+        await open_to(app, f"/chat?id={other}", user="ada").refused(),
+    ]
+    assert [each.status for each in attempts] == [403] * 6
+    assert asked == ["POST", "POST", "GET", "POST", "GET", "POST", "DELETE", "GET", "WebSocket"]
+
+
+# Tokens.
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "token"),
+    [
+        ([(b"authorization", b"Bearer abc")], b"", "abc"),
+        ([(b"authorization", b"bearer  abc ")], b"access_token=def", "abc"),
+        ([(b"authorization", b"Bearer ")], b"", None),
+        ([(b"authorization", b"Basic abc")], b"access_token=def", "def"),
+        ([], b"id=1&access_token=a%2Bb", "a+b"),
+        ([], b"id=1", None),
+    ],
+)
+def test_a_token_is_in_a_header_or_in_the_query(
+    headers: list[tuple[bytes, bytes]], query: bytes, token: str | None
+) -> None:
+    assert bearer_token({"headers": headers, "query_string": query}) == token
+
+
+async def test_tokens_stay_secret_when_the_application_fails_to_read_them(request_to: Request) -> None:
+    def find(scope: Any) -> str:
+        raise RuntimeError("The key server is away.")
+
+    app = chat(user=find)
+    more: dict[str, Any] = {}
+    scope: dict[str, Any] = {}
+
+    async def keep(of: Any, receive: Any, send: Any) -> None:
+        scope.update(of)
+        try:
+            await app(of, receive, send)
+        finally:
+            more.update(of)
+
+    with pytest.raises(RuntimeError, match=r"^The key server is away.$"):
+        await request_to(keep, "POST", "/chat?id=secret&access_token=hush&room=1")
+    assert scope["query_string"] == b"id=secret&access_token=hush&room=1"
+    assert more["query_string"] == b"room=1"
+
+
+# For how long.
+
+
+def test_when_an_authentication_expires() -> None:
+    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
+    assert expiry(None, None) is None
+    assert expiry("ada", None) is None
+    assert expiry(User("ada"), None) is None
+    assert expiry(User("ada", 1.5), None) == 1.5
+    assert expiry(User("ada", noon), None) == noon.timestamp()
+    assert expiry({"exp": 7}, lambda user: user["exp"]) == 7
+    assert expiry(User("ada", 1), lambda user: None) is None
+    for wrong in ("tomorrow", datetime(2030, 1, 1), True):
+        with pytest.raises(TypeError):
+            expiry(User("ada", wrong), None)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_connection_ends_with_its_user_s_authentication(
+    request_to: Request, ask: Ask, open_to: Open, transport: str
+) -> None:
+    app = chat(handshake_timeout=0.1)  # which makes the timer look often
+    user = User("ada", datetime.now(UTC) + timedelta(seconds=0.15))
+    token = await negotiated(request_to, app, user=user)
+    url, close = f"/chat?id={token}", '{"type":7,"allowReconnect":true}\x1e'
+    if transport == "WebSockets":
+        peer = await open_to(app, url, user=user).shake_hands()
+        assert await peer.frame() == close
+        assert await peer.closed() == 1000
+    elif transport == "ServerSentEvents":
+        stream = await ask(app, "GET", url, EVENTS, user=user).begun()
+        await ask(app, "POST", url, body=HANDSHAKE, user=user).answer()
+        assert await stream.portion() == b":\r\n"
+        assert await stream.portion() == b"data: {}\x1e\r\n\r\n"
+        assert await stream.portion() == f"data: {close}\r\n\r\n".encode()
+        assert await stream.portion() is None
+    else:
+        await ask(app, "GET", url, user=user).answer()
+        await ask(app, "POST", url, body=HANDSHAKE, user=user).answer()
+        assert (await ask(app, "GET", url, user=user).answer()).text == "{}\x1e"
+        assert (await ask(app, "GET", url, user=user).answer()).text == close
+
+
+async def test_a_poll_with_a_newer_token_prolongs(request_to: Request, ask: Ask) -> None:
+    app = chat(handshake_timeout=0.1, poll_timeout=0.3)
+    now = time.time()
+    token = await negotiated(request_to, app, user=User("ada", now + 0.15))
+    url = f"/chat?id={token}"
+    await ask(app, "GET", url, user=User("ada", now + 0.15)).answer()
+    await ask(app, "POST", url, body=HANDSHAKE, user=User("ada", now + 60)).answer()
+    assert (await ask(app, "GET", url, user=User("ada", now + 60)).answer()).text == "{}\x1e"
+    assert (await ask(app, "GET", url, user=User("ada", now + 60)).answer()).text == ""  # beyond 0.15 s
+
+
+async def test_who_has_expired_is_told_to_sign_in_again(request_to: Request, ask: Ask, open_to: Open) -> None:
+    app = chat(expires=lambda user: user["exp"])
+    good, expired = {"exp": time.time() + 60}, {"exp": time.time() - 1}
+    token = await negotiated(request_to, app, user=good)
+    await ask(app, "GET", f"/chat?id={token}", user=good).answer()
+    attempts = [
+        await request_to(app, "POST", "/chat/negotiate", user=expired),
+        await request_to(app, "POST", f"/chat?id={token}", user=expired),
+        await request_to(app, "GET", f"/chat?id={token}", user=expired),
+        await open_to(app, user=expired).refused(),
+    ]
+    assert [(each.status, each.text) for each in attempts] == [(401, "")] * 4
+
+
+# How many.
+
+
+async def test_a_user_has_so_many_connections_at_once(request_to: Request, open_to: Open, ask: Ask) -> None:
+    app = chat(max_connections_per_user=2)
+    first = await open_to(app, user="ada").shake_hands()
+    token = await negotiated(request_to, app, user="ada")
+    await ask(app, "GET", f"/chat?id={token}", user="ada").answer()
+    text = "This user has 2 connections already, as many as are allowed."
+    refused = await request_to(app, "POST", "/chat/negotiate", user="ada")
+    assert (refused.status, refused.text, refused.headers["retry-after"]) == (429, text, "1")
+    refused = await open_to(app, user="ada").refused()
+    assert (refused.status, refused.text) == (429, text)
+    assert app._server().connections.refused == {"user": 2}
+    await open_to(app, user="bob").shake_hands()
+    for _ in range(3):
+        await open_to(app).shake_hands()  # nobody's
+    await first.drop()
+    await open_to(app, user="ada").shake_hands()
+
+
+async def test_an_address_has_so_many_connections_at_once(request_to: Request, open_to: Open) -> None:
+    app = chat(max_connections_per_address=1)
+    here, there = ("10.0.0.1", 1234), ("10.0.0.2", 1234)
+    first = await open_to(app, client=here).shake_hands()
+    refused = await request_to(app, "POST", "/chat/negotiate", client=here)
+    text = "This address has 1 connections already, as many as are allowed."
+    assert (refused.status, refused.text) == (429, text)
+    await open_to(app, client=there).shake_hands()
+    await first.drop()
+    await open_to(app, client=here).shake_hands()
+
+
+async def test_so_many_connections_may_wait_to_be_opened(request_to: Request, ask: Ask) -> None:
+    app = chat(max_negotiated_connections=2)
+    tokens = [await negotiated(request_to, app) for _ in range(2)]
+    refused = await request_to(app, "POST", "/chat/negotiate")
+    text = "Too many connections are about to be opened; try again."
+    assert (refused.status, refused.text, refused.headers["retry-after"]) == (503, text, "1")
+    assert app._server().connections.refused == {"negotiated": 1}
+    await ask(app, "GET", f"/chat?id={tokens[0]}").answer()
+    tokens.append(await negotiated(request_to, app))
+    assert (await request_to(app, "POST", "/chat/negotiate")).status == 503
+
+
+async def test_negotiations_that_are_forgotten_make_room(request_to: Request) -> None:
+    app = chat(max_negotiated_connections=1, disconnect_timeout=0.02)
+    await negotiated(request_to, app)
+    async with asyncio.timeout(5):
+        while (await request_to(app, "POST", "/chat/negotiate")).status != 200:  # noqa: ASYNC110  (only the timer knows)
+            await asyncio.sleep(0)
+
+
+# Elsewhere.
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_client_is_sent_elsewhere(
+    request_to: Request, caplog: pytest.LogCaptureFixture, is_async: bool
+) -> None:
+    def elsewhere(context: HubCallerContext) -> Redirect | None:
+        if context.user_identifier is None:
+            return None
+        return Redirect("https://eu.example/chat?room=1", f"token of {context.user_identifier}")
+
+    async def later(context: HubCallerContext) -> Redirect | None:
+        return elsewhere(context)
+
+    caplog.set_level(logging.DEBUG)
+    app = chat(redirect=later if is_async else elsewhere)
+    response = await request_to(app, "POST", "/chat/negotiate?negotiateVersion=1", user="ada")
+    assert (response.status, response.json) == (
+        200,
+        {
+            "negotiateVersion": 1,
+            "url": "https://eu.example/chat?room=1",
+            "accessToken": "token of ada",
+            "availableTransports": [],
+        },
+    )
+    assert "connectionToken" in (await request_to(app, "POST", "/chat/negotiate?negotiateVersion=1")).json
+    assert "token of ada" not in caplog.text
+    assert repr(Redirect("https://eu.example", "hush")) == "Redirect(url='https://eu.example')"
+
+
+async def test_a_negotiation_may_fail_with_a_reason(request_to: Request) -> None:
+    def closed(context: HubCallerContext) -> None:
+        raise HubException("We are closed on Sundays.")
+
+    response = await request_to(chat(redirect=closed), "POST", "/chat/negotiate?negotiateVersion=1")
+    assert (response.status, response.json) == (200, {"error": "We are closed on Sundays."})
+
+
+async def test_a_redirect_without_a_token(request_to: Request) -> None:
+    app = chat(redirect=lambda context: Redirect("/other"))
+    response = await request_to(app, "POST", "/chat/negotiate")
+    assert response.json == {"negotiateVersion": 0, "url": "/other", "availableTransports": []}
+
+
+# Several servers.
+
+
+async def test_an_unknown_connection_is_explained_where_there_are_several_servers(
+    request_to: Request, ask: Ask
+) -> None:
+    from asgi_signalr.backplanes.memory import MemoryBackplane
+
+    app = chat(backplane=MemoryBackplane())
+    response = await request_to(app, "POST", "/chat?id=unknown")
+    first, rest = response.text.split("\n")
+    assert (response.status, first) == (404, "No Connection with that ID")
+    assert "sticky sessions" in rest
