@@ -1,0 +1,35 @@
+"""Which protocols a server speaks."""
+
+from collections.abc import Collection, Mapping
+
+from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.protocols.json import JsonHubProtocol
+from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
+
+BUILT_IN: Mapping[str, HubProtocol] = {"json": JsonHubProtocol(), "messagepack": MessagePackHubProtocol()}
+
+
+def chosen(protocols: Collection[str | HubProtocol]) -> dict[str, HubProtocol]:
+    """Find the protocols that a server is to speak, by their names: built-in ones by name, own ones as they are.
+
+    Raises:
+        ValueError: none is chosen, there is no such protocol, or two have the same name.
+        TypeError: something is no protocol.
+
+    """
+    found: dict[str, HubProtocol] = {}
+    for each in (protocols,) if isinstance(protocols, str) else protocols:
+        protocol = BUILT_IN.get(each) if isinstance(each, str) else each
+        if protocol is None:
+            raise ValueError(f"There is no protocol {each!r}; there are {', '.join(BUILT_IN)}, and one's own.")
+        if missing := [name for name in _MEMBERS if not hasattr(protocol, name)]:
+            raise TypeError(f"{protocol!r} is no hub protocol: it has no {missing[0]}.")
+        if protocol.name in found:
+            raise ValueError(f"There are two protocols named {protocol.name!r}.")
+        found[protocol.name] = protocol
+    if not found:
+        raise ValueError("Choose at least one protocol.")
+    return found
+
+
+_MEMBERS = ("name", "version", "binary", "parse", "write", "convert", "converter")
