@@ -207,9 +207,12 @@ class Outbox:
                 self._parked.add_done_callback(self._unpark)
 
     async def room(self) -> None:
-        """Wait while the client is slow and much is queued for it."""
-        while self._parked is not None and self._size > HIGH_WATER and not self.closed:
-            await asyncio.wait({self._parked})
+        """Wait while much is queued for the client: for the flush, or longer if the client is slow."""
+        while self._size > HIGH_WATER and not self.closed:
+            if self._parked is None:
+                await asyncio.sleep(0)
+            else:
+                await asyncio.wait({self._parked})
 
     async def drain(self) -> None:
         """Wait until everything queued is sent."""

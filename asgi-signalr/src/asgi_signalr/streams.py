@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from typing import Annotated, Any, get_args, get_origin
 
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
@@ -25,8 +25,10 @@ def is_stream(function: Callable[..., Any], returns: Any) -> bool:
     inner = inspect.unwrap(function)
     if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
         return True
-    origin = get_origin(returns) or returns
-    return origin in (AsyncIterator, AsyncIterable, AsyncGenerator)
+    while get_origin(returns) in (Annotated, Awaitable, Coroutine):
+        arguments = get_args(returns)
+        returns = arguments[0] if get_origin(returns) is Annotated else arguments[-1]
+    return (get_origin(returns) or returns) in (AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
 async def items_of(stream: Any) -> AsyncGenerator[Any, None]:
