@@ -37,6 +37,7 @@ class SignalR:
     Times are in seconds, sizes in bytes; `Options` says what the other keywords mean.
 
     Args:
+        filters: What is to happen around every call of every hub; a hub may have its own besides.
         protocols: What is spoken: `"json"`, `"messagepack"`, or an own `HubProtocol`.
         backplane: How the servers are joined: a URL such as `postgresql://host/database`, or an own engine.
 
