@@ -24,8 +24,10 @@ PUBLIC = [
     "InvocationContext",
     "LifetimeContext",
     "OnGap",
+    "Redirect",
     "SignalR",
     "SingleClientProxy",
+    "bearer_token",
     "hub_method",
     "open_backplane",
 ]

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubException, SignalR
+from asgi_signalr import Hub, HubException, Redirect, SignalR
 from asgi_signalr.context import Scope
 from asgi_signalr.handshake import HandshakeError
 from asgi_signalr.negotiate import NegotiateError
-from asgi_signalr.testing import ClosedError, RefusedError, TestClient, running
+from asgi_signalr.testing import ClosedError, RedirectedError, RefusedError, TestClient, running
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -140,6 +140,23 @@ async def test_an_error_of_the_negotiation_is_raised() -> None:
     app, _ = chat(minimum_negotiate_version=2)
     with pytest.raises(NegotiateError, match="The client requested version '1', but"):
         async with TestClient(app, "/signalr/chat"):
+            pass
+
+
+async def test_a_client_that_is_sent_elsewhere_says_where() -> None:
+    signalr = SignalR()
+    signalr.hub("/chat", redirect=lambda context: Redirect("https://other.example.com/chat", "token"))(Chat)
+    with pytest.raises(RedirectedError, match="The client is sent to https://other") as redirected:
+        async with TestClient(signalr, "/chat"):
+            pass
+    assert (redirected.value.url, redirected.value.access_token) == ("https://other.example.com/chat", "token")
+
+
+async def test_a_hub_without_websockets_cannot_be_reached() -> None:
+    signalr = SignalR()
+    signalr.hub("/chat", transports=["LongPolling"])(Chat)
+    with pytest.raises(NegotiateError, match="/chat offers no WebSockets, which is how this client connects"):
+        async with TestClient(signalr, "/chat"):
             pass
 
 

@@ -26,7 +26,9 @@ from asgi_signalr.dependencies import Depends
 from asgi_signalr.errors import HubException, InvalidDataError
 from asgi_signalr.filters import HubFilter, InvocationContext, LifetimeContext
 from asgi_signalr.hubs import Hub, hub_method
+from asgi_signalr.negotiate import Redirect
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.users import bearer_token
 
 __all__ = [
     "Backplane",
@@ -47,8 +49,10 @@ __all__ = [
     "InvocationContext",
     "LifetimeContext",
     "OnGap",
+    "Redirect",
     "SignalR",
     "SingleClientProxy",
+    "bearer_token",
     "hub_method",
     "open_backplane",
 ]

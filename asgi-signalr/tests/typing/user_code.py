@@ -26,15 +26,17 @@ from asgi_signalr import (
     InvocationContext,
     LifetimeContext,
     OnGap,
+    Redirect,
     SignalR,
     SingleClientProxy,
+    bearer_token,
     hub_method,
     open_backplane,
 )
 from asgi_signalr.filters import Connected, Disconnected, Invoke
 from asgi_signalr.messages import Close
 from asgi_signalr.protocols.json import JsonHubProtocol
-from asgi_signalr.testing import ClosedError, RefusedError, TestClient, running
+from asgi_signalr.testing import ClosedError, RedirectedError, RefusedError, TestClient, running
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -47,7 +49,7 @@ class Point:
 
 
 def user_of(scope: Any) -> str | None:
-    return None
+    return bearer_token(scope)
 
 
 async def user_later(scope: Any) -> object | None:
@@ -180,6 +182,11 @@ class Timing(HubFilter):
         await next(context, error)
 
 
+def elsewhere(context: HubCallerContext) -> Redirect | None:
+    return Redirect("https://other.example.com/chat") if context.user is None else None
+
+
+signalr.hub("/redirected", redirect=elsewhere, filters=[Timing()])(type("Redirected", (Hub,), {}))
 SignalR(filters=[Timing()])
 SignalR(filters=[Timing])  # type: ignore[list-item]
 signalr.dependency_overrides[get_session] = Session
@@ -261,6 +268,8 @@ async def test() -> None:
     try:
         async with TestClient(signalr, "/draw", protocol="morse"):  # type: ignore[arg-type]
             pass
+    except RedirectedError as redirected:
+        assert_type(redirected.url, str)
     except RefusedError as refused:
         assert_type(refused.status, int)
     except ClosedError as closed:

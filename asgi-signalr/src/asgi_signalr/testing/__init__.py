@@ -18,6 +18,6 @@ Tests need some way to run coroutines, such as pytest-asyncio or anyio's asyncio
 
 from asgi_signalr.testing.asgi import ASGIApp, running
 from asgi_signalr.testing.client import TestClient
-from asgi_signalr.testing.connection import ClosedError, RefusedError
+from asgi_signalr.testing.connection import ClosedError, RedirectedError, RefusedError
 
-__all__ = ["ASGIApp", "ClosedError", "RefusedError", "TestClient", "running"]
+__all__ = ["ASGIApp", "ClosedError", "RedirectedError", "RefusedError", "TestClient", "running"]

@@ -92,7 +92,8 @@ class TestClient:
 
         Raises:
             RefusedError: the server does not accept the connection.
-            NegotiateError: the negotiation was answered with an error, or offers no WebSockets.
+            RedirectedError: it sends the client elsewhere.
+            NegotiateError: it answers the negotiation with an error, or offers no WebSockets.
             HandshakeError: the server does not speak the protocol.
 
         """

@@ -32,6 +32,17 @@ class RefusedError(Exception):
         """The headers of the answer, by their names in lower case."""
 
 
+class RedirectedError(Exception):
+    """The negotiation sends the client elsewhere; clients in a test's process do not follow."""
+
+    def __init__(self, url: str, access_token: str | None) -> None:
+        super().__init__(f"The client is sent to {url}.")
+        self.url = url
+        """Where the client is to negotiate instead."""
+        self.access_token = access_token
+        """What it is to show there; None if it has to find its token itself."""
+
+
 class ClosedError(Exception):
     """The connection has ended, and with it what was awaited. Its text is the server's error, if it gave one."""
 
@@ -89,7 +100,8 @@ class Connection:
 
         Raises:
             RefusedError: the server does not accept the connection.
-            NegotiateError: it cannot be used with this negotiation, or without WebSockets.
+            RedirectedError: it sends the client elsewhere.
+            NegotiateError: it answers the negotiation with an error, or offers no WebSockets.
             HandshakeError: the server does not speak the protocol.
             TimeoutError: the server has not answered in time.
 
@@ -127,7 +139,9 @@ class Connection:
         wire = json.loads(answer.body)
         if error := wire.get("error"):
             raise NegotiateError(error)
-        if "WebSockets" not in [each["transport"] for each in wire.get("availableTransports", ())]:
+        if url := wire.get("url"):
+            raise RedirectedError(url, wire.get("accessToken"))
+        if "WebSockets" not in [each["transport"] for each in wire["availableTransports"]]:
             raise NegotiateError(f"{self._path} offers no WebSockets, which is how this client connects.")
         self.id = wire["connectionId"]
         return str(wire["connectionToken"])
