@@ -1,10 +1,11 @@
 """Which protocols a server speaks, an application's own ones among them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from asgi_signalr.messages import Message
+from asgi_signalr import Hub, SignalR
+from asgi_signalr.messages import Completion, Invocation, Message
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.choice import BUILT_IN, chosen
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
@@ -53,3 +54,26 @@ def test_a_choice_that_cannot_be_is_refused(protocols: Any, error: type[Exceptio
     with pytest.raises(error) as caught:
         chosen(protocols)
     assert str(caught.value) == said
+
+
+class Sums(Hub):
+    def add(self, a: int, b: int) -> int:
+        return a + b
+
+
+async def test_an_own_protocol_is_spoken_like_the_built_in_ones(open_to: Callable[..., Any]) -> None:
+    app = SignalR(protocols=["json", HEX])
+    app.hub("/sums")(Sums)
+    peer = await open_to(app, "/sums").accepted()
+    peer.send('{"protocol":"hex","version":1}\x1e' + HEX.write(Invocation("add", [1, 2], "1")).decode())
+    assert await peer.frame() == "{}\x1e"
+    assert await peer.frame() == HEX.write(Completion("1", 3)).decode()
+
+
+async def test_a_protocol_that_is_not_chosen_is_not_spoken(open_to: Callable[..., Any]) -> None:
+    app = SignalR(protocols=["messagepack"])
+    app.hub("/sums")(Sums)
+    peer = await open_to(app, "/sums").accepted()
+    peer.send('{"protocol":"json","version":1}\x1e')
+    assert await peer.frame() == '{"error":"The protocol \'json\' is not supported."}\x1e'
+    assert await peer.closed() == 1000
