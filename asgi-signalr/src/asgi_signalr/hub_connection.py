@@ -50,7 +50,7 @@ class HubConnection(Connection):
         self._detached_at: float | None = None
         self._has_stale_bytes = False
         self._is_stalled = False
-        self._heard = False
+        self.heard = False  # since the timer looked last
         self._opened = self._last_heard = self._last_written = asyncio.get_running_loop().time()
 
     def find_lifetime(self) -> "HubLifetime":
@@ -124,7 +124,7 @@ class HubConnection(Connection):
 
         """
         data = await super().receive()
-        self._heard = True
+        self.heard = True
         if self._has_stale_bytes:
             self._has_stale_bytes = False
             self.buffer.clear()
@@ -164,7 +164,7 @@ class HubConnection(Connection):
         assert self.messages is not None  # noqa: S101  (else nothing is resumed)
         self.log("=", "goes on with another WebSocket")
         self._detached_at = None
-        self._heard = True
+        self.heard = True
         self._has_stale_bytes = True
         self.outbox.close()
         self.outbox = Outbox(self.transport.send, self._flusher, self.options.max_queued_bytes, self._cannot_send)
@@ -207,8 +207,8 @@ class HubConnection(Connection):
     def tick(self, now: float) -> None:
         """Look at the clock: ping a client that heard nothing, end a connection that is overdue."""
         options = self.options
-        if self._heard or self._is_busy():
-            self._heard = False
+        if self.heard or self._is_busy():
+            self.heard = False
             self._last_heard = now
         if self.outbox.used:
             self.outbox.used = False

@@ -51,6 +51,16 @@ class JsonHubProtocol:
                 yield message
         check_size(len(buffer), max_message_size)
 
+    def parse_one(self, data: bytes, max_message_size: int) -> Message | None:
+        """Read the one message that the data is; None if it is something else, for `parse` to judge."""
+        end = len(data) - 1
+        if data.find(SEPARATOR) != end or end > max_message_size:
+            return None
+        try:
+            return parse_record(data[:end])
+        except InvalidDataError:
+            return None
+
     def write(self, message: Message) -> bytes:
         """Encode one message with its record separator. Absent properties are left out: clients refuse empty ones."""
         if type(message) is Ping:

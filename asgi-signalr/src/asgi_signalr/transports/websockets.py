@@ -65,7 +65,17 @@ class WebSocketTransport:
 
     """
 
-    __slots__ = ("_code", "_direct", "_gone", "_receive", "_send", "_unread", "_waiting", "closed_cleanly")
+    __slots__ = (
+        "_code",
+        "_direct",
+        "_gone",
+        "_receive",
+        "_send",
+        "_unread",
+        "_waiting",
+        "closed_cleanly",
+        "on_message",
+    )
 
     name = "WebSockets"
     keeps_alive = False
@@ -76,6 +86,8 @@ class WebSocketTransport:
         self._gone = False
         self.closed_cleanly = False
         """Whether the client has said that it closes, and has not just vanished."""
+        self.on_message: Callable[[bytes], bool] | None = None
+        """Asked first about a message that comes while somebody waits for one: whether that has dealt with it."""
         extensions = (scope or {}).get("extensions") or {}
         self._direct: DirectWebSocket | None = extensions.get(EXTENSION)
         self._unread: deque[bytes] | None = None
@@ -153,7 +165,8 @@ class WebSocketTransport:
 
     def _take(self, data: bytes, _is_text: bool) -> None:
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(data)
+            if self.on_message is None or not self.on_message(data):
+                self._waiting.set_result(data)
             return
         if self._unread is None:
             self._unread = deque()
