@@ -224,6 +224,8 @@ def test_bytes_in_a_model_stay_bytes_in_messagepack() -> None:
     [
         (object(), "A value of type object cannot be sent to a client."),
         ([{"a": object()}], "A value of type object cannot be sent to a client."),
+        ((each for each in "ab"), "A value of type generator cannot be sent to a client."),
+        (KeyError("a"), "A value of type KeyError cannot be sent to a client."),
         ("\ud800", "Text with a lone surrogate cannot be sent: surrogates not allowed (at 0)."),
         ({"a": ["ab\udfff"]}, "Text with a lone surrogate cannot be sent: surrogates not allowed (at 2)."),
         ({"\ud800": 1}, "Text with a lone surrogate cannot be sent: surrogates not allowed (at 0)."),
@@ -234,6 +236,12 @@ def test_a_value_that_cannot_be_sent_is_an_error_of_the_sender(protocol: HubProt
         with pytest.raises((TypeError, ValueError)) as caught:
             protocol.write(message)
         assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("key", [None, True, (1, 2)])
+def test_json_has_no_such_keys(key: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^A value of type {type(key).__name__} cannot be sent to a client\.$"):
+        json.write(StreamItem("1", {key: 1}))
 
 
 @both

@@ -55,7 +55,9 @@ class Values:
         dump = getattr(value, "model_dump", None)
         if dump is not None:
             return dump(mode="python" if self._binary else "json", by_alias=True)
-        if (pydantic_core := sys.modules.get("pydantic_core")) is not None:  # the application uses it
+        pydantic_core = sys.modules.get("pydantic_core")
+        # Only if the application uses it. What is built in is here as a key that JSON does not have, or to be used up.
+        if pydantic_core is not None and type(value).__module__ != "builtins":
             try:
                 return pydantic_core.to_jsonable_python(value)
             except ValueError:  # it does not know the type either
