@@ -12,7 +12,7 @@ Filters of the whole application (`SignalR(filters=…)`) are around those of a 
 list the first is the outermost, as in ASP.NET Core.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,20 @@ class HubFilter:
     ) -> None:
         """Let the hub know of a connection's end with `await next(context, error)`."""
         await next(context, error)
+
+
+def checked_filters(filters: Iterable[HubFilter]) -> tuple[HubFilter, ...]:
+    """See that these are filters.
+
+    Raises:
+        TypeError: one is none.
+
+    """
+    filters = tuple(filters)
+    for each in filters:
+        if not isinstance(each, HubFilter):
+            raise TypeError(f"{each!r} is no HubFilter; pass an object of a subclass.")
+    return filters
 
 
 def around_invoke(filters: Sequence[HubFilter], invoke: Invoke) -> Invoke:
