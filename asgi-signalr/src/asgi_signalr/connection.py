@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
-from asgi_signalr.outbox import Flusher, Outbox, Payload
+from asgi_signalr.outbox import Flusher, Outbox, Payload, Write
 from asgi_signalr.transports import Transport
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Connection:
 
     encoding = ""
     """Names the encoding of a delivery that this client takes."""
+    takes_whole_messages = False
+    """Whether what the client posts at once is one message; else it is a part of a stream of bytes."""
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class Connection:
         self.options = options
         self.groups: set[str] = set()
         self.ending: Ending | None = None
-        self.outbox = Outbox(transport.send, flusher, options.max_queued_bytes, self._cannot_send)
+        self.outbox = Outbox(self.sender(), flusher, options.max_queued_bytes, self._cannot_send)
         self._is_closed = False
         self._waiting: asyncio.Task[object] | None = None
         context.on_abort = self.abort
@@ -70,6 +72,10 @@ class Connection:
         logger.debug("%s %s %s", self.id, direction, text)
 
     # Sending.
+
+    def sender(self) -> Write:
+        """Choose how the outbox hands messages to the transport; by default several at once."""
+        return self.transport.send
 
     def write(self, payload: Payload) -> None:
         """Queue encoded messages; a connection that has ended takes none."""
@@ -87,6 +93,10 @@ class Connection:
     def farewell(self, ending: Ending) -> Payload | None:
         """Encode the good-bye of an ending; None if nothing is to be said."""
         raise NotImplementedError
+
+    def close_code(self, ending: Ending) -> int:
+        """Choose the code with which a WebSocket is closed; by default a normal end, since the farewell says more."""
+        return 1000
 
     # Receiving.
 
@@ -153,7 +163,7 @@ class Connection:
                         self.outbox.put(farewell)
                     await self.outbox.drain()
                 self.outbox.close()
-                await self.transport.close()
+                await self.transport.close(self.close_code(ending))
         except Exception as error:  # noqa: BLE001  (the client may go at any moment; then this is all there is to do)
             self.log("=", f"closed uncleanly: {type(error).__name__}: {error}")
         finally:

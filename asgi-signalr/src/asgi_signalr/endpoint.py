@@ -249,13 +249,30 @@ class Endpoint:
         try:
             async with transport.inbox.lock:
                 transport.inbox.check()
-                async for portion in body_of(receive):
-                    await transport.inbox.put(portion)
+                if entry.connection is not None and entry.connection.takes_whole_messages:
+                    await transport.inbox.put(await self._message_in(request, receive))
+                else:
+                    async for portion in body_of(receive):
+                        await transport.inbox.put(portion)
         except InboxClosed:
             raise Refusal(404, NO_CONNECTION) from None
         except Disconnected:
             raise Refusal(400, "The body could not be read to its end.") from None
         return Response(200, headers={"Content-Type": "text/plain"})
+
+    async def _message_in(self, request: Request, receive: Receive) -> str | bytes:
+        """Read a body that is one message: text, or bytes."""
+        limit, body = self._options.max_message_size, bytearray()
+        async for portion in body_of(receive):
+            body += portion
+            if len(body) > limit:
+                raise Refusal(413, f"The maximum message size of {limit}B was exceeded.")
+        if not request.headers.get("content-type", "").startswith("text/"):
+            return bytes(body)
+        try:
+            return body.decode()
+        except UnicodeDecodeError:
+            raise Refusal(400, "The body is no UTF-8 text, as its Content-Type says.") from None
 
     async def _delete(self, request: Request) -> Response:
         """End a long-polling connection, as its client wishes; the poll that waits, or else the next, is told."""

@@ -45,5 +45,5 @@ class Transport(Protocol):
     def send(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
         """Send whole messages, as one frame where there are frames; None if they are on their way already."""
 
-    async def close(self) -> None:
-        """End the transport, in good order if the client is still there."""
+    async def close(self, code: int = 1000, /) -> None:
+        """End the transport, in good order if the client is still there; a WebSocket with a code."""

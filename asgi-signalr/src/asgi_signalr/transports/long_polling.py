@@ -47,7 +47,7 @@ class LongPollingTransport:
             self._taken = asyncio.get_running_loop().create_future()
             await self._taken
 
-    async def close(self) -> None:
+    async def close(self, _code: int = 1000, /) -> None:
         """Send nothing more: polls get what is there, and then learn that it is over."""
         self._closed = True
         self.inbox.close()

@@ -25,7 +25,7 @@ class ResumableTransport:
         self.on_detached: Callable[[], None] = _nothing
         self._carried: WebSocketTransport | None = None
         self._pump: asyncio.Task[None] | None = None
-        self._incoming: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._is_read = asyncio.Event()  # nothing more is taken in before the conversation has read what there is
         self._is_over = False
 
@@ -77,7 +77,7 @@ class ResumableTransport:
             self._carried = None
             self.on_detached()
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> str | bytes | None:
         """Wait for a frame, of whichever WebSocket; None once the client has gone for good."""
         data = await self._incoming.get()
         self._is_read.set()
@@ -94,13 +94,13 @@ class ResumableTransport:
             raise ConnectionError("The client's WebSocket is lost.")
         return self._carried.send(payloads)
 
-    async def close(self) -> None:
+    async def close(self, code: int = 1000, /) -> None:
         """Close the WebSocket, and take no other one."""
         self._is_over = True
         carried, self._carried = self._carried, None
         try:
             if carried is not None:
-                await carried.close()
+                await carried.close(code)
         finally:
             if self._pump is not None:
                 self._pump.cancel()

@@ -61,7 +61,7 @@ class ServerSentEventsTransport:
         event = format_event(b"".join([each.data for each in payloads]))
         return self._send({"type": "http.response.body", "body": event, "more_body": True})
 
-    async def close(self) -> None:
+    async def close(self, _code: int = 1000, /) -> None:
         """End the answer; nothing is sent to a client that has gone."""
         self.inbox.close()
         if not self._gone:

@@ -75,6 +75,7 @@ class WebSocketTransport:
         "_waiting",
         "closed_cleanly",
         "on_message",
+        "tells_text",
     )
 
     name = "WebSockets"
@@ -84,14 +85,16 @@ class WebSocketTransport:
         self._receive = receive
         self._send = send
         self._gone = False
+        self.tells_text = False
+        """Whether text is received as `str`, and not as its bytes."""
         self.closed_cleanly = False
         """Whether the client has said that it closes, and has not just vanished."""
         self.on_message: Callable[[bytes], bool] | None = None
         """Asked first about a message that comes while somebody waits for one: whether that has dealt with it."""
         extensions = (scope or {}).get("extensions") or {}
         self._direct: DirectWebSocket | None = extensions.get(EXTENSION)
-        self._unread: deque[bytes] | None = None
-        self._waiting: asyncio.Future[bytes | None] | None = None
+        self._unread: deque[str | bytes] | None = None
+        self._waiting: asyncio.Future[str | bytes | None] | None = None
         self._code: int | None = None
 
     async def accept(self) -> bool:
@@ -107,7 +110,7 @@ class WebSocketTransport:
             direct.receive_with(self._take, self._lose)
         return True
 
-    async def receive(self) -> bytes | None:
+    async def receive(self) -> str | bytes | None:
         """Wait for a frame; None once the client has gone."""
         if self._direct is not None:
             return await self._receive_directly(self._direct)
@@ -117,7 +120,7 @@ class WebSocketTransport:
             return None
         text: str | None = event.get("text")
         if text is not None:
-            return text.encode()
+            return text if self.tells_text else text.encode()
         return event["bytes"]  # type: ignore[no-any-return]
 
     def send(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
@@ -134,11 +137,11 @@ class WebSocketTransport:
         text = payloads[0].text if len(payloads) == 1 else "".join([each.text for each in payloads])
         return self._send({"type": "websocket.send", "text": text})
 
-    async def close(self) -> None:
-        """Close with code 1000; nothing is sent to a client that has gone."""
+    async def close(self, code: int = 1000, /) -> None:
+        """Close with a code, 1000 in good order; nothing is sent to a client that has gone."""
         if not self._gone:
             self._gone = True
-            await self._send({"type": "websocket.close", "code": 1000})
+            await self._send({"type": "websocket.close", "code": code})
 
     def _end(self, code: int) -> None:
         self._gone = True
@@ -146,7 +149,7 @@ class WebSocketTransport:
 
     # The direct way: what comes in is kept until it is asked for.
 
-    async def _receive_directly(self, direct: DirectWebSocket) -> bytes | None:
+    async def _receive_directly(self, direct: DirectWebSocket) -> str | bytes | None:
         unread = self._unread
         if unread:
             data = unread.popleft()
@@ -156,21 +159,22 @@ class WebSocketTransport:
         if self._code is not None:
             self._end(self._code)
             return None
-        waiting: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[str | bytes | None] = asyncio.get_running_loop().create_future()
         self._waiting = waiting
         try:
             return await waiting
         finally:
             self._waiting = None
 
-    def _take(self, data: bytes, _is_text: bool) -> None:
+    def _take(self, data: bytes, is_text: bool) -> None:
+        message = data.decode(errors="replace") if is_text and self.tells_text else data
         if self._waiting is not None and not self._waiting.done():
             if self.on_message is None or not self.on_message(data):
-                self._waiting.set_result(data)
+                self._waiting.set_result(message)
             return
         if self._unread is None:
             self._unread = deque()
-        self._unread.append(data)
+        self._unread.append(message)
         if len(self._unread) == MAX_UNREAD and self._direct is not None:
             self._direct.pause_reading()
 
