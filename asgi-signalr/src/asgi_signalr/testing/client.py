@@ -24,7 +24,8 @@ from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing.asgi import ASGIApp
-from asgi_signalr.testing.connection import ClosedError, Connection
+from asgi_signalr.testing.connection import ClosedError
+from asgi_signalr.testing.hub_connection import HubConnection
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,19 +64,18 @@ class TestClient:
         skip_negotiation: bool = False,
         timeout: float = 5,
     ) -> None:
-        self._connection = Connection(
+        self._connection = HubConnection(
             app,
             path,
-            scope={} if user is None else {"user": user},
-            headers=headers or {},
-            query=query or {},
+            user=user,
+            headers=headers,
+            query=query,
             access_token=access_token,
             protocol=_protocol(protocol),
             timeout=timeout,
             on_message=self._take,
         )
         self._skip_negotiation = skip_negotiation
-        self._is_used = False
         self._ids = 0
         self._completions: dict[str, Completion | None] = {}
         self._items: dict[str, deque[Any]] = {}
@@ -97,10 +97,8 @@ class TestClient:
             HandshakeError: the server does not speak the protocol.
 
         """
-        if self._is_used:
-            raise RuntimeError("A TestClient connects once; make another one.")
-        self._is_used = True
         await self._connection.open(skip_negotiation=self._skip_negotiation)
+        await self._connection.shake_hands()
         return self
 
     async def __aexit__(
@@ -133,9 +131,11 @@ class TestClient:
             TimeoutError: the application is not done in time.
 
         """
+        self._cancel_tasks()
         if self._connection.end is None:
             self._connection.write(Close(error))
-        await self._leave(1000)
+            await self._connection.ended()  # the server says good-bye, too, and closes
+        await self._connection.leave(1000)
 
     async def drop(self) -> None:
         """Vanish without a word, and wait until the server is done with the connection.
@@ -144,7 +144,8 @@ class TestClient:
             TimeoutError: the application is not done in time.
 
         """
-        await self._leave(1006)
+        self._cancel_tasks()
+        await self._connection.leave(1006)
 
     async def closed(self) -> Close:
         """Wait until the server has ended the connection; its `error` and `allow_reconnect` say how.
@@ -161,10 +162,9 @@ class TestClient:
         """Whether the connection is over, whoever ended it."""
         return self._connection.end is not None
 
-    async def _leave(self, code: int) -> None:
+    def _cancel_tasks(self) -> None:
         for task in tuple(self._tasks):
             task.cancel()
-        await self._connection.leave(code)
 
     # Calling the server.
 

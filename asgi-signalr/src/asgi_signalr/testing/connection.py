@@ -1,22 +1,17 @@
-"""The client's end of one connection: negotiation, WebSocket, handshake, messages in and out, and waiting for them."""
+"""The client's end of one connection: negotiation, WebSocket, frames in and out, and waiting for what they bring."""
 
 import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlencode
 
-from asgi_signalr.handshake import SEPARATOR, HandshakeError, take_request
-from asgi_signalr.messages import Close, Message
+from asgi_signalr.messages import Close
 from asgi_signalr.negotiate import NegotiateError
-from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.testing.asgi import ASGIApp, Event, WebSocket, request
 
 T = TypeVar("T")
-
-# What a server sends is not limited; the protocols want a number.
-_ANY_SIZE = 2**62
 
 
 class RefusedError(Exception):
@@ -55,57 +50,58 @@ class ClosedError(Exception):
 
 
 class Connection:
-    """One connection to a hub, from the client's side. Each message is given to `on_message` as it is sent."""
+    """One connection to an endpoint, from the client's side. Each frame is given to `on_frame` as it is sent."""
 
     def __init__(
         self,
         app: ASGIApp,
         path: str,
         *,
-        scope: Mapping[str, Any],
-        headers: Mapping[str, str],
-        query: Mapping[str, str],
+        user: object | None,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, str] | None,
         access_token: str | None,
-        protocol: HubProtocol,
         timeout: float,
-        on_message: Callable[[Message], None],
+        on_frame: Callable[[str | bytes], None],
     ) -> None:
-        self.protocol = protocol
         self.id: str | None = None
         self.close: Close | None = None
-        """The server's good-bye, once it has come."""
+        """The server's good-bye, once it has come; only hubs have one."""
+        self.code = 1000
+        """What the WebSocket was closed with."""
         self.end: Exception | None = None
         """Why nothing more can come; None while the connection is open."""
         self.failure: BaseException | None = None
         """What belongs to the test and was raised where the test could not see it."""
+        self.timeout = timeout
         self._app = app
         self._path = path
-        self._scope = scope
-        self._headers = headers
-        self._query = query
+        self._scope = {} if user is None else {"user": user}
+        self._headers = headers or {}
+        self._query = query or {}
         self._access_token = access_token
-        self._timeout = timeout
-        self._on_message = on_message
+        self._on_frame = on_frame
+        self._is_used = False
         self._socket: WebSocket | None = None
         self._accepted = False
-        self._handshaken = False
         self._refusal: list[Event] = []
-        self._buffer = bytearray()
         self._news = asyncio.Event()
 
     # Opening.
 
     async def open(self, *, skip_negotiation: bool) -> None:
-        """Negotiate, open the WebSocket, shake hands.
+        """Negotiate and open the WebSocket.
 
         Raises:
             RefusedError: the server does not accept the connection.
             RedirectedError: it sends the client elsewhere.
             NegotiateError: it answers the negotiation with an error, or offers no WebSockets.
-            HandshakeError: the server does not speak the protocol.
-            TimeoutError: the server has not answered in time.
+            TimeoutError: it has not answered in time.
 
         """
+        if self._is_used:
+            raise RuntimeError("A client connects once; make another one.")
+        self._is_used = True
         query = dict(self._query)
         if not skip_negotiation:
             query["id"] = await self._negotiate()
@@ -116,9 +112,6 @@ class Connection:
         )
         try:
             await self.until(lambda: self._accepted or None, "The WebSocket was not accepted")
-            asked = {"protocol": self.protocol.name, "version": 1}
-            self._socket.send(json.dumps(asked).encode() + SEPARATOR, binary=False)
-            await self.until(lambda: self._handshaken or None, "The handshake was not answered")
         except BaseException:
             await self.leave(1006)
             raise
@@ -130,10 +123,10 @@ class Connection:
         query = urlencode({**self._query, "negotiateVersion": "1"})
         path = self._path.rstrip("/") + "/negotiate"
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 answer = await request(self._app, "POST", path, query, headers, self._scope)
         except TimeoutError:
-            raise TimeoutError(f"The negotiation was not answered within {self._timeout:g} s.") from None
+            raise TimeoutError(f"The negotiation was not answered within {self.timeout:g} s.") from None
         if answer.status != 200:
             raise RefusedError(answer.status, answer.text, answer.headers)
         wire = json.loads(answer.body)
@@ -148,8 +141,8 @@ class Connection:
 
     # Sending.
 
-    def write(self, message: Message) -> None:
-        """Send one message.
+    def send(self, data: bytes, *, binary: bool) -> None:
+        """Send one frame.
 
         Raises:
             ClosedError: the connection has ended.
@@ -157,10 +150,10 @@ class Connection:
         """
         if self.end is not None:
             raise self.end
-        self._open_socket().send(self.protocol.write(message), binary=self.protocol.binary)
+        self._open_socket().send(data, binary=binary)
 
     async def room(self) -> None:
-        """Wait while the server reads none of many messages."""
+        """Wait while the server reads none of many frames."""
         await self._open_socket().room()
 
     def _open_socket(self) -> WebSocket:
@@ -177,11 +170,13 @@ class Connection:
                 case "websocket.accept":
                     self._accepted = True
                 case "websocket.send":
-                    self._take_frame(event.get("bytes"), event.get("text"))
+                    text = event.get("text")
+                    self._on_frame(event["bytes"] if text is None else text)
                 case "websocket.close" if self._accepted:
-                    self._finish(ClosedError(self.close or Close()))
+                    self.code = event.get("code", 1000)
+                    self.finish(ClosedError(self.close or Close()))
                 case "websocket.close":
-                    self._finish(RefusedError(403, "", {}))
+                    self.finish(RefusedError(403, "", {}))
                 case _:
                     self._take_refusal(event)
         except Exception as error:  # noqa: BLE001  (whatever it is, it belongs to the test)
@@ -194,32 +189,7 @@ class Connection:
             start, *body = self._refusal
             headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]}
             text = b"".join(each.get("body", b"") for each in body).decode("utf-8", "replace")
-            self._finish(RefusedError(start["status"], text, headers))
-
-    def _take_frame(self, data: bytes | None, text: str | None) -> None:
-        binary = text is None
-        if binary is not self.protocol.binary:
-            raise AssertionError(f"The server sent a {'binary' if binary else 'text'} frame for {self.protocol.name}.")
-        self._buffer += (data or b"") if text is None else text.encode()
-        if not self._handshaken and not self._take_handshake():
-            return
-        for message in self.protocol.parse(self._buffer, _ANY_SIZE):
-            if isinstance(message, Close):
-                self.close = message
-            else:
-                self._on_message(message)
-        if self._buffer:
-            raise AssertionError("The server sent a frame that ends within a message.")
-
-    def _take_handshake(self) -> bool:
-        answer = take_request(self._buffer)
-        if answer is None:
-            raise AssertionError("The server sent a frame that ends within the answer to the handshake.")
-        if error := json.loads(answer).get("error"):
-            self._finish(HandshakeError(error))
-            return False
-        self._handshaken = True
-        return True
+            self.finish(RefusedError(start["status"], text, headers))
 
     # Waiting.
 
@@ -231,7 +201,7 @@ class Connection:
             Exception: it can not come any more: why the connection has ended, or what was raised unseen.
 
         """
-        limit = asyncio.timeout(self._timeout)
+        limit = asyncio.timeout(self.timeout)
         try:
             async with limit:
                 while (found := find()) is None:
@@ -245,7 +215,7 @@ class Connection:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise TimeoutError(f"{what} within {self._timeout:g} s{more()}.") from None
+            raise TimeoutError(f"{what} within {self.timeout:g} s{more()}.") from None
 
     def tell(self) -> None:
         """Have everybody who waits look again."""
@@ -259,8 +229,15 @@ class Connection:
 
     # The end.
 
+    async def ended(self) -> None:
+        """Wait until the server has closed the WebSocket, in time or not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.timeout):
+                while self.end is None:
+                    await self._news.wait()
+
     async def leave(self, code: int) -> None:
-        """End the connection, and wait until the application is done with it.
+        """Close the WebSocket, and wait until the application is done with it.
 
         Raises:
             TimeoutError: it is not done in time, and was cancelled.
@@ -268,20 +245,16 @@ class Connection:
         """
         if self._socket is None:
             return
-        if code == 1000:  # in good order: the server answers a good-bye with its own, and closes
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._timeout):
-                    while self.end is None:
-                        await self._news.wait()
         self._socket.disconnect(code)
-        await self._socket.ended(self._timeout)
+        await self._socket.ended(self.timeout)
 
     def _over(self, error: BaseException | None) -> None:
         """Note that the application is done with the WebSocket; with an exception, if it let one out."""
         if error is not None:
             self.fail(error)
-        self._finish(ClosedError(self.close or Close()))
+        self.finish(ClosedError(self.close or Close()))
         self.tell()
 
-    def _finish(self, end: Exception) -> None:
+    def finish(self, end: Exception) -> None:
+        """Say why nothing more can come. The first reason counts."""
         self.end = self.end or end
