@@ -13,10 +13,11 @@ from asgi_signalr.clients import HubContext
 from asgi_signalr.context import Authorize, take_secrets
 from asgi_signalr.dispatch import HubDispatcher
 from asgi_signalr.endpoint import Endpoint, FindRedirect
-from asgi_signalr.filters import HubFilter
+from asgi_signalr.filters import HubFilter, checked_filters
 from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, headers_of, normal_path, path_of, respond
 from asgi_signalr.hubs import Hub
 from asgi_signalr.options import Options
+from asgi_signalr.presence import PresenceFunction
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.choice import chosen
 from asgi_signalr.server import Server
@@ -27,6 +28,8 @@ from asgi_signalr.users import FindExpiry, FindUser
 logger = logging.getLogger("asgi_signalr")
 
 H = TypeVar("H", bound=type[Hub])
+P = TypeVar("P", bound=PresenceFunction)
+
 
 class SignalR:
     """An ASGI application that serves hubs: mount it in any ASGI app, or run it by itself.
@@ -61,6 +64,7 @@ class SignalR:
         send_timeout: float = Options.send_timeout,
         close_timeout: float = Options.close_timeout,
         group_timeout: float = Options.group_timeout,
+        presence_lease: float = Options.presence_lease,
         max_message_size: int = Options.max_message_size,
         max_parallel_invocations: int = Options.max_parallel_invocations,
         max_streams_per_connection: int = Options.max_streams_per_connection,
@@ -91,6 +95,7 @@ class SignalR:
             send_timeout=send_timeout,
             close_timeout=close_timeout,
             group_timeout=group_timeout,
+            presence_lease=presence_lease,
             max_message_size=max_message_size,
             max_parallel_invocations=max_parallel_invocations,
             max_streams_per_connection=max_streams_per_connection,
@@ -112,11 +117,12 @@ class SignalR:
         )
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         """What is called instead of dependencies: for tests."""
-        self._filters = tuple(filters)
+        self._filters = checked_filters(filters)
         self._protocols = chosen(protocols)
         self._endpoints: dict[str, Endpoint] = {}
         self._hubs: dict[str, type[Hub]] = {}
         self._servers: WeakKeyDictionary[asyncio.AbstractEventLoop, Server] = WeakKeyDictionary()
+        self._presence: dict[str, list[PresenceFunction]] = {}
         self._on_gap: list[Callable[[str], None]] = []
         self.use_backplane(backplane)
 
@@ -130,6 +136,7 @@ class SignalR:
         transports: Collection[str] | None = None,
         redirect: FindRedirect | None = None,
         filters: Sequence[HubFilter] = (),
+        presence: bool = False,
     ) -> Callable[[H], H]:
         """Serve a hub class at a path below this application.
 
@@ -140,10 +147,11 @@ class SignalR:
             redirect: asked for each client that negotiates; may send it to another server, or raise a `HubException`
                 whose message the client is told.
             filters: what is to happen around its calls, inside of the application's own filters.
+            presence: whether to keep who is in which group on all servers, see `asgi_signalr.presence`.
 
         Raises:
             ValueError: the path is taken, another hub class has the same name, or there is no such transport.
-            TypeError: it is no hub, or has a method that clients could not call.
+            TypeError: it is no hub, has a method that clients could not call, or something is no filter.
 
         """
         path = normal_path(path)
@@ -156,7 +164,9 @@ class SignalR:
                 raise TypeError(f"{hub!r} is no subclass of Hub.")
             if self._hubs.setdefault(hub.__name__, hub) is not hub:
                 raise ValueError(f"There are two hub classes named {hub.__name__}; hubs are known by their names.")
-            around = (*self._filters, *filters)
+            if presence:
+                self._presence[hub.__name__] = []
+            around = self._filters + checked_filters(filters)
             handler = HubDispatcher(hub, authorize, self._protocols, around, self.dependency_overrides)
             self._endpoints[path] = Endpoint(handler, offered, self.options, self._server, redirect)
             return hub
@@ -185,6 +195,22 @@ class SignalR:
         """Have a function called when messages of other servers may have been lost; its argument says why."""
         self._on_gap.append(function)
         return function
+
+    def on_presence(self, hub: type[Hub]) -> Callable[[P], P]:
+        """Have a function called with every `PresenceEvent` of a hub, once in the whole application; may be async.
+
+        Raises:
+            LookupError: the hub is not served here, or not with `presence=True`.
+
+        """
+        if self._hubs.get(hub.__name__) is not hub or hub.__name__ not in self._presence:
+            raise LookupError(f"Presence is not kept for {hub.__name__}: serve it with presence=True.")
+
+        def tell(function: P) -> P:
+            self._presence[hub.__name__].append(function)
+            return function
+
+        return tell
 
     def hub_context(self, hub: type[Hub]) -> HubContext:
         """Reach a hub's clients from outside: usable anywhere on the event loop that serves them.
@@ -231,12 +257,14 @@ class SignalR:
         server = self._servers.get(loop)
         if server is None:
             server = self._servers[loop] = Server(
-                self.options, self._protocols, self._open_backplane, alone=self._is_alone
+                self.options, self._protocols, self._open_backplane, alone=self._is_alone, presence=self._presence
             )
         return server
 
     def _gap(self, reason: str) -> None:
         logger.warning("Messages of other servers may be lost: %s", reason)
+        if (server := self._servers.get(asyncio.get_running_loop())) is not None:
+            server.resync()
         for function in self._on_gap:
             function(reason)
 

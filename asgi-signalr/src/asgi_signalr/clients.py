@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from asgi_signalr import slot
 from asgi_signalr.messages import Invocation
+from asgi_signalr.presence import Presence
 from asgi_signalr.scaleout import Audience
 
 if TYPE_CHECKING:
@@ -207,3 +208,4 @@ class HubContext:
     def __init__(self, find: FindLifetime) -> None:
         self.clients = HubClients(find)
         self.groups = GroupManager(find)
+        self.presence = Presence(find)

@@ -12,6 +12,7 @@ from asgi_signalr.clients import GroupManager, HubCallerClients
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.presence import Presence
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.streams import is_stream, item_type
 
@@ -29,6 +30,8 @@ class Hub:
     """The clients, to send to."""
     groups: GroupManager
     """The groups of this hub."""
+    presence: Presence
+    """Who is in them, if it is served with `presence=True`."""
 
     async def on_connected(self) -> None:
         """Override to act when a connection begins. An exception refuses it."""

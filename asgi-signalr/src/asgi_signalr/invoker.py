@@ -16,6 +16,7 @@ from asgi_signalr.filters import (
 )
 from asgi_signalr.hub_connection import HubConnection
 from asgi_signalr.hubs import Hub, HubMethod
+from asgi_signalr.presence import Presence
 
 
 class HubInvoker:
@@ -91,6 +92,7 @@ class HubInvoker:
         hub.context = connection.context
         hub.clients = HubCallerClients(connection.find_lifetime, connection.id)
         hub.groups = GroupManager(connection.find_lifetime)
+        hub.presence = Presence(connection.find_lifetime)
         return hub
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from asgi_signalr import client_results
@@ -10,6 +10,7 @@ from asgi_signalr.client_results import ClientResults
 from asgi_signalr.connection import Connection, logger
 from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.outbox import Flusher, Payload
+from asgi_signalr.presence_tracker import PresenceTracker
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.encodings import Encodings
 from asgi_signalr.scaleout import (
@@ -21,6 +22,9 @@ from asgi_signalr.scaleout import (
     Delivery,
     Envelope,
     GroupCommand,
+    PresenceUpdate,
+    RollCall,
+    ServerGone,
 )
 
 
@@ -34,6 +38,9 @@ class Stream(client_results.Stream, Protocol):
 
 class HubLifetime:
     """Knows a hub's connections on this server; reaches the others through the backplane."""
+
+    presence: PresenceTracker | None = None
+    """Who is in which group on all servers, if that is kept for this hub."""
 
     def __init__(self, hub: str, protocols: Mapping[str, HubProtocol], stream: Stream, group_timeout: float) -> None:
         self.hub = hub
@@ -51,10 +58,12 @@ class HubLifetime:
         self.connections[connection.id] = connection
         if (user := connection.context.user_identifier) is not None:
             self._users.setdefault(user, {})[connection.id] = connection
+        if self.presence is not None:
+            self.presence.changed("joined", None, connection)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection, in its groups and for its user, too."""
-        self.connections.pop(connection.id, None)
+        was_here = self.connections.pop(connection.id, None) is not None
         self._results.end(connection)
         for group in tuple(connection.groups):
             self._change_group("remove", connection, group)
@@ -63,6 +72,16 @@ class HubLifetime:
             of_user.pop(connection.id, None)
             if not of_user:
                 del self._users[user]
+        if self.presence is not None and was_here:
+            self.presence.changed("left", None, connection)
+
+    def members_here(self, group: str | None) -> Collection[Connection]:
+        """List the connections of this server that are in a group; None: all of them."""
+        return (self.connections if group is None else self._groups.get(group, {})).values()
+
+    def groups_here(self) -> Collection[str]:
+        """Name the groups that have members on this server."""
+        return self._groups.keys()
 
     # What comes from the backplane.
 
@@ -87,6 +106,12 @@ class HubLifetime:
                 self._results.take(envelope)
             case Acknowledgement(server=server) if server == self._stream.id:
                 self._acknowledge(envelope.command_id)
+            case PresenceUpdate() if self.presence is not None:
+                self.presence.take(envelope)
+            case RollCall() if self.presence is not None:
+                self.presence.answer(envelope)
+            case ServerGone() if self.presence is not None:
+                self.presence.end_server(envelope)
         if answer is not None:
             self._stream.publish_soon(answer)
 
@@ -201,12 +226,17 @@ class HubLifetime:
 
     def _change_group(self, action: Literal["add", "remove"], connection: Connection, group: str) -> None:
         if action == "add":
-            if connection.ending is None:
-                self._groups.setdefault(group, {})[connection.id] = connection
-                connection.groups.add(group)
+            if connection.ending is not None or group in connection.groups:
+                return
+            self._groups.setdefault(group, {})[connection.id] = connection
+            connection.groups.add(group)
+            if self.presence is not None:
+                self.presence.changed("joined", group, connection)
         elif group in connection.groups:
             connection.groups.discard(group)
             members = self._groups[group]
             del members[connection.id]
             if not members:
                 del self._groups[group]
+            if self.presence is not None:
+                self.presence.changed("left", group, connection)

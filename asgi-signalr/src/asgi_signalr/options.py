@@ -24,6 +24,8 @@ class Options:
     """So long a closing connection may take to send what is still queued."""
     group_timeout: float = 30
     """So long a change of a group waits for the server that has the connection."""
+    presence_lease: float = 15
+    """A server that is not heard of for so long is taken for dead: its connections are present no more."""
     max_message_size: int = 32 * 1024
     """The longest message that a client may send."""
     max_parallel_invocations: int = 1

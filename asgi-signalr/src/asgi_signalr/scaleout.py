@@ -79,7 +79,56 @@ class ClientResult(msgspec.Struct, array_like=True, frozen=True, tag="result"):
     completion: bytes | None
 
 
-Envelope = Delivery | GroupCommand | Acknowledgement | ClientInvocation | ClientInquiry | ClientResult
+class PresenceChange(msgspec.Struct, array_like=True, frozen=True):
+    """A connection has joined a group or left it; no group: it has begun or ended."""
+
+    joined: bool
+    group: str | None
+    connection_id: str
+    user_identifier: str | None
+
+
+class PresenceUpdate(msgspec.Struct, array_like=True, frozen=True, tag="presence"):
+    """What has changed among the members on one server, or who they all are, also as the answer to a roll call.
+
+    The updates of a server are numbered. No changes say just that the server lives, with the number of the last update.
+    """
+
+    hub: str
+    server: str
+    number: int
+    kind: Literal["changes", "all", "answer"]
+    changes: tuple[PresenceChange, ...]
+
+
+class RollCall(msgspec.Struct, array_like=True, frozen=True, tag="roll-call"):
+    """A server asks every server, or one, to tell of all its members."""
+
+    hub: str
+    server: str
+    of: str | None
+
+
+class ServerGone(msgspec.Struct, array_like=True, frozen=True, tag="gone"):
+    """A server has not been heard of for too long: its members have left. The first of these counts."""
+
+    hub: str
+    server: str
+    by: str
+
+
+Envelope = (
+    Delivery
+    | GroupCommand
+    | Acknowledgement
+    | ClientInvocation
+    | ClientInquiry
+    | ClientResult
+    | PresenceUpdate
+    | RollCall
+    | ServerGone
+)
+"""Whatever servers tell each other. Each is of one hub."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
@@ -155,6 +204,20 @@ def to_dict(payload: bytes) -> dict[str, Any]:
                 "server": server,
                 "bytes": None if completion is None else {protocol: len(completion)},
             }
+        case PresenceUpdate(hub, server, number, what, changes):
+            return {
+                "kind": "presence",
+                "hub": hub,
+                "server": server,
+                "number": number,
+                "what": what,
+                "joined": [[change.group, change.connection_id] for change in changes if change.joined],
+                "left": [[change.group, change.connection_id] for change in changes if not change.joined],
+            }
+        case RollCall(hub, server, of):
+            return {"kind": "roll-call", "hub": hub, "server": server, "of": of}
+        case ServerGone(hub, server, by):
+            return {"kind": "gone", "hub": hub, "server": server, "by": by}
 
 
 def describe(payload: bytes) -> str:
@@ -180,8 +243,23 @@ def describe(payload: bytes) -> str:
         case "result":
             answer = "has no answer, its connection has ended" if view["bytes"] is None else "is answered"
             return f"{view['hub']}: invocation {view['invocation']} {answer}"
+        case "presence":
+            return f"{view['hub']}: {_presence(view)}"
+        case "roll-call":
+            return f"{view['hub']}: server {view['server']} asks {view['of'] or 'everybody'} who is present"
+        case "gone":
+            return f"{view['hub']}: server {view['server']} has gone, says {view['by']}"
         case _:
             return f"{view['hub']}: command {view['command']} is acknowledged"
+
+
+def _presence(view: dict[str, Any]) -> str:
+    joined, left = len(view["joined"]), len(view["left"])
+    if view["what"] != "changes":
+        return f"on server {view['server']} are {joined} members (presence {view['number']})"
+    if not joined and not left:
+        return f"server {view['server']} lives (presence {view['number']})"
+    return f"on server {view['server']} {joined} joined, {left} left (presence {view['number']})"
 
 
 def _call(view: dict[str, Any]) -> str:

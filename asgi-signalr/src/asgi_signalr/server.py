@@ -5,7 +5,7 @@ The backplane, the connections, and the flusher that sends what they have queued
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
 from asgi_signalr.backplanes import Backplane, BackplaneError
 from asgi_signalr.connection import logger
@@ -13,8 +13,13 @@ from asgi_signalr.connection_manager import ConnectionManager
 from asgi_signalr.lifetime import HubLifetime
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher
+from asgi_signalr.presence import PresenceFunction
+from asgi_signalr.presence_tracker import PresenceTracker
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.scaleout import Envelope, decode, encode
+
+# At the end so many seconds are left for the last messages.
+_PATIENCE = 2.0
 
 
 class Server:
@@ -27,6 +32,7 @@ class Server:
         open_backplane: Callable[[], Backplane],
         *,
         alone: bool,
+        presence: Mapping[str, Sequence[PresenceFunction]],
     ) -> None:
         self.id = secrets.token_hex(8)
         self.flusher = Flusher()
@@ -38,6 +44,7 @@ class Server:
         self._backplane: Backplane | None = None
         self._starting: asyncio.Task[None] | None = None
         self._until_loop_ends: AsyncGenerator[None, None] | None = None
+        self._presence = presence  # the hubs that keep it, and who is told
         self._lifetimes: dict[str, HubLifetime] = {}
         self._publishing: set[asyncio.Task[None]] = set()
         self.connections = ConnectionManager(options)
@@ -45,8 +52,15 @@ class Server:
     def lifetime(self, hub: str) -> HubLifetime:
         """The connections of a hub, by its name."""
         if hub not in self._lifetimes:
-            self._lifetimes[hub] = HubLifetime(hub, self._protocols, self, self._options.group_timeout)
+            lifetime = self._lifetimes[hub] = HubLifetime(hub, self._protocols, self, self._options.group_timeout)
+            if (functions := self._presence.get(hub)) is not None:
+                lifetime.presence = PresenceTracker(lifetime, self, functions, self._options.presence_lease)
+                if self._backplane is not None:
+                    lifetime.presence.begin()
         return self._lifetimes[hub]
+
+    def _presences(self) -> list[PresenceTracker]:
+        return [each.presence for each in self._lifetimes.values() if each.presence is not None]
 
     # The backplane.
 
@@ -69,15 +83,27 @@ class Server:
         # The event loop closes its asynchronous generators before it ends: the one hook there is without a lifespan.
         self._until_loop_ends = _then(backplane.stop)
         await anext(self._until_loop_ends)
+        for hub in self._presence:
+            self.lifetime(hub)
+        for presence in self._presences():
+            presence.begin()
         logger.debug("server %s joined the backplane %s", self.id, type(backplane).__name__)
 
     async def stop(self) -> None:
         """Tell every client to come back later, and stop the backplane."""
         await self.connections.close_all()
+        await asyncio.gather(*(presence.end(_PATIENCE) for presence in self._presences()))
+        if self._publishing:
+            await asyncio.wait(self._publishing, timeout=_PATIENCE)
         if self._until_loop_ends is not None:
             guard, self._until_loop_ends = self._until_loop_ends, None
             self._backplane = self._starting = None
             await guard.aclose()
+
+    def resync(self) -> None:
+        """Messages may have been lost: what the servers have told each other has to be told again."""
+        for presence in self._presences():
+            presence.resync()
 
     async def publish(self, envelope: Envelope) -> None:
         """Hand an envelope to every server, this one included.

@@ -1,0 +1,275 @@
+"""How the servers of an application agree on who is present.
+
+Every server publishes what happens to its own connections, numbered, and keeps a copy of what the others publish; the
+backplane has one order for all of it. A server that starts, or has missed something, calls the roll, and the others
+answer with all their members. A server that has not been heard of for the length of the lease is declared dead in
+that same order: so the others agree on when its members have left, and on who tells the application.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from asgi_signalr.backplanes import BackplaneError
+from asgi_signalr.client_results import Stream
+from asgi_signalr.connection import Connection, logger
+from asgi_signalr.presence import PresenceEvent, PresenceEvents, PresenceFunction
+from asgi_signalr.roster import Group, Member, Roster
+from asgi_signalr.scaleout import PresenceChange, PresenceUpdate, RollCall, ServerGone
+
+if TYPE_CHECKING:
+    from asgi_signalr.lifetime import HubLifetime
+
+BEATS_PER_LEASE = 3
+# A server that starts waits so long for the others to answer; then it judges who is whose only connection.
+ROLL_CALL_PER_LEASE = 1 / 15
+
+
+class _Server:
+    """What a server has published, up to a number."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.heard = 0.0
+        self.memberships: dict[tuple[Group, str], Member] = {}
+
+
+class PresenceTracker:
+    """Keeps the presence of one hub on one server."""
+
+    def __init__(
+        self, lifetime: "HubLifetime", stream: Stream, functions: Sequence[PresenceFunction], lease: float
+    ) -> None:
+        self._lifetime = lifetime
+        self._stream = stream
+        self._lease = lease
+        self._events = PresenceEvents(functions)
+        self._loop = asyncio.get_running_loop()
+        self._beat_timer: asyncio.TimerHandle | None = None
+        self._roll_timer: asyncio.TimerHandle | None = None
+        # As the stream has it: the members here, which are known sooner, and those of the others.
+        self._own = Roster()
+        self._others = Roster()
+        self._servers: dict[str, _Server] = {}
+        self._held: list[PresenceUpdate] | None = None  # while the roll is called
+        # To be published.
+        self._changes: list[PresenceChange] = []
+        self._next: Literal["changes", "all", "answer"] = "all"
+        self._number = 0
+        self._sending: asyncio.Task[None] | None = None
+        self._arrived = asyncio.Event()
+
+    # What the application asks.
+
+    def members(self, group: Group) -> Iterator[Member]:
+        """List a group's members."""
+        for connection in self._lifetime.members_here(group):
+            yield _member(connection)
+        yield from self._others.members(group).values()
+
+    def count(self, group: Group) -> int:
+        """Count a group's members."""
+        return len(self._lifetime.members_here(group)) + len(self._others.members(group))
+
+    def groups(self) -> frozenset[str]:
+        """Name the groups that have members."""
+        return frozenset(self._lifetime.groups_here()).union(group for group in self._others.groups() if group)
+
+    # What happens here.
+
+    def changed(self, kind: Literal["joined", "left"], group: Group, connection: Connection) -> None:
+        """Note that a connection of this server has joined or left a group."""
+        change = PresenceChange(kind == "joined", group, connection.id, connection.context.user_identifier)
+        if self._stream.is_alone:
+            self._apply(self._stream.id, change, tell=True)
+            return
+        self._changes.append(change)
+        self._send_soon()
+
+    def begin(self) -> None:
+        """Join the other servers: call the roll, and begin to beat."""
+        if self._stream.is_alone or self._beat_timer is not None:
+            return
+        self._held = []
+        self._stream.publish_soon(RollCall(self._lifetime.hub, self._stream.id, None))
+        self._roll_timer = self._loop.call_later(self._lease * ROLL_CALL_PER_LEASE, self._end_roll_call)
+        self._beat_timer = self._loop.call_later(self._interval, self._beat)
+
+    def resync(self) -> None:
+        """Messages may have been lost, of this server and of the others: tell everything, and ask for everything."""
+        if not self._stream.is_alone:
+            self._tell_all()
+            self._stream.publish_soon(RollCall(self._lifetime.hub, self._stream.id, None))
+
+    async def end(self, patience: float) -> None:
+        """Tell the others that everybody here has left, and the application; takes so many seconds at most."""
+        self._end_roll_call()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                if self._sending is not None:
+                    await asyncio.wait({self._sending})
+                while not self._has_arrived() and self._next == "changes":
+                    self._arrived.clear()
+                    await self._arrived.wait()
+                await self._events.told()
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+            self._beat_timer = None
+
+    # Sending.
+
+    def _tell_all(self, kind: Literal["all", "answer"] = "all") -> None:
+        self._next = kind
+        self._send_soon()
+
+    def _send_soon(self) -> None:
+        if self._sending is None:
+            self._sending = self._loop.create_task(self._send())
+
+    async def _send(self) -> None:
+        try:
+            while self._is_to_send():
+                await self._stream.publish(self._next_update())
+        except BackplaneError as error:
+            self._next = "all"  # with the next beat
+            logger.warning("The presence of %s was not sent to the other servers: %s", self._lifetime.hub, error)
+        finally:
+            self._sending = None
+
+    def _is_to_send(self) -> bool:
+        return bool(self._changes) or self._next != "changes"
+
+    def _next_update(self) -> PresenceUpdate:
+        kind, self._next = self._next, "changes"
+        changes = tuple(self._changes if kind == "changes" else self._all())
+        self._changes.clear()
+        self._number += 1
+        return PresenceUpdate(self._lifetime.hub, self._stream.id, self._number, kind, changes)
+
+    def _all(self) -> Iterator[PresenceChange]:
+        for connection in self._lifetime.connections.values():
+            for group in (None, *connection.groups):
+                yield PresenceChange(True, group, connection.id, connection.context.user_identifier)
+
+    # Receiving.
+
+    def take(self, update: PresenceUpdate) -> None:
+        """Take what a server has published, this one included."""
+        is_first_answer = update.kind == "answer" and update.server not in self._servers
+        if self._held is not None and (not is_first_answer or self._is_own(update)):
+            self._held.append(update)
+            return
+        server = self._servers.setdefault(update.server, _Server())
+        server.heard = self._loop.time()
+        expected = server.number + bool(update.changes)  # one without changes is a beat
+        if update.kind == "changes" and update.number > expected:
+            self._miss(update.server)
+        elif update.number > server.number:
+            server.number = update.number
+            for change in update.changes if update.kind == "changes" else self._differences(server, update.changes):
+                self._apply(update.server, change, tell=self._is_own(update))
+            if self._is_own(update):
+                self._arrived.set()
+        # Else it is a beat, or is part of an answer to a roll call that came before.
+
+    def answer(self, call: RollCall) -> None:
+        """Answer a roll call, if it is for this server."""
+        if call.of in (None, self._stream.id) and call.server != self._stream.id and self._number:
+            self._tell_all("answer")
+
+    def end_server(self, gone: ServerGone) -> None:
+        """A server was declared dead: its members leave. If it is this one, the others are told that it lives."""
+        server = self._servers.get(gone.server)
+        if server is None:
+            return  # another server has said so before
+        if gone.server == self._stream.id:
+            self._own = Roster()
+            self._tell_all()
+        else:
+            for change in self._differences(server, ()):
+                self._apply(gone.server, change, tell=gone.by == self._stream.id)
+        del self._servers[gone.server]
+
+    def _is_own(self, update: PresenceUpdate) -> bool:
+        return update.server == self._stream.id
+
+    def _has_arrived(self) -> bool:
+        own = self._servers.get(self._stream.id)
+        return (own.number if own is not None else 0) == self._number
+
+    def _miss(self, server: str) -> None:
+        """Changes of a server were lost."""
+        if server == self._stream.id:
+            self._tell_all()
+        else:
+            self._stream.publish_soon(RollCall(self._lifetime.hub, self._stream.id, server))
+
+    @staticmethod
+    def _differences(server: _Server, changes: Iterable[PresenceChange]) -> list[PresenceChange]:
+        """Say what has changed, where a server tells of all its members."""
+        told = {(change.group, change.connection_id): change for change in changes}
+        left = [
+            PresenceChange(False, group, connection_id, member.user_identifier)
+            for (group, connection_id), member in reversed(server.memberships.items())
+            if (group, connection_id) not in told
+        ]
+        return left + [change for key, change in told.items() if key not in server.memberships]
+
+    def _apply(self, server_id: str, change: PresenceChange, *, tell: bool) -> None:
+        memberships = self._servers.setdefault(server_id, _Server()).memberships
+        key, member = (change.group, change.connection_id), Member(change.connection_id, change.user_identifier)
+        if change.joined == (key in memberships):
+            return
+        roster = self._own if server_id == self._stream.id else self._others
+        if change.joined:
+            is_only = not self._has_user(change.group, change.user_identifier)
+            memberships[key] = member
+            roster.add(change.group, member)
+        else:
+            del memberships[key]
+            roster.remove(change.group, change.connection_id)
+            is_only = not self._has_user(change.group, change.user_identifier)
+        if tell:
+            self._events.tell(PresenceEvent("joined" if change.joined else "left", change.group, member, is_only))
+
+    def _has_user(self, group: Group, user: str | None) -> bool:
+        return self._own.has_user(group, user) or self._others.has_user(group, user)
+
+    # Time.
+
+    @property
+    def _interval(self) -> float:
+        return self._lease / BEATS_PER_LEASE
+
+    def _end_roll_call(self) -> None:
+        if self._roll_timer is not None:
+            self._roll_timer.cancel()
+            self._roll_timer = None
+        held, self._held = self._held or (), None
+        for update in held:
+            self.take(update)
+
+    def _beat(self) -> None:
+        """Tell the others that this server lives, and see whether they do."""
+        self._beat_timer = self._loop.call_later(self._interval, self._beat)
+        if self._is_to_send():
+            self._send_soon()
+        else:
+            self._stream.publish_soon(PresenceUpdate(self._lifetime.hub, self._stream.id, self._number, "changes", ()))
+        now = self._loop.time()
+        own = self._servers.get(self._stream.id)
+        # Who does not hear itself is cut off, or was asleep, and cannot tell who has died.
+        is_deaf = own is None or now - own.heard > 2 * self._interval
+        for name, server in tuple(self._servers.items()):
+            if is_deaf:
+                server.heard = max(server.heard, now - self._interval)
+            elif now - server.heard > self._lease:
+                if server.memberships:
+                    self._stream.publish_soon(ServerGone(self._lifetime.hub, name, self._stream.id))
+                else:
+                    del self._servers[name]
+
+
+def _member(connection: Connection) -> Member:
+    return Member(connection.id, connection.context.user_identifier)
