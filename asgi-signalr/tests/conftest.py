@@ -239,6 +239,11 @@ class Peer:
             await self.task
 
     @property
+    def unread(self) -> int:
+        """So many frames the server has not taken yet."""
+        return self._to_app.qsize()
+
+    @property
     def has_nothing_more(self) -> bool:
         return self._from_app.empty()
 

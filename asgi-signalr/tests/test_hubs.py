@@ -1,13 +1,15 @@
 """Conversations with a hub: invocations and their answers, events, the end."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubException, SignalR, hub_method
+from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
+from asgi_signalr.calls import LOOK_AHEAD
 
 Connect = Callable[..., Awaitable[Any]]
 
@@ -244,6 +246,218 @@ async def test_a_method_learns_that_its_client_has_gone(connect: Connect) -> Non
     await peer.drop()
     async with asyncio.timeout(5):
         await noticed.wait()
+
+
+# Turns.
+
+
+class Turns:
+    """A hub whose calls begin and end when the test says so."""
+
+    def __init__(self, **options: Any) -> None:
+        self.log: list[str] = []
+        self.changed = asyncio.Event()
+        self.go = {name: asyncio.Event() for name in "abcdef"}
+        self.app = SignalR(**options)
+        turns = self
+
+        @self.app.hub("/chat")
+        class Waiting(Hub):
+            async def wait(self, name: str) -> str:
+                turns.say(f"{name} begins")
+                await turns.go[name].wait()
+                turns.say(f"{name} ends")
+                return name
+
+            def quick(self, name: str) -> str:
+                turns.say(name)
+                return name
+
+            async def patient(self) -> None:
+                await self.context.aborted.wait()
+                turns.say("aborted")
+
+            async def ask(self) -> str:
+                answer = await self.clients.caller.invoke("name", returns=str)
+                turns.say(f"answer {answer}")
+                await turns.go["a"].wait()
+                return answer
+
+            async def on_disconnected(self, error: Exception | None) -> None:
+                turns.say("disconnected")
+
+    def say(self, what: str) -> None:
+        self.log.append(what)
+        self.changed.set()
+
+    async def reads(self, *what: str) -> None:
+        async with asyncio.timeout(5):
+            while self.log != list(what):
+                self.changed.clear()
+                await self.changed.wait()
+
+
+def call(target: str, *arguments: str, id: str | None = None) -> str:  # noqa: A002
+    more = {} if id is None else {"invocationId": id}
+    return json.dumps({"type": 1, "target": target, "arguments": arguments} | more) + "\x1e"
+
+
+async def test_so_many_calls_run_at_once_as_are_allowed(connect: Connect) -> None:
+    turns = Turns(max_parallel_invocations=2)
+    peer = await connect(turns.app)
+    peer.send(call("wait", "a") + call("wait", "b") + call("wait", "c", id="3") + call("quick", "d"))
+    await turns.reads("a begins", "b begins")
+    turns.go["b"].set()
+    await turns.reads("a begins", "b begins", "b ends", "c begins")
+    turns.go["c"].set()
+    assert await peer.frame() == '{"type":3,"invocationId":"3","result":"c"}\x1e'
+    await turns.reads("a begins", "b begins", "b ends", "c begins", "c ends", "d")
+    peer.send(call("quick", "e"))
+    await turns.reads("a begins", "b begins", "b ends", "c begins", "c ends", "d", "e")
+
+
+async def test_an_unknown_method_is_answered_in_its_turn(connect: Connect) -> None:
+    turns = Turns()
+    peer = await connect(turns.app)
+    peer.send(call("wait", "a", id="1") + call("quick", "b", id="2") + call("nope", id="3"))
+    turns.go["a"].set()
+    received = ""
+    while '"3"' not in received:
+        received += await peer.frame()
+    assert received == (
+        '{"type":3,"invocationId":"1","result":"a"}\x1e'
+        '{"type":3,"invocationId":"2","result":"b"}\x1e'
+        '{"type":3,"invocationId":"3","error":"Unknown hub method \'nope\'"}\x1e'
+    )
+
+
+@pytest.mark.parametrize("last", ['{"type":7}\x1e', None])
+async def test_what_was_called_before_the_end_is_still_done_in_order(connect: Connect, last: str | None) -> None:
+    turns = Turns()
+    peer = await connect(turns.app)
+    peer.send(call("wait", "a") + call("quick", "b") + call("wait", "c") + call("quick", "d"))
+    await turns.reads("a begins")
+    leaving = asyncio.create_task(peer.drop() if last is None else peer.ended())
+    if last is not None:
+        peer.send(last)
+    turns.go["a"].set()
+    await turns.reads("a begins", "a ends", "b", "c begins")
+    turns.go["c"].set()
+    await leaving
+    assert turns.log[:6] == ["a begins", "a ends", "b", "c begins", "c ends", "d"]
+    assert turns.log[6:] == ["disconnected"]
+
+
+async def test_the_end_is_noticed_behind_calls_that_wait_for_one_that_never_ends(connect: Connect) -> None:
+    turns = Turns(close_timeout=0.05)
+    peer = await connect(turns.app)
+    peer.send(call("wait", "a") + call("quick", "b"))
+    await turns.reads("a begins")
+    await peer.drop()
+    assert turns.log == ["a begins", "disconnected"]
+
+
+async def test_a_method_learns_that_its_client_has_gone_though_others_wait_for_it(connect: Connect) -> None:
+    turns = Turns()
+    peer = await connect(turns.app)
+    peer.send(call("patient") + call("quick", "b"))
+    await peer.drop()
+    assert turns.log == ["aborted", "b", "disconnected"]
+
+
+async def test_the_server_may_end_a_connection_whose_calls_wait(connect: Connect) -> None:
+    turns = Turns()
+    peer = await connect(turns.app)
+    peer.send(call("wait", "a") + call("quick", "b"))
+    await turns.reads("a begins")
+    await turns.app.stop()
+    turns.go["a"].set()
+    await turns.reads("a begins", "disconnected", "a ends")
+
+
+async def test_a_client_that_calls_on_and_on_is_not_read_from_for_a_while(connect: Connect) -> None:
+    turns = Turns()
+    peer = await connect(turns.app)
+    for number in range(100):
+        peer.send(call("wait", "a") if number == 0 else call("quick", str(number)))
+    await turns.reads("a begins")
+    for _ in range(500):  # turns of the loop in which it could be read
+        await asyncio.sleep(0)
+    assert peer.unread == 100 - 1 - (LOOK_AHEAD + 1)
+    turns.go["a"].set()
+    await turns.reads("a begins", "a ends", *map(str, range(1, 100)))
+
+
+async def test_a_call_that_waits_for_its_client_lets_the_next_begin_and_then_counts_again(connect: Connect) -> None:
+    turns = Turns()
+    peer = await connect(turns.app)
+    peer.send(call("ask", id="1") + call("wait", "b", id="2") + call("wait", "c", id="3"))
+    asked = json.loads((await peer.frame()).removesuffix("\x1e"))
+    assert (asked["target"], asked["arguments"]) == ("name", [])
+    await turns.reads("b begins")
+    answer = {"type": 3, "invocationId": asked["invocationId"], "result": "Ada"}
+    peer.send(json.dumps(answer) + "\x1e")
+    await turns.reads("b begins", "answer Ada")
+    turns.go["b"].set()
+    assert await peer.frame() == '{"type":3,"invocationId":"2","result":"b"}\x1e'
+    assert turns.log == ["b begins", "answer Ada", "b ends"]
+    turns.go["a"].set()
+    assert await peer.frame() == '{"type":3,"invocationId":"1","result":"Ada"}\x1e'
+    await turns.reads("b begins", "answer Ada", "b ends", "c begins")
+
+
+async def test_a_method_may_pass_on_what_another_function_is_to_do(connect: Connect) -> None:
+    app = SignalR()
+
+    @app.hub("/chat")
+    class Passing(Hub):
+        def say(self, text: str) -> Awaitable[None]:
+            return self.clients.all.send("said", text)
+
+        def fail(self) -> Awaitable[None]:
+            async def later() -> None:
+                await asyncio.sleep(0)
+                raise HubException("oops")
+
+            return later()
+
+    peer = await connect(app)
+    peer.invoke("say", "hello")
+    received = await peer.frame()
+    if "result" not in received:
+        received += await peer.frame()
+    assert received == (
+        '{"type":1,"target":"said","arguments":["hello"]}\x1e{"type":3,"invocationId":"1","result":null}\x1e'
+    )
+    error = "An unexpected error occurred invoking 'fail' on the server. HubException: oops"
+    assert await peer.call("fail") == '{"type":3,"invocationId":"1","error":"' + error + '"}'
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize(("user", "answer"), [("ada", '"result":"yes"'), (None, None)])
+async def test_a_rule_about_a_method_may_be_asynchronous(
+    connect: Connect, is_async: bool, user: str | None, answer: str | None
+) -> None:
+    app = SignalR()
+
+    async def rule(context: HubCallerContext) -> bool:
+        await asyncio.sleep(0)
+        return context.user is not None
+
+    @app.hub("/chat")
+    class Ruled(Hub):
+        @hub_method(authorize=rule if is_async else True)
+        def may(self) -> str:
+            return "yes"
+
+        @hub_method(authorize=rule if is_async else True)
+        async def may_later(self) -> str:
+            return "yes"
+
+    peer = await connect(app, user=user)
+    for target in ("may", "may_later"):
+        said = answer or f'"error":"Failed to invoke \'{target}\' because user is unauthorized"'
+        assert await peer.call(target) == '{"type":3,"invocationId":"1",' + said + "}"
 
 
 # Events.
