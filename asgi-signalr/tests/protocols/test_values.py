@@ -306,19 +306,27 @@ def test_where_a_name_is_another_members_value_it_is_the_value_that_counts() -> 
 @pytest.mark.parametrize(
     ("value", "to", "said"),
     [
-        ("1", int, "Expected `int`, got `str` - at `$[0]`"),
-        (True, int, "Expected `int`, got `bool` - at `$[0]`"),
-        (1.5, int, "Expected `int`, got `float` - at `$[0]`"),
-        (None, str, "Expected `str`, got `null` - at `$[0]`"),
-        ([1, "2"], list[int], "Expected `int`, got `str` - at `$[0][1]`"),
-        ({"x": 1}, Point, "Object missing required field `y` - at `$[0]`"),
-        (0, Annotated[int, msgspec.Meta(gt=0)], "Expected `int` >= 1 - at `$[0]`"),
+        ("1", int, "Expected `int`, got `str`"),
+        (True, int, "Expected `int`, got `bool`"),
+        (1.5, int, "Expected `int`, got `float`"),
+        (None, str, "Expected `str`, got `null`"),
+        ([1, "2"], list[int], "Expected `int`, got `str` - at `$[1]`"),
+        ({"x": 1}, Point, "Object missing required field `y`"),
+        ([{"x": 1}], list[Point], "Object missing required field `y` - at `$[0]`"),
+        (0, Annotated[int, msgspec.Meta(gt=0)], "Expected `int` >= 1"),
     ],
 )
 def test_what_does_not_fit_is_said(protocol: HubProtocol, value: Any, to: Any, said: str) -> None:
     with pytest.raises(ValueError) as caught:
         protocol.convert(value, to)
     assert str(caught.value) == said
+
+
+@both
+def test_of_several_arguments_it_is_said_which_one_does_not_fit(protocol: HubProtocol) -> None:
+    with pytest.raises(ValueError) as caught:
+        protocol.converter([int, list[int]])([1, [1, "2"]])
+    assert str(caught.value) == "Expected `int`, got `str` - at `$[1][1]`"
 
 
 @both

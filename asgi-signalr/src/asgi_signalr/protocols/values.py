@@ -76,7 +76,11 @@ class Values:
             convert = self._convert_one(to)
         except TypeError:  # not hashable, so not remembered; or not to be received at all, which is said again
             convert = self.converter((to,))
-        return convert([value])[0]
+        try:
+            return convert([value])[0]
+        except msgspec.ValidationError as error:
+            text = str(error).removesuffix(" - at `$[0]`").replace(" - at `$[0]", " - at `$")
+            raise msgspec.ValidationError(text) from None
 
     def converter(self, types: Sequence[Any]) -> Convert:
         """Prepare the conversion of arguments into the types that a method declares.
