@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from asgi_signalr.outbox import Payload
 
 PATIENCE = 1.0
-ABNORMAL = 1006  # RFC 6455, section 7.4.1: there was no close frame
+ABNORMAL = 1006
+# There was no close frame, or one that said nothing (RFC 6455, section 7.4.1). Some servers tell the first as the second.
+UNSAID = (1005, ABNORMAL)
 
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -88,7 +90,7 @@ class WebSocketTransport:
         self.tells_text = False
         """Whether text is received as `str`, and not as its bytes."""
         self.closed_cleanly = False
-        """Whether the client has said that it closes, and has not just vanished."""
+        """Whether the client has said why it closes, and has not just vanished."""
         self.on_message: Callable[[bytes], bool] | None = None
         """Asked first about a message that comes while somebody waits for one: whether that has dealt with it."""
         extensions = (scope or {}).get("extensions") or {}
@@ -145,7 +147,7 @@ class WebSocketTransport:
 
     def _end(self, code: int) -> None:
         self._gone = True
-        self.closed_cleanly = code != ABNORMAL
+        self.closed_cleanly = code not in UNSAID
 
     # The direct way: what comes in is kept until it is asked for.
 
