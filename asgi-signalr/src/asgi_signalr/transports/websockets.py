@@ -13,7 +13,7 @@ from asgi_signalr.outbox import Payload
 
 PATIENCE = 1.0
 ABNORMAL = 1006
-# There was no close frame, or one that said nothing (RFC 6455, section 7.4.1). Some servers tell the first as the second.
+# There was no close frame, or one that said nothing (RFC 6455, section 7.4.1); some servers take one for the other.
 UNSAID = (1005, ABNORMAL)
 
 Event = MutableMapping[str, Any]
