@@ -59,7 +59,7 @@ class Options:
     max_negotiated_connections: int = 10_000
     """So many connections may be negotiated and not yet opened, before a negotiation is refused with 503."""
     user: FindUser | None = None
-    """How to find the user of a request; by default where Starlette's or Django's authentication leaves it."""
+    """How to find the user of a request; by default in `scope["user"]`, where Starlette's authentication leaves it."""
     expires: FindExpiry | None = None
     """When a user's authentication expires, which closes its connections; by default its `expires_at`, if any."""
 
