@@ -20,7 +20,7 @@ from asgi_signalr.messages import (
 )
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
-from asgi_signalr.protocols.messagepack import MessagePackHubProtocol, write_length
+from asgi_signalr.protocols.messagepack import MessagePackHubProtocol, read_length, write_length
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
@@ -89,8 +89,23 @@ def test_messages_of_other_types_do_not_matter(protocol: HubProtocol, message: M
     assert read(protocol, unknown + protocol.write(message) + unknown) == [message]
 
 
-def survives(protocol: HubProtocol, wire: bytes) -> None:
+@pytest.mark.parametrize("protocol", [JsonHubProtocol(), MessagePackHubProtocol()], ids=["json", "messagepack"])
+@quick
+@given(message=messages, more=messages, cut=some.integers(0, 500))
+def test_what_is_exactly_one_message_is_read_without_a_buffer(
+    protocol: JsonHubProtocol | MessagePackHubProtocol, message: Message, more: Message, cut: int
+) -> None:
+    wire = protocol.write(message)
+    size = len(wire) - 1 if not protocol.binary else read_length(wire)[1]  # type: ignore[index]
+    assert protocol.parse_one(wire, size) == message
+    for other in (b"", wire[: cut % len(wire)], wire + protocol.write(more), wire + wire[:1]):
+        assert protocol.parse_one(other, LIMIT) is None
+    assert protocol.parse_one(wire, size - 1) is None
+
+
+def survives(protocol: JsonHubProtocol | MessagePackHubProtocol, wire: bytes) -> None:
     """Read whatever it is, at once and byte by byte: there are messages, or there is the one error."""
+    assert isinstance(protocol.parse_one(wire, LIMIT), Message | None)
     for chunks in ([wire], [wire[at : at + 1] for at in range(len(wire))]):
         buffer = bytearray()
         try:
@@ -106,7 +121,9 @@ def survives(protocol: HubProtocol, wire: bytes) -> None:
 @both
 @quick
 @given(wire=some.binary(max_size=200))
-def test_no_bytes_do_worse_than_a_protocol_error(protocol: HubProtocol, wire: bytes) -> None:
+def test_no_bytes_do_worse_than_a_protocol_error(
+    protocol: JsonHubProtocol | MessagePackHubProtocol, wire: bytes
+) -> None:
     survives(protocol, wire)
     survives(protocol, wire + b"\x1e" if not protocol.binary else write_length(len(wire)) + wire)
 
@@ -115,7 +132,7 @@ def test_no_bytes_do_worse_than_a_protocol_error(protocol: HubProtocol, wire: by
 @quick
 @given(message=messages, at=some.integers(0, 500), byte=some.integers(0, 255), cut=some.booleans())
 def test_no_damaged_message_does_worse_than_a_protocol_error(
-    protocol: HubProtocol, message: Message, at: int, byte: int, cut: bool
+    protocol: JsonHubProtocol | MessagePackHubProtocol, message: Message, at: int, byte: int, cut: bool
 ) -> None:
     wire = bytearray(protocol.write(message))
     at %= len(wire)

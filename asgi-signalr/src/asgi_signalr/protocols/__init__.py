@@ -15,6 +15,9 @@ class HubProtocol(Protocol):
     given whatever arrived, a part of a message or many. What `write` returns is kept and written to many connections,
     and sent to other servers, so it is the same for all of them. `protocols.values.Values` is there to be used for the
     arguments and results: it knows how the payload types travel.
+
+    A protocol may also have `parse_one(data, max_message_size)`, which is faster for data that is exactly one message,
+    as most of what arrives is: it returns that message, or None for anything else, which `parse` is then given.
     """
 
     @property

@@ -54,6 +54,16 @@ class MessagePackHubProtocol:
             if (message := parse_body(body)) is not None:
                 yield message
 
+    def parse_one(self, data: bytes, max_message_size: int) -> Message | None:
+        """Read the one message that the data is; None if it is something else, for `parse` to judge."""
+        try:
+            prefix = read_length(data)
+            if prefix is None or prefix[1] > max_message_size or prefix[0] + prefix[1] != len(data):
+                return None
+            return parse_body(data[prefix[0] :])
+        except InvalidDataError:
+            return None
+
     def write(self, message: Message) -> bytes:
         """Encode one message with its length."""
         if type(message) is Ping:
@@ -68,7 +78,7 @@ class MessagePackHubProtocol:
 # The framing.
 
 
-def read_length(buffer: bytearray) -> tuple[int, int] | None:
+def read_length(buffer: bytes | bytearray) -> tuple[int, int] | None:
     """Read the length of a message in bytes, and where the message begins; None while the length is incomplete.
 
     Seven bits per byte, the lowest first; the highest bit says that another byte follows.
