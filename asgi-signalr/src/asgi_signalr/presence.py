@@ -4,7 +4,7 @@ It is kept for hubs that ask for it, `@signalr.hub("/chat", presence=True)`. A h
 rest of the application as `signalr.hub_context(Chat).presence`; `@signalr.on_presence(Chat)` has a function told of
 every `PresenceEvent`.
 
-Example::
+For example:
 
     @signalr.hub("/chat", presence=True)
     class Chat(Hub):
