@@ -13,7 +13,17 @@ from typing import Annotated, Any
 import msgspec
 import pydantic
 import pytest
-from asgi_signalr import Depends, Hub, HubCallerContext, HubException, HubFilter, InvocationContext, SignalR, hub_method
+from asgi_signalr import (
+    Depends,
+    Hub,
+    HubCallerContext,
+    HubException,
+    HubFilter,
+    InvocationContext,
+    PresenceEvent,
+    SignalR,
+    hub_method,
+)
 from asgi_signalr.filters import Invoke
 from asgi_signalr.testing import ClosedError, TestClient
 
@@ -450,6 +460,41 @@ async def test_another_client_answers(connect: Connect) -> None:
             await bob.invoke("ask_client", ann.connection_id)
         with pytest.raises(HubException):
             await bob.invoke("ask_client", "nobody")
+
+
+# Presence.
+
+
+async def test_everybody_in_a_room_hears_who_comes_and_goes(protocol: str) -> None:
+    signalr = SignalR()
+
+    @signalr.hub("/rooms", presence=True)
+    class Rooms(Hub):
+        async def enter(self, room: str) -> list[str]:
+            await self.groups.add(self.context.connection_id, room)
+            return sorted(self.presence.users(room))
+
+    @signalr.on_presence(Rooms)
+    async def tell_the_room(event: PresenceEvent) -> None:
+        if event.group is not None and event.is_users_only:
+            room = signalr.hub_context(Rooms).clients.group(event.group)
+            await room.send(event.kind, event.member.user_identifier)
+
+    def connect(user: str) -> TestClient:
+        return TestClient(signalr, "/rooms", user=user, protocol=protocol)  # type: ignore[arg-type]
+
+    async with connect("ann") as ann:
+        assert await ann.invoke("enter", "room") == ["ann"]
+        assert await ann.next("joined") == ["ann"]
+        async with connect("bob") as bob, connect("bob") as other_tab:
+            assert await bob.invoke("enter", "room") == ["ann", "bob"]
+            assert await ann.next("joined") == ["bob"]
+            await other_tab.invoke("enter", "room")
+            await bob.close()
+            assert signalr.hub_context(Rooms).presence.count("room") == 2
+        assert await ann.next("left") == ["bob"]
+        assert signalr.hub_context(Rooms).presence.users() == {"ann"}
+    assert signalr.hub_context(Rooms).presence.groups() == set()
 
 
 # Dependencies and filters.

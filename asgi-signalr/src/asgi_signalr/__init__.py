@@ -5,6 +5,7 @@ a module of its own:
 
 * `asgi_signalr.options`: what can be chosen about a server, the keyword arguments of `SignalR`;
 * `asgi_signalr.filters`: what is to happen around every call;
+* `asgi_signalr.presence`: who is in which group, on all servers;
 * `asgi_signalr.testing`: a client for tests, in their own process;
 * `asgi_signalr.backplanes`: what joins several servers, and how to write another;
 * `asgi_signalr.protocols` and `asgi_signalr.messages`: the encodings of what hubs and clients say, and how to add one;
@@ -27,7 +28,9 @@ from asgi_signalr.errors import HubException, InvalidDataError
 from asgi_signalr.filters import HubFilter, InvocationContext, LifetimeContext
 from asgi_signalr.hubs import Hub, hub_method
 from asgi_signalr.negotiate import Redirect
+from asgi_signalr.presence import Presence, PresenceEvent
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.roster import Member
 from asgi_signalr.users import bearer_token
 
 __all__ = [
@@ -48,7 +51,10 @@ __all__ = [
     "InvalidDataError",
     "InvocationContext",
     "LifetimeContext",
+    "Member",
     "OnGap",
+    "Presence",
+    "PresenceEvent",
     "Redirect",
     "SignalR",
     "SingleClientProxy",

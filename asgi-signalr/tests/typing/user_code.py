@@ -25,7 +25,10 @@ from asgi_signalr import (
     InvalidDataError,
     InvocationContext,
     LifetimeContext,
+    Member,
     OnGap,
+    Presence,
+    PresenceEvent,
     Redirect,
     SignalR,
     SingleClientProxy,
@@ -190,6 +193,22 @@ signalr.hub("/redirected", redirect=elsewhere, filters=[Timing()])(type("Redirec
 SignalR(filters=[Timing()])
 SignalR(filters=[Timing])  # type: ignore[list-item]
 signalr.dependency_overrides[get_session] = Session
+
+
+@signalr.hub("/rooms", presence=True)
+class Rooms(Hub):
+    async def enter(self, room: str) -> list[Member]:
+        await self.groups.add(self.context.connection_id, room)
+        assert_type(self.presence, Presence)
+        assert_type(self.presence.users(room), frozenset[str])
+        return [*self.presence.members(room), *self.presence.members()]
+
+
+@signalr.on_presence(Rooms)
+async def tell_the_room(event: PresenceEvent) -> None:
+    assert_type(event.member.user_identifier, str | None)
+    assert_type(event.group, str | None)
+    assert_type(signalr.hub_context(Rooms).presence.count(event.group), int)
 
 
 # From outside.
