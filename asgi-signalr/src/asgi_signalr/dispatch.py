@@ -7,9 +7,10 @@ meanwhile: pings are heard, streams go on and a client that goes is noticed. Cal
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import sys
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -39,8 +40,17 @@ from asgi_signalr.messages import (
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher, Payload
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.quick_calls import QuickCalls
 from asgi_signalr.streams import Upload, items_of
 from asgi_signalr.transports import TRANSPORTS, Transport
+from asgi_signalr.transports.websockets import WebSocketTransport
+
+# A frame may hold any number of messages; after so many of them the event loop does other things first.
+MESSAGES_PER_TURN = 100
+
+# What makes a task the current one, for whoever runs its code from outside (Python's documentation, Extending asyncio).
+enter_task = asyncio.tasks._enter_task
+leave_task = asyncio.tasks._leave_task
 
 
 class HubDispatcher:
@@ -66,6 +76,7 @@ class HubDispatcher:
         self._methods = methods_of(hub, protocols)
         if self._invoker.may_wait:
             self._methods = {name: replace(method, is_plain=False) for name, method in self._methods.items()}
+        self._quick_calls = QuickCalls(self._methods, self._invoker, self._conclude)
         self._unfinished: set[asyncio.Task[None]] = set()
 
     def open(
@@ -164,9 +175,15 @@ class HubDispatcher:
 
     async def _listen(self, connection: HubConnection) -> Exception | None:
         """Take the client's messages until the end; returns the error that was the reason, if one was."""
+        transport = connection.transport
+        if isinstance(transport, WebSocketTransport):
+            transport.on_message = self._between_reads(connection)
         try:
             while True:
-                for message in connection.protocol.parse(connection.buffer, connection.options.max_message_size):
+                messages = connection.protocol.parse(connection.buffer, connection.options.max_message_size)
+                for number, message in enumerate(messages, 1):
+                    if number % MESSAGES_PER_TURN == 0:
+                        await connection.interruptible(asyncio.sleep(0))
                     if not connection.accepts(message):
                         continue
                     if isinstance(message, Close):
@@ -179,7 +196,8 @@ class HubDispatcher:
                         await connection.stall(obstacle)
                     if connection.ending is not None:
                         return connection.ending.error
-                data = await connection.receive()
+                while (data := await connection.receive()) is not None and self._act_at_once(connection, data):
+                    pass
                 if data is None:
                     connection.log("=", "the client has gone")
                     await self._begin_all(connection, gone=True)
@@ -192,6 +210,40 @@ class HubDispatcher:
         except InvalidDataError as error:
             connection.fail(error, allow_reconnect=True)
             return error
+
+    def _between_reads(self, connection: HubConnection) -> Callable[[bytes], bool]:
+        """Make what acts on a message that comes alone while this task waits for one: without waking the task.
+
+        It acts in the context of this task, and in its name.
+        """
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None  # noqa: S101  (this runs in one)
+        in_context = contextvars.copy_context().run
+
+        def act(data: bytes) -> bool:
+            enter_task(loop, task)
+            try:
+                return self._act_at_once(connection, data)
+            finally:
+                leave_task(loop, task)
+
+        return lambda data: in_context(act, data)
+
+    def _act_at_once(self, connection: HubConnection, data: bytes) -> bool:
+        """Begin the call that somebody sends, if it comes alone; False: the data is still to be read."""
+        parse = connection.parse_one
+        if parse is None or connection.buffer or connection.calls.waiting or connection.ending is not None:
+            return False
+        message = parse(data, connection.options.max_message_size)
+        if type(message) is not Invocation or message.stream_ids:
+            return False
+        connection.heard = True
+        if not self._quick_calls.take(connection, message):
+            try:
+                self._dispatch(connection, message)
+            except InvalidDataError:
+                return False  # the conversation finds the same, and ends
+        return True
 
     async def _begin_all(self, connection: HubConnection, *, gone: bool = False) -> None:
         """Let begin what the client has called before it said good-bye; calls that take too long are forgotten.
@@ -317,18 +369,26 @@ class HubDispatcher:
 
     def _call_plain(self, connection: HubConnection, method: HubMethod, invocation: Invocation) -> None:
         """Call a method in which nothing can wait."""
-        result, error = None, None
         try:
             if method.authorize is True and connection.context.user is None:
                 raise _unauthorized(invocation)
             result = self._invoker.call(connection, method, self._bind(connection, method, invocation))
-            if is_to_be_awaited(result):  # it passes on what another function is still to do
-                call = Call(connection.calls, holds_slot=True)
-                call.task = _task(self._finish(connection, call, invocation, result))
-                return
         except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything)
-            error = self._error_of(connection, invocation, failure)
-        self._answer(connection, invocation, result, error)
+            self._conclude(connection, invocation, None, failure)
+        else:
+            self._conclude(connection, invocation, result, None)
+
+    def _conclude(
+        self, connection: HubConnection, invocation: Invocation, result: Any, failure: Exception | None
+    ) -> None:
+        """Answer with what a plain method has returned or raised."""
+        if failure is not None:
+            self._answer(connection, invocation, None, self._error_of(connection, invocation, failure))
+        elif is_to_be_awaited(result):  # it passes on what another function is still to do
+            call = Call(connection.calls, holds_slot=True)
+            call.task = _task(self._finish(connection, call, invocation, result))
+        else:
+            self._answer(connection, invocation, result, None)
 
     async def _finish(
         self, connection: HubConnection, call: Call, invocation: Invocation, rest: Awaitable[Any]

@@ -6,15 +6,32 @@ A hub object lives for one call; what is to last belongs into `context.items`, o
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from asgi_signalr.clients import GroupManager, HubCallerClients
+from asgi_signalr.clients import FindLifetime, GroupManager, HubCallerClients
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.presence import Presence
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.streams import is_stream, item_type
+
+T = TypeVar("T")
+
+
+class _OnDemand(Generic[T]):
+    """An attribute of a hub that is made when it is first asked for: most calls need few of them."""
+
+    def __init__(self, make: Callable[[FindLifetime, str], T]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, hub: "Hub", owner: type) -> T:
+        made = self._make(hub._find_lifetime, hub.context.connection_id)
+        hub.__dict__[self._name] = made
+        return made
 
 
 class Hub:
@@ -26,12 +43,13 @@ class Hub:
 
     context: HubCallerContext
     """The connection that calls."""
-    clients: HubCallerClients
+    clients = _OnDemand(HubCallerClients)
     """The clients, to send to."""
-    groups: GroupManager
+    groups = _OnDemand(lambda find, _: GroupManager(find))
     """The groups of this hub."""
-    presence: Presence
+    presence = _OnDemand(lambda find, _: Presence(find))
     """Who is in them, if it is served with `presence=True`."""
+    _find_lifetime: FindLifetime
 
     async def on_connected(self) -> None:
         """Override to act when a connection begins. An exception refuses it."""

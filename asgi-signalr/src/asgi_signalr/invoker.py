@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asgi_signalr import slot
-from asgi_signalr.clients import GroupManager, HubCallerClients
 from asgi_signalr.dependencies import Overrides, Scope, Source, sources_of
 from asgi_signalr.filters import (
     HubFilter,
@@ -16,7 +15,6 @@ from asgi_signalr.filters import (
 )
 from asgi_signalr.hub_connection import HubConnection
 from asgi_signalr.hubs import Hub, HubMethod
-from asgi_signalr.presence import Presence
 
 
 class HubInvoker:
@@ -46,9 +44,13 @@ class HubInvoker:
 
     # Methods.
 
+    def hub_for(self, connection: HubConnection) -> Hub:
+        """Make a hub that has no dependencies."""
+        return _at(self._hub(), connection)
+
     def call(self, connection: HubConnection, method: HubMethod, arguments: list[Any]) -> Any:
         """Call a method that has neither filters nor dependencies. What it returns may have to be awaited."""
-        return method.call(self._prepared(self._hub(), connection), arguments, {})
+        return method.call(self.hub_for(connection), arguments, {})
 
     async def call_within(
         self,
@@ -86,14 +88,14 @@ class HubInvoker:
 
     async def _make(self, scope: Scope, connection: HubConnection) -> Hub:
         values = await scope.values(self._sources) if self._sources else {}
-        return self._prepared(self._hub(**values), connection)
+        return _at(self._hub(**values), connection)
 
-    def _prepared(self, hub: Hub, connection: HubConnection) -> Hub:
-        hub.context = connection.context
-        hub.clients = HubCallerClients(connection.find_lifetime, connection.id)
-        hub.groups = GroupManager(connection.find_lifetime)
-        hub.presence = Presence(connection.find_lifetime)
-        return hub
+
+def _at(hub: Hub, connection: HubConnection) -> Hub:
+    """Tell a hub for which connection it is there."""
+    hub.context = connection.context
+    hub._find_lifetime = connection.find_lifetime
+    return hub
 
 
 async def _call(context: InvocationContext) -> Any:

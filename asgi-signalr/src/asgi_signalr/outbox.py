@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import coroutine
 from typing import Any, Literal
 
+import msgspec
+
 # A frame joins messages up to this size: well below what clients accept as one message.
 FRAME_BYTES = 64 * 1024
 # So many queued bytes make a sender wait: for the flush, or for the one connection that it writes to.
@@ -25,22 +27,18 @@ SlowClientPolicy = Literal["close", "latest"]
 """What becomes of a client for which too much is queued: its connection ends, or older messages are dropped."""
 
 
-class Payload:
+class Payload(msgspec.Struct, eq=False, gc=False):
     """Whole messages in their encoded form, shared by all the connections that they go to.
 
     With a key they are news: a slow client may be spared all but the latest of the same key. Without one they are part
     of an exchange, and never dropped.
     """
 
-    __slots__ = ("_frame", "_text", "binary", "data", "key", "size")
-
-    def __init__(self, data: bytes, *, binary: bool = False, key: str | None = None) -> None:
-        self.data = data
-        self.size = len(data)
-        self.binary = binary
-        self.key = key
-        self._text: str | None = None
-        self._frame: bytes | None = None
+    data: bytes
+    binary: bool = False
+    key: str | None = None
+    _text: str | None = None
+    _frame: bytes | None = None
 
     @property
     def text(self) -> str:
@@ -51,21 +49,23 @@ class Payload:
 
     @property
     def frame(self) -> bytes:
-        """The same as a server's WebSocket frame, built once (RFC 6455, section 5.2)."""
+        """The same as a server's WebSocket frame, built once."""
         frame = self._frame
         if frame is None:
-            frame = self._frame = frame_of(self.data, binary=self.binary)
+            data = self.data
+            size = len(data)
+            heads = _BINARY_HEADS if self.binary else _TEXT_HEADS
+            frame = self._frame = (heads[size] if size < 126 else _long_head(heads, size)) + data
         return frame
 
 
-def frame_of(data: bytes, *, binary: bool) -> bytes:
-    """Build an unmasked WebSocket frame that is a whole message (RFC 6455, section 5.2)."""
-    first, size = b"\x82" if binary else b"\x81", len(data)
-    if size < 126:
-        return b"%c%c%b" % (first, size, data)
-    if size < 0x10000:
-        return b"%c\x7e%b%b" % (first, size.to_bytes(2, "big"), data)
-    return b"%c\x7f%b%b" % (first, size.to_bytes(8, "big"), data)
+# How the frame of a whole message begins, unmasked as servers send it: by its length (RFC 6455, section 5.2).
+_TEXT_HEADS = tuple(bytes((0x81, size)) for size in range(128))
+_BINARY_HEADS = tuple(bytes((0x82, size)) for size in range(128))
+
+
+def _long_head(heads: Sequence[bytes], size: int) -> bytes:
+    return heads[126] + size.to_bytes(2, "big") if size < 0x10000 else heads[127] + size.to_bytes(8, "big")
 
 
 Write = Callable[[Sequence[Payload]], Awaitable[None] | None]
@@ -170,7 +170,7 @@ class Outbox:
         if self.closed:
             return
         self._queue.append(payload)
-        size = self._size = self._size + payload.size
+        size = self._size = self._size + len(payload.data)
         if self._parked is None:
             flusher = self._flusher
             if size > flusher.backlog:
@@ -180,6 +180,15 @@ class Outbox:
                 flusher.mark(self)
         elif size > self._limit:
             self._shed()
+
+    def put_now(self, payload: Payload) -> None:
+        """Send messages at once if none is on its way: what nothing else will follow in this tick."""
+        if self._queue or self._parked is not None:
+            self.put(payload)
+        elif not self.closed:
+            self._queue.append(payload)
+            self._size = len(payload.data)
+            self.flush()
 
     def flush(self) -> None:
         """Send what is queued, as far as the transport takes it at once."""
@@ -237,7 +246,7 @@ class Outbox:
             kept = [each for each in self._queue if each.key is None or each is latest[each.key]]
             dropped = len(self._queue) - len(kept)
             self._queue = kept
-            self._size = sum(each.size for each in kept)
+            self._size = sum(len(each.data) for each in kept)
             if dropped and self._on_dropped is not None:
                 self._on_dropped(dropped)
         if self._size > self._limit:
@@ -247,10 +256,10 @@ class Outbox:
         frame: list[Payload] = []
         size = 0
         for payload in self._queue:
-            if frame and size + payload.size > FRAME_BYTES:
+            if frame and size + len(payload.data) > FRAME_BYTES:
                 break
             frame.append(payload)
-            size += payload.size
+            size += len(payload.data)
         del self._queue[: len(frame)]
         self._size -= size
         return frame

@@ -31,6 +31,7 @@ __all__ = ["WebSocketProtocol"]
 # The first byte of a whole text or binary message (RFC 6455, section 5.2): FIN, and the opcode.
 WHOLE_TEXT = 0x81
 WHOLE_BINARY = 0x82
+WHOLE = (WHOLE_TEXT, WHOLE_BINARY)
 # The second byte: masked, the length in it; masked, the length in the next two; else masked, in the next eight.
 MASKED = 0x80
 MASKED_16 = 0xFE
@@ -145,11 +146,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called with whatever the client has sent, cut anywhere."""
-        if self.close_sent:
-            self._is_fast = False
-        if self._is_fast:
+        if self._is_fast and not self.close_sent:
             self._take(self._rest + data if self._rest else data)
             return
+        self._is_fast = False
         if self._rest:
             data, self._rest = self._rest + data, b""
         if self.handshake_initiated:
@@ -173,45 +173,55 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self._check()
                 at = stop
                 continue
-            header = _read_header(data, at, end)
-            if header is None:
+            if end - at < 2:
                 self._rest = data[at:]
                 return
-            start, size = header
-            stop, first = start + size, data[at]
-            if size < 0:
-                self._is_fast = False  # the superclass knows what to say about it
-            elif (first != WHOLE_TEXT and first != WHOLE_BINARY) or self._in_fragments or size > self._max_size:
+            first, size = data[at], data[at + 1]
+            if MASKED <= size < MASKED_16:
+                start, size = at + 6, size - MASKED
+            elif size == MASKED_16:
+                start, size = at + 8, int.from_bytes(data[at + 2 : at + 4], "big")
+            elif size > MASKED_16:
+                start, size = at + 14, int.from_bytes(data[at + 2 : at + 10], "big")
+            else:  # not masked: the superclass knows what to say about it
+                self._is_fast = False
+                continue
+            stop = start + size
+            if first not in WHOLE or self._in_fragments or size > self._max_size:
+                if start > end:
+                    self._rest = data[at:]
+                    return
                 if first & 0x0F <= 2:
                     self._in_fragments = not first & 0x80
                 self._passing = stop - at
-            elif stop > end:
-                if size > MAX_JOINED:
-                    self._passing = stop - at
+            elif stop <= end:
+                if self._hand_over(apply_mask(data[start:stop], data[start - 4 : start]), first):
+                    at = stop
                 else:
-                    self._rest = data[at:]
-                    return
-            elif self._hand_over(apply_mask(data[start:stop], data[start - 4 : start]), first):
-                at = stop
-            else:
+                    self._passing = stop - at
+            elif start <= end and size > MAX_JOINED:
                 self._passing = stop - at
+            else:
+                self._rest = data[at:]
+                return
 
     def _hand_over(self, message: bytes, first: int) -> bool:
         """Give the app a message; False for text that is not UTF-8, about which the superclass knows what to say."""
         is_text = first == WHOLE_TEXT
-        text = ""
-        if is_text:
-            try:
-                text = message.decode()
-            except UnicodeDecodeError:
+        on_message = self._on_message
+        if on_message is not None:
+            if is_text and not message.isascii() and not _is_utf8(message):
                 return False
-        if self._on_message is not None:
-            self._on_message(message, is_text)
+            on_message(message, is_text)
             return True
         queue = self.queue
-        queue.put_nowait(
-            {"type": "websocket.receive", "text": text} if is_text else {"type": "websocket.receive", "bytes": message}
-        )
+        if is_text:
+            try:
+                queue.put_nowait({"type": "websocket.receive", "text": message.decode()})
+            except UnicodeDecodeError:
+                return False
+        else:
+            queue.put_nowait({"type": "websocket.receive", "bytes": message})
         if not self.read_paused and queue.qsize() >= MAX_UNREAD:
             self.pause_reading()
         return True
@@ -239,22 +249,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
 def _nowhere(_frames: bytes) -> None:
     """There is nothing to write to, yet or any more."""
-
-
-def _read_header(data: bytes, at: int, end: int) -> tuple[int, int] | None:
-    """Find where a frame's payload begins and how long it is: -1 if it is not masked. None: there is more to come."""
-    if end - at < 2:
-        return None
-    size = data[at + 1]
-    if size < MASKED:
-        return at + 2, -1
-    if size < MASKED_16:
-        start, size = at + 6, size - MASKED
-    elif size == MASKED_16:
-        start, size = at + 8, int.from_bytes(data[at + 2 : at + 4], "big")
-    else:
-        start, size = at + 14, int.from_bytes(data[at + 2 : at + 10], "big")
-    return None if start > end else (start, size)
 
 
 def _is_utf8(data: bytes) -> bool:
