@@ -4,6 +4,7 @@
 a module of its own:
 
 * `asgi_signalr.options`: what can be chosen about a server, the keyword arguments of `SignalR`;
+* `asgi_signalr.persistent`: connections with a protocol of one's own instead of a hub;
 * `asgi_signalr.filters`: what is to happen around every call;
 * `asgi_signalr.presence`: who is in which group, on all servers;
 * `asgi_signalr.testing`: a client for tests, in their own process;
@@ -28,6 +29,7 @@ from asgi_signalr.errors import HubException, InvalidDataError
 from asgi_signalr.filters import HubFilter, InvocationContext, LifetimeContext
 from asgi_signalr.hubs import Hub, hub_method
 from asgi_signalr.negotiate import Redirect
+from asgi_signalr.persistent import ConnectionContext, PersistentConnection
 from asgi_signalr.presence import Presence, PresenceEvent
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.roster import Member
@@ -37,6 +39,7 @@ __all__ = [
     "Backplane",
     "BackplaneError",
     "ClientProxy",
+    "ConnectionContext",
     "Deliver",
     "Depends",
     "GroupManager",
@@ -53,6 +56,7 @@ __all__ = [
     "LifetimeContext",
     "Member",
     "OnGap",
+    "PersistentConnection",
     "Presence",
     "PresenceEvent",
     "Redirect",

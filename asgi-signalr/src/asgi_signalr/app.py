@@ -2,21 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from asgi_signalr import client
+import msgspec
+
+from asgi_signalr import scripts, status
 from asgi_signalr.backplanes import Backplane, open_backplane
 from asgi_signalr.clients import HubContext
+from asgi_signalr.connection import ConnectionHandler
 from asgi_signalr.context import Authorize, take_secrets
 from asgi_signalr.dispatch import HubDispatcher
 from asgi_signalr.endpoint import Endpoint, FindRedirect
 from asgi_signalr.filters import HubFilter, checked_filters
-from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, headers_of, normal_path, path_of, respond
+from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, normal_path, path_of, respond
 from asgi_signalr.hubs import Hub
 from asgi_signalr.options import Options
+from asgi_signalr.persistent import ConnectionContext, ConnectionDispatcher, PersistentConnection
 from asgi_signalr.presence import PresenceFunction
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.choice import chosen
@@ -28,6 +33,7 @@ from asgi_signalr.users import FindExpiry, FindUser
 logger = logging.getLogger("asgi_signalr")
 
 H = TypeVar("H", bound=type[Hub])
+C = TypeVar("C", bound=type[PersistentConnection])
 P = TypeVar("P", bound=PresenceFunction)
 
 
@@ -86,6 +92,7 @@ class SignalR:
         filters: Sequence[HubFilter] = (),
         protocols: Collection[str | HubProtocol] = ("json", "messagepack"),
         backplane: str | Backplane = "memory://",
+        status_path: str | None = None,
     ) -> None:
         self.options = Options(
             keep_alive_interval=keep_alive_interval,
@@ -119,8 +126,9 @@ class SignalR:
         """What is called instead of dependencies: for tests."""
         self._filters = checked_filters(filters)
         self._protocols = chosen(protocols)
+        self._status_path = None if status_path is None else normal_path(status_path)
         self._endpoints: dict[str, Endpoint] = {}
-        self._hubs: dict[str, type[Hub]] = {}
+        self._served: dict[str, type] = {}
         self._servers: WeakKeyDictionary[asyncio.AbstractEventLoop, Server] = WeakKeyDictionary()
         self._presence: dict[str, list[PresenceFunction]] = {}
         self._on_gap: list[Callable[[str], None]] = []
@@ -154,24 +162,71 @@ class SignalR:
             TypeError: it is no hub, has a method that clients could not call, or something is no filter.
 
         """
-        path = normal_path(path)
-        offered = checked(self.options.transports if transports is None else transports)
-        if path in self._endpoints:
-            raise ValueError(f"{self._endpoints[path].handler.name} is already served at {path}.")
 
         def serve(hub: H) -> H:
             if not (isinstance(hub, type) and issubclass(hub, Hub)):
                 raise TypeError(f"{hub!r} is no subclass of Hub.")
-            if self._hubs.setdefault(hub.__name__, hub) is not hub:
-                raise ValueError(f"There are two hub classes named {hub.__name__}; hubs are known by their names.")
-            if presence:
-                self._presence[hub.__name__] = []
             around = self._filters + checked_filters(filters)
             handler = HubDispatcher(hub, authorize, self._protocols, around, self.dependency_overrides)
-            self._endpoints[path] = Endpoint(handler, offered, self.options, self._server, redirect)
+            self._serve(path, hub, handler, self.options, transports, redirect)
             return hub
 
+        self._check_free(path, transports)
         return serve
+
+    def connection(
+        self,
+        path: str,
+        *,
+        authorize: Authorize = False,
+        transports: Collection[str] | None = None,
+        redirect: FindRedirect | None = None,
+    ) -> Callable[[C], C]:
+        """Serve a persistent connection at a path below this application: a protocol of one's own instead of a hub.
+
+        Args:
+            path: such as `/echo`.
+            authorize: who may connect, see `hub`.
+            transports: the transports that it offers, see `hub`.
+            redirect: asked for each client that negotiates, see `hub`.
+
+        Raises:
+            ValueError: the path is taken, another class has the same name, or there is no such transport.
+            TypeError: it is no persistent connection.
+
+        """
+
+        def serve(endpoint: C) -> C:
+            if not (isinstance(endpoint, type) and issubclass(endpoint, PersistentConnection)):
+                raise TypeError(f"{endpoint!r} is no subclass of PersistentConnection.")
+            handler = ConnectionDispatcher(endpoint, authorize)
+            # What makes a reconnect stateful are messages that are numbered: a hub's.
+            options = replace(self.options, allow_stateful_reconnects=False)
+            self._serve(path, endpoint, handler, options, transports, redirect)
+            return endpoint
+
+        self._check_free(path, transports)
+        return serve
+
+    def _check_free(self, path: str, transports: Collection[str] | None) -> None:
+        checked(self.options.transports if transports is None else transports)
+        if (endpoint := self._endpoints.get(normal_path(path))) is not None:
+            raise ValueError(f"{endpoint.handler.name} is already served at {normal_path(path)}.")
+
+    def _serve(
+        self,
+        path: str,
+        served: type,
+        handler: ConnectionHandler,
+        options: Options,
+        transports: Collection[str] | None,
+        redirect: FindRedirect | None,
+    ) -> None:
+        name = served.__name__
+        if self._served.setdefault(name, served) is not served:
+            raise ValueError(f"There are two hub classes named {name}; hubs are known by their names.")
+        offered = checked(self.options.transports if transports is None else transports)
+        self._endpoints[normal_path(path)] = Endpoint(handler, offered, options, self._server, redirect)
 
     def use_backplane(self, backplane: str | Backplane) -> None:
         """Join the servers of this application: by a URL such as `postgresql://host/database`, or one's own engine.
@@ -203,7 +258,7 @@ class SignalR:
             LookupError: the hub is not served here, or not with `presence=True`.
 
         """
-        if self._hubs.get(hub.__name__) is not hub or hub.__name__ not in self._presence:
+        if self._served.get(hub.__name__) is not hub or hub.__name__ not in self._presence:
             raise LookupError(f"Presence is not kept for {hub.__name__}: serve it with presence=True.")
 
         def tell(function: P) -> P:
@@ -219,10 +274,38 @@ class SignalR:
             LookupError: the hub is not served here.
 
         """
-        if self._hubs.get(hub.__name__) is not hub:
+        if self._served.get(hub.__name__) is not hub:
             raise LookupError(f"{hub.__name__} is not served here; decorate it with @signalr.hub(path).")
         name = hub.__name__
         return HubContext(lambda: self._server().lifetime(name))
+
+    def connection_context(self, endpoint: type[PersistentConnection]) -> ConnectionContext:
+        """Reach a persistent connection's clients from outside: usable anywhere on the event loop that serves them.
+
+        Raises:
+            LookupError: it is not served here.
+
+        """
+        if self._served.get(endpoint.__name__) is not endpoint:
+            raise LookupError(f"{endpoint.__name__} is not served here; decorate it with @signalr.connection(path).")
+        name = endpoint.__name__
+        return ConnectionContext(lambda: self._server().lifetime(name))
+
+    def script_tag(self, url: str = "/signalr/signalr.min.js") -> str:
+        """Write the tag by which a page loads a script of the official client from here, pinned to its very bytes.
+
+        Args:
+            url: where this application serves the script: below the path at which it is mounted.
+
+        Raises:
+            LookupError: there is no such script.
+
+        """
+        return scripts.pinned_tag(url)
+
+    def status(self) -> dict[str, Any]:
+        """Report how this application fares on this server, as `asgi_signalr.status.report` says; JSON-ready."""
+        return status.report(self._servers.get(asyncio.get_running_loop()))
 
     # Life.
 
@@ -303,18 +386,17 @@ class SignalR:
         elif path.endswith("/negotiate") and (endpoint := self._endpoints.get(normal_path(path[: -len("negotiate")]))):
             await endpoint.serve_negotiation(scope, send)
         else:
-            take_secrets(scope)
-            await respond(scope, send, self._serve_script(path.lstrip("/"), scope), {})
+            query = take_secrets(scope)
+            await respond(scope, send, self._answer(path, scope, query), {})
 
-    def _serve_script(self, name: str, scope: Scope) -> Response:
-        """Serve the client: kept by browsers, and asked for anew each time whether it is still this one."""
-        if name not in client.SCRIPTS:
-            return Refusal(404, "Not Found").response
-        if scope["method"] not in ("GET", "HEAD"):
-            return Refusal(405, "Method Not Allowed", Allow="GET, HEAD").response
-        script = client.script(name)
-        caching = {"ETag": script.etag, "Cache-Control": "public, no-cache"}
-        if script.etag in headers_of(scope).get("if-none-match", ""):
-            return Response(304, headers=caching)
-        content = {"Content-Type": "text/javascript; charset=utf-8", "X-Content-Type-Options": "nosniff"}
-        return Response(200, script.body, caching | content)
+    def _answer(self, path: str, scope: Scope, query: Mapping[str, str]) -> Response:
+        """Answer a request for something else than a hub: a script, or the status."""
+        try:
+            if path != self._status_path:
+                return scripts.serve(path.lstrip("/"), scope, query)
+            if scope["method"] not in ("GET", "HEAD"):
+                raise Refusal(405, "Method Not Allowed", Allow="GET, HEAD")
+        except Refusal as refusal:
+            return refusal.response
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+        return Response(200, msgspec.json.encode(self.status()), headers)

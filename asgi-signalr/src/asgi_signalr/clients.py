@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from asgi_signalr import slot
 from asgi_signalr.messages import Invocation
@@ -109,48 +109,62 @@ class SingleClientProxy(ClientProxy):
             ) from None
 
 
-class HubClients:
-    """The clients of a hub, as anybody may address them."""
+P = TypeVar("P")
+
+
+class Audiences(Generic[P]):
+    """Whoever is connected to an endpoint, as anybody may address them."""
+
+    _proxy: Callable[[FindLifetime, Audience, Iterable[str], Iterable[str]], P]
 
     def __init__(self, find: FindLifetime) -> None:
         self._find = find
 
-    @property
-    def all(self) -> ClientProxy:
-        """Every connection of the hub, on every server."""
-        return ClientProxy(self._find, "all")
+    def _to(self, audience: Audience, names: Iterable[str] = (), excluded: Iterable[str] = ()) -> P:
+        return type(self)._proxy(self._find, audience, names, excluded)
 
-    def all_except(self, connection_ids: Iterable[str]) -> ClientProxy:
+    @property
+    def all(self) -> P:
+        """Every connection, on every server."""
+        return self._to("all")
+
+    def all_except(self, connection_ids: Iterable[str]) -> P:
         """Every connection but these."""
-        return ClientProxy(self._find, "all", excluded=connection_ids)
+        return self._to("all", excluded=connection_ids)
+
+    def clients(self, connection_ids: Iterable[str]) -> P:
+        """Several connections."""
+        return self._to("connection", connection_ids)
+
+    def group(self, name: str) -> P:
+        """The members of a group."""
+        return self._to("group", (name,))
+
+    def groups(self, names: Iterable[str]) -> P:
+        """The members of several groups; who is in two of them gets the message once."""
+        return self._to("group", names)
+
+    def group_except(self, name: str, connection_ids: Iterable[str]) -> P:
+        """The members of a group but these connections."""
+        return self._to("group", (name,), connection_ids)
+
+    def user(self, user_identifier: str) -> P:
+        """All connections of a user."""
+        return self._to("user", (user_identifier,))
+
+    def users(self, user_identifiers: Iterable[str]) -> P:
+        """All connections of several users."""
+        return self._to("user", user_identifiers)
+
+
+class HubClients(Audiences[ClientProxy]):
+    """The clients of a hub, as anybody may address them."""
+
+    _proxy = ClientProxy
 
     def client(self, connection_id: str) -> SingleClientProxy:
         """One connection."""
         return SingleClientProxy(self._find, connection_id)
-
-    def clients(self, connection_ids: Iterable[str]) -> ClientProxy:
-        """Several connections."""
-        return ClientProxy(self._find, "connection", connection_ids)
-
-    def group(self, name: str) -> ClientProxy:
-        """The members of a group."""
-        return ClientProxy(self._find, "group", (name,))
-
-    def groups(self, names: Iterable[str]) -> ClientProxy:
-        """The members of several groups; who is in two of them gets the message once."""
-        return ClientProxy(self._find, "group", names)
-
-    def group_except(self, name: str, connection_ids: Iterable[str]) -> ClientProxy:
-        """The members of a group but these connections."""
-        return ClientProxy(self._find, "group", (name,), connection_ids)
-
-    def user(self, user_identifier: str) -> ClientProxy:
-        """All connections of a user."""
-        return ClientProxy(self._find, "user", (user_identifier,))
-
-    def users(self, user_identifiers: Iterable[str]) -> ClientProxy:
-        """All connections of several users."""
-        return ClientProxy(self._find, "user", user_identifiers)
 
 
 class HubCallerClients(HubClients):

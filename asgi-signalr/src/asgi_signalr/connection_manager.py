@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -49,7 +50,9 @@ class ConnectionManager:
         self.refused: Counter[str] = Counter()
         """How often there was no place for one more, by the reason."""
         self._conversations: set[asyncio.Task[None]] = set()
-        self._unopened = 0
+        self.unopened = 0
+        """How many connections are negotiated and not opened."""
+        self.since = time.time()
         self._is_stopping = False
         self._quiet = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -62,9 +65,9 @@ class ConnectionManager:
 
         """
         self._admit(negotiated.user_identifier, address)
-        if self._unopened >= self._options.max_negotiated_connections:
+        if self.unopened >= self._options.max_negotiated_connections:
             self._refuse("negotiated", 503, "Too many connections are about to be opened; try again.")
-        self._unopened += 1
+        self.unopened += 1
         self._negotiated[token] = negotiated
         self._watch()
 
@@ -77,7 +80,7 @@ class ConnectionManager:
         """Forget what was negotiated; the token is worth nothing any more."""
         entry = None if token is None else self._negotiated.pop(token, None)
         if entry is not None:
-            self._unopened -= entry.connection is None
+            self.unopened -= entry.connection is None
             self.settle()
 
     def opened(self, connection: Connection, entry: Negotiated | None) -> None:
@@ -95,7 +98,7 @@ class ConnectionManager:
         if entry is not None:
             entry.connection = connection
             entry.alone_since = None
-            self._unopened -= 1
+            self.unopened -= 1
         self._watch()
 
     def closed(self, connection: Connection) -> None:
@@ -106,6 +109,14 @@ class ConnectionManager:
             if not counter[name]:
                 del counter[name]
         self.settle()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count the open connections, by endpoint and transport."""
+        counts: dict[str, dict[str, int]] = {}
+        for connection in self._connections:
+            of = counts.setdefault(connection.context.hub, {})
+            of[connection.transport.name] = of.get(connection.transport.name, 0) + 1
+        return counts
 
     def converse(self, conversation: Coroutine[Any, Any, None]) -> None:
         """Run a conversation that outlives the request that has begun it."""

@@ -125,7 +125,12 @@ class HubLifetime:
         To connections of this server it goes directly. Everything else goes through the backplane, this server's
         own share as well, so that every server delivers in the same order.
         """
-        encodings = Encodings(self._protocols, invocation)
+        await self.send_encoded(audience, names, excluded, Encodings(self._protocols, invocation))
+
+    async def send_encoded(
+        self, audience: Audience, names: Sequence[str], excluded: Sequence[str], encodings: Mapping[str, bytes]
+    ) -> None:
+        """Send what is encoded already, as each kind of connection takes it."""
         if audience == "connection":
             here = [self.connections[name] for name in names if name in self.connections]
             if here:

@@ -6,6 +6,7 @@ The backplane, the connections, and the flusher that sends what they have queued
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from asgi_signalr.backplanes import Backplane, BackplaneError
 from asgi_signalr.connection import logger
@@ -63,6 +64,12 @@ class Server:
         return [each.presence for each in self._lifetimes.values() if each.presence is not None]
 
     # The backplane.
+
+    @property
+    def backplane(self) -> dict[str, Any]:
+        """Describe the backplane: the name of its class, and whether this server has joined it."""
+        joined = self._backplane
+        return {"name": None if joined is None else type(joined).__name__, "is_joined": joined is not None}
 
     async def start(self) -> None:
         """Start the backplane, unless that has happened. It stops with `stop`, or else with the event loop."""
