@@ -507,6 +507,39 @@ async def test_filters_and_dependencies_are_around_a_call(connect: Connect, log:
         assert log.index("opened") < log.index("called") < log.index("closed")
 
 
+# Stateful reconnect.
+
+
+async def test_nothing_is_lost_when_a_websocket_is(protocol: str, log: list[str]) -> None:
+    signalr = SignalR(allow_stateful_reconnects=True)
+    hub = signalr.hub("/hub")(hub_that_logs(log))
+    everybody = signalr.hub_context(hub).clients.all
+    async with TestClient(signalr, "/hub", protocol=protocol, stateful_reconnect=True) as client:  # type: ignore[arg-type]
+        numbers = client.stream("count", 10_000)
+        assert [await anext(numbers) for _ in range(10)] == list(range(10))
+        await client.drop()
+        await everybody.send("news", 1)
+        await client.send("tell", "all")  # waits for the next WebSocket
+        call = asyncio.create_task(client.invoke("add", 1, 2))
+        await asyncio.sleep(0)
+        await client.reconnect()
+        assert await client.next("news") == [1]
+        assert await client.next("told") == ["all"]
+        assert await call == 3
+        assert [number async for number in numbers] == list(range(10, 10_000))
+        await everybody.send("news", 2)
+        assert await client.next("news") == [2]
+        assert log == []
+    assert log == ["disconnected: None"]
+
+
+async def test_a_client_learns_that_it_cannot_reconnect(connect: Connect, signalr: SignalR) -> None:
+    async with connect(stateful_reconnect=True) as client:  # the server does not allow it
+        await client.drop()
+        with pytest.raises(RuntimeError, match="Only a stateful connection can reconnect"):
+            await client.reconnect()
+
+
 # The end.
 
 

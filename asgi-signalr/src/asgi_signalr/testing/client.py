@@ -45,6 +45,7 @@ class TestClient:
         protocol: `"json"` or `"messagepack"`, or the object of a protocol of one's own.
         skip_negotiation: whether to open the WebSocket directly, as `skipNegotiation: true` does; there is no
             `connection_id` then.
+        stateful_reconnect: whether to ask for a connection that outlives its WebSocket, see `reconnect`.
         timeout: so many seconds every single wait may take.
 
     """
@@ -62,6 +63,7 @@ class TestClient:
         access_token: str | None = None,
         protocol: Literal["json", "messagepack"] | HubProtocol = "json",
         skip_negotiation: bool = False,
+        stateful_reconnect: bool = False,
         timeout: float = 5,
     ) -> None:
         self._connection = HubConnection(
@@ -73,6 +75,7 @@ class TestClient:
             access_token=access_token,
             protocol=_protocol(protocol),
             timeout=timeout,
+            stateful_reconnect=stateful_reconnect,
             on_message=self._take,
         )
         self._skip_negotiation = skip_negotiation
@@ -132,20 +135,37 @@ class TestClient:
 
         """
         self._cancel_tasks()
-        if self._connection.end is None:
+        if self._connection.end is None and not self._connection.is_lost:
             self._connection.write(Close(error))
             await self._connection.ended()  # the server says good-bye, too, and closes
         await self._connection.leave(1000)
 
     async def drop(self) -> None:
-        """Vanish without a word, and wait until the server is done with the connection.
+        """Lose the WebSocket without a word, and wait until the server is done with it.
+
+        That is the end of the connection, unless it is stateful: then the client may `reconnect`.
 
         Raises:
             TimeoutError: the application is not done in time.
 
         """
-        self._cancel_tasks()
+        if self._connection.is_stateful:
+            self._connection.is_lost = True
+        else:
+            self._cancel_tasks()
         await self._connection.leave(1006)
+
+    async def reconnect(self) -> None:
+        """Bring another WebSocket for a stateful connection that was dropped; what was missed comes now.
+
+        Raises:
+            RefusedError: the server does not know the connection any more.
+            RuntimeError: the connection was not dropped, or is not stateful.
+
+        """
+        if not self._connection.is_lost:
+            raise RuntimeError("Only a stateful connection can reconnect, after `drop`.")
+        await self._connection.resume()
 
     async def closed(self) -> Close:
         """Wait until the server has ended the connection; its `error` and `allow_reconnect` say how.

@@ -63,7 +63,12 @@ class Connection:
         access_token: str | None,
         timeout: float,
         on_frame: Callable[[str | bytes], None],
+        stateful_reconnect: bool = False,
     ) -> None:
+        self.is_stateful = False
+        """Whether the server keeps the connection when its WebSocket is lost."""
+        self.is_lost = False
+        """Whether the WebSocket is lost, and the connection is not."""
         self.id: str | None = None
         self.close: Close | None = None
         """The server's good-bye, once it has come; only hubs have one."""
@@ -81,7 +86,9 @@ class Connection:
         self._query = query or {}
         self._access_token = access_token
         self._on_frame = on_frame
+        self._stateful_reconnect = stateful_reconnect
         self._is_used = False
+        self._token: str | None = None
         self._socket: WebSocket | None = None
         self._accepted = False
         self._refusal: list[Event] = []
@@ -102,9 +109,25 @@ class Connection:
         if self._is_used:
             raise RuntimeError("A client connects once; make another one.")
         self._is_used = True
-        query = dict(self._query)
         if not skip_negotiation:
-            query["id"] = await self._negotiate()
+            self._token = await self._negotiate()
+        await self._connect()
+
+    async def reopen(self) -> None:
+        """Open another WebSocket for a connection whose own is lost.
+
+        Raises:
+            RefusedError: the server does not know the connection any more.
+            TimeoutError: it has not answered in time.
+
+        """
+        self.is_lost = self._accepted = False
+        await self._connect()
+
+    async def _connect(self) -> None:
+        query = dict(self._query)
+        if self._token is not None:
+            query["id"] = self._token
         if self._access_token is not None:
             query["access_token"] = self._access_token
         self._socket = WebSocket(
@@ -120,7 +143,8 @@ class Connection:
         headers = dict(self._headers)
         if self._access_token is not None:
             headers["Authorization"] = f"Bearer {self._access_token}"
-        query = urlencode({**self._query, "negotiateVersion": "1"})
+        resume = {"useStatefulReconnect": "true"} if self._stateful_reconnect else {}
+        query = urlencode({**self._query, "negotiateVersion": "1", **resume})
         path = self._path.rstrip("/") + "/negotiate"
         try:
             async with asyncio.timeout(self.timeout):
@@ -137,12 +161,13 @@ class Connection:
         if "WebSockets" not in [each["transport"] for each in wire["availableTransports"]]:
             raise NegotiateError(f"{self._path} offers no WebSockets, which is how this client connects.")
         self.id = wire["connectionId"]
+        self.is_stateful = wire.get("useStatefulReconnect", False)
         return str(wire["connectionToken"])
 
     # Sending.
 
     def send(self, data: bytes, *, binary: bool) -> None:
-        """Send one frame.
+        """Send one frame; a WebSocket that is lost takes none.
 
         Raises:
             ClosedError: the connection has ended.
@@ -252,7 +277,8 @@ class Connection:
         """Note that the application is done with the WebSocket; with an exception, if it let one out."""
         if error is not None:
             self.fail(error)
-        self.finish(ClosedError(self.close or Close()))
+        if not self.is_lost:
+            self.finish(ClosedError(self.close or Close()))
         self.tell()
 
     def finish(self, end: Exception) -> None:

@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Mapping
 
 from asgi_signalr.handshake import SEPARATOR, HandshakeError, take_request
+from asgi_signalr.message_buffer import COUNTED, MessageBuffer
 from asgi_signalr.messages import Close, Message
+from asgi_signalr.outbox import Payload
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.testing.asgi import ASGIApp
 from asgi_signalr.testing.connection import Connection
 
-# What a server sends is not limited; the protocols want a number.
+# What a server sends is not limited, nor what is kept for it; the protocols want a number.
 _ANY_SIZE = 2**62
 
 
@@ -27,6 +29,7 @@ class HubConnection(Connection):
         access_token: str | None,
         protocol: HubProtocol,
         timeout: float,
+        stateful_reconnect: bool,
         on_message: Callable[[Message], None],
     ) -> None:
         super().__init__(
@@ -38,11 +41,13 @@ class HubConnection(Connection):
             access_token=access_token,
             timeout=timeout,
             on_frame=self._take_frame,
+            stateful_reconnect=stateful_reconnect,
         )
         self.protocol = protocol
         self._on_message = on_message
         self._buffer = bytearray()
         self._handshaken = False
+        self._kept = MessageBuffer(_ANY_SIZE)
 
     async def shake_hands(self) -> None:
         """Agree on the protocol.
@@ -52,13 +57,27 @@ class HubConnection(Connection):
             TimeoutError: the server has not answered in time.
 
         """
-        asked = {"protocol": self.protocol.name, "version": 1}
+        asked = {"protocol": self.protocol.name, "version": 2 if self.is_stateful else 1}
         self.send(json.dumps(asked).encode() + SEPARATOR, binary=False)  # a text frame, whatever the protocol
         try:
             await self.until(lambda: self._handshaken or None, "The handshake was not answered")
         except BaseException:
             await self.leave(1006)
             raise
+
+    async def resume(self) -> None:
+        """Go on over another WebSocket, and send again what the server has not acknowledged.
+
+        Raises:
+            RefusedError: the server does not know the connection any more.
+            TimeoutError: it has not answered in time.
+
+        """
+        await self.reopen()
+        sequence, kept = self._kept.resume()
+        self.write(sequence)
+        for payload in kept:
+            self.send(payload.data, binary=self.protocol.binary)
 
     def write(self, message: Message) -> None:
         """Send one message.
@@ -67,7 +86,10 @@ class HubConnection(Connection):
             ClosedError: the connection has ended.
 
         """
-        self.send(self.protocol.write(message), binary=self.protocol.binary)
+        data = self.protocol.write(message)
+        self.send(data, binary=self.protocol.binary)
+        if self.is_stateful and isinstance(message, COUNTED):
+            self._kept.keep(Payload(data))
 
     def _take_frame(self, data: str | bytes) -> None:
         if isinstance(data, bytes) is not self.protocol.binary:
@@ -79,8 +101,10 @@ class HubConnection(Connection):
         for message in self.protocol.parse(self._buffer, _ANY_SIZE):
             if isinstance(message, Close):
                 self.close = message
-            else:
+            elif not self.is_stateful or self._kept.accepts(message):
                 self._on_message(message)
+        if (acknowledgement := self._kept.acknowledgement()) is not None:
+            self.write(acknowledgement)
         if self._buffer:
             raise AssertionError("The server sent a frame that ends within a message.")
 
