@@ -5,7 +5,6 @@ Run it by itself with any ASGI server: `uvicorn --factory functional_app:create_
 
 import asyncio
 import base64
-import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -201,7 +200,7 @@ class Flows(Hub):
             while True:
                 yield number
                 number += 1
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
         finally:
             await self.clients.caller.send("stopped", number > 0)
 
@@ -235,8 +234,8 @@ class Flows(Hub):
             start += part
         return start
 
-    async def interleave(self, ones: AsyncIterator[str], others: AsyncIterator[str]) -> list[str]:
-        return [part async for part in ones] + [part async for part in others]
+    async def join_both(self, ones: AsyncIterator[str], between: str, others: AsyncIterator[str]) -> list[str]:
+        return [part async for part in ones] + [between] + [part async for part in others]
 
     async def first(self, parts: AsyncIterator[str]) -> str:
         async for part in parts:
@@ -311,8 +310,7 @@ def create_app(**options: Any) -> FastAPI:
     signalr.hub("/lab")(Lab)
     signalr.hub("/private", authorize=may_enter)(Private)
     signalr.hub("/unlucky")(Unlucky)
-    with contextlib.suppress(TypeError):  # streams are on their way
-        signalr.hub("/flows")(Flows)
+    signalr.hub("/flows")(Flows)
     app = FastAPI()
     app.state.signalr = signalr
     app.state.redirects = 0
@@ -345,6 +343,12 @@ def create_app(**options: Any) -> FastAPI:
 
     app.mount("/signalr", signalr)
     return app
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(name)
+    return create_app()  # for servers that call no factory
 
 
 def encoded(data: bytes) -> str:
