@@ -169,6 +169,8 @@ class SignalR:
             around = self._filters + checked_filters(filters)
             handler = HubDispatcher(hub, authorize, self._protocols, around, self.dependency_overrides)
             self._serve(path, hub, handler, self.options, transports, redirect)
+            if presence:
+                self._presence.setdefault(hub.__name__, [])
             return hub
 
         self._check_free(path, transports)
