@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -404,6 +405,49 @@ async def test_a_call_that_waits_for_its_client_lets_the_next_begin_and_then_cou
     turns.go["a"].set()
     assert await peer.frame() == '{"type":3,"invocationId":"1","result":"Ada"}\x1e'
     await turns.reads("b begins", "answer Ada", "b ends", "c begins")
+
+
+async def test_a_call_knows_nothing_of_the_context_of_the_one_before_it(connect: Connect) -> None:
+    app, seen, go = SignalR(), [], asyncio.Event()
+    who: ContextVar[str] = ContextVar("who", default="nobody")
+
+    @app.hub("/chat")
+    class Contexts(Hub):
+        async def set(self) -> None:
+            who.set("somebody")
+            await go.wait()
+
+        async def get(self) -> str:
+            return who.get()
+
+        def get_at_once(self) -> str:
+            return who.get()
+
+    peer = await connect(app)
+    peer.send(call("set") + call("get", id="1") + call("get_at_once", id="2"))
+    go.set()
+    while len(seen) < 2:
+        seen += (await peer.frame()).removesuffix("\x1e").split("\x1e")
+    assert seen == [f'{{"type":3,"invocationId":"{number}","result":"nobody"}}' for number in (1, 2)]
+
+
+async def test_a_method_that_cancels_itself_lets_the_next_begin(connect: Connect) -> None:
+    app = SignalR()
+
+    @app.hub("/chat")
+    class Suicidal(Hub):
+        async def stop(self) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+        async def go_on(self) -> str:
+            return "went on"
+
+    peer = await connect(app)
+    peer.send(call("stop") + call("go_on", id="1"))
+    assert await peer.frame() == '{"type":3,"invocationId":"1","result":"went on"}\x1e'
 
 
 async def test_a_method_may_pass_on_what_another_function_is_to_do(connect: Connect) -> None:

@@ -260,7 +260,10 @@ async def test_a_stream_may_be_cancelled_in_the_frame_that_begins_it(connect: Co
     log = Log()
     peer = await connect(hub_app(endless(log)))
     peer.send(stream("ticks", True) + cancel("1") + cancel("1"))
-    assert (await messages(peer, 1)).removeprefix(item("1", 1)) == completion("1")
+    received = ""
+    while not received.endswith(completion("1")):
+        received += await peer.frame()
+    assert received.removeprefix(item("1", 1)) == completion("1")
     assert log in ([], ["began", "closed"])
     peer.send(cancel("1") + invoke("other"))
     assert await peer.frame() == completion("1", result="other")

@@ -89,7 +89,7 @@ class Calls:
     def release(self) -> None:
         """Give a slot to whoever waits for it."""
         self.free += 1
-        if self.waiting:
+        if self.waiting and not self.is_beginning:  # else a call has ended as soon as it began, and the next is begun
             self.on_free()
 
     def made_progress(self) -> None:

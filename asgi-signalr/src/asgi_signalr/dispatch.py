@@ -89,7 +89,8 @@ class HubDispatcher:
     ) -> HubConnection:
         """Make a connection of this hub."""
         connection = HubConnection(context, transport, lifetime, options, flusher)
-        connection.calls.on_free = partial(self._begin_waiting, connection)
+        # In the connection's context: a call is to know nothing of the one before it, which has just given its slot.
+        connection.calls.on_free = partial(contextvars.copy_context().run, self._begin_waiting, connection)
         return connection
 
     async def run(self, connection: HubConnection) -> None:
@@ -324,8 +325,6 @@ class HubDispatcher:
     def _begin_waiting(self, connection: HubConnection) -> None:
         """Begin the calls whose turn has come."""
         calls = connection.calls
-        if calls.is_beginning:
-            return  # a call that ended at once: the loop below goes on with the next
         calls.is_beginning = True
         try:
             while calls.waiting and connection.ending is None:
@@ -395,13 +394,15 @@ class HubDispatcher:
     ) -> None:
         """Wait for what a method has passed on."""
         slot.current.set(call)
-        result, error = None, None
         try:
-            result = await rest
-        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
-            error = self._error_of(connection, invocation, failure)
-        self._answer(connection, invocation, result, error)
-        call.end()
+            result, error = None, None
+            try:
+                result = await rest
+            except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
+                error = self._error_of(connection, invocation, failure)
+            self._answer(connection, invocation, result, error)
+        finally:
+            call.end()
 
     async def _call(
         self,
@@ -413,24 +414,33 @@ class HubDispatcher:
     ) -> None:
         """Call a method and wait until it is done."""
         slot.current.set(call)
-        result, error = None, None
         try:
-            await _check_authorized(connection, method, invocation)
-            arguments = self._bind(connection, method, invocation)
-            if uploads or method.sources or self._invoker.may_wait:
-                async with self._invoker.scope(connection) as scope:
-                    keywords = dict(zip(method.uploads, uploads, strict=True))
-                    result = await self._invoker.call_within(scope, connection, method, arguments, keywords)
-            else:
-                result = self._invoker.call(connection, method, arguments)
-                if is_to_be_awaited(result):
-                    result = await result
-        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
-            error = self._error_of(connection, invocation, failure)
+            result, error = None, None
+            try:
+                if method.authorize is not False:
+                    await _check_authorized(connection, method, invocation)
+                arguments = self._bind(connection, method, invocation)
+                if method.sources or uploads or self._invoker.may_wait:
+                    result = await self._call_within(connection, method, arguments, uploads)
+                else:
+                    result = self._invoker.call(connection, method, arguments)
+                    if is_to_be_awaited(result):
+                        result = await result
+            except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
+                error = self._error_of(connection, invocation, failure)
+            self._answer(connection, invocation, result, error)
         finally:
-            _close_uploads(connection, invocation, uploads)
-        self._answer(connection, invocation, result, error)
-        call.end()
+            if uploads:
+                _close_uploads(connection, invocation, uploads)
+            call.end()
+
+    async def _call_within(
+        self, connection: HubConnection, method: HubMethod, arguments: list[Any], uploads: Sequence[Upload]
+    ) -> Any:
+        """Call a method that has dependencies, filters or streams of its client around it."""
+        async with self._invoker.scope(connection) as scope:
+            keywords = dict(zip(method.uploads, uploads, strict=True))
+            return await self._invoker.call_within(scope, connection, method, arguments, keywords)
 
     def _answer(self, connection: HubConnection, invocation: Invocation, result: Any, error: str | None) -> None:
         """Send the result, or the error instead, if the client waits for it."""
@@ -476,7 +486,8 @@ class HubDispatcher:
         invocation_id, has_sent, error = invocation.invocation_id, False, None
         try:
             if not call.cancelled():
-                await _check_authorized(connection, method, invocation)
+                if method.authorize is not False:
+                    await _check_authorized(connection, method, invocation)
                 arguments = self._bind(connection, method, invocation)
                 keywords = dict(zip(method.uploads, uploads, strict=True))
                 async with self._invoker.scope(connection) as scope:
@@ -593,7 +604,7 @@ def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:
 
 
 async def _check_authorized(connection: HubConnection, method: HubMethod, message: CallMessage) -> None:
-    if method.authorize is not False and not await is_authorized(method.authorize, connection.context):
+    if not await is_authorized(method.authorize, connection.context):
         raise _unauthorized(message)
 
 

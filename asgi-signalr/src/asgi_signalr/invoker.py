@@ -30,17 +30,10 @@ class HubInvoker:
         self._overrides = overrides
         self._sources: Mapping[str, Source] = sources_of(hub)
         self._invoke = around_invoke(filters, _call)
+        self.may_wait = self._invoke is not _call or bool(self._sources)
+        """Whether every call may have to wait for something besides its method."""
         self._connected = around_connected(filters, lambda context: context.hub.on_connected())
         self._disconnected = around_disconnected(filters, lambda context, error: context.hub.on_disconnected(error))
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether every call may have to wait for something besides its method."""
-        return self._is_filtered or bool(self._sources)
-
-    @property
-    def _is_filtered(self) -> bool:
-        return self._invoke is not _call
 
     # Methods.
 

@@ -212,7 +212,7 @@ class Outbox:
             else:
                 loop = asyncio.get_running_loop()
                 self.parked_since = loop.time()
-                self._parked = loop.create_task(_go_on(steps, waiting_for))
+                self._parked = loop.create_task(_rest_of(steps, waiting_for))
                 self._parked.add_done_callback(self._unpark)
 
     async def room(self) -> None:
@@ -279,9 +279,13 @@ class Outbox:
         self._on_failure(error)
 
 
+async def _rest_of(steps: Generator[Any, Any, None], waiting_for: Any) -> None:
+    """Go on with an awaitable that has been stepped to its first suspension, in a task: only coroutines can be one."""
+    await _go_on(steps, waiting_for)
+
+
 @coroutine
 def _go_on(steps: Generator[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
-    """Go on with an awaitable that has been stepped to its first suspension."""
     try:
         while True:
             try:
