@@ -294,6 +294,75 @@ async def test_a_client_connects_once_and_has_to_be_connected(app: FastAPI) -> N
             pass
 
 
+async def test_a_stream_without_an_end_goes_as_far_as_the_server_takes_it() -> None:
+    signalr = SignalR(stream_buffer_capacity=3, keep_alive_interval=0.1)  # by whose ping it notices the end
+    sent = 0
+
+    @signalr.hub("/numbers")
+    class Numbers(Hub):
+        async def first(self, numbers: AsyncIterator[int]) -> int:
+            return await anext(numbers)
+
+        async def none(self, numbers: AsyncIterator[int]) -> None:
+            await self.context.aborted.wait()
+
+    async def endless() -> AsyncIterator[int]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield sent
+
+    async with TestClient(signalr, "/numbers", timeout=0.5) as client:
+        assert await client.invoke("first", endless()) == 1
+        await asyncio.sleep(0)
+        sent = 0
+        await client.send("none", endless())
+        before = -1
+        while before < sent:  # until it waits
+            before = sent
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert sent < 50
+
+
+async def test_a_hub_that_refuses_a_connection_says_why() -> None:
+    signalr = SignalR(detailed_errors=True)
+
+    @signalr.hub("/closed")
+    class Closed(Hub):
+        async def on_connected(self) -> None:
+            raise HubException("Come back tomorrow.")
+
+    async with TestClient(signalr, "/closed") as client:
+        close = await client.closed()
+        assert close.error == "Connection closed with an error. HubException: Come back tomorrow."
+        with pytest.raises(ClosedError, match=r"Come back tomorrow\."):
+            await client.invoke("anything")
+
+
+async def test_a_server_that_breaks_the_protocol_is_found_out() -> None:
+    def serving(*frames: dict[str, str | bytes]) -> Any:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.accept"})
+            await receive()
+            for frame in frames:
+                await send({"type": "websocket.send", **frame})
+            await receive()
+
+        return app
+
+    for frames, error in (
+        ([{"bytes": b"{}\x1e"}], "a binary frame for json"),
+        ([{"text": "{}"}], "within the answer to the handshake"),
+        ([{"text": "{}\x1e"}, {"text": '{"type":6}'}], "ends within a message"),
+        ([{"text": '{}\x1e{"type":"1"}\x1e'}], "Expected 'type'"),
+    ):
+        with pytest.raises((AssertionError, ValueError), match=error):
+            async with TestClient(serving(*frames), "/", skip_negotiation=True) as client:
+                await client.next("anything")
+
+
 # The lifespan.
 
 

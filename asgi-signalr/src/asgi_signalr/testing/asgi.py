@@ -108,6 +108,8 @@ class WebSocket:
     async def _receive(self) -> Event:
         event = await self._to_app.get()
         self._taken.set()
+        if event["type"] == "websocket.disconnect":
+            self._to_app.put_nowait(event)  # who asks again is told again
         return event
 
     async def _send(self, event: Event) -> None:
