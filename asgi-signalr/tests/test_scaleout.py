@@ -11,9 +11,15 @@ from asgi_signalr.scaleout import (
     Delivery,
     Envelope,
     GroupCommand,
+    PresenceChange,
+    PresenceUpdate,
+    RollCall,
+    ServerGone,
 )
 
 MESSAGE = b'{"type":1,"target":"said","arguments":["hi",{"n":1}]}\x1e'
+CAME = PresenceChange(True, "red", "c1", "ada")
+WENT = PresenceChange(False, None, "c2", None)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +107,60 @@ MESSAGE = b'{"type":1,"target":"said","arguments":["hi",{"n":1}]}\x1e'
             ["result", "Chat", "s1-a", "a", "json", None],
             "Chat: invocation s1-a has no answer, its connection has ended",
             {"kind": "result", "hub": "Chat", "invocation": "s1-a", "server": "a", "bytes": None},
+        ),
+        (
+            PresenceUpdate("Chat", "a", 3, "changes", (CAME, WENT)),
+            ["presence", "Chat", "a", 3, "changes", [[True, "red", "c1", "ada"], [False, None, "c2", None]]],
+            "Chat: on server a 1 joined, 1 left (presence 3)",
+            {
+                "kind": "presence",
+                "hub": "Chat",
+                "server": "a",
+                "number": 3,
+                "what": "changes",
+                "joined": [["red", "c1"]],
+                "left": [[None, "c2"]],
+            },
+        ),
+        (
+            PresenceUpdate("Chat", "a", 3, "answer", (CAME,)),
+            ["presence", "Chat", "a", 3, "answer", [[True, "red", "c1", "ada"]]],
+            "Chat: on server a are 1 members (presence 3)",
+            {
+                "kind": "presence",
+                "hub": "Chat",
+                "server": "a",
+                "number": 3,
+                "what": "answer",
+                "joined": [["red", "c1"]],
+                "left": [],
+            },
+        ),
+        (
+            PresenceUpdate("Chat", "a", 3, "changes", ()),
+            ["presence", "Chat", "a", 3, "changes", []],
+            "Chat: server a lives (presence 3)",
+            {
+                "kind": "presence",
+                "hub": "Chat",
+                "server": "a",
+                "number": 3,
+                "what": "changes",
+                "joined": [],
+                "left": [],
+            },
+        ),
+        (
+            RollCall("Chat", "a", None),
+            ["roll-call", "Chat", "a", None],
+            "Chat: server a asks everybody who is present",
+            {"kind": "roll-call", "hub": "Chat", "server": "a", "of": None},
+        ),
+        (
+            ServerGone("Chat", "a", "b"),
+            ["gone", "Chat", "a", "b"],
+            "Chat: server a has gone, says b",
+            {"kind": "gone", "hub": "Chat", "server": "a", "by": "b"},
         ),
     ],
 )
