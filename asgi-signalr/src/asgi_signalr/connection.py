@@ -42,6 +42,20 @@ class Ended(Exception):  # noqa: N818  (a turn of events, no error)
 class Connection:
     """A client of an endpoint, whatever the transport and whatever is said on it."""
 
+    __slots__ = (
+        "__weakref__",
+        "_is_closed",
+        "_waiting",
+        "context",
+        "ending",
+        "groups",
+        "id",
+        "lifetime",
+        "options",
+        "outbox",
+        "transport",
+    )
+
     encoding = ""
     """Names the encoding of a delivery that this client takes."""
     takes_whole_messages = False
@@ -107,7 +121,19 @@ class Connection:
             Ended: the server has ended the connection.
 
         """
-        data = await self.interruptible(self.transport.receive())
+        if self._has_ended():
+            raise Ended
+        task = self._waiting = asyncio.current_task()
+        try:
+            return self.received(await self.transport.receive())
+        except asyncio.CancelledError:
+            self._check_interruption(task)
+            raise
+        finally:
+            self._waiting = None
+
+    def received(self, data: str | bytes | None) -> bytes | None:
+        """Note that something has come from the client, or that it has gone."""
         return data.encode() if isinstance(data, str) else data
 
     async def interruptible(self, awaitable: Coroutine[Any, Any, T]) -> T:
@@ -127,11 +153,15 @@ class Connection:
         try:
             return await awaitable
         except asyncio.CancelledError:
-            if self._has_ended() and task is not None and task.uncancel() == 0:
-                raise Ended from None
+            self._check_interruption(task)
             raise
         finally:
             self._waiting = None
+
+    def _check_interruption(self, task: asyncio.Task[object] | None) -> None:
+        """Tell the connection's end, which has cancelled a wait, from a cancellation of the task itself."""
+        if self._has_ended() and task is not None and task.uncancel() == 0:
+            raise Ended from None
 
     # Ending.
 

@@ -27,9 +27,15 @@ class HubCallerContext:
         self.hub = hub
         self.items: dict[Any, Any] = {}
         """Whatever the hub wants to keep with this connection."""
-        self.aborted = asyncio.Event()
-        """Set when the connection has ended; for hub methods that take long."""
         self.on_abort: Callable[[], None] | None = None
+        self._aborted: asyncio.Event | None = None
+
+    @property
+    def aborted(self) -> asyncio.Event:
+        """Set when the connection has ended; for hub methods that take long."""
+        if self._aborted is None:
+            self._aborted = asyncio.Event()
+        return self._aborted
 
     @property
     def query(self) -> Mapping[str, str]:

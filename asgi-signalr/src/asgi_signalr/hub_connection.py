@@ -28,8 +28,30 @@ if TYPE_CHECKING:
 CLIENT_TIMEOUT = "Client hasn't sent a message/ping within the configured ClientTimeoutInterval."
 
 
+_BEFORE_THE_HANDSHAKE = JsonHubProtocol()
+
+
 class HubConnection(Connection):
     """A client of a hub."""
+
+    __slots__ = (
+        "_detached_at",
+        "_flusher",
+        "_has_stale_bytes",
+        "_is_stalled",
+        "_last_heard",
+        "_last_written",
+        "_opened",
+        "armed",
+        "buffer",
+        "calls",
+        "encoding",
+        "handshaken",
+        "heard",
+        "messages",
+        "parse_one",
+        "protocol",
+    )
 
     def __init__(
         self,
@@ -40,7 +62,8 @@ class HubConnection(Connection):
         flusher: Flusher,
     ) -> None:
         super().__init__(context, transport, lifetime, options, flusher)
-        self.protocol: HubProtocol = JsonHubProtocol()
+        self.encoding = ""
+        self.protocol: HubProtocol = _BEFORE_THE_HANDSHAKE
         self.parse_one: Callable[[bytes, int], Message | None] | None = None
         """Reads a message that comes alone, if the protocol can and nothing is to be counted."""
         self.buffer = bytearray()
@@ -120,19 +143,13 @@ class HubConnection(Connection):
 
     # Receiving.
 
-    async def receive(self) -> bytes | None:
-        """Wait for bytes from the client; None once it has gone.
-
-        Raises:
-            Ended: the server has ended the connection.
-
-        """
-        data = await super().receive()
+    def received(self, data: str | bytes | None) -> bytes | None:
+        """Note that the client is there. What is left of a lost WebSocket is no beginning of this."""
         self.heard = True
         if self._has_stale_bytes:
             self._has_stale_bytes = False
             self.buffer.clear()
-        return data
+        return data.encode() if isinstance(data, str) else data
 
     async def stall(self, obstacle: Coroutine[Any, Any, object]) -> None:
         """Read no more before something has happened.
