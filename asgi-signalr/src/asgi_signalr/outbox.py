@@ -291,8 +291,10 @@ def _go_on(steps: Generator[Any, Any, None], waiting_for: Any) -> Generator[Any,
             try:
                 value = yield waiting_for
             except BaseException as error:  # noqa: BLE001  (what is thrown in is the awaitable's: a cancellation, too)
+                if not hasattr(steps, "throw"):  # an awaitable need not have it: granian's has not
+                    raise
                 waiting_for = steps.throw(error)
             else:
-                waiting_for = steps.send(value)
+                waiting_for = next(steps) if value is None else steps.send(value)
     except StopIteration:
         return
