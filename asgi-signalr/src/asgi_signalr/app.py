@@ -44,6 +44,7 @@ class SignalR:
 
     Args:
         filters: What is to happen around every call of every hub; a hub may have its own besides.
+        status_path: Where the status is served, as JSON, such as `/healthz`; to anybody who can reach it.
         protocols: What is spoken: `"json"`, `"messagepack"`, or an own `HubProtocol`.
         backplane: How the servers are joined: a URL such as `postgresql://host/database`, or an own engine.
 
