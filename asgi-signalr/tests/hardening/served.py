@@ -7,6 +7,7 @@ import asyncio
 import collections
 import gc
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -64,6 +65,7 @@ def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads the access log, and a full pipe would block
     config = uvicorn.Config(app, ws=implementation, log_level="info", access_log=True, timeout_keep_alive=2)
     uvicorn.Server(config).run(sockets=[listener])
 
