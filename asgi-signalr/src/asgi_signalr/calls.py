@@ -1,7 +1,6 @@
 """The calls of one connection: which run, which wait for their turn, and the streams that are open."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -69,10 +68,13 @@ class Call:
 class Calls:
     """What a connection has called and not yet been answered."""
 
+    # Every idle connection has one of these, so it weighs little: a list for a few calls, an event only for who waits.
+    __slots__ = ("_progress", "downloads", "free", "is_beginning", "on_free", "running", "uploads", "waiting")
+
     def __init__(self, slots: int) -> None:
         self.free = slots
         """So many more calls may begin now."""
-        self.waiting: deque[Waiting] = deque()
+        self.waiting: list[Waiting] = []
         """Calls that wait for their turn, in order."""
         self.running: set[Call] = set()
         """Calls that have a task."""
@@ -84,7 +86,7 @@ class Calls:
         """What begins the waiting calls when a slot is free."""
         self.is_beginning = False
         """Whether waiting calls are being begun at this moment."""
-        self._progress = asyncio.Event()
+        self._progress: asyncio.Event | None = None
 
     def release(self) -> None:
         """Give a slot to whoever waits for it."""
@@ -94,7 +96,8 @@ class Calls:
 
     def made_progress(self) -> None:
         """Note that fewer calls wait."""
-        self._progress.set()
+        if self._progress is not None:
+            self._progress.set()
 
     async def room(self) -> None:
         """Wait until no more calls wait than may."""
@@ -106,13 +109,15 @@ class Calls:
 
     async def _until(self, number: int) -> None:
         while len(self.waiting) > number:
+            if self._progress is None:
+                self._progress = asyncio.Event()
             self._progress.clear()
             await self._progress.wait()
 
     def end(self) -> None:
         """End what cannot go on without the connection. Methods go on, and are told by `context.aborted`."""
         self.waiting.clear()
-        self._progress.set()
+        self.made_progress()
         error = ConnectionError("The underlying connection was closed.")
         for upload in self.uploads.values():
             upload.end(error)

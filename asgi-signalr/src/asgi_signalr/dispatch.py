@@ -177,7 +177,7 @@ class HubDispatcher:
     async def _listen(self, connection: HubConnection) -> Exception | None:
         """Take the client's messages until the end; returns the error that was the reason, if one was."""
         transport = connection.transport
-        if isinstance(transport, WebSocketTransport):
+        if isinstance(transport, WebSocketTransport) and transport.is_direct:
             transport.on_message = self._between_reads(connection)
         try:
             while True:
@@ -331,7 +331,7 @@ class HubDispatcher:
                 method, message, uploads = calls.waiting[0]
                 if calls.free <= 0 and _takes_turns(method, message):
                     break
-                calls.waiting.popleft()
+                del calls.waiting[0]
                 self._begin(connection, method, message, uploads)
         finally:
             calls.is_beginning = False

@@ -99,6 +99,11 @@ class WebSocketTransport:
         self._waiting: asyncio.Future[str | bytes | None] | None = None
         self._code: int | None = None
 
+    @property
+    def is_direct(self) -> bool:
+        """Whether messages come by a call instead of being received."""
+        return self._direct is not None
+
     async def accept(self) -> bool:
         """Take the WebSocket; False if the client has gone meanwhile."""
         event = await self._receive()
