@@ -291,7 +291,7 @@ class Endpoint:
     def _preflight(self, headers: Mapping[str, str]) -> Response:
         """Answer what a browser asks before a request to another origin; it sends no credentials along."""
         self._check_origin(headers)
-        return Response(204, headers=origins.PREFLIGHT)
+        return Response(204, headers=origins.preflight_headers(headers))
 
     # Opening.
 

@@ -47,8 +47,10 @@ def cors_headers(headers: Mapping[str, str], allowed: Collection[str]) -> dict[s
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true"} | vary
 
 
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, DELETE",
-    "Access-Control-Allow-Headers": "authorization, content-type, x-requested-with, x-signalr-user-agent",
-    "Access-Control-Max-Age": "600",
-}
+def preflight_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a page of another origin may ask: the methods of the transports, with whatever headers its client sets."""
+    return {
+        "Access-Control-Allow-Methods": "GET, POST, DELETE",
+        "Access-Control-Allow-Headers": headers.get("access-control-request-headers", ""),
+        "Access-Control-Max-Age": "600",
+    }
