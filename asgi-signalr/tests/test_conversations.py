@@ -352,14 +352,14 @@ async def test_messages_reach_those_they_are_for(connect: Connect) -> None:
 
 
 async def test_clients_of_both_protocols_hear_the_same(signalr: SignalR) -> None:
-    signalr.hub("/hub")(hub_that_logs([]))
+    hub = signalr.hub("/hub")(hub_that_logs([]))
     async with (
         TestClient(signalr, "/hub", protocol="json") as text,
         TestClient(signalr, "/hub", protocol="messagepack") as binary,
     ):
         await text.send("tell", "all")
         assert [await text.next("told"), await binary.next("told")] == [["all"], ["all"]]
-        await signalr.hub_context(next(iter(signalr._hubs.values()))).clients.all.send("news", 1)
+        await signalr.hub_context(hub).clients.all.send("news", 1)
         assert [await text.next("news"), await binary.next("news")] == [[1], [1]]
 
 

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubException, Redirect, SignalR
+from asgi_signalr import Hub, HubException, PersistentConnection, Redirect, SignalR
 from asgi_signalr.context import Scope
 from asgi_signalr.handshake import HandshakeError
 from asgi_signalr.negotiate import NegotiateError
-from asgi_signalr.testing import ClosedError, RedirectedError, RefusedError, TestClient, running
+from asgi_signalr.testing import ClosedError, RedirectedError, RefusedError, TestClient, TestConnection, running
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -361,6 +361,45 @@ async def test_a_server_that_breaks_the_protocol_is_found_out() -> None:
         with pytest.raises((AssertionError, ValueError), match=error):
             async with TestClient(serving(*frames), "/", skip_negotiation=True) as client:
                 await client.next("anything")
+
+
+# Persistent connections.
+
+
+async def test_a_persistent_connection_takes_and_sends_text_and_bytes() -> None:
+    signalr = SignalR()
+    ends: list[Exception | None] = []
+
+    @signalr.connection("/echo")
+    class Echo(PersistentConnection):
+        async def on_received(self, data: str | bytes) -> None:
+            if data == "leave":
+                self.context.abort()
+            await self.connection.send(data)
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            ends.append(error)
+
+    async with TestConnection(signalr, "/echo", user="ann", timeout=0.1) as client:
+        for data in ("text", b"bytes", ""):
+            await client.send(data)
+            assert await client.receive() == data
+        with pytest.raises(TimeoutError, match=r"^The server has sent nothing more within 0.1 s.$"):
+            await client.receive()
+        await signalr.connection_context(Echo).connections.client(str(client.connection_id)).send("news")
+        assert await client.receive() == "news"
+    async with TestConnection(signalr, "/echo", skip_negotiation=True) as client:
+        assert client.connection_id is None
+        await client.send("leave")
+        assert await client.closed() == 1000
+        with pytest.raises(ClosedError):
+            await client.send("text")
+    async with TestConnection(signalr, "/echo") as client:
+        await client.close(1006)
+    assert ends == [None, None, None]
+    with pytest.raises(ZeroDivisionError):
+        async with TestConnection(signalr, "/echo"):
+            raise ZeroDivisionError
 
 
 # The lifespan.

@@ -23,10 +23,12 @@ MODULES = (
     "asgi_signalr.filters",
     "asgi_signalr.messages",
     "asgi_signalr.options",
+    "asgi_signalr.persistent",
     "asgi_signalr.presence",
     "asgi_signalr.protocols",
     "!asgi_signalr.protocols.encodings",
     "asgi_signalr.servers",
+    "asgi_signalr.status",
     "asgi_signalr.testing",
     "asgi_signalr.users",
 )
@@ -44,6 +46,8 @@ def build(folder: Path) -> None:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # What is private is not shown, so it does not matter how it is annotated.
+        warnings.filterwarnings("ignore", r"Error parsing type annotation .* for [\w.]+\._\w+\.")
         pdoc.pdoc(*MODULES, output_directory=folder)
 
 

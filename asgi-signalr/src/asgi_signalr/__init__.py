@@ -29,7 +29,13 @@ from asgi_signalr.errors import HubException, InvalidDataError
 from asgi_signalr.filters import HubFilter, InvocationContext, LifetimeContext
 from asgi_signalr.hubs import Hub, hub_method
 from asgi_signalr.negotiate import Redirect
-from asgi_signalr.persistent import ConnectionContext, PersistentConnection
+from asgi_signalr.persistent import (
+    ConnectionContext,
+    ConnectionProxy,
+    Connections,
+    ConnectionSender,
+    PersistentConnection,
+)
 from asgi_signalr.presence import Presence, PresenceEvent
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.roster import Member
@@ -40,6 +46,9 @@ __all__ = [
     "BackplaneError",
     "ClientProxy",
     "ConnectionContext",
+    "ConnectionProxy",
+    "ConnectionSender",
+    "Connections",
     "Deliver",
     "Depends",
     "GroupManager",

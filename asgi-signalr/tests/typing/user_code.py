@@ -11,6 +11,10 @@ from asgi_signalr import (
     Backplane,
     BackplaneError,
     ClientProxy,
+    ConnectionContext,
+    ConnectionProxy,
+    Connections,
+    ConnectionSender,
     Deliver,
     Depends,
     GroupManager,
@@ -27,6 +31,7 @@ from asgi_signalr import (
     LifetimeContext,
     Member,
     OnGap,
+    PersistentConnection,
     Presence,
     PresenceEvent,
     Redirect,
@@ -39,7 +44,7 @@ from asgi_signalr import (
 from asgi_signalr.filters import Connected, Disconnected, Invoke
 from asgi_signalr.messages import Close
 from asgi_signalr.protocols.json import JsonHubProtocol
-from asgi_signalr.testing import ClosedError, RedirectedError, RefusedError, TestClient, running
+from asgi_signalr.testing import ClosedError, RedirectedError, RefusedError, TestClient, TestConnection, running
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -211,6 +216,16 @@ async def tell_the_room(event: PresenceEvent) -> None:
     assert_type(signalr.hub_context(Rooms).presence.count(event.group), int)
 
 
+@signalr.connection("/echo", authorize=True)
+class Echo(PersistentConnection):
+    async def on_received(self, data: str | bytes) -> None:
+        assert_type(self.connection, ConnectionSender)
+        assert_type(self.connections, Connections)
+        assert_type(self.connections.group("listeners"), ConnectionProxy)
+        await self.connection.send(data)
+        await self.connections.all.send(1)  # type: ignore[arg-type]
+
+
 # From outside.
 
 
@@ -220,6 +235,9 @@ async def tell() -> None:
     assert_type(context.clients, HubClients)
     await context.clients.user("ann").send("news")
     await context.groups.remove("id", "painters")
+    assert_type(signalr.connection_context(Echo), ConnectionContext)
+    assert_type(signalr.script_tag(), str)
+    assert_type(signalr.status(), dict[str, Any])
     await context.clients.caller.send()  # type: ignore[attr-defined]
 
 
@@ -284,6 +302,9 @@ async def test() -> None:
         assert_type(await other.next("drawn"), list[Any])
         assert_type(await other.closed(), Close)
         assert_type(other.is_closed, bool)
+    async with TestConnection(starlette, "/signalr/echo") as raw:
+        await raw.send(b"")
+        assert_type(await raw.receive(), str | bytes)
     try:
         async with TestClient(signalr, "/draw", protocol="morse"):  # type: ignore[arg-type]
             pass

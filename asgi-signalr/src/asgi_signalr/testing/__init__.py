@@ -13,11 +13,13 @@ For example:
             await ann.send("say", "hello")
             assert await bob.next("said") == ["hello"]
 
-Tests need some way to run coroutines, such as pytest-asyncio or anyio's asyncio backend.
+`TestClient` is for hubs, `TestConnection` for persistent connections. Tests need some way to run coroutines, such as
+pytest-asyncio or anyio's asyncio backend.
 """
 
 from asgi_signalr.testing.asgi import ASGIApp, running
 from asgi_signalr.testing.client import TestClient
 from asgi_signalr.testing.connection import ClosedError, RedirectedError, RefusedError
+from asgi_signalr.testing.raw import TestConnection
 
-__all__ = ["ASGIApp", "ClosedError", "RedirectedError", "RefusedError", "TestClient", "running"]
+__all__ = ["ASGIApp", "ClosedError", "RedirectedError", "RefusedError", "TestClient", "TestConnection", "running"]
