@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 from asgi_signalr import shutdown
 from asgi_signalr.connection import Connection, Ending, logger
 from asgi_signalr.http import Refusal, address_of
 from asgi_signalr.messages import Close
+from asgi_signalr.metrics import Metrics, Status
 from asgi_signalr.options import Options
+from asgi_signalr.outbox import SlowClientError
 from asgi_signalr.transports.long_polling import LongPollingTransport
 
 
@@ -40,11 +43,13 @@ class Negotiated:
 class ConnectionManager:
     """Knows which connections there are, and looks after them as time passes."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, metrics: Metrics) -> None:
         self._options = options
+        self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._negotiated: dict[str, Negotiated] = {}
-        self._connections: dict[Connection, tuple[str | None, str | None]] = {}  # with user and address
+        self._connections: dict[Connection, tuple[str | None, str | None, float]] = {}  # user, address, since when
+        self._abandoned: WeakSet[Connection] = WeakSet()
         self._of_user: Counter[str | None] = Counter()
         self._at_address: Counter[str | None] = Counter()
         self.refused: Counter[str] = Counter()
@@ -92,7 +97,8 @@ class ConnectionManager:
         """
         user, address = connection.context.user_identifier, address_of(connection.context.scope)
         self._admit(user, address)
-        self._connections[connection] = user, address
+        self._connections[connection] = user, address, self._loop.time()
+        self._metrics.opened(connection.transport.name)
         self._of_user[user] += 1
         self._at_address[address] += 1
         if entry is not None:
@@ -103,12 +109,22 @@ class ConnectionManager:
 
     def closed(self, connection: Connection) -> None:
         """Forget a connection: its conversation is over."""
-        user, address = self._connections.pop(connection)
+        user, address, since = self._connections.pop(connection)
+        self._metrics.closed(connection.transport.name, self._status(connection), self._loop.time() - since)
+        if connection.ending is not None and isinstance(connection.ending.error, SlowClientError):
+            self._metrics.slow_client(connection.context.hub)
         for counter, name in ((self._of_user, user), (self._at_address, address)):
             counter[name] -= 1
             if not counter[name]:
                 del counter[name]
         self.settle()
+
+    def _status(self, connection: Connection) -> Status:
+        if connection in self._abandoned or (
+            connection.ending is not None and isinstance(connection.ending.error, TimeoutError)
+        ):
+            return "timeout"
+        return "app_shutdown" if self._is_stopping else "normal_closure"
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the open connections, by endpoint and transport."""
@@ -140,6 +156,7 @@ class ConnectionManager:
 
     def _refuse(self, reason: str, status: int, text: str) -> NoReturn:
         self.refused[reason] += 1
+        self._metrics.refused(reason)
         raise Refusal(status, text, Retry_After="1")
 
     def stop(self) -> None:
@@ -188,4 +205,5 @@ class ConnectionManager:
             logger.debug("%s = was negotiated, and never opened", entry.connection_id)
         elif isinstance(entry.connection.transport, LongPollingTransport):
             entry.connection.log("=", "has not polled for too long")
+            self._abandoned.add(entry.connection)
             entry.connection.transport.terminate()

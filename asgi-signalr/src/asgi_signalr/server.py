@@ -12,6 +12,7 @@ from asgi_signalr.backplanes import Backplane, BackplaneError
 from asgi_signalr.connection import logger
 from asgi_signalr.connection_manager import ConnectionManager
 from asgi_signalr.lifetime import HubLifetime
+from asgi_signalr.metrics import find_metrics
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher
 from asgi_signalr.presence import PresenceFunction
@@ -48,7 +49,8 @@ class Server:
         self._presence = presence  # the hubs that keep it, and who is told
         self._lifetimes: dict[str, HubLifetime] = {}
         self._publishing: set[asyncio.Task[None]] = set()
-        self.connections = ConnectionManager(options)
+        self.metrics = find_metrics()
+        self.connections = ConnectionManager(options, self.metrics)
 
     def lifetime(self, hub: str) -> HubLifetime:
         """The connections of a hub, by its name."""
@@ -109,6 +111,7 @@ class Server:
 
     def resync(self) -> None:
         """Messages may have been lost: what the servers have told each other has to be told again."""
+        self.metrics.gap()
         for presence in self._presences():
             presence.resync()
 
