@@ -1,11 +1,9 @@
 """The client's half of the conversation, in the words of the official clients where they have one."""
 
 import asyncio
-import contextlib
 import inspect
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Mapping
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
 from msgspec import UNSET
@@ -24,6 +22,7 @@ from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing.asgi import ASGIApp
+from asgi_signalr.testing.base import BaseClient
 from asgi_signalr.testing.connection import ClosedError
 from asgi_signalr.testing.hub_connection import HubConnection
 
@@ -31,7 +30,7 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class TestClient:
+class TestClient(BaseClient[HubConnection]):
     """A client of one hub, connected within `async with`.
 
     Args:
@@ -50,8 +49,6 @@ class TestClient:
 
     """
 
-    __test__ = False  # pytest is not to collect it
-
     def __init__(
         self,
         app: ASGIApp,
@@ -66,7 +63,7 @@ class TestClient:
         stateful_reconnect: bool = False,
         timeout: float = 5,
     ) -> None:
-        self._connection = HubConnection(
+        connection = HubConnection(
             app,
             path,
             user=user,
@@ -78,6 +75,7 @@ class TestClient:
             stateful_reconnect=stateful_reconnect,
             on_message=self._take,
         )
+        super().__init__(connection)
         self._skip_negotiation = skip_negotiation
         self._ids = 0
         self._completions: dict[str, Completion | None] = {}
@@ -103,26 +101,6 @@ class TestClient:
         await self._connection.open(skip_negotiation=self._skip_negotiation)
         await self._connection.shake_hands()
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connection if it is open, and wait until the server is done with it.
-
-        Raises what a handler or the application has raised meanwhile, unless the test has failed anyway.
-        """
-        if error is not None:
-            with contextlib.suppress(Exception):
-                await self.close()
-            return
-        await self.close()
-        if self._connection.failure is not None:
-            raise self._connection.failure
-
-    @property
-    def connection_id(self) -> str | None:
-        """The public id of the connection, as in `clients.client(id)`; None without negotiation."""
-        return self._connection.id
 
     async def close(self, error: str | None = None) -> None:
         """Say good-bye, and wait until the server is done with the connection: `on_disconnected` has run by then.
@@ -176,11 +154,6 @@ class TestClient:
         """
         await self._connection.until(lambda: self._connection.end, "The connection was not closed")
         return self._connection.close or Close()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the connection is over, whoever ended it."""
-        return self._connection.end is not None
 
     def _cancel_tasks(self) -> None:
         for task in tuple(self._tasks):

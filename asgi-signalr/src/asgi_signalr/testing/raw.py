@@ -1,16 +1,15 @@
 """A client of a persistent connection: what it sends and hears is text or bytes."""
 
-import contextlib
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from asgi_signalr.testing.asgi import ASGIApp
+from asgi_signalr.testing.base import BaseClient
 from asgi_signalr.testing.connection import Connection
 
 
-class TestConnection:
+class TestConnection(BaseClient[Connection]):
     """A client of one persistent connection's endpoint, connected within `async with`.
 
     Args:
@@ -26,8 +25,6 @@ class TestConnection:
 
     """
 
-    __test__ = False  # pytest is not to collect it
-
     def __init__(
         self,
         app: ASGIApp,
@@ -42,7 +39,7 @@ class TestConnection:
     ) -> None:
         self._received: deque[str | bytes] = deque()
         self._skip_negotiation = skip_negotiation
-        self._connection = Connection(
+        connection = Connection(
             app,
             path,
             user=user,
@@ -52,6 +49,7 @@ class TestConnection:
             timeout=timeout,
             on_frame=self._received.append,
         )
+        super().__init__(connection)
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -64,26 +62,6 @@ class TestConnection:
         """
         await self._connection.open(skip_negotiation=self._skip_negotiation)
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connection if it is open, and wait until the server is done with it.
-
-        Raises what the application has raised meanwhile, unless the test has failed anyway.
-        """
-        if error is not None:
-            with contextlib.suppress(Exception):
-                await self.close()
-            return
-        await self.close()
-        if self._connection.failure is not None:
-            raise self._connection.failure
-
-    @property
-    def connection_id(self) -> str | None:
-        """The public id of the connection, as in `connections.client(id)`; None without negotiation."""
-        return self._connection.id
 
     async def send(self, data: str | bytes) -> None:
         """Send text or bytes.
