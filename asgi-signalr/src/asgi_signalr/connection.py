@@ -76,7 +76,14 @@ class Connection:
         self.options = options
         self.groups: set[str] = set()
         self.ending: Ending | None = None
-        self.outbox = Outbox(self.sender(), flusher, options.max_queued_bytes, self._cannot_send)
+        self.outbox = Outbox(
+            self.sender(),
+            flusher,
+            options.max_queued_bytes,
+            self._cannot_send,
+            options.slow_client_policy,
+            lifetime.dropped if options.slow_client_policy == "latest" else None,
+        )
         self._is_closed = False
         self._waiting: asyncio.Task[object] | None = None
         context.on_abort = self.abort
@@ -205,11 +212,20 @@ class Connection:
 
     # Time.
 
+    def _is_busy(self) -> bool:
+        """Whether the conversation is not waiting for the client, but has something else to do first."""
+        return self._waiting is None
+
     def tick(self, now: float) -> None:
         """Look at the clock, once in a while: end a connection that is overdue."""
         if self.outbox.parked_since is not None and now - self.outbox.parked_since >= self.options.send_timeout:
             self.outbox.close()
             self._cannot_send(TimeoutError("The client takes nothing of what is sent to it."))
+        elif self._is_busy() and self.transport.has_gone:
+            # Nobody is receiving, so nobody else would notice; and what keeps the conversation busy may wait for this.
+            self.log("=", "the client has gone")
+            self.context.aborted.set()
+            self.end(Ending())
         elif self.context.expires_at is not None and time.time() >= self.context.expires_at:
             self.log("=", "the user's authentication has expired")
             self.end(Ending(close=Close(allow_reconnect=True)))

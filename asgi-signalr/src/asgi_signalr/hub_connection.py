@@ -92,6 +92,8 @@ class HubConnection(Connection):
         self.log("=", f"shook hands: {protocol.name}")
         if version > 1 and isinstance(self.transport, ResumableTransport):
             self.messages = MessageBuffer(self.options.stateful_reconnect_buffer_size)
+            # Another one than before: what is numbered cannot be dropped.
+            self.outbox = Outbox(self.transport.send, self._flusher, self.options.max_queued_bytes, self._cannot_send)
             self.transport.can_resume = True
             self.transport.on_detached = self._pause
             self.transport.on_attached = self._resume
@@ -254,7 +256,7 @@ class HubConnection(Connection):
 
     def _is_busy(self) -> bool:
         """Whether the client is kept waiting by the server itself, which then cannot hear it."""
-        return self._waiting is None or self._is_stalled
+        return super()._is_busy() or self._is_stalled
 
 
 def summary(message: Message) -> str:

@@ -39,6 +39,10 @@ class Transport(Protocol):
     def keeps_alive(self) -> bool:
         """Whether it needs no pings, because its client asks again and again anyway."""
 
+    @property
+    def has_gone(self) -> bool:
+        """Whether it is known that the client has gone, even if nobody has received what it said before."""
+
     async def receive(self) -> str | bytes | None:
         """Wait for something from the client, in any portions; None once the client has gone."""
 

@@ -61,6 +61,11 @@ class LongPollingTransport:
         _wake(self._poll)
 
     @property
+    def has_gone(self) -> bool:
+        """Whether the client wants no more, or has not been heard of for too long."""
+        return self._closed
+
+    @property
     def is_over(self) -> bool:
         """Whether there is nothing left to poll for."""
         return self._closed and not self._waiting

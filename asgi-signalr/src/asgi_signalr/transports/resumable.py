@@ -27,7 +27,12 @@ class ResumableTransport:
         self._pump: asyncio.Task[None] | None = None
         self._incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self._is_read = asyncio.Event()  # nothing more is taken in before the conversation has read what there is
-        self._is_over = False
+        self._has_gone = self._is_over = False
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether the client has gone for good."""
+        return self._has_gone
 
     @property
     def is_attached(self) -> bool:
@@ -67,6 +72,7 @@ class ResumableTransport:
         if self.can_resume and not cleanly:
             self.on_detached()
         else:
+            self._has_gone = True
             self._incoming.put_nowait(None)
 
     def detach(self) -> None:

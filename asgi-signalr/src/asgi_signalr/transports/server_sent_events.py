@@ -36,6 +36,11 @@ class ServerSentEventsTransport:
         self._send = send
         self._gone = False
 
+    @property
+    def has_gone(self) -> bool:
+        """Whether the client has gone."""
+        return self._gone
+
     async def start(self, more: Mapping[str, str]) -> None:
         """Begin the answer, with more headers."""
         with suppress(OSError):  # as servers may say that the client has gone; `watch` is told as well

@@ -100,6 +100,11 @@ class WebSocketTransport:
         self._code: int | None = None
 
     @property
+    def has_gone(self) -> bool:
+        """Whether the client has gone; without a direct way that is known only when it is received."""
+        return self._gone or self._code is not None
+
+    @property
     def is_direct(self) -> bool:
         """Whether messages come by a call instead of being received."""
         return self._direct is not None
