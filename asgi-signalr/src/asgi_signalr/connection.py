@@ -81,8 +81,8 @@ class Connection:
             flusher,
             options.max_queued_bytes,
             self._cannot_send,
-            options.slow_client_policy,
-            lifetime.dropped if options.slow_client_policy == "latest" else None,
+            policy=options.slow_client_policy,
+            on_dropped=lifetime.dropped if options.slow_client_policy == "latest" else None,
         )
         self._is_closed = False
         self._waiting: asyncio.Task[object] | None = None

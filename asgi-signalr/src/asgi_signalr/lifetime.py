@@ -9,6 +9,7 @@ from asgi_signalr import client_results
 from asgi_signalr.client_results import ClientResults
 from asgi_signalr.connection import Connection, logger
 from asgi_signalr.messages import Completion, Invocation
+from asgi_signalr.metrics import Metrics
 from asgi_signalr.outbox import Flusher, Payload
 from asgi_signalr.presence_tracker import PresenceTracker
 from asgi_signalr.protocols import HubProtocol
@@ -34,6 +35,10 @@ class Stream(client_results.Stream, Protocol):
     @property
     def flusher(self) -> Flusher:
         """Sends what the connections of this server have queued."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Measures what happens on this server."""
 
 
 class HubLifetime:
@@ -95,7 +100,8 @@ class HubLifetime:
         answer: Acknowledgement | None = None
         match envelope:
             case Delivery():
-                self._deliver(self._audience(envelope.audience, envelope.names), envelope.excluded, envelope.payloads)
+                audience = self._audience(envelope.audience, envelope.names)
+                self._deliver(audience, envelope.excluded, envelope.payloads, envelope.key)
             case GroupCommand():
                 answer = self._change_group_for(envelope)
             case ClientInvocation(connection_id=name) if (connection := self.connections.get(name)) is not None:
@@ -125,29 +131,44 @@ class HubLifetime:
         To connections of this server it goes directly. Everything else goes through the backplane, this server's
         own share as well, so that every server delivers in the same order.
         """
-        await self.send_encoded(audience, names, excluded, Encodings(self._protocols, invocation))
+        await self.send_encoded(audience, names, excluded, Encodings(self._protocols, invocation), invocation.target)
 
     async def send_encoded(
-        self, audience: Audience, names: Sequence[str], excluded: Sequence[str], encodings: Mapping[str, bytes]
+        self,
+        audience: Audience,
+        names: Sequence[str],
+        excluded: Sequence[str],
+        encodings: Mapping[str, bytes],
+        key: str | None = None,
     ) -> None:
-        """Send what is encoded already, as each kind of connection takes it."""
+        """Send what is encoded already, as each kind of connection takes it.
+
+        With a key, a slow client may be spared all but the latest message to the same audience with this key.
+        """
+        key = None if key is None else f"{audience} {names} {key}"
         if audience == "connection":
             here = [self.connections[name] for name in names if name in self.connections]
             if here:
-                self._deliver(here, (), encodings)
+                self._deliver(here, (), encodings, key)
             for connection in here:
                 await connection.room()
             names = [name for name in names if name not in self.connections]
             if not names or self._stream.is_alone:
                 return
         if self._stream.is_alone:
-            self._deliver(self._audience(audience, names), excluded, encodings)
+            self._deliver(self._audience(audience, names), excluded, encodings, key)
         else:
-            await self._stream.publish(Delivery(self.hub, audience, tuple(names), tuple(excluded), dict(encodings)))
+            await self._stream.publish(
+                Delivery(self.hub, audience, tuple(names), tuple(excluded), dict(encodings), key)
+            )
         await self._stream.flusher.caught_up()
 
     def _deliver(
-        self, connections: Iterable[Connection], excluded: Sequence[str], encodings: Mapping[str, bytes]
+        self,
+        connections: Iterable[Connection],
+        excluded: Sequence[str],
+        encodings: Mapping[str, bytes],
+        key: str | None,
     ) -> None:
         payloads: dict[str, Payload | None] = {}
         left_out = frozenset(excluded)
@@ -156,12 +177,18 @@ class HubLifetime:
                 continue
             encoding = connection.encoding
             if encoding not in payloads:
-                payloads[encoding] = connection.payload(encodings)
-                if payloads[encoding] is None:  # the sender is another version, which does not know this protocol
+                payload = payloads[encoding] = connection.payload(encodings)
+                if payload is not None:
+                    payload.key = key
+                else:  # the sender is another version, which does not know this protocol
                     logger.warning("A delivery for %s cannot be written as %s.", self.hub, encoding)
             payload = payloads[encoding]
             if payload is not None:
                 connection.write(payload)
+
+    def dropped(self, messages: int) -> None:
+        """Note that a slow client was spared messages."""
+        self._stream.metrics.dropped(self.hub, messages)
 
     def _audience(self, audience: Audience, names: Sequence[str]) -> Iterable[Connection]:
         if audience == "all":

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from asgi_signalr.outbox import SlowClientPolicy
 from asgi_signalr.users import FindExpiry, FindUser
 
 
@@ -37,7 +38,10 @@ class Options:
     max_id_length: int = 128
     """The longest id, in characters, that a client may give an invocation or a stream."""
     max_queued_bytes: int = 4 * 1024 * 1024
-    """So much may wait for one slow client; beyond it the client is given up."""
+    """So much may wait for one slow client; beyond it `slow_client_policy` says what happens."""
+    slow_client_policy: SlowClientPolicy = "close"
+    """What becomes of a client for which too much waits: `"close"` ends its connection; `"latest"` drops what a later
+    message to the same clients, for the same method, has overtaken, and ends the connection only if that is no help."""
     allow_stateful_reconnects: bool = False
     """Whether a client may bring another WebSocket when one is lost, and miss nothing meanwhile."""
     stateful_reconnect_buffer_size: int = 100_000

@@ -26,6 +26,8 @@ class Delivery(msgspec.Struct, array_like=True, frozen=True, tag="delivery"):
     names: tuple[str, ...]
     excluded: tuple[str, ...]
     payloads: dict[str, bytes]
+    key: str | None = None
+    """Names what the message is about: slow clients may be spared all but the latest. None: it is never dropped."""
 
 
 class GroupCommand(msgspec.Struct, array_like=True, frozen=True, tag="group"):
@@ -158,7 +160,7 @@ def to_dict(payload: bytes) -> dict[str, Any]:
     """
     envelope = decode(payload)
     match envelope:
-        case Delivery(hub, audience, names, excluded, payloads):
+        case Delivery(hub, audience, names, excluded, payloads, _):
             return {
                 "kind": "delivery",
                 "hub": hub,
