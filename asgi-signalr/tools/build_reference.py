@@ -22,6 +22,7 @@ MODULES = (
     "asgi_signalr.errors",
     "asgi_signalr.filters",
     "asgi_signalr.messages",
+    "asgi_signalr.metrics",
     "asgi_signalr.options",
     "asgi_signalr.persistent",
     "asgi_signalr.presence",
