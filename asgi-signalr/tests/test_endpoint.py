@@ -274,6 +274,35 @@ async def test_answers_to_others_say_that_the_origin_makes_a_difference(request_
     assert "access-control-allow-origin" not in response.headers
 
 
+# Bodies that nobody needs are read before the answer: over HTTP/2 some servers take a late one amiss.
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "status"),
+    [
+        ("/chat/negotiate", {}, 200),
+        ("/chat/negotiate", {"Origin": "https://evil.example"}, 403),
+        ("/chat?id=unknown", {}, 404),
+        ("/chat", {}, 400),
+    ],
+)
+async def test_a_body_is_read_before_the_answer(ask: Ask, url: str, headers: dict[str, str], status: int) -> None:
+    post = ask(chat(), "POST", url, headers, None)
+    post.post(b"x" * 1000)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert post.is_waiting
+    post.post(b"", more_body=False)
+    assert (await post.answer()).status == status
+
+
+async def test_a_body_without_end_is_not_waited_for(ask: Ask) -> None:
+    post = ask(chat(), "POST", "/chat?id=unknown", {}, None)
+    for _ in range(3):
+        post.post(b"x" * 32_000)
+    assert (await post.answer()).status == 404
+
+
 # An application that stops.
 
 

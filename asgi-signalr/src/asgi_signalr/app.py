@@ -21,6 +21,7 @@ from asgi_signalr.filters import HubFilter, checked_filters
 from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, normal_path, path_of, respond
 from asgi_signalr.hubs import Hub
 from asgi_signalr.options import Options
+from asgi_signalr.outbox import SlowClientPolicy
 from asgi_signalr.persistent import ConnectionContext, ConnectionDispatcher, PersistentConnection
 from asgi_signalr.presence import PresenceFunction
 from asgi_signalr.protocols import HubProtocol
@@ -78,6 +79,7 @@ class SignalR:
         stream_buffer_capacity: int = Options.stream_buffer_capacity,
         max_id_length: int = Options.max_id_length,
         max_queued_bytes: int = Options.max_queued_bytes,
+        slow_client_policy: SlowClientPolicy = Options.slow_client_policy,
         allow_stateful_reconnects: bool = Options.allow_stateful_reconnects,
         stateful_reconnect_buffer_size: int = Options.stateful_reconnect_buffer_size,
         detailed_errors: bool = Options.detailed_errors,
@@ -110,6 +112,7 @@ class SignalR:
             stream_buffer_capacity=stream_buffer_capacity,
             max_id_length=max_id_length,
             max_queued_bytes=max_queued_bytes,
+            slow_client_policy=slow_client_policy,
             allow_stateful_reconnects=allow_stateful_reconnects,
             stateful_reconnect_buffer_size=stateful_reconnect_buffer_size,
             detailed_errors=detailed_errors,
@@ -387,7 +390,7 @@ class SignalR:
         if (endpoint := self._endpoints.get(path)) is not None:
             await endpoint.serve_http(scope, receive, send)
         elif path.endswith("/negotiate") and (endpoint := self._endpoints.get(normal_path(path[: -len("negotiate")]))):
-            await endpoint.serve_negotiation(scope, send)
+            await endpoint.serve_negotiation(scope, receive, send)
         else:
             query = take_secrets(scope)
             await respond(scope, send, self._answer(path, scope, query), {})

@@ -6,6 +6,7 @@ What the official clients ask for, and what they are answered, is said in Transp
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +17,7 @@ from asgi_signalr.connection_manager import Negotiated
 from asgi_signalr.context import HubCallerContext, is_authorized, take_secrets
 from asgi_signalr.errors import HubException
 from asgi_signalr.http import (
+    Body,
     Disconnected,
     Receive,
     Refusal,
@@ -23,7 +25,6 @@ from asgi_signalr.http import (
     Scope,
     Send,
     address_of,
-    body_of,
     headers_of,
     respond,
 )
@@ -115,6 +116,7 @@ class Endpoint:
         """Serve a request to the endpoint itself: Server-Sent Events, a poll, what a client posts, or its end."""
         headers = headers_of(scope)
         more = origins.cors_headers(headers, self._options.allowed_origins)
+        body = Body(receive)
         try:
             if origins.is_preflight(scope["method"], headers):
                 response = self._preflight(headers)
@@ -128,20 +130,26 @@ class Endpoint:
                         more = {**more, **long_polling.HEADERS}
                         response = await self._poll(request, receive)
                     case "POST":
-                        response = await self._post(request, receive)
+                        response = await self._post(request, body)
                     case "DELETE":
                         response = await self._delete(request)
                     case _:
                         raise Refusal(405, "Method Not Allowed", Allow="GET, POST, DELETE")
         except Refusal as refusal:
             response = refusal.response
+            if scope["method"] == "POST":
+                with suppress(Disconnected):
+                    await body.drain()
         except Disconnected:
             return
         await respond(scope, send, response, more)
 
-    async def serve_negotiation(self, scope: Scope, send: Send) -> None:
+    async def serve_negotiation(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request to the negotiation."""
         headers = headers_of(scope)
+        if scope["method"] == "POST":
+            with suppress(Disconnected):
+                await Body(receive).drain()
         try:
             if origins.is_preflight(scope["method"], headers):
                 response = self._preflight(headers)
@@ -237,7 +245,7 @@ class Endpoint:
             server.connections.closed(connection)
             server.connections.forget(token)
 
-    async def _post(self, request: Request, receive: Receive) -> Response:
+    async def _post(self, request: Request, body: Body) -> Response:
         """Hand over what the client posts; answered when all of it is handed over."""
         entry = self._negotiated(self._find_server(), _token(request))
         await self._check(request, None, entry)
@@ -250,9 +258,9 @@ class Endpoint:
             async with transport.inbox.lock:
                 transport.inbox.check()
                 if entry.connection is not None and entry.connection.takes_whole_messages:
-                    await transport.inbox.put(await self._message_in(request, receive))
+                    await transport.inbox.put(await self._message_in(request, body))
                 else:
-                    async for portion in body_of(receive):
+                    async for portion in body.portions():
                         await transport.inbox.put(portion)
         except InboxClosed:
             raise Refusal(404, NO_CONNECTION) from None
@@ -260,17 +268,17 @@ class Endpoint:
             raise Refusal(400, "The body could not be read to its end.") from None
         return Response(200, headers={"Content-Type": "text/plain"})
 
-    async def _message_in(self, request: Request, receive: Receive) -> str | bytes:
+    async def _message_in(self, request: Request, body: Body) -> str | bytes:
         """Read a body that is one message: text, or bytes."""
-        limit, body = self._options.max_message_size, bytearray()
-        async for portion in body_of(receive):
-            body += portion
-            if len(body) > limit:
+        limit, message = self._options.max_message_size, bytearray()
+        async for portion in body.portions():
+            message += portion
+            if len(message) > limit:
                 raise Refusal(413, f"The maximum message size of {limit}B was exceeded.")
         if not request.headers.get("content-type", "").startswith("text/"):
-            return bytes(body)
+            return bytes(message)
         try:
-            return body.decode()
+            return message.decode()
         except UnicodeDecodeError:
             raise Refusal(400, "The body is no UTF-8 text, as its Content-Type says.") from None
 

@@ -54,21 +54,43 @@ def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-async def body_of(receive: Receive) -> AsyncIterator[bytes]:
-    """Read a request's body, portion by portion as it arrives.
+class Body:
+    """A request's body, as it arrives."""
 
-    Raises:
-        Disconnected: the client has gone before all of it was there.
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_read = False
 
-    """
-    while True:
-        event = await receive()
-        if event["type"] != "http.request":
-            raise Disconnected
-        if portion := event.get("body", b""):
-            yield portion
-        if not event.get("more_body", False):
-            return
+    async def portions(self) -> AsyncIterator[bytes]:
+        """Read it portion by portion.
+
+        Raises:
+            Disconnected: the client has gone before all of it was there.
+
+        """
+        while not self._is_read:
+            event = await self._receive()
+            if event["type"] != "http.request":
+                self._is_read = True
+                raise Disconnected
+            self._is_read = not event.get("more_body", False)
+            if portion := event.get("body", b""):
+                yield portion
+
+    async def drain(self, limit: int = 64 * 1024) -> None:
+        """Read what is left of it, up to a limit in bytes, before an answer that does not need it.
+
+        HTTP/2 carries many requests over one connection, and Hypercorn gives all of them up when a body arrives after
+        its answer.
+
+        Raises:
+            Disconnected: the client has gone.
+
+        """
+        async for portion in self.portions():
+            limit -= len(portion)
+            if limit < 0:
+                return
 
 
 async def disconnected(receive: Receive) -> None:
