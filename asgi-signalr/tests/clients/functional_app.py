@@ -9,6 +9,8 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import json
+import os
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -311,7 +313,7 @@ def create_app(**options: Any) -> FastAPI:
     signalr.hub("/private", authorize=may_enter)(Private)
     signalr.hub("/unlucky")(Unlucky)
     signalr.hub("/flows")(Flows)
-    app = FastAPI()
+    app = FastAPI(lifespan=signalr.lifespan)
     app.state.signalr = signalr
     app.state.redirects = 0
 
@@ -345,10 +347,15 @@ def create_app(**options: Any) -> FastAPI:
     return app
 
 
-def __getattr__(name: str) -> Any:
+def served() -> FastAPI:
+    """Make the application as a server of its own process serves it: it starts and stops with the server."""
+    return create_app(**json.loads(os.environ.get("FUNCTIONAL_APP_OPTIONS", "{}")))
+
+
+def __getattr__(name: str) -> FastAPI:
     if name != "app":
         raise AttributeError(name)
-    return create_app()  # for servers that call no factory
+    return served()  # for servers that call no factory
 
 
 def encoded(data: bytes) -> str:
