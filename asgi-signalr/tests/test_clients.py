@@ -2,11 +2,15 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from asgi_signalr import BackplaneError, Hub, SignalR
+from asgi_signalr.protocols.json import JsonHubProtocol
+from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
+from asgi_signalr.testing import TestClient
 
 Connect = Callable[..., Awaitable[Any]]
 
@@ -297,6 +301,36 @@ async def test_a_client_that_takes_nothing_for_too_long_is_given_up(connect: Con
     await slow.ended()
 
 
+@pytest.mark.parametrize("number_of_servers", [1, 2])
+async def test_a_slow_client_may_be_spared_all_but_the_latest(connect: Connect, number_of_servers: int) -> None:
+    url = f"memory://latest-{next(_names)}" if number_of_servers == 2 else "memory://"
+    app = chat(max_queued_bytes=1500, slow_client_policy="latest", backplane=url)
+    other = chat(backplane=url) if number_of_servers == 2 else app
+    dropped: list[int] = []
+    slow = await connect(app)
+    await slow.call("join", "red")
+    app._server().metrics.dropped = lambda hub, messages: dropped.append(messages)  # type: ignore[method-assign]
+    go_on = slow.does_not_read()
+    clients = other.hub_context(Chat).clients
+    await clients.all.send("heard", "first")
+    await asyncio.sleep(0)  # now it waits
+    for number in range(10):
+        await clients.all.send("heard", number, "x" * 300)
+        await clients.group("red").send("heard", number, "red")
+        await clients.all.send("seen", number)
+    go_on.set()
+    frames = ""
+    while '"seen","arguments":[9]' not in frames:
+        frames += await slow.frame()
+    messages = [json.loads(record) for record in frames.split("\x1e")[:-1]]
+    numbers = [(message["target"], message["arguments"][0]) for message in messages]
+    assert numbers[0] == ("heard", "first")
+    assert numbers[-3:] == [("heard", 9), ("heard", 9), ("seen", 9)]
+    assert (len(numbers) + sum(dropped), sum(dropped) > 10) == (31, True)
+    await app.stop()
+    await other.stop()
+
+
 async def test_a_client_that_was_slow_for_a_moment_gets_everything_in_order(connect: Connect) -> None:
     app = chat()
     slow = await connect(app)
@@ -325,8 +359,6 @@ async def test_messages_of_one_tick_share_a_frame_and_long_ones_do_not(connect: 
 
 
 async def test_a_broadcast_is_encoded_once(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    from asgi_signalr.protocols.json import JsonHubProtocol
-
     app, written = chat(), []
     peers = [await connect(app) for _ in range(5)]
     write = JsonHubProtocol.write
@@ -335,3 +367,28 @@ async def test_a_broadcast_is_encoded_once(connect: Connect, monkeypatch: pytest
     for peer in peers:
         assert await peer.frame() == HEARD + "\x1e"
     assert len(written) == 1
+
+
+async def test_only_protocols_that_somebody_speaks_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    for protocol in (JsonHubProtocol, MessagePackHubProtocol):
+
+        def write(self: Any, message: Any, write: Any = protocol.write) -> Any:
+            written.append(self.name)
+            return write(self, message)
+
+        monkeypatch.setattr(protocol, "write", write)
+    app = chat()
+    send = app.hub_context(Chat).clients.all.send
+    await send("heard")
+    assert written == []  # nobody is there
+    async with TestClient(app, "/chat", protocol="messagepack") as client:
+        written.clear()
+        await send("heard")
+        await client.next("heard")
+        assert written == ["messagepack"]
+    app = chat(backplane=f"memory://protocols-{next(_names)}")
+    written.clear()
+    await app.hub_context(Chat).clients.all.send("heard")
+    assert written == ["json", "messagepack"]  # for whoever is on the other servers
+    await app.stop()

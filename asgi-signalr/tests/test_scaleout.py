@@ -26,8 +26,8 @@ WENT = PresenceChange(False, None, "c2", None)
     ("envelope", "wire", "line", "view"),
     [
         (
-            Delivery("Chat", "all", (), ("x",), {"json": MESSAGE}),
-            ["delivery", "Chat", "all", [], ["x"], {"json": MESSAGE}],
+            Delivery("Chat", "all", (), ("x",), {"json": MESSAGE}, "all said"),
+            ["delivery", "Chat", "all", [], ["x"], {"json": MESSAGE}, "all said"],
             'Chat to all except x: said("hi", {"n":1})',
             {
                 "kind": "delivery",
@@ -42,7 +42,7 @@ WENT = PresenceChange(False, None, "c2", None)
         ),
         (
             Delivery("Chat", "group", ("a", "b"), (), {"other": b"123"}),
-            ["delivery", "Chat", "group", ["a", "b"], [], {"other": b"123"}],
+            ["delivery", "Chat", "group", ["a", "b"], [], {"other": b"123"}, None],
             "Chat to group a, b: a message of 3 bytes",
             {
                 "kind": "delivery",
@@ -177,6 +177,11 @@ def test_an_envelope_is_an_array_that_begins_with_its_kind(
 def test_items_that_a_newer_server_appends_are_ignored() -> None:
     payload = msgspec.msgpack.encode(["ack", "Chat", "7", "s1", "new"])
     assert scaleout.decode(payload) == Acknowledgement("Chat", "7", "s1")
+
+
+def test_items_that_an_older_server_does_not_have_are_optional() -> None:
+    payload = msgspec.msgpack.encode(["delivery", "Chat", "all", [], [], {"json": MESSAGE}])
+    assert scaleout.decode(payload) == Delivery("Chat", "all", (), (), {"json": MESSAGE})
 
 
 @pytest.mark.parametrize("payload", [b"", b"nonsense", msgspec.msgpack.encode(["new", 1])])
