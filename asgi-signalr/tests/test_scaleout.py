@@ -26,8 +26,8 @@ WENT = PresenceChange(False, None, "c2", None)
     ("envelope", "wire", "line", "view"),
     [
         (
-            Delivery("Chat", "all", (), ("x",), {"json": MESSAGE}, "all said"),
-            ["delivery", "Chat", "all", [], ["x"], {"json": MESSAGE}, "all said"],
+            Delivery("Chat", "all", (), ("x",), {"json": MESSAGE}, "said"),
+            ["delivery", "Chat", "all", [], ["x"], {"json": MESSAGE}, "said"],
             'Chat to all except x: said("hi", {"n":1})',
             {
                 "kind": "delivery",

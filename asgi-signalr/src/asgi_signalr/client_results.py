@@ -76,17 +76,24 @@ class ClientResults:
         if connection.ending is not None:
             raise _disconnected(connection.id)
         answer: asyncio.Future[Completion | None] = asyncio.get_running_loop().create_future()
-        invocation = Invocation(target, arguments, f"s{next(self._numbers)}")
-        assert invocation.invocation_id is not None  # noqa: S101
-        payload = connection.payload(Encodings(self._protocols, invocation))
+        invocation_id = f"s{next(self._numbers)}"
+        payload = connection.payload(Encodings(self._protocols, Invocation(target, arguments, invocation_id)))
         if payload is None:
             raise TypeError(f"Connection '{connection.id}' takes no invocations.")
-        self._expect(connection, invocation.invocation_id, lambda completion: _resolve(answer, completion))
+        self._expect(connection, invocation_id, lambda completion: _resolve(answer, completion))
+        connection.log(
+            ">",
+            f"Invocation {target} {invocation_id} [{len(payload.data)} bytes]",
+            message_type="Invocation",
+            target=target,
+            invocation_id=invocation_id,
+            size=len(payload.data),
+        )
         try:
             connection.write(payload)
             completion = await answer
         finally:
-            self._forget(connection.id, invocation.invocation_id)
+            self._forget(connection.id, invocation_id)
         if completion is None:
             raise _disconnected(connection.id)
         return _value(self._protocols[connection.encoding], completion, returns)
@@ -171,6 +178,13 @@ class ClientResults:
             )
 
         self._expect(connection, request.invocation_id, answer)
+        connection.log(
+            ">",
+            f"Invocation {request.invocation_id} of another server [{len(payload.data)} bytes]",
+            message_type="Invocation",
+            invocation_id=request.invocation_id,
+            size=len(payload.data),
+        )
         connection.write(payload)
         return Acknowledgement(self._hub, request.invocation_id, request.server)
 

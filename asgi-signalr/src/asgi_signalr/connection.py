@@ -88,9 +88,22 @@ class Connection:
         self._waiting: asyncio.Task[object] | None = None
         context.on_abort = self.abort
 
-    def log(self, direction: str, text: object) -> None:
-        """Write a line of the transcript: `<` received, `>` sent, `=` what happened."""
-        logger.debug("%s %s %s", self.id, direction, text)
+    def log(self, direction: str, text: object, **facts: object) -> None:
+        """Write a line of the transcript: `<` received, `>` sent, `=` what happened.
+
+        The log record has `connection_id`, `hub`, `direction` and the facts as attributes as well, for handlers that
+        keep them apart.
+        """
+        if logger.isEnabledFor(logging.DEBUG):
+            known = {"connection_id": self.id, "hub": self.context.hub, "direction": direction}
+            logger.debug("%s %s %s", self.id, direction, text, extra=known | facts)
+
+    def log_delivery(self, target: str | None, size: int) -> None:
+        """Write into the transcript that an encoded message was sent; it calls a method, or none."""
+        if target is None:
+            self.log(">", f"a message [{size} bytes]", size=size)
+        else:
+            self.log(">", f"Invocation {target} [{size} bytes]", message_type="Invocation", target=target, size=size)
 
     # Sending.
 

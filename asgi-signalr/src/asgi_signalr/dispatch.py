@@ -23,7 +23,7 @@ from asgi_signalr.dependencies import Overrides
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
 from asgi_signalr.filters import HubFilter
 from asgi_signalr.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
-from asgi_signalr.hub_connection import HubConnection, summary
+from asgi_signalr.hub_connection import HubConnection
 from asgi_signalr.hubs import Hub, HubMethod, methods_of
 from asgi_signalr.invoker import HubInvoker, is_to_be_awaited
 from asgi_signalr.lifetime import HubLifetime
@@ -188,7 +188,7 @@ class HubDispatcher:
                     if not connection.accepts(message):
                         continue
                     if isinstance(message, Close):
-                        connection.log("<", summary(message))
+                        connection.log_message("<", message)
                         await self._begin_all(connection)
                         connection.end(Ending(close=Close()))
                         return HubException(message.error) if message.error else None
@@ -280,7 +280,7 @@ class HubDispatcher:
 
         """
         if logger.isEnabledFor(logging.DEBUG):
-            connection.log("<", summary(message))
+            connection.log_message("<", message)
         calls = connection.calls
         match message:
             case Invocation() | StreamInvocation():

@@ -25,6 +25,8 @@ from asgi_signalr.transports.resumable import ResumableTransport
 if TYPE_CHECKING:
     from asgi_signalr.lifetime import HubLifetime
 
+_MAX_LOGGED = 200  # characters
+
 CLIENT_TIMEOUT = "Client hasn't sent a message/ping within the configured ClientTimeoutInterval."
 
 
@@ -82,6 +84,17 @@ class HubConnection(Connection):
         """The hub's connections, for what the hub sends."""
         return self.lifetime
 
+    def log_message(self, direction: str, message: Message, size: int | None = None) -> None:
+        """Write a message into the transcript: its kind, target, id and size in bytes, never its contents."""
+        if logger.isEnabledFor(logging.DEBUG):
+            facts = _facts(message) if size is None else _facts(message) | {"size": size}
+            parts = [_printable(str(each)) for name, each in facts.items() if name != "size"]
+            if getattr(message, "error", None):
+                parts.append("with an error")
+            if size is not None:
+                parts.append(f"[{size} bytes]")
+            self.log(direction, " ".join(parts), **facts)
+
     # Sending.
 
     def agree(self, protocol: HubProtocol, version: int) -> None:
@@ -134,8 +147,7 @@ class HubConnection(Connection):
 
     def _encode(self, message: Message) -> Payload:
         payload = Payload(self.protocol.write(message), binary=self.protocol.binary)
-        if logger.isEnabledFor(logging.DEBUG):
-            self.log(">", f"{summary(message)} [{len(payload.data)} bytes]")
+        self.log_message(">", message, len(payload.data))
         return payload
 
     def payload(self, encodings: Mapping[str, bytes]) -> Payload | None:
@@ -222,7 +234,7 @@ class HubConnection(Connection):
         """Encode the Close message, for a client that has shaken hands."""
         if ending.close is None or not self.handshaken:
             return None
-        self.log(">", summary(ending.close))
+        self.log_message(">", ending.close)
         return Payload(self.protocol.write(ending.close), binary=self.protocol.binary)
 
     # Time.
@@ -259,10 +271,14 @@ class HubConnection(Connection):
         return super()._is_busy() or self._is_stalled
 
 
-def summary(message: Message) -> str:
-    """Describe a message for the transcript: its kind, its target and id, never its contents."""
-    parts = [type(message).__name__]
-    parts += [str(value) for name in ("target", "invocation_id") if (value := getattr(message, name, None)) is not None]
-    if getattr(message, "error", None):
-        parts.append("with an error")
-    return " ".join(parts)
+def _facts(message: Message) -> dict[str, object]:
+    facts: dict[str, object] = {"message_type": type(message).__name__}
+    for name in ("target", "invocation_id"):
+        if (value := getattr(message, name, None)) is not None:
+            facts[name] = value
+    return facts
+
+
+def _printable(text: str) -> str:
+    """Keep what a client has chosen to one line of bounded length."""
+    return text if text.isprintable() and len(text) <= _MAX_LOGGED else ascii(text[:_MAX_LOGGED])

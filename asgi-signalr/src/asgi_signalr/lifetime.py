@@ -1,6 +1,7 @@
 """The connections of one hub on this server, their groups and users: who gets what."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
@@ -100,8 +101,7 @@ class HubLifetime:
         answer: Acknowledgement | None = None
         match envelope:
             case Delivery():
-                audience = self._audience(envelope.audience, envelope.names)
-                self._deliver(audience, envelope.excluded, envelope.payloads, envelope.key)
+                self._deliver(envelope.audience, envelope.names, envelope.excluded, envelope.payloads, envelope.target)
             case GroupCommand():
                 answer = self._change_group_for(envelope)
             case ClientInvocation(connection_id=name) if (connection := self.connections.get(name)) is not None:
@@ -139,40 +139,43 @@ class HubLifetime:
         names: Sequence[str],
         excluded: Sequence[str],
         encodings: Mapping[str, bytes],
-        key: str | None = None,
+        target: str | None = None,
     ) -> None:
         """Send what is encoded already, as each kind of connection takes it.
 
-        With a key, a slow client may be spared all but the latest message to the same audience with this key.
+        If it calls a method, slow clients may be spared all but the latest such call to the same audience.
         """
-        key = None if key is None else f"{audience} {names} {key}"
         if audience == "connection":
             here = [self.connections[name] for name in names if name in self.connections]
             if here:
-                self._deliver(here, (), encodings, key)
+                self._deliver("connection", tuple(connection.id for connection in here), (), encodings, target)
             for connection in here:
                 await connection.room()
             names = [name for name in names if name not in self.connections]
             if not names or self._stream.is_alone:
                 return
         if self._stream.is_alone:
-            self._deliver(self._audience(audience, names), excluded, encodings, key)
+            self._deliver(audience, names, excluded, encodings, target)
         else:
             await self._stream.publish(
-                Delivery(self.hub, audience, tuple(names), tuple(excluded), dict(encodings), key)
+                Delivery(self.hub, audience, tuple(names), tuple(excluded), dict(encodings), target)
             )
         await self._stream.flusher.caught_up()
 
     def _deliver(
         self,
-        connections: Iterable[Connection],
+        audience: Audience,
+        names: Sequence[str],
         excluded: Sequence[str],
         encodings: Mapping[str, bytes],
-        key: str | None,
+        target: str | None,
     ) -> None:
+        """Write a message to its audience on this server, encoded once for all who speak the same protocol."""
+        key = None if target is None else f"{audience} {names} {target}"
         payloads: dict[str, Payload | None] = {}
         left_out = frozenset(excluded)
-        for connection in connections:
+        is_logged = logger.isEnabledFor(logging.DEBUG)
+        for connection in self._audience(audience, names):
             if left_out and connection.id in left_out:
                 continue
             encoding = connection.encoding
@@ -184,6 +187,8 @@ class HubLifetime:
                     logger.warning("A delivery for %s cannot be written as %s.", self.hub, encoding)
             payload = payloads[encoding]
             if payload is not None:
+                if is_logged:
+                    connection.log_delivery(target, len(payload.data))
                 connection.write(payload)
 
     def dropped(self, messages: int) -> None:

@@ -26,8 +26,8 @@ class Delivery(msgspec.Struct, array_like=True, frozen=True, tag="delivery"):
     names: tuple[str, ...]
     excluded: tuple[str, ...]
     payloads: dict[str, bytes]
-    key: str | None = None
-    """Names what the message is about: slow clients may be spared all but the latest. None: it is never dropped."""
+    target: str | None = None
+    """The method that the message calls; slow clients may be spared all but the latest. None: it calls none."""
 
 
 class GroupCommand(msgspec.Struct, array_like=True, frozen=True, tag="group"):

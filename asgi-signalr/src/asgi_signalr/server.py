@@ -4,6 +4,7 @@ The backplane, the connections, and the flusher that sends what they have queued
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -147,9 +148,10 @@ class Server:
         """Take an envelope from the backplane. Never raises: the stream is for all, and goes on."""
         try:
             envelope = decode(payload)
-            logger.debug(
-                "server %s < %s for %s [%d bytes]", self.id, type(envelope).__name__, envelope.hub, len(payload)
-            )
+            if logger.isEnabledFor(logging.DEBUG):
+                kind, size = type(envelope).__name__, len(payload)
+                extra = {"server_id": self.id, "hub": envelope.hub, "direction": "<", "envelope": kind, "size": size}
+                logger.debug("server %s < %s for %s [%d bytes]", self.id, kind, envelope.hub, size, extra=extra)
             lifetime = self._lifetimes.get(envelope.hub)
             if lifetime is not None:  # else nobody has connected to this hub here
                 lifetime.take(envelope)

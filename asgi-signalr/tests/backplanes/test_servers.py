@@ -241,7 +241,7 @@ async def test_what_newer_servers_say_is_passed_over(
     newer = open_backplane(url)
     await newer.start(lambda _: None)
     for envelope in (
-        ["delivery", "Chat", "all", [], [], {"json": record}, "key", {"more": 1}, None],
+        ["delivery", "Chat", "all", [], [], {"json": record}, "heard", {"more": 1}, None],
         ["unheard-of", "Chat", 1, 2, 3],
         ["delivery", "Chat", "the nearest", [], [], {"json": record}],
         ["delivery", "Unknown", "all", [], [], {"json": record}],
