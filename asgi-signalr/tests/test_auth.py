@@ -11,6 +11,8 @@ import pytest
 from asgi_signalr import Hub, HubCallerContext, HubException, SignalR
 from asgi_signalr.negotiate import Redirect
 from asgi_signalr.users import bearer_token, expiry
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 
 Request = Callable[..., Awaitable[Any]]
 Ask = Callable[..., Any]
@@ -152,6 +154,27 @@ async def test_tokens_stay_secret_when_the_application_fails_to_read_them(reques
         await request_to(keep, "POST", "/chat?id=secret&access_token=hush&room=1")
     assert scope["query_string"] == b"id=secret&access_token=hush&room=1"
     assert more["query_string"] == b"room=1"
+
+
+async def test_tokens_are_out_of_the_scope_that_the_server_logs_where_the_application_is_mounted(
+    request_to: Request, open_to: Open
+) -> None:
+    app = FastAPI()
+    app.add_middleware(GZipMiddleware)
+    app.mount("/signalr", chat())
+    scopes: list[dict[str, Any]] = []
+
+    async def server(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await app(scope, receive, send)
+
+    query = "id=secret&access_token=hush&room=1"
+    for method in ("GET", "POST", "DELETE"):
+        await request_to(server, method, f"/signalr/chat?{query}")
+    await request_to(server, "POST", f"/signalr/chat/negotiate?{query}")
+    await request_to(server, "GET", f"/signalr/signalr.js?{query}")
+    await open_to(server, f"/signalr/chat?{query}").refused()
+    assert [each["query_string"] for each in scopes] == [b"room=1"] * 6
 
 
 # For how long.

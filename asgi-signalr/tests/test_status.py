@@ -2,10 +2,13 @@
 
 import asyncio
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from asgi_signalr import Hub, SignalR, client
 
@@ -133,3 +136,39 @@ async def test_streams_and_polls_end_when_uvicorn_is_told_to_exit(
         f"data: {close}\r\n\r\n".encode(),
         None,
     ]
+
+
+SERVED = """
+from asgi_signalr import PersistentConnection, SignalR
+
+app = SignalR()
+app.connection("/quiet")(PersistentConnection)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot ask a process to terminate")
+async def test_uvicorn_does_not_wait_for_streams_that_wait_for_it(tmp_path: Path) -> None:
+    (tmp_path / "served.py").write_text(SERVED)
+    command = [sys.executable, "-m", "uvicorn", "served:app", "--port", "0"]
+    process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stderr=asyncio.subprocess.PIPE)
+    try:
+        assert process.stderr is not None
+        log = ""
+        async with asyncio.timeout(30):
+            while (running := re.search(r"running on (http://\S+)", log)) is None:
+                log += (await process.stderr.readline()).decode()
+            async with httpx.AsyncClient(base_url=running[1]) as http:
+                token = (await http.post("/quiet/negotiate?negotiateVersion=1")).json()["connectionToken"]
+                headers = {"Accept": "text/event-stream"}
+                async with http.stream("GET", f"/quiet?id={token}", headers=headers) as stream:
+                    portions = stream.aiter_bytes()
+                    assert await anext(portions) == b":\r\n"
+                    process.terminate()
+                    assert [portion async for portion in portions] == []  # it ends, and in good order
+            log += (await process.stderr.read()).decode()
+            await process.wait()
+        assert "Finished server process" in log
+        assert token not in log
+    finally:
+        if process.returncode is None:
+            process.kill()

@@ -42,7 +42,7 @@ FindRedirect = Callable[[HubCallerContext], negotiate.Redirect | Awaitable[negot
 """Says for a client that negotiates where it is to go instead; None: it is right here."""
 
 
-@dataclass
+@dataclass(repr=False)  # what it brings is to be in no log
 class Request:
     """A request that is not refused at first sight: from which page, and from whom."""
 

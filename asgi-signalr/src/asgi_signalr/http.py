@@ -95,8 +95,9 @@ class Body:
 
 async def disconnected(receive: Receive) -> None:
     """Wait until the client has gone; whatever else it sends is passed over."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    with suppress(Exception):  # a server that fails here has no client any more
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
