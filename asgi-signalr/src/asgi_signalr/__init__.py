@@ -7,7 +7,9 @@ a module of its own:
 * `asgi_signalr.persistent`: connections with a protocol of one's own instead of a hub;
 * `asgi_signalr.filters`: what is to happen around every call;
 * `asgi_signalr.presence`: who is in which group, on all servers;
-* `asgi_signalr.testing`: a client for tests, in their own process;
+* `asgi_signalr.clients`: whom hubs can send to;
+* `asgi_signalr.metrics`: what OpenTelemetry can tell about a server;
+* `asgi_signalr.testing`: clients for tests, in their own process;
 * `asgi_signalr.backplanes`: what joins several servers, and how to write another;
 * `asgi_signalr.protocols` and `asgi_signalr.messages`: the encodings of what hubs and clients say, and how to add one;
 * `asgi_signalr.servers`: what some ASGI servers can do better.
