@@ -17,6 +17,7 @@ MODULES = (
     "asgi_signalr",
     "asgi_signalr.backplanes",
     "!asgi_signalr.backplanes.postgres_schema",
+    "asgi_signalr.clients",
     "asgi_signalr.context",
     "asgi_signalr.dependencies",
     "asgi_signalr.errors",
@@ -31,6 +32,7 @@ MODULES = (
     "asgi_signalr.servers",
     "asgi_signalr.status",
     "asgi_signalr.testing",
+    "asgi_signalr.testing.base",
     "asgi_signalr.users",
 )
 
