@@ -32,6 +32,10 @@ __all__ = ["WebSocketProtocol"]
 WHOLE_TEXT = 0x81
 WHOLE_BINARY = 0x82
 WHOLE = (WHOLE_TEXT, WHOLE_BINARY)
+# The other first bytes that there are: fragments, then close, ping and pong.
+OTHERS = (*WHOLE, 0x80, 0x00, 0x01, 0x02, 0x88, 0x89, 0x8A)
+# Those of messages that are compressed: with RSV1 (RFC 7692, section 6).
+COMPRESSED = (0x41, 0x42, 0xC1, 0xC2)
 # The second byte: masked, the length in it; masked, the length in the next two; else masked, in the next eight.
 MASKED = 0x80
 MASKED_16 = 0xFE
@@ -188,7 +192,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 continue
             stop = start + size
             if first not in WHOLE or self._in_fragments or size > self._max_size:
-                if start > end:
+                if first not in OTHERS and not (first in COMPRESSED and self.conn.extensions):
+                    self._is_fast = False  # nor is there such a frame
+                    continue
+                if start - 4 > end:  # the length is still to come; of the mask, which follows it, nothing is needed
                     self._rest = data[at:]
                     return
                 if first & 0x0F <= 2:

@@ -1,0 +1,236 @@
+"""What waits for a client goes in order and in few pieces, stays within its bounds, and never makes others wait."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import pytest
+from asgi_signalr.outbox import FRAME_BYTES, Flusher, Outbox, Payload, SlowClientError
+
+
+class Line:
+    """A transport: what is sent in one piece is one entry. It may be stuck, and it may break."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.free = asyncio.Event()
+        self.free.set()
+        self.at_once = False
+        self.breaks: Exception | None = None
+
+    def send(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
+        if self.at_once:
+            self._keep(payloads)
+            return None
+        return self._send(payloads)
+
+    async def _send(self, payloads: Sequence[Payload]) -> None:
+        await self.free.wait()
+        if self.breaks is not None:
+            raise self.breaks
+        self._keep(payloads)
+
+    def _keep(self, payloads: Sequence[Payload]) -> None:
+        self.pieces.append("".join(each.data.decode() for each in payloads))
+
+
+class Client:
+    """One client's outbox, and what became of it."""
+
+    def __init__(self, flusher: Flusher, limit: int = 100, **options: Any) -> None:
+        self.line = Line()
+        self.failures: list[Exception] = []
+        self.dropped: list[int] = []
+        self.outbox = Outbox(
+            self.line.send, flusher, limit, self.failures.append, on_dropped=self.dropped.append, **options
+        )
+
+    def put(self, *texts: str, key: str | None = None) -> None:
+        for text in texts:
+            self.outbox.put(Payload(text.encode(), key=key))
+
+
+@pytest.fixture
+async def flusher() -> Flusher:
+    return Flusher()
+
+
+async def sent() -> None:
+    """Let a tick's flush happen."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_what_is_put_in_one_tick_goes_in_one_piece(flusher: Flusher, at_once: bool) -> None:
+    client = Client(flusher)
+    client.line.at_once = at_once
+    client.put("a", "b", "c")
+    await sent()
+    client.put("d")
+    await sent()
+    assert client.line.pieces == ["abc", "d"]
+
+
+async def test_a_piece_stays_within_its_size_but_for_a_message_that_is_longer(flusher: Flusher) -> None:
+    client = Client(flusher, limit=10 * FRAME_BYTES)
+    half, more = "h" * (FRAME_BYTES // 2), "m" * (FRAME_BYTES + 1)
+    client.put(half, half, half, more, "end")
+    await sent()
+    assert client.line.pieces == [half + half, half, more, "end"]
+
+
+async def test_what_is_put_now_is_sent_now(flusher: Flusher) -> None:
+    client = Client(flusher)
+    client.outbox.put_now(Payload(b"now"))
+    assert client.line.pieces == ["now"]
+
+
+async def test_what_is_put_now_does_not_overtake(flusher: Flusher) -> None:
+    client = Client(flusher)
+    client.put("first")
+    client.outbox.put_now(Payload(b"second"))
+    await sent()
+    client.line.free.clear()
+    client.put("third")
+    await sent()
+    client.outbox.put_now(Payload(b"fourth"))
+    client.line.free.set()
+    await client.outbox.drain()
+    assert client.line.pieces == ["firstsecond", "third", "fourth"]
+
+
+async def test_a_client_that_reads_nothing_makes_no_other_wait(flusher: Flusher) -> None:
+    stuck, reader = Client(flusher), Client(flusher)
+    stuck.line.free.clear()
+    for text in "abc":
+        stuck.put(text)
+        reader.put(text)
+        await sent()
+    assert reader.line.pieces == ["a", "b", "c"]
+    assert stuck.line.pieces == []
+    assert stuck.outbox.parked_since is not None
+    stuck.line.free.set()
+    await stuck.outbox.drain()
+    assert stuck.line.pieces == ["a", "bc"]
+    assert stuck.outbox.parked_since is None
+
+
+async def test_a_client_that_reads_too_slowly_is_given_up(flusher: Flusher) -> None:
+    client = Client(flusher, limit=10)
+    client.line.free.clear()
+    client.put("on its way")
+    await sent()
+    client.put("12345", "67890")
+    assert client.failures == []
+    client.put("1", "2")
+    assert [type(each) for each in client.failures] == [SlowClientError]
+    assert str(client.failures[0]) == "The client is slow: more than 10 bytes wait for it."
+    client.line.free.set()
+    await sent()
+    assert client.line.pieces == []
+    assert client.outbox.closed
+
+
+async def test_a_slow_client_may_get_the_latest_of_each_method_instead(flusher: Flusher) -> None:
+    client = Client(flusher, limit=10, policy="latest")
+    client.line.free.clear()
+    client.put("on its way")
+    await sent()
+    client.put("a1", "a2", key="a")
+    client.put("b1", "b2", key="b")
+    client.put("!!")
+    client.put("a3", key="a")
+    assert client.dropped == [3]
+    client.line.free.set()
+    await client.outbox.drain()
+    assert client.line.pieces == ["on its way", "b2!!a3"]
+    assert client.failures == []
+
+
+async def test_answers_are_never_dropped_for_a_slow_client(flusher: Flusher) -> None:
+    client = Client(flusher, limit=10, policy="latest")
+    client.line.free.clear()
+    client.put("on its way")
+    await sent()
+    client.put("1234", "5678")
+    client.put("news", key="news")
+    assert client.dropped == []
+    assert [str(each) for each in client.failures] == ["The client is slow: more than 10 bytes wait for it."]
+
+
+async def test_the_memory_for_a_client_that_reads_nothing_is_bounded(flusher: Flusher) -> None:
+    client = Client(flusher, limit=1000, policy="latest")
+    client.line.free.clear()
+    for number in range(5000):
+        client.put(f"{number:0100}", key=f"method {number % 3}")
+        await asyncio.sleep(0)
+        assert client.outbox._size <= 1000
+    client.line.free.set()
+    await client.outbox.drain()
+    received = "".join(client.line.pieces)
+    assert len(received) == 100 * (5000 - sum(client.dropped))
+    assert received.endswith("".join(f"{number:0100}" for number in (4997, 4998, 4999)))
+
+
+async def test_a_transport_that_breaks_ends_its_own_client_only(flusher: Flusher) -> None:
+    broken, other = Client(flusher), Client(flusher)
+    broken.line.breaks = OSError("gone")
+    broken.put("a")
+    other.put("a")
+    await sent()
+    assert [str(each) for each in broken.failures] == ["gone"]
+    assert other.line.pieces == ["a"]
+    broken.put("b")
+    await sent()
+    assert len(broken.failures) == 1
+
+
+async def test_a_closed_outbox_forgets_what_is_queued(flusher: Flusher) -> None:
+    client = Client(flusher)
+    client.put("a")
+    client.outbox.close()
+    client.put("b")
+    client.outbox.put_now(Payload(b"c"))
+    await client.outbox.drain()
+    await sent()
+    assert client.line.pieces == []
+
+
+async def test_a_sender_waits_for_room_behind_a_slow_client(flusher: Flusher) -> None:
+    client = Client(flusher, limit=1_000_000)
+    client.line.free.clear()
+    client.put("a")
+    await sent()
+    client.put("b" * 100_000)
+    waiting = asyncio.create_task(client.outbox.room())
+    await sent()
+    assert not waiting.done()
+    client.line.free.set()
+    async with asyncio.timeout(10):
+        await waiting
+
+
+@pytest.mark.parametrize(
+    ("size", "head"),
+    [
+        (0, b"\x81\x00"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65535, b"\x81\x7e\xff\xff"),
+        (65536, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+    ],
+)
+def test_a_frame_has_the_shortest_head(size: int, head: bytes) -> None:
+    assert Payload(b"x" * size).frame == head + b"x" * size
+
+
+def test_a_binary_message_makes_a_binary_frame() -> None:
+    assert Payload(b"\x91\x06", binary=True).frame == b"\x82\x02\x91\x06"
+
+
+def test_a_frame_and_a_text_are_made_once() -> None:
+    payload = Payload("é".encode())
+    assert payload.frame is payload.frame
+    assert payload.text is payload.text
+    assert payload.text == "é"
