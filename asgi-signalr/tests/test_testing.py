@@ -173,19 +173,23 @@ async def test_a_failed_call_raises_what_the_client_is_told(app: FastAPI) -> Non
 
 
 async def test_no_wait_is_for_ever(app: FastAPI) -> None:
-    async with TestClient(app, "/signalr/chat", timeout=0.01) as client:
+    async with TestClient(app, "/signalr/chat") as client:
+        client.timeout = 0.01
         with pytest.raises(
             TimeoutError, match=r"^The server has not called 'SAID' within 0.01 s; it has called nothing.$"
         ):
             await client.next("SAID")
+        client.timeout = 5
         await client.invoke("say", "hello")
         assert await client.next("SAID") == ["hello"]
+        client.timeout = 0.01
         with pytest.raises(TimeoutError, match=r"it has called said \(1 in all\).$"):
             await client.next("news")
         with pytest.raises(TimeoutError, match=r"^invoke\('wait'\) was not answered within 0.01 s.$"):
             await client.invoke("wait")
         with pytest.raises(TimeoutError, match=r"^The connection was not closed within 0.01 s.$"):
             await client.closed()
+        client.timeout = 5
 
 
 async def test_a_server_that_says_nothing_is_named() -> None:
@@ -268,7 +272,7 @@ async def test_the_server_s_own_end_is_seen() -> None:
 
 async def test_a_failing_test_is_told_of_its_own_failure_only(app: FastAPI) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with TestClient(app, "/signalr/chat", timeout=0.01) as client:
+        async with TestClient(app, "/signalr/chat") as client:
             await client.send("wait")
             raise ZeroDivisionError
 
@@ -312,7 +316,7 @@ async def test_a_stream_without_an_end_goes_as_far_as_the_server_takes_it() -> N
             sent += 1
             yield sent
 
-    async with TestClient(signalr, "/numbers", timeout=0.5) as client:
+    async with TestClient(signalr, "/numbers") as client:
         assert await client.invoke("first", endless()) == 1
         await asyncio.sleep(0)
         sent = 0
@@ -323,6 +327,7 @@ async def test_a_stream_without_an_end_goes_as_far_as_the_server_takes_it() -> N
             for _ in range(10):
                 await asyncio.sleep(0)
         assert sent < 50
+        await client.drop()
 
 
 async def test_a_hub_that_refuses_a_connection_says_why() -> None:
@@ -380,12 +385,14 @@ async def test_a_persistent_connection_takes_and_sends_text_and_bytes() -> None:
         async def on_disconnected(self, error: Exception | None) -> None:
             ends.append(error)
 
-    async with TestConnection(signalr, "/echo", user="ann", timeout=0.1) as client:
+    async with TestConnection(signalr, "/echo", user="ann") as client:
         for data in ("text", b"bytes", ""):
             await client.send(data)
             assert await client.receive() == data
-        with pytest.raises(TimeoutError, match=r"^The server has sent nothing more within 0.1 s.$"):
+        client.timeout = 0.01
+        with pytest.raises(TimeoutError, match=r"^The server has sent nothing more within 0.01 s.$"):
             await client.receive()
+        client.timeout = 5
         await signalr.connection_context(Echo).connections.client(str(client.connection_id)).send("news")
         assert await client.receive() == "news"
     async with TestConnection(signalr, "/echo", skip_negotiation=True) as client:

@@ -27,6 +27,15 @@ class BaseClient(Generic[C]):
         """Whether the connection is over, whoever ended it."""
         return self._connection.end is not None
 
+    @property
+    def timeout(self) -> float:
+        """So many seconds every single wait may take; may be changed at any time."""
+        return self._connection.timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        self._connection.timeout = seconds
+
     async def close(self) -> None:
         """Close the connection, and wait until the server is done with it.
 
