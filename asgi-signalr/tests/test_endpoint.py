@@ -161,6 +161,25 @@ async def test_only_who_asks_is_offered_a_stateful_reconnect(request_to: Request
     assert await offered(polling, "&useStatefulReconnect=true") == (None, False)
 
 
+async def test_of_two_streams_that_open_at_once_one_is_refused(request_to: Request, ask: Ask, open_to: Open) -> None:
+    both_asked = asyncio.Event()
+    asked = 0
+
+    async def rule(context: Any) -> bool:
+        nonlocal asked
+        if context.scope.get("method") == "GET":
+            asked += 1
+            if asked == 2:
+                both_asked.set()
+            await both_asked.wait()
+        return True
+
+    app = chat(authorize=rule)
+    token, _ = await negotiated(request_to, app)
+    streams = [ask(app, "GET", f"/chat?id={token}", EVENTS) for _ in range(2)]
+    assert sorted([(await each.begun()).status for each in streams]) == [200, 409]
+
+
 # Attackers.
 
 

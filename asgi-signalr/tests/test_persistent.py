@@ -250,6 +250,20 @@ async def test_a_connection_that_cannot_begin_does_not(open_to: Open, caplog: py
     assert "Refusing failed; the connection is closed." in caplog.text
 
 
+async def test_what_fails_after_the_end_is_logged(open_to: Open, caplog: pytest.LogCaptureFixture) -> None:
+    app = SignalR()
+
+    @app.connection("/echo")
+    class Forgetful(PersistentConnection):
+        async def on_disconnected(self, error: Exception | None) -> None:
+            raise RuntimeError("What was it?")
+
+    peer = await open_to(app, "/echo").accepted()
+    await peer.drop()
+    assert "Forgetful.on_disconnected failed." in caplog.text
+    assert app.status()["connections"] == {}
+
+
 async def test_a_long_message_ends_the_connection(open_to: Open) -> None:
     peer = await open_to(echo(max_message_size=1000), "/echo").accepted()
     peer.send("x" * 1001)

@@ -147,7 +147,7 @@ class ConnectionManager:
 
     def _admit(self, user: str | None, address: str | None) -> None:
         of_user, at_address = self._options.max_connections_per_user, self._options.max_connections_per_address
-        if self._is_stopping:
+        if self._is_stopping or shutdown.is_asked_for():
             self._refuse("stopping", 503, "The server is about to stop.")
         if user is not None and of_user is not None and self._of_user[user] >= of_user:
             self._refuse("user", 429, f"This user has {of_user} connections already, as many as are allowed.")
@@ -159,15 +159,15 @@ class ConnectionManager:
         self._metrics.refused(reason)
         raise Refusal(status, text, Retry_After="1")
 
-    def stop(self) -> None:
-        """Tell every client to come back later, and admit nobody any more."""
-        self._is_stopping = True
+    def send_away(self) -> None:
+        """Tell every client to come back later."""
         for connection in tuple(self._connections):
             connection.end(Ending(close=Close(allow_reconnect=True)))
 
     async def close_all(self) -> None:
-        """Tell every client to come back later, and wait until they have been told."""
-        self.stop()
+        """Tell every client to come back later, admit nobody any more, and wait until all have been told."""
+        self._is_stopping = True
+        self.send_away()
         self._quiet.clear()
         self.settle()
         with contextlib.suppress(TimeoutError):
@@ -189,7 +189,7 @@ class ConnectionManager:
     def _tick(self) -> None:
         self._timer = None
         if shutdown.is_asked_for():
-            self.stop()
+            self.send_away()
         now = self._loop.time()
         for connection in tuple(self._connections):
             connection.tick(now)
