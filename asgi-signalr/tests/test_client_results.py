@@ -162,6 +162,33 @@ async def test_on_disconnected_cannot_ask(connect: Connect, caplog: pytest.LogCa
     ]
 
 
+async def test_a_method_that_waits_hears_of_the_end_before_on_disconnected_does(connect: Connect) -> None:
+    happened: list[str] = []
+
+    class Waiting(Hub):
+        async def ask(self) -> None:
+            try:
+                await self.clients.caller.invoke("name")
+            except ConnectionError:
+                happened.append("no answer")
+                self.context.items["told"].set()
+
+        async def on_connected(self) -> None:
+            self.context.items["told"] = asyncio.Event()
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            await self.context.items["told"].wait()
+            happened.append("disconnected")
+
+    app = SignalR()
+    app.hub("/quiz")(Waiting)
+    peer = await connect(app, "/quiz")
+    peer.invoke("ask")
+    await asked(peer)
+    await peer.drop()
+    assert happened == ["no answer", "disconnected"]
+
+
 # From outside.
 
 

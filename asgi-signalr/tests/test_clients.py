@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from asgi_signalr import BackplaneError, Hub, SignalR
+from asgi_signalr.messages import Invocation
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing import TestClient
@@ -222,6 +223,28 @@ async def test_a_backplane_that_takes_no_more_is_the_senders_error(connect: Conn
     assert "An unexpected error occurred invoking 'tell' on the server." in await peer.call("tell", "all")
     peer.invoke("tell", "caller")
     assert await heard({"peer": peer}) == {"peer"}
+
+
+async def test_everybody_hears_of_a_backplane_that_does_not_start() -> None:
+    class Refusing(Broken):
+        async def start(self, deliver: Any) -> None:
+            await asyncio.sleep(0)
+            raise BackplaneError("another version")
+
+    app = chat(backplane=Refusing())
+    send = app.hub_context(Chat).clients.all.send
+    outcomes = await asyncio.gather(*(send("heard") for _ in range(3)), return_exceptions=True)
+    assert [repr(outcome) for outcome in outcomes] == ["BackplaneError('another version')"] * 3
+
+
+async def test_a_server_that_has_stopped_sends_no_more(connect: Connect) -> None:
+    app = chat(backplane=f"memory://stopped-{next(_names)}")
+    lifetime = (await connect(app)) and app._server().lifetime("Chat")
+    await app.stop()
+    with pytest.raises(BackplaneError, match=r"^This server has stopped\.$"):
+        await lifetime.send("all", (), (), Invocation("heard", []))
+    await app.hub_context(Chat).clients.all.send("heard")  # the application may begin again
+    await app.stop()
 
 
 async def test_what_cannot_be_read_in_the_stream_is_passed_over(

@@ -136,6 +136,18 @@ async def test_slow_clients_that_are_given_up_are_counted(read: Read, connect: C
     assert read("asgi_signalr.server.slow_clients") == [({"asgi_signalr.hub": "Chat"}, 1)]
 
 
+async def test_messages_that_slow_clients_are_spared_are_counted(
+    read: Read, connect: Callable[..., Awaitable[Any]]
+) -> None:
+    app = chat(max_queued_bytes=1000, slow_client_policy="latest")
+    slow = await connect(app)
+    slow.does_not_read()
+    for _ in range(4):
+        await app.hub_context(Chat).clients.all.send("heard", "x" * 600)
+        await asyncio.sleep(0)
+    assert read("asgi_signalr.server.dropped_messages") == [({"asgi_signalr.hub": "Chat"}, 2)]
+
+
 async def test_gaps_of_the_backplane_are_counted(read: Read) -> None:
     app = chat()
     async with TestClient(app, "/chat"):

@@ -33,7 +33,9 @@ class ClientProxy:
     async def send(self, method: str, *arguments: Any) -> None:
         """Call a method of these clients, without waiting for what they make of it.
 
-        Returns when the message is accepted. Clients that have gone are passed over in silence.
+        Returns when the message is accepted. Clients that have gone are passed over in silence. Where there are
+        several servers, what is for a single connection of this one goes to it directly, and may overtake what was
+        sent to others before.
 
         Raises:
             TypeError, ValueError: an argument cannot be encoded.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
-from asgi_signalr.outbox import Flusher, Outbox, Payload, Write
+from asgi_signalr.outbox import Flusher, Outbox, Payload, SendTimeoutError, Write
 from asgi_signalr.transports import Transport
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class Connection:
         """Look at the clock, once in a while: end a connection that is overdue."""
         if self.outbox.parked_since is not None and now - self.outbox.parked_since >= self.options.send_timeout:
             self.outbox.close()
-            self._cannot_send(TimeoutError("The client takes nothing of what is sent to it."))
+            self._cannot_send(SendTimeoutError("The client takes nothing of what is sent to it."))
         elif self._is_busy() and self.transport.has_gone:
             # Nobody is receiving, so nobody else would notice; and what keeps the conversation busy may wait for this.
             self.log("=", "the client has gone")

@@ -152,6 +152,7 @@ class HubDispatcher:
         finally:
             await connection.say_goodbye()
             connection.context.aborted.set()
+            connection.lifetime.end_calls(connection)
             self._end_calls(connection)
             try:
                 if connected:

@@ -70,7 +70,7 @@ class HubLifetime:
     def remove(self, connection: Connection) -> None:
         """Forget a connection, in its groups and for its user, too."""
         was_here = self.connections.pop(connection.id, None) is not None
-        self._results.end(connection)
+        self.end_calls(connection)
         for group in tuple(connection.groups):
             self._change_group("remove", connection, group)
         user = connection.context.user_identifier
@@ -213,6 +213,10 @@ class HubLifetime:
         if connection is None:
             return await self._results.ask_elsewhere(connection_id, target, arguments, returns)
         return await self._results.ask(connection, target, arguments, returns)
+
+    def end_calls(self, connection: Connection) -> None:
+        """A client has gone: it owes answers no more, although its connection is still told of its end."""
+        self._results.end(connection)
 
     def complete(self, connection: Connection, completion: Completion) -> bool:
         """Take a client's answer to an invocation; whether this connection owed it."""

@@ -76,6 +76,10 @@ class SlowClientError(Exception):
     """The client did not take what was sent to it."""
 
 
+class SendTimeoutError(SlowClientError, TimeoutError):
+    """The client has taken nothing at all for too long."""
+
+
 class Flusher:
     """Sends what the outboxes of one server have queued: one task per tick in which anything was."""
 
@@ -290,7 +294,7 @@ def _go_on(steps: Generator[Any, Any, None], waiting_for: Any) -> Generator[Any,
         while True:
             try:
                 value = yield waiting_for
-            except BaseException as error:  # noqa: BLE001  (what is thrown in is the awaitable's: a cancellation, too)
+            except BaseException as error:  # what is thrown in is the awaitable's: a cancellation, too
                 if not hasattr(steps, "throw"):  # an awaitable need not have it: granian's has not
                     raise
                 waiting_for = steps.throw(error)

@@ -46,6 +46,7 @@ class Server:
         self._open_backplane = open_backplane
         self._backplane: Backplane | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self._until_loop_ends: AsyncGenerator[None, None] | None = None
         self._presence = presence  # the hubs that keep it, and who is told
         self._lifetimes: dict[str, HubLifetime] = {}
@@ -75,15 +76,24 @@ class Server:
         return {"name": None if joined is None else type(joined).__name__, "is_joined": joined is not None}
 
     async def start(self) -> None:
-        """Start the backplane, unless that has happened. It stops with `stop`, or else with the event loop."""
-        if self._starting is None:
-            self._starting = self._loop.create_task(self._start())
-        if not self._starting.done():
-            await asyncio.wait({self._starting})
+        """Start the backplane, unless that has happened. It stops with `stop`, or else with the event loop.
+
+        Raises:
+            BackplaneError: the backplane cannot be used, or this server has stopped.
+
+        """
+        if self._is_stopped:
+            raise BackplaneError("This server has stopped.")
+        starting = self._starting
+        if starting is None:
+            starting = self._starting = self._loop.create_task(self._start())
+        if not starting.done():
+            await asyncio.wait({starting})
         try:
-            self._starting.result()
+            starting.result()
         except BaseException:
-            self._starting = None  # the next one tries again
+            if self._starting is starting:
+                self._starting = None  # the next one tries again
             raise
 
     async def _start(self) -> None:
@@ -105,6 +115,9 @@ class Server:
         await asyncio.gather(*(presence.end(_PATIENCE) for presence in self._presences()))
         if self._publishing:
             await asyncio.wait(self._publishing, timeout=_PATIENCE)
+        self._is_stopped = True
+        if self._starting is not None and not self._starting.done():
+            await asyncio.wait({self._starting})
         if self._until_loop_ends is not None:
             guard, self._until_loop_ends = self._until_loop_ends, None
             self._backplane = self._starting = None
@@ -120,7 +133,7 @@ class Server:
         """Hand an envelope to every server, this one included.
 
         Raises:
-            BackplaneError: the backplane takes no more for now.
+            BackplaneError: the backplane takes no more for now, or this server has stopped.
 
         """
         backplane = self._backplane

@@ -250,7 +250,7 @@ async def test_the_queue_is_bounded_and_the_password_is_in_no_message(
         node = await open_node("postgresql://me:topsecret@127.0.0.1:1/signalr", queue_limit=3)
         await node.send(b"1", b"2", b"3")
         with pytest.raises(
-            BackplaneError, match=r"queue is full \(3 messages\): 127.0.0.1:1 refuses the connection"
+            BackplaneError, match=r"queue is full \(3 messages, 3 bytes\): 127.0.0.1:1 refuses the connection"
         ) as caught:
             await node.send(b"4")
         await node.backplane.stop()

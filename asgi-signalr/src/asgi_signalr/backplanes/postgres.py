@@ -130,7 +130,8 @@ class PostgresBackplane:
         full = len(self._queue) >= self._queue_limit or self._queued_bytes + len(payload) > self._queue_bytes
         if full and self._queue:
             raise BackplaneError(
-                f"The backplane's queue is full ({len(self._queue)} messages): "
+                f"The message was not sent to the other servers, because the backplane's queue is full "
+                f"({len(self._queue)} messages, {self._queued_bytes} bytes): "
                 f"{self._said.get('sending') or self._said.get('receiving') or 'the database does not keep up'}"
             )
         self._queue.append(payload)
