@@ -55,6 +55,13 @@ async def test_it_runs_from_top_to_bottom() -> None:
         await test()
 
 
+def test_what_it_says_of_asp_net_core_names_options_that_there_are() -> None:
+    page = (LIBRARY / "docs" / "aspnet-core.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `.*\| `(\w+)`", page.partition("## Options")[2], re.MULTILINE))
+    assert len(named) == 16
+    assert named <= set(inspect.signature(SignalR).parameters)
+
+
 def test_its_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
         assert (LIBRARY / target).exists(), target
