@@ -24,6 +24,9 @@ logger = logging.getLogger("asgi_signalr")
 
 T = TypeVar("T")
 
+# So many seconds a transport may take to close that could not send everything.
+LAST_WORD = 1.0
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -207,17 +210,27 @@ class Connection:
         self._is_closed = True
         ending = self.ending = self.ending or Ending()
         try:
-            async with asyncio.timeout(self.options.close_timeout):
-                if ending.close is not None:
-                    if (farewell := self.farewell(ending)) is not None:
-                        self.outbox.put(farewell)
-                    await self.outbox.drain()
-                self.outbox.close()
-                await self.transport.close(self.close_code(ending))
-        except Exception as error:  # noqa: BLE001  (the client may go at any moment; then this is all there is to do)
-            self.log("=", f"closed uncleanly: {type(error).__name__}: {error}")
+            if ending.close is not None:
+                await self._in_time(self.options.close_timeout, self._say(ending))
+            self.outbox.close()
+            # Even if the client has not taken what was sent: whoever serves the transport waits for its end.
+            await self._in_time(
+                min(LAST_WORD, self.options.close_timeout), self.transport.close(self.close_code(ending))
+            )
         finally:
             self.outbox.close()
+
+    async def _say(self, ending: Ending) -> None:
+        if (farewell := self.farewell(ending)) is not None:
+            self.outbox.put(farewell)
+        await self.outbox.drain()
+
+    async def _in_time(self, seconds: float, step: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await step
+        except Exception as error:  # noqa: BLE001  (the client may go at any moment; then this is all there is to do)
+            self.log("=", f"closed uncleanly: {type(error).__name__}: {error}")
 
     def _cannot_send(self, error: Exception) -> None:
         self.log("=", f"cannot be sent to: {type(error).__name__}: {error}")
