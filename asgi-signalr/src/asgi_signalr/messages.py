@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+InvocationId = Annotated[str, Meta(min_length=1)]
+
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", rename="camel", omit_defaults=True):
     """The base of all messages."""
@@ -19,14 +21,14 @@ class Invocation(Message, frozen=True, tag=1):
 
     target: str
     arguments: list[Any]
-    invocation_id: Annotated[str, Meta(min_length=1)] | None = None
+    invocation_id: InvocationId | None = None
     stream_ids: tuple[str, ...] = ()
 
 
 class StreamItem(Message, frozen=True, tag=2):
     """2: one item of a stream."""
 
-    invocation_id: str
+    invocation_id: InvocationId
     item: Any
 
 
@@ -36,7 +38,7 @@ class Completion(Message, frozen=True, tag=3):
     A method that returns nothing has the result `None`; a stream's completion has no result at all (`UNSET`).
     """
 
-    invocation_id: str
+    invocation_id: InvocationId
     result: Any | UnsetType = UNSET
     error: str | None = None
 
@@ -46,14 +48,14 @@ class StreamInvocation(Message, frozen=True, tag=4):
 
     target: str
     arguments: list[Any]
-    invocation_id: str
+    invocation_id: InvocationId
     stream_ids: tuple[str, ...] = ()
 
 
 class CancelInvocation(Message, frozen=True, tag=5):
     """5: the client wants no more of a stream."""
 
-    invocation_id: str
+    invocation_id: InvocationId
 
 
 class Ping(Message, frozen=True, tag=6):

@@ -124,6 +124,13 @@ def _typed(value: Any, name: str, of: type) -> Any:
     return value
 
 
+def _invocation_id(wire: dict[str, Any]) -> str:
+    invocation_id: str = _required(wire, "invocationId", str)
+    if not invocation_id:  # clients fail at an answer with it
+        raise InvalidDataError("Missing required property 'invocationId'.")
+    return invocation_id
+
+
 def _stream_ids(wire: dict[str, Any]) -> tuple[str, ...]:
     return tuple(_typed(each, "streamIds", str) for each in _optional(wire, "streamIds", list) or ())
 
@@ -140,21 +147,21 @@ def _read_invocation(wire: dict[str, Any]) -> Message:
 def _read_stream_item(wire: dict[str, Any]) -> Message:
     if "item" not in wire:
         raise InvalidDataError("Missing required property 'item'.")
-    return StreamItem(_required(wire, "invocationId", str), wire["item"])
+    return StreamItem(_invocation_id(wire), wire["item"])
 
 
 def _read_completion(wire: dict[str, Any]) -> Message:
     error = _optional(wire, "error", str)
     if error is not None and "result" in wire:
         raise InvalidDataError("The 'error' and 'result' properties are mutually exclusive.")
-    return Completion(_required(wire, "invocationId", str), wire.get("result", UNSET), error)
+    return Completion(_invocation_id(wire), wire.get("result", UNSET), error)
 
 
 def _read_stream_invocation(wire: dict[str, Any]) -> Message:
     return StreamInvocation(
         _required(wire, "target", str),
         _required(wire, "arguments", list),
-        _required(wire, "invocationId", str),
+        _invocation_id(wire),
         _stream_ids(wire),
     )
 
@@ -168,7 +175,7 @@ _READERS: dict[int, Callable[[dict[str, Any]], Message]] = {
     2: _read_stream_item,
     3: _read_completion,
     4: _read_stream_invocation,
-    5: lambda wire: CancelInvocation(_required(wire, "invocationId", str)),
+    5: lambda wire: CancelInvocation(_invocation_id(wire)),
     6: lambda wire: Ping(),
     7: _read_close,
     8: lambda wire: Ack(_required(wire, "sequenceId", int)),
