@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import msgspec
+from asgi_signalr.transports.websockets import EXTENSION
 
 T = TypeVar("T")
 
@@ -285,6 +286,89 @@ class Socket(Exchange):
         return self
 
 
+class DirectSocket(Socket):
+    """A WebSocket of a server that offers a way past ASGI: frames are written, and messages come by a call."""
+
+    def __init__(self, app: Any, url: str, user: str | None = None, headers: Any = ()) -> None:
+        self._incoming: collections.deque[str | bytes | int] = collections.deque()
+        self._on_message: Callable[[bytes, bool], None] | None = None
+        self._on_closed: Callable[[int], None] | None = None
+        self._is_paused = False
+        super().__init__(app, url, user, headers)
+        self.scope["extensions"][EXTENSION] = self
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing may be written."""
+        return self.stuck is not None or not self.is_open
+
+    def write(self, frames: bytes) -> None:
+        """Take whole frames."""
+        if self.blocked:
+            raise ViolationError("Something is written to a WebSocket that is blocked.")
+        while frames:
+            size, at = frames[1], 2
+            if size > 125:
+                at = 4 if size == 126 else 10
+                size = int.from_bytes(frames[2:at], "big")
+            data = frames[at : at + size]
+            assert len(data) == size
+            kind = {0x81: "text", 0x82: "bytes"}[frames[0]]
+            self.events.append({"type": "websocket.send", kind: data.decode() if kind == "text" else data})
+            frames = frames[at + size :]
+        self._heard.set()
+
+    async def drained(self) -> None:
+        """Wait until something may be written."""
+        if self.stuck is not None:
+            await self.stuck.wait()
+        if not self.is_open:
+            raise GoneError
+
+    def refuse_compression(self) -> None:
+        """Agree to nothing."""
+
+    def receive_with(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
+        """Hand over what comes."""
+        self._on_message, self._on_closed = on_message, on_closed
+        self._hand_over_soon()
+
+    def pause_reading(self) -> None:
+        """Take nothing in."""
+        self._is_paused = True
+
+    def resume_reading(self) -> None:
+        """Take something in again."""
+        self._is_paused = False
+        self._hand_over_soon()
+
+    def send(self, data: str | bytes) -> None:
+        """Send a frame of the kind that the data is."""
+        if not self.gone:
+            self._incoming.append(data)
+            self._hand_over_soon()
+
+    def leave(self, code: int = 1006) -> None:
+        """Close, or just vanish."""
+        if not self.gone:
+            super().leave(code)
+            self._incoming.append(code)
+            self._hand_over_soon()
+
+    def _hand_over_soon(self) -> None:
+        self.task.get_loop().call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        while self._incoming and self._on_message is not None and self._on_closed is not None:
+            if self._is_paused and not self.gone:
+                return
+            each = self._incoming.popleft()
+            if isinstance(each, int):
+                self._on_closed(each)
+            else:
+                self._on_message(each.encode() if isinstance(each, str) else each, isinstance(each, str))
+
+
 def _check_headers(headers: Any) -> None:
     for name, value in headers:
         if name != name.lower() or any(each in name + value for each in b"\r\n\0"):
@@ -398,7 +482,7 @@ def _count(value: Any, path: str, found: dict[str, int], seen: set[int]) -> None
 
 
 class Log(logging.Handler):
-    """Keeps what is logged."""
+    """Keeps what is logged, and keeps it from everybody else."""
 
     def __init__(self, level: int = logging.WARNING) -> None:
         super().__init__(level)
@@ -416,8 +500,10 @@ class Log(logging.Handler):
     def __enter__(self) -> "Log":
         for name in ("asgi_signalr", "asyncio"):
             logging.getLogger(name).addHandler(self)
+            logging.getLogger(name).propagate = False
         return self
 
     def __exit__(self, *_: object) -> None:
         for name in ("asgi_signalr", "asyncio"):
             logging.getLogger(name).removeHandler(self)
+            logging.getLogger(name).propagate = True

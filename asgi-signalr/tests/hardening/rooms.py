@@ -9,7 +9,7 @@ from asgi_signalr import Hub, HubException, SignalR
 SECRETS = {"alice": "al1ce-s3cret", "bob": "b0b-s3cret"}
 """What each user's connections may be sent, and no others."""
 
-HUB_LOGS = ("crash", "crashing", "crash_late", "ask", "ask_another")
+HUB_LOGS = ("crash", "crashing", "crash_late", "ask", "ask_another", "first")
 """The methods whose failure the hub itself logs."""
 
 

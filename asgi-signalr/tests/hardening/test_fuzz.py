@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from .harness import (
     HOST,
     SEPARATOR,
+    DirectSocket,
     Exchange,
     Http,
     Log,
@@ -277,15 +278,15 @@ class Clients(RuleBasedStateMachine):
         path=rooms,
         user=users,
         protocol=protocols,
-        transport=st.sampled_from(["WebSockets", "WebSockets", "Events", "Polls"]),
+        transport=st.sampled_from(["WebSockets", "direct WebSockets", "Events", "Polls"]),
     )
     def comes(self, path: str, user: str | None, protocol: str, transport: str) -> None:
         token = self._negotiate(path, user, "?negotiateVersion=1&useStatefulReconnect=true")
         if token is None:
             return
         url, socket = f"{path}?id={token}", None
-        if transport == "WebSockets":
-            socket = self._add(Socket, url, user)
+        if transport.endswith("WebSockets"):
+            socket = self._add(DirectSocket if transport == "direct WebSockets" else Socket, url, user)
             socket.send(handshake(protocol, len(self.tokens) % 2 + 1))
         else:
             protocol = "json" if transport == "Events" else protocol

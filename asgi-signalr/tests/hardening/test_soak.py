@@ -17,7 +17,7 @@ from .wire import Client, Events, Gone, Polls, Server, WebSocket, raise_file_lim
 
 logger = logging.getLogger(__name__)
 
-SECONDS = float(os.environ.get("HARDENING_SOAK_SECONDS", "100"))
+SECONDS = float(os.environ.get("HARDENING_SOAK_SECONDS", "60"))
 CLIENTS = int(os.environ.get("HARDENING_SOAK_CLIENTS", "1000"))
 # A polling client needs more files at times: for its posts.
 FILES_PER_CLIENT = 3
