@@ -222,6 +222,14 @@ async def test_a_hub_that_does_not_ask_for_it_has_none() -> None:
         app.on_presence(Chat)
 
 
+@pytest.mark.parametrize("name", ["", "*", "a,b", "é", "\x00", "x" * 1000])
+async def test_names_are_taken_literally(serve: Serve, enter: Enter, name: str) -> None:
+    one, other = await serve(), await serve()
+    await enter(one, "ada", name)
+    await other.sees(name, "ada")
+    assert (other.presence.groups(), one.presence.groups()) == ({name}, {name})
+
+
 # Several servers.
 
 

@@ -92,9 +92,29 @@ WENT = PresenceChange(False, None, "c2", None)
         ),
         (
             ClientInquiry("Chat", "c1", "s1-a", "a"),
-            ["inquire", "Chat", "c1", "s1-a", "a"],
+            ["inquire", "Chat", "c1", "s1-a", "a", False],
             "Chat still waits for connection c1 (invocation s1-a)",
-            {"kind": "inquire", "hub": "Chat", "connection": "c1", "invocation": "s1-a", "server": "a"},
+            {
+                "kind": "inquire",
+                "hub": "Chat",
+                "connection": "c1",
+                "invocation": "s1-a",
+                "server": "a",
+                "gives_up": False,
+            },
+        ),
+        (
+            ClientInquiry("Chat", "c1", "s1-a", "a", gives_up=True),
+            ["inquire", "Chat", "c1", "s1-a", "a", True],
+            "Chat waits no more for connection c1 (invocation s1-a)",
+            {
+                "kind": "inquire",
+                "hub": "Chat",
+                "connection": "c1",
+                "invocation": "s1-a",
+                "server": "a",
+                "gives_up": True,
+            },
         ),
         (
             ClientResult("Chat", "s1-a", "a", "json", b"123"),

@@ -132,6 +132,10 @@ class ClientResults:
             answer = question.answer.result()
         finally:
             del self._asked[invocation_id]
+            if not question.answer.done():
+                self._stream.publish_soon(
+                    ClientInquiry(self._hub, connection_id, invocation_id, self._stream.id, gives_up=True)
+                )
         if answer is None:
             raise _disconnected(connection_id)
         protocol, completion = answer
@@ -189,7 +193,10 @@ class ClientResults:
         return Acknowledgement(self._hub, request.invocation_id, request.server)
 
     def assure(self, inquiry: ClientInquiry) -> Acknowledgement | None:
-        """Tell another server that a client still owes its answer; None if it does not."""
+        """Tell another server that a client still owes its answer; None if it does not, or need not any more."""
+        if inquiry.gives_up:
+            self._forget(inquiry.connection_id, inquiry.invocation_id)
+            return None
         if inquiry.invocation_id not in self._owed.get(inquiry.connection_id, {}):
             return None
         return Acknowledgement(self._hub, inquiry.invocation_id, inquiry.server)

@@ -74,7 +74,8 @@ class PresenceTracker:
 
     def groups(self) -> frozenset[str]:
         """Name the groups that have members."""
-        return frozenset(self._lifetime.groups_here()).union(group for group in self._others.groups() if group)
+        elsewhere = (group for group in self._others.groups() if group is not None)
+        return frozenset(self._lifetime.groups_here()).union(elsewhere)
 
     # What happens here.
 

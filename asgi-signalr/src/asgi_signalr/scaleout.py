@@ -60,12 +60,16 @@ class ClientInvocation(msgspec.Struct, array_like=True, frozen=True, tag="invoke
 
 
 class ClientInquiry(msgspec.Struct, array_like=True, frozen=True, tag="inquire"):
-    """Is that invocation still waiting for its client? The server that has the connection acknowledges that it is."""
+    """Is that invocation still waiting for its client? The server that has the connection acknowledges that it is.
+
+    Or else who has asked waits no longer, and the server that has the connection may forget it.
+    """
 
     hub: str
     connection_id: str
     invocation_id: str
     server: str
+    gives_up: bool = False
 
 
 class ClientResult(msgspec.Struct, array_like=True, frozen=True, tag="result"):
@@ -190,13 +194,14 @@ def to_dict(payload: bytes) -> dict[str, Any]:
                 "server": server,
                 **_contents(payloads),
             }
-        case ClientInquiry(hub, connection_id, invocation_id, server):
+        case ClientInquiry(hub, connection_id, invocation_id, server, gives_up):
             return {
                 "kind": "inquire",
                 "hub": hub,
                 "connection": connection_id,
                 "invocation": invocation_id,
                 "server": server,
+                "gives_up": gives_up,
             }
         case ClientResult(hub, invocation_id, server, protocol, completion):
             return {
@@ -241,7 +246,8 @@ def describe(payload: bytes) -> str:
                 f"{view['hub']} asks connection {view['connection']}: {_call(view)} (invocation {view['invocation']})"
             )
         case "inquire":
-            return f"{view['hub']} still waits for connection {view['connection']} (invocation {view['invocation']})"
+            waits = "waits no more" if view["gives_up"] else "still waits"
+            return f"{view['hub']} {waits} for connection {view['connection']} (invocation {view['invocation']})"
         case "result":
             answer = "has no answer, its connection has ended" if view["bytes"] is None else "is answered"
             return f"{view['hub']}: invocation {view['invocation']} {answer}"
