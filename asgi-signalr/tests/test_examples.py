@@ -84,6 +84,13 @@ async def test_two_windows_chat_in_a_browser(urls: dict[str, str]) -> None:
         await browser.close()
 
 
+async def test_its_own_test_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import test_chat
+
+    await test_chat.test_everybody_hears_what_one_says()
+
+
 # Django's users.
 
 
