@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import fastapi
 import pytest
 from asgi_signalr import Depends, Hub, HubCallerContext, HubException, HubFilter, InvocationContext, SignalR
+from fastapi.requests import HTTPConnection
 
 Connect = Callable[..., Awaitable[Any]]
 
@@ -55,6 +56,10 @@ class Checker:
         return f"{self.name} of {context.user_identifier}"
 
 
+def path(connection: HTTPConnection) -> str:
+    return str(connection.url.path)
+
+
 class Service:
     def __init__(self, name: Annotated[str, Depends(named)]) -> None:
         self.name = name
@@ -100,6 +105,9 @@ class Depending(Hub):
     def m(self, context: HubCallerContext) -> str | None:
         return context.user_identifier
 
+    def n(self, value: Annotated[str, fastapi.Depends(path)]) -> str:
+        return value
+
     def before(self, value: Annotated[str, Depends(plain)], text: str, more: str = "!") -> str:
         return value + text + more
 
@@ -126,6 +134,7 @@ class Depending(Hub):
         ("k", [], "async generator"),
         ("l", [], "bye ada"),
         ("m", [], "ada"),
+        ("n", [], "/chat"),
         ("before", ["x"], "plainx!"),
         ("before", ["x", "?"], "plainx?"),
         ("between", ["x", "?"], "xplain?"),

@@ -9,8 +9,8 @@
 
 What is to be called is found out once, when the hub is registered. Any object with a `dependency` marks such a
 parameter, so FastAPI's own `Depends` does, too. A dependency may have dependencies itself, and is given the
-`HubCallerContext` for a parameter of that type; it can be `def`, `async def` or a generator of either kind, which
-goes on after the call, or gets its error.
+`HubCallerContext` for a parameter of that type, or Starlette's `HTTPConnection`, as FastAPI would. It can be `def`,
+`async def` or a generator of either kind, which goes on after the call, or gets its error.
 """
 
 import functools
@@ -59,7 +59,7 @@ class Plan:
     use_cache: bool
 
 
-Source = Plan | type[HubCallerContext]
+Source = Plan | Callable[[HubCallerContext], Any]
 """Where the value of a parameter comes from: a dependency, or the connection that calls."""
 
 
@@ -80,7 +80,14 @@ def source_of(parameter: inspect.Parameter, hint: Any, where: str) -> Source | N
             if not callable(dependency):
                 raise TypeError(f"{where} has the dependency {dependency!r}, which cannot be called.")
             return plan_of(dependency, use_cache=getattr(mark, "use_cache", True))
-    return HubCallerContext if inspect.isclass(hint) and issubclass(hint, HubCallerContext) else None
+    if not inspect.isclass(hint):
+        return None
+    if issubclass(hint, HubCallerContext):
+        return lambda context: context
+    if (hint.__module__, hint.__name__) == ("starlette.requests", "HTTPConnection"):
+        connection: Callable[[Any], Any] = hint
+        return lambda context: connection(context.scope)
+    return None
 
 
 def plan_of(dependency: Callable[..., Any], *, use_cache: bool = True) -> Plan:
@@ -163,7 +170,7 @@ class Scope:
     async def values(self, sources: Mapping[str, Source]) -> dict[str, Any]:
         """Make the values of parameters, by their names."""
         return {
-            name: await self._value(source) if isinstance(source, Plan) else self._context
+            name: await self._value(source) if isinstance(source, Plan) else source(self._context)
             for name, source in sources.items()
         }
 
