@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 # ping, the end of a stream or the end of the connection, is heard meanwhile. With more the reading waits as well.
 LOOK_AHEAD = 16
 
+# So many calls of one connection may have lent their slots to others while they wait for clients: far more than any
+# client needs, but a client that never answers is not to fill the memory with them.
+MOST_LENT = 1000
+
 CallMessage = Invocation | StreamInvocation
 Waiting = tuple["HubMethod | None", CallMessage, Sequence[Upload]]
 
@@ -38,20 +42,25 @@ class Call:
         """Give the slot up for a while."""
         self._released += 1
         if self._released == 1 and self._holds_slot:
+            self._calls.lent += 1
             self._calls.release()
 
     def retake(self) -> None:
         """Count again as running, even if another call runs by now."""
         self._released -= 1
         if self._released == 0 and self._holds_slot:
+            self._calls.lent -= 1
             self._calls.free -= 1
 
     def end(self) -> None:
         """Give the slot back for good."""
         self._calls.running.discard(self)
-        holds, self._holds_slot = self._holds_slot and not self._released, False
-        if holds:
-            self._calls.release()
+        if self._holds_slot:
+            self._holds_slot = False
+            if self._released:
+                self._calls.lent -= 1
+            else:
+                self._calls.release()
 
     def cancel(self) -> None:
         """Stop a call that the client wants no more of. One that has not begun finds out by itself."""
@@ -69,11 +78,13 @@ class Calls:
     """What a connection has called and not yet been answered."""
 
     # Every idle connection has one of these, so it weighs little: a list for a few calls, an event only for who waits.
-    __slots__ = ("_progress", "downloads", "free", "is_beginning", "on_free", "running", "uploads", "waiting")
+    __slots__ = ("_progress", "downloads", "free", "is_beginning", "lent", "on_free", "running", "uploads", "waiting")
 
     def __init__(self, slots: int) -> None:
         self.free = slots
         """So many more calls may begin now."""
+        self.lent = 0
+        """So many running calls have lent their slots to others, while they wait for clients."""
         self.waiting: list[Waiting] = []
         """Calls that wait for their turn, in order."""
         self.running: set[Call] = set()
