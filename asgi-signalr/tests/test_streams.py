@@ -648,7 +648,16 @@ def test_parameters_that_cannot_be_given_are_refused_at_once() -> None:
     class Rest(Hub):
         async def read(self, numbers: AsyncIterator[int], *more: int) -> None: ...
 
+    class Unknown(Hub):
+        async def read(self, events: AsyncIterator[asyncio.Event]) -> None: ...
+
+    class UnknownRest(Hub):
+        async def read(self, *events: asyncio.Event) -> None: ...
+
+    unknown = "cannot be called by clients. A value of type Event cannot be received from a client."
     for hub, said in (
+        (Unknown, f"Unknown.read {unknown}"),
+        (UnknownRest, f"UnknownRest.read {unknown}"),
         (Positional, "Positional.read takes numbers by position only; it has to be given by name."),
         (Rest, "Rest.read has *more behind a stream or a dependency; put that behind it."),
     ):

@@ -175,6 +175,8 @@ def _method(where: str, name: str, function: Callable[..., Any], protocols: Mapp
     is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
     try:
         converters = {each.name: each.converter(tuple(types.values())) for each in protocols.values()}
+        for each in protocols.values():
+            each.converter((*uploads.values(), Any if rest is None else rest))  # only to see that there is one
     except TypeError as error:
         raise TypeError(f"{where} cannot be called by clients. {error}") from error
     return HubMethod(
