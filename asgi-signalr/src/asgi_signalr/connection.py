@@ -16,6 +16,7 @@ from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher, Outbox, Payload, SendTimeoutError, Write
 from asgi_signalr.transports import Transport
+from asgi_signalr.transports.websockets import WebSocketTransport
 
 if TYPE_CHECKING:
     from asgi_signalr.lifetime import HubLifetime
@@ -86,6 +87,7 @@ class Connection:
             self._cannot_send,
             policy=options.slow_client_policy,
             on_dropped=lifetime.dropped if options.slow_client_policy == "latest" else None,
+            direct=transport.direct if isinstance(transport, WebSocketTransport) else None,
         )
         self._is_closed = False
         self._waiting: asyncio.Task[object] | None = None

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from asgi_signalr import slot
-from asgi_signalr.calls import LOOK_AHEAD, Call, CallMessage
+from asgi_signalr.calls import LOOK_AHEAD, MOST_LENT, Call, CallMessage
 from asgi_signalr.connection import Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext, is_authorized
 from asgi_signalr.dependencies import Overrides
@@ -178,7 +178,7 @@ class HubDispatcher:
     async def _listen(self, connection: HubConnection) -> Exception | None:
         """Take the client's messages until the end; returns the error that was the reason, if one was."""
         transport = connection.transport
-        if isinstance(transport, WebSocketTransport) and transport.is_direct:
+        if isinstance(transport, WebSocketTransport) and transport.direct is not None:
             transport.on_message = self._between_reads(connection)
         try:
             while True:
@@ -309,6 +309,8 @@ class HubDispatcher:
     def _receive_call(self, connection: HubConnection, message: CallMessage) -> Coroutine[Any, Any, object] | None:
         calls = connection.calls
         _check_ids(message, connection.options.max_id_length)
+        if calls.lent > MOST_LENT:
+            raise InvalidDataError(f"The client owes the answers that {MOST_LENT} of its calls wait for.")
         method = self._methods.get(message.target.lower())
         uploads: Sequence[Upload] = ()
         if message.stream_ids:

@@ -11,7 +11,7 @@ method.
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import coroutine
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -66,6 +66,20 @@ _BINARY_HEADS = tuple(bytes((0x82, size)) for size in range(128))
 
 def _long_head(heads: Sequence[bytes], size: int) -> bytes:
     return heads[126] + size.to_bytes(2, "big") if size < 0x10000 else heads[127] + size.to_bytes(8, "big")
+
+
+def frames_of(payloads: Sequence[Payload]) -> bytes:
+    """Put messages together, each in a frame of its own."""
+    return payloads[0].frame if len(payloads) == 1 else b"".join([each.frame for each in payloads])
+
+
+class DirectWriter(Protocol):
+    """A WebSocket that frames can be written to as they are."""
+
+    blocked: bool
+    """Whether nothing may be written now."""
+    write: Callable[[bytes], None]
+    """Writes whole frames, unless `blocked`."""
 
 
 Write = Callable[[Sequence[Payload]], Awaitable[None] | None]
@@ -126,10 +140,12 @@ class Outbox:
         on_failure: told once why the client can be sent to no more; the outbox is closed by then.
         policy: what happens beyond the limit.
         on_dropped: told how many messages a slow client will never see.
+        direct: where frames may be written at once; `write` then is for a client that is slow.
 
     """
 
     __slots__ = (
+        "_direct",
         "_flusher",
         "_is_marked",
         "_limit",
@@ -154,7 +170,9 @@ class Outbox:
         *,
         policy: SlowClientPolicy = "close",
         on_dropped: Callable[[int], None] | None = None,
+        direct: DirectWriter | None = None,
     ) -> None:
+        self._direct = direct
         self._write = write
         self._flusher = flusher
         self._limit = limit
@@ -203,7 +221,11 @@ class Outbox:
                 frame, self._queue, self._size = self._queue, [], 0
             else:
                 frame = self._take_frame()
+            direct = self._direct
             try:
+                if direct is not None and not direct.blocked:
+                    direct.write(frame[0].frame if len(frame) == 1 else frames_of(frame))
+                    continue
                 sending = self._write(frame)
                 if sending is None:
                     continue

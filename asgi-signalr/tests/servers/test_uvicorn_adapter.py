@@ -412,7 +412,7 @@ async def test_a_client_that_reads_nothing_slows_nobody_and_is_given_up(enter: A
     stuck.transport.abort()
 
 
-async def test_what_is_offered_goes_with_the_connection(serve: Serve) -> None:
+async def test_the_way_past_asgi_ends_with_the_connection(serve: Serve) -> None:
     scopes: list[Any] = []
     over = asyncio.Event()
 
@@ -431,4 +431,7 @@ async def test_what_is_offered_goes_with_the_connection(serve: Serve) -> None:
     async with asyncio.timeout(PATIENCE):
         await over.wait()
     await asyncio.sleep(0)
-    assert "asgi_signalr.websocket" not in scopes[0]["extensions"]
+    way = scopes[0]["extensions"]["asgi_signalr.websocket"]
+    assert way.blocked
+    with pytest.raises(ConnectionError):
+        await way.drained()

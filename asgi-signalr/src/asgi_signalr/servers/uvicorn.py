@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -45,34 +44,72 @@ MAX_JOINED = 4096
 MAX_UNREAD = 16
 
 
+class _Way:
+    """The way past ASGI, a `DirectWebSocket`: no bigger than what each delivery has to touch."""
+
+    __slots__ = ("_protocol", "blocked", "write")
+
+    def __init__(self, protocol: "WebSocketProtocol") -> None:
+        self._protocol: WebSocketProtocol | None = protocol
+        self.blocked = True
+        self.write: Callable[[bytes], None] = _nowhere
+
+    def refuse_compression(self) -> None:
+        """Agree to no extension of the protocol: to be called before the WebSocket is accepted."""
+        if self._protocol is not None:
+            self._protocol.response.headers.pop("Sec-WebSocket-Extensions", None)
+            self._protocol.conn.extensions = []
+
+    def receive_with(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
+        """Hand over every message, and whether it is text; at last the close code."""
+        if self._protocol is not None:
+            self._protocol.on_message = on_message
+            self._protocol.queue.hand_over(on_message, on_closed)
+            self.resume_reading()
+
+    def pause_reading(self) -> None:
+        """Take nothing more in from the client for now."""
+        if self._protocol is not None:
+            self._protocol.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on taking in. Does nothing if it was not paused."""
+        if self._protocol is not None:
+            self._protocol.resume_reading()
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough.
+
+        Raises:
+            ConnectionError: the WebSocket is closing, or lost.
+
+        """
+        if self._protocol is not None:
+            await self._protocol.writable.wait()
+        if self._protocol is None or self.blocked:
+            raise ConnectionError("The WebSocket is closing, or lost.")
+
+    def end(self) -> None:
+        """Lead nowhere any more, and hold nothing."""
+        self.blocked = True
+        self.write = _nowhere
+        self._protocol = None
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection of a uvicorn server."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.queue: Any = _Inbox()  # as much of a queue as is used of it
-        self.blocked = True
-        self.write: Callable[[bytes], None] = _nowhere
-        self._on_message: Callable[[bytes, bool], None] | None = None
+        self.on_message: Callable[[bytes, bool], None] | None = None
+        self._way = _Way(self)
         self._is_fast = False  # whether frames are taken here, before the superclass gets them
         self._has_early_frames = False
         self._in_fragments = False
         self._rest = b""  # the beginning of a small message
         self._max_size = min(0xFFFF, self.config.ws_max_size)
         self._passing = 0  # so many bytes of the frame that the superclass is being given are still to come
-
-    # The way past ASGI: `asgi_signalr.transports.websockets.DirectWebSocket`.
-
-    def refuse_compression(self) -> None:
-        """Agree to no extension of the protocol: to be called before the WebSocket is accepted."""
-        self.response.headers.pop("Sec-WebSocket-Extensions", None)
-        self.conn.extensions = []
-
-    def receive_with(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
-        """Hand over every message, and whether it is text; at last the close code."""
-        self._on_message = on_message
-        self.queue.hand_over(on_message, on_closed)
-        self.resume_reading()
 
     def pause_reading(self) -> None:
         """Take nothing more in from the client for now."""
@@ -87,35 +124,24 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    async def drained(self) -> None:
-        """Wait until the client has read enough.
-
-        Raises:
-            ClientDisconnected: the WebSocket is closing, or lost.
-
-        """
-        await self.writable.wait()
-        if self.blocked:
-            raise ClientDisconnected
-
     # Whether there is anything to write to.
 
     def start_keepalive(self) -> None:
         """Called when the app has accepted."""
         super().start_keepalive()
-        self.blocked = False
-        self.write = self.transport.write
+        self._way.blocked = False
+        self._way.write = self.transport.write
         self._is_fast = not self._has_early_frames
 
     def pause_writing(self) -> None:
         """Called when the client reads too slowly."""
-        self.blocked = True
+        self._way.blocked = True
         super().pause_writing()
 
     def resume_writing(self) -> None:
         """Called when the client has caught up."""
         super().resume_writing()
-        self.blocked = not self._is_open()
+        self._way.blocked = not self._is_open()
 
     def keepalive_timeout(self) -> None:
         """Called when the client does not answer pings."""
@@ -129,21 +155,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the connection is over, however it ended."""
-        self.blocked = True
+        self._way.blocked = True
         self._is_fast = False
         super().connection_lost(exc)
         self._rest = b""
-        self.write = _nowhere
-        self._on_message = None
-        if self.handshake_initiated and hasattr(self, "scope"):
-            self.scope["extensions"].pop(EXTENSION, None)  # else the scope and this would hold each other
+        self.on_message = None
+        self._way.end()  # else the request, the way and this would hold each other
 
     def _is_open(self) -> bool:
         return self.conn.state is State.OPEN and not self.close_sent and not self.transport.is_closing()
 
     def _check(self) -> None:
         if not self._is_open():
-            self.blocked = True
+            self._way.blocked = True
             self._is_fast = False
 
     # What comes in.
@@ -215,7 +239,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _hand_over(self, message: bytes, first: int) -> bool:
         """Give the app a message; False for text that is not UTF-8, about which the superclass knows what to say."""
         is_text = first == WHOLE_TEXT
-        on_message = self._on_message
+        on_message = self.on_message
         if on_message is not None:
             if is_text and not message.isascii() and not _is_utf8(message):
                 return False
@@ -235,7 +259,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Called with a message that the superclass has put together."""
-        if self._on_message is None or self.close_sent:
+        if self.on_message is None or self.close_sent:
             super().send_receive_event_to_app()
             return
         message, self.frames = b"".join(self.frames), []
@@ -244,14 +268,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.conn.send_close(1007)
             self.handle_parser_exception()
             return
-        self._on_message(message, is_text)
+        self.on_message(message, is_text)
 
     def handle_connect(self, event: Request) -> None:
         """Called with the request: what the app is told of it includes the way past ASGI."""
         super().handle_connect(event)
         if self.response.status_code == 101:
             extensions: dict[Any, Any] = self.scope["extensions"]
-            extensions[EXTENSION] = self
+            extensions[EXTENSION] = self._way
 
 
 def _nowhere(_frames: bytes) -> None:

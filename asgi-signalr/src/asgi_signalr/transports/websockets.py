@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol
 
-from asgi_signalr.outbox import Payload
+from asgi_signalr.outbox import DirectWriter, Payload, frames_of
 
 PATIENCE = 1.0
 ABNORMAL = 1006
@@ -28,13 +28,11 @@ EXTENSION = "asgi_signalr.websocket"
 MAX_UNREAD = 16
 
 
-class DirectWebSocket(Protocol):
-    """A server's WebSocket without ASGI in between: frames are written as they are, messages come by a call."""
+class DirectWebSocket(DirectWriter, Protocol):
+    """A server's WebSocket without ASGI in between: frames are written as they are, messages come by a call.
 
-    blocked: bool
-    """Whether nothing may be written now: the client reads too slowly, or the WebSocket is closing."""
-    write: Callable[[bytes], None]
-    """Writes whole frames, unless `blocked`."""
+    It is `blocked` while the client reads too slowly, and when the WebSocket is closing.
+    """
 
     def refuse_compression(self) -> None:
         """Agree to no extension of the protocol: to be called before the WebSocket is accepted."""
@@ -69,13 +67,13 @@ class WebSocketTransport:
 
     __slots__ = (
         "_code",
-        "_direct",
         "_gone",
         "_receive",
         "_send",
         "_unread",
         "_waiting",
         "closed_cleanly",
+        "direct",
         "on_message",
         "tells_text",
     )
@@ -94,7 +92,8 @@ class WebSocketTransport:
         self.on_message: Callable[[bytes], bool] | None = None
         """Asked first about a message that comes while somebody waits for one: whether that has dealt with it."""
         extensions = (scope or {}).get("extensions") or {}
-        self._direct: DirectWebSocket | None = extensions.get(EXTENSION)
+        self.direct: DirectWebSocket | None = extensions.get(EXTENSION)
+        """The server's way past ASGI. What is not blocked may be written there, instead of being sent."""
         self._unread: deque[str | bytes] | None = None
         self._waiting: asyncio.Future[str | bytes | None] | None = None
         self._code: int | None = None
@@ -104,17 +103,12 @@ class WebSocketTransport:
         """Whether the client has gone; without a direct way that is known only when it is received."""
         return self._gone or self._code is not None
 
-    @property
-    def is_direct(self) -> bool:
-        """Whether messages come by a call instead of being received."""
-        return self._direct is not None
-
     async def accept(self) -> bool:
         """Take the WebSocket; False if the client has gone meanwhile."""
         event = await self._receive()
         if event["type"] != "websocket.connect":
             return False
-        direct = self._direct
+        direct = self.direct
         if direct is not None:
             direct.refuse_compression()
         await self._send({"type": "websocket.accept"})
@@ -124,8 +118,8 @@ class WebSocketTransport:
 
     async def receive(self) -> str | bytes | None:
         """Wait for a frame; None once the client has gone."""
-        if self._direct is not None:
-            return await self._receive_directly(self._direct)
+        if self.direct is not None:
+            return await self._receive_directly(self.direct)
         event = await self._receive()
         if event["type"] != "websocket.receive":
             self._end(event.get("code", ABNORMAL))
@@ -135,15 +129,10 @@ class WebSocketTransport:
             return text if self.tells_text else text.encode()
         return event["bytes"]  # type: ignore[no-any-return]
 
-    def send(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
-        """Send whole messages: as one frame, or one after the other in one piece."""
-        direct = self._direct
-        if direct is not None:
-            frames = payloads[0].frame if len(payloads) == 1 else b"".join([each.frame for each in payloads])
-            if not direct.blocked:
-                direct.write(frames)
-                return None
-            return _write_later(direct, frames)
+    def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
+        """Send whole messages as one frame."""
+        if self.direct is not None:
+            return _write_later(self.direct, frames_of(payloads))
         if payloads[0].binary:
             return self._send({"type": "websocket.send", "bytes": b"".join(each.data for each in payloads)})
         text = payloads[0].text if len(payloads) == 1 else "".join([each.text for each in payloads])
@@ -187,8 +176,8 @@ class WebSocketTransport:
         if self._unread is None:
             self._unread = deque()
         self._unread.append(message)
-        if len(self._unread) == MAX_UNREAD and self._direct is not None:
-            self._direct.pause_reading()
+        if len(self._unread) == MAX_UNREAD and self.direct is not None:
+            self.direct.pause_reading()
 
     def _lose(self, code: int) -> None:
         self._code = code
