@@ -1,6 +1,7 @@
 """One application for all conversations of the official client, over each transport and protocol."""
 
 import asyncio
+import contextlib
 import socket
 import sys
 import threading
@@ -10,12 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import uvicorn
-from asgi_signalr import client
 
 sys.path.insert(0, str(Path(__file__).parent))
 from functional_app import create_app
-
-MESSAGEPACK = Path(client.__file__).with_name("signalr-protocol-msgpack.js")
 
 
 class Wire(NamedTuple):
@@ -37,21 +35,35 @@ WIRES = [  # not MessagePack over Server-Sent Events, which have no bytes
 @pytest.fixture(params=WIRES, ids="-".join)
 def wire(request: pytest.FixtureRequest) -> Wire:
     """Each transport with each protocol that it carries."""
-    if request.param[1] == "messagepack" and not MESSAGEPACK.exists():
-        pytest.skip("on its way")
     return Wire(*request.param)
+
+
+@contextlib.contextmanager
+def served(app: Any) -> Iterator[str]:
+    """Serve an application by uvicorn in a thread, for as long as there are tests; gives its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="session")
 def lab_url() -> Iterator[str]:
-    """The application with its defaults, served by uvicorn in a thread for as long as there are tests."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = server.force_exit = True
-    thread.join()
+    """The application with its defaults."""
+    with served(create_app()) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def open_lab_url(lab_url: str) -> Iterator[str]:
+    """The application as another origin, which lets the pages of the first one in."""
+    with served(create_app(allowed_origins=[lab_url])) as url:
+        yield url
 
 
 @pytest.fixture

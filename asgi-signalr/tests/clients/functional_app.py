@@ -335,6 +335,10 @@ def create_app(**options: Any) -> FastAPI:
     def broken() -> Response:
         return Response("Some text from the server", 400)
 
+    @app.get("/login")
+    def login(response: Response) -> None:
+        response.set_cookie("session", "ann", httponly=True, samesite="lax")
+
     @app.post("/stop")
     async def stop() -> None:
         await signalr.stop()

@@ -10,7 +10,8 @@
 // output the answer {id, said, error}. Scripts run side by side, each with its own:
 //   url, transport, protocol, msgpack
 //   say(value)                what the test is to see
-//   builder(path, options)    begins a connection to url + path over this transport and protocol; its warnings are kept for the error
+//   builder(path, options)    begins a connection to url + path; the options may name another transport or protocol;
+//                             its warnings are kept for the error
 //   open(path, options)       the same, built and started
 //   failure(promise)          the message it fails with
 //   heard(connection, name)   a function that waits for the next call of this name, and gives its arguments
@@ -38,6 +39,7 @@ const standIns = {
     "tough-cookie": { CookieJar: NoCookies },
 };
 globalThis.self = globalThis;
+console.log = console.info = console.warn = console.error;  // standard output is for answers
 globalThis.require = (name) => standIns[name];
 for (const build of process.argv.slice(2)) {
     vm.runInThisContext(fs.readFileSync(build, "utf8"), { filename: build });
@@ -63,11 +65,10 @@ function plain(value) {
 function toolsOf(request, said, log) {
     const { url, transport, protocol } = request;
     const logger = { log: (level, message) => { if (level >= signalR.LogLevel.Warning) { log.push(message); } } };
-    const builder = (path = "", options = {}) => {
-        const chosen = transport ? { transport: signalR.HttpTransportType[transport] } : {};
-        const begun = new signalR.HubConnectionBuilder()
-            .withUrl(url + path, { ...chosen, ...options }).configureLogging(logger);
-        return protocol === "messagepack"
+    const builder = (path = "", { transport: name = transport, protocol: format = protocol, ...options } = {}) => {
+        if (name) { options.transport = typeof name === "string" ? signalR.HttpTransportType[name] : name; }
+        const begun = new signalR.HubConnectionBuilder().withUrl(url + path, options).configureLogging(logger);
+        return format === "messagepack"
             ? begun.withHubProtocol(new signalR.protocols.msgpack.MessagePackHubProtocol()) : begun;
     };
     return {

@@ -3,6 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from fastapi import FastAPI
+from functional_app import create_app
+
 Talk = Callable[..., Awaitable[list[Any]]]
 
 # Three connections, of which two are the same user's. Each round ends with a word to everybody, so that what was not
@@ -94,25 +97,32 @@ async def test_a_group_may_be_joined_at_the_beginning_and_hears_of_the_end(talk:
     assert said == [[True, None], None]
 
 
-async def test_everybody_hears_what_is_for_all(run_in_node: Talk, serve: Callable[..., Awaitable[str]]) -> None:
-    from functional_app import create_app
-
+async def test_everybody_hears_what_is_for_all_whatever_they_speak_and_wherever_they_are(
+    run_in_node: Talk, serve: Callable[..., Awaitable[str]]
+) -> None:
+    both = FastAPI()
+    for path in ("/one", "/other"):
+        both.mount(path, create_app(backplane="memory://two-servers-of-all-wires"))
     said = await run_in_node(
         """
-        const wires = [["WebSockets", "json"], ["WebSockets", "json"]];
-        const all = await Promise.all(wires.map(([transport]) => builder("/signalr/lab", {
-            transport: signalR.HttpTransportType[transport],
-        }).build()).map((each) => each.start().then(() => each)));
+        const wires = [["WebSockets", "json"], ["ServerSentEvents", "json"], ["LongPolling", "json"]];
+        wires.push(["WebSockets", "messagepack"]);
+        const all = ["/one", "/other"].flatMap((server) => wires.map(([transport, protocol]) =>
+            builder(server + "/signalr/lab", {transport, protocol}).build()));
         const told = all.map((each) => heard(each, "told"));
+        await Promise.all(all.map((each) => each.start()));
         await all[0].invoke("tell_all", "all");
         await all[0].invoke("tell_others", "others");
-        await all[0].invoke("tell_all_except", [all[1].connectionId], "all but one");
-        await fetch(url + "/news", {method: "POST"});
-        const texts = [];
-        for (const next of told) { texts.push([]); for (const _ of [1, 2, 3]) texts.at(-1).push((await next())[0]); }
-        say(texts);
+        await all[0].invoke("tell_all_except", all.slice(1, 7).map((each) => each.connectionId), "first and last");
+        await fetch(url + "/other/news", {method: "POST"});
+        for (const next of told) {
+            const texts = [];
+            while (texts.at(-1) !== "news") texts.push((await next())[0]);
+            say(texts);
+        }
         await Promise.all(all.map((each) => each.stop()));
         """,
-        await serve(create_app()),
+        await serve(both),
     )
-    assert said == [[["all", "all but one", "news"], ["all", "others", "news"]]]
+    between = ["all", "others", "news"]
+    assert said == [["all", "first and last", "news"], *[between] * 6, ["all", "others", "first and last", "news"]]

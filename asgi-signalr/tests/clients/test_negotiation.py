@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from functional_app import create_app
+from asgi_signalr import SignalR
+from functional_app import Lab, create_app
 
 Run = Callable[..., Awaitable[list[Any]]]
 Serve = Callable[..., Awaitable[str]]
@@ -71,6 +72,21 @@ async def test_web_sockets_need_no_negotiation(run_in_node: Run, lab_url: str, p
         protocol=protocol,
     )
     assert said == [[None, {"room": "1"}, 3], [None, 3], "WebSocket failed to connect."]
+
+
+async def test_a_plain_application_serves_all_transports(run_in_node: Run, serve: Serve, wire: Any) -> None:
+    signalr = SignalR()
+    signalr.hub("/lab")(Lab)
+    said = await run_in_node(
+        """
+        const lab = await open("/lab");
+        say(await lab.invoke("add", 1, 2));
+        await lab.stop();
+        """,
+        await serve(signalr),
+        **wire._asdict(),
+    )
+    assert said == [3]
 
 
 async def test_the_client_falls_back_to_what_works(run_in_node: Run, lab_url: str) -> None:

@@ -21,19 +21,16 @@ async def test_each_server_carries_each_transport(server: Any, run_in_node: Run)
     said = await run_in_node(
         """
         const json = ["WebSockets", "ServerSentEvents", "LongPolling"].map((name) => [name, "json"]);
-        const watcher = await open("/lab?group=watched", {transport: signalR.HttpTransportType.WebSockets});
+        const watcher = await open("/lab?group=watched", {transport: "WebSockets"});
         const left = heard(watcher, "left"), told = heard(watcher, "told");
-        for (const [name, format] of [...json, ["WebSockets", "messagepack"]]) {
-            const lab = builder("/lab?group=watched", {
-                transport: signalR.HttpTransportType[name], accessTokenFactory: () => "ann",
-            });
-            if (format === "messagepack") lab.withHubProtocol(new signalR.protocols.msgpack.MessagePackHubProtocol());
-            const hub = lab.build(), heardBack = heard(hub, "told");
+        for (const [transport, protocol] of [...json, ["WebSockets", "messagepack"]]) {
+            const options = {transport, protocol, accessTokenFactory: () => "ann"};
+            const hub = builder("/lab?group=watched", options).build(), heardBack = heard(hub, "told");
             await hub.start();
             const results = [await hub.invoke("add", 1, 2), (await hub.invoke("whoami")).user];
             results.push(await hub.invoke("length", "x".repeat(32_000)));
             results.push(await hub.invoke("getText", 300_000) === "ü".repeat(300_000));
-            await hub.invoke("tell_others_in_group", "watched", name);
+            await hub.invoke("tell_others_in_group", "watched", transport);
             results.push((await told())[0]);
             await watcher.invoke("tell_others_in_group", "watched", "hello");
             results.push((await heardBack())[0]);
@@ -159,7 +156,7 @@ async def test_clients_come_back_after_the_end_of_a_server(
         """
             const ends = [];
             for (const name of ["WebSockets", "ServerSentEvents", "LongPolling"]) {
-                const lab = builder("/lab", {transport: signalR.HttpTransportType[name]});
+                const lab = builder("/lab", {transport: name});
                 const hub = lab.withAutomaticReconnect([60_000]).build();
                 ends.push(new Promise((done) => hub.onreconnecting((error) => done(error ? error.message : null))));
                 await hub.start();
