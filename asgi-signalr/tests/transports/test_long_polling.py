@@ -1,10 +1,14 @@
 """Long polling, request by request: TransportProtocols.md, Long Polling."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgi_signalr.http import Disconnected
+from asgi_signalr.outbox import Payload
+from asgi_signalr.transports.long_polling import LongPollingTransport
 
 Client = Callable[..., Any]
 
@@ -239,13 +243,18 @@ async def test_the_application_that_stops_tells_who_polls(client: Client) -> Non
     assert await peer.ended() is None
 
 
-async def test_the_application_that_stops_waits_for_who_polls_next(client: Client) -> None:
-    peer = await client().poll_open()
+@pytest.mark.parametrize("then", ["polls", "deletes"])
+async def test_the_application_that_stops_waits_for_who_polls_next(client: Client, then: str) -> None:
+    peer = await client(close_timeout=60).poll_open()
     stopping = asyncio.create_task(peer.app.stop())
     assert await peer.ended() is None
     assert not stopping.done()
-    assert await peer.polled() == '{"type":7,"allowReconnect":true}\x1e'
-    await stopping
+    if then == "polls":
+        assert await peer.polled() == '{"type":7,"allowReconnect":true}\x1e'
+    else:
+        await peer.ask("DELETE").answer()
+    async with asyncio.timeout(10):
+        await stopping
 
 
 async def test_two_first_polls_open_one_connection(client: Client) -> None:
@@ -261,3 +270,81 @@ async def test_a_get_for_anything_but_events_is_a_poll(client: Client, headers: 
     peer = await client().negotiate()
     response = await peer.poll(headers=headers).answer()
     assert (response.status, response.headers["content-type"]) == (200, "application/octet-stream")
+
+
+async def test_a_client_that_has_gone_takes_nothing_that_comes_in_the_same_moment() -> None:
+    transport, gone = LongPollingTransport(), asyncio.Event()
+
+    async def receive() -> dict[str, str]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def stays() -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    poll = asyncio.create_task(transport.poll(receive, 60))
+    await until(lambda: transport.is_polled)
+    gone.set()
+    await asyncio.sleep(0)  # the poll is told of it, and has not gone on yet
+    transport.send([Payload(b"kept")])
+    with pytest.raises(Disconnected):
+        await poll
+    assert await transport.poll(stays, 60) == b"kept"
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_polls_do_everything_is_taken_once_and_in_order(seed: int) -> None:
+    """Polls that come, are replaced, given up or time out in any order, while messages of any size are sent."""
+    chance = random.Random(seed)
+    transport = LongPollingTransport()
+    taken: list[str] = []
+    sent = 0
+    polls: list[tuple[asyncio.Task[bytes | None], asyncio.Event]] = []
+
+    def poll() -> None:
+        gone = asyncio.Event()
+
+        async def receive() -> dict[str, str]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def take() -> bytes | None:
+            data = await transport.poll(receive, chance.choice([0, 60]))
+            if data:
+                taken.extend(data.decode().split())
+            return data
+
+        polls.append((asyncio.create_task(take()), gone))
+
+    async def send() -> None:
+        nonlocal sent
+        data = b"".join(b"%d " % number for number in range(sent, sent + chance.choice([1, 3, 20_000])))
+        sent += data.count(b" ")
+        sending = transport.send([Payload(data)])
+        if sending is not None:
+            await sending
+
+    sending: asyncio.Task[None] | None = None
+    for _ in range(200):
+        match chance.randrange(4):
+            case 0 if sending is None or sending.done():  # the outbox sends one after the other
+                sending = asyncio.create_task(send())
+            case 1:
+                poll()
+            case 2 if polls:
+                chance.choice(polls)[1].set()
+        for _ in range(chance.randrange(4)):
+            await asyncio.sleep(0)
+    while sending is not None and not sending.done():
+        poll()
+        await asyncio.sleep(0)
+    await transport.close()
+    poll()
+    await asyncio.gather(*(task for task, _ in polls), return_exceptions=True)
+    while not transport.is_over:
+        poll()
+        await polls[-1][0]
+    assert taken == [str(number) for number in range(sent)]
+    assert sent > 20_000
+    assert {type(task.exception()) for task, _ in polls} <= {type(None), Disconnected}
