@@ -69,6 +69,10 @@ class Wire(asyncio.Transport):
         self.closing = False
         self.reading = asyncio.Event()
         self.reading.set()
+        self.protocol: Any = None
+
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
 
     def write(self, data: Any) -> None:
         if not self.closing:
@@ -117,6 +121,7 @@ async def conversation(kind: Any, pieces: list[bytes], head: bytes, quits_at: by
     config.load()
     state, wire = ServerState(), Wire()
     protocol = kind(config=config, server_state=state, app_state={})
+    wire.set_protocol(protocol)
     protocol.connection_made(wire)
     crashed = False
     for piece in (head, *pieces):
@@ -125,14 +130,14 @@ async def conversation(kind: Any, pieces: list[bytes], head: bytes, quits_at: by
         if wire.closing:
             break
         try:
-            protocol.data_received(piece)
+            wire.protocol.data_received(piece)
         except AssertionError:  # uvicorn's own: bad frames that come before it has accepted
             crashed = True
             break
         await turns()
     is_closed_by_server = wire.closing
     wire.closing = True
-    protocol.connection_lost(None)
+    wire.protocol.connection_lost(None)
     async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*state.tasks, return_exceptions=True)
     answer, _, rest = bytes(wire.written).partition(b"\r\n\r\n")
@@ -237,12 +242,13 @@ async def test_an_app_that_receives_nothing_is_sent_no_more_than_a_few_messages(
     config.load()
     state, wire = ServerState(), Wire()
     protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
+    wire.set_protocol(protocol)
     protocol.connection_made(wire)
-    protocol.data_received(upgrade())
+    wire.protocol.data_received(upgrade())
     await turns()
     sent = 0
     while wire.reading.is_set() and sent < 40:
-        protocol.data_received(masked(0x81, b"hello"))
+        wire.protocol.data_received(masked(0x81, b"hello"))
         sent += 1
     assert sent == 16
     going_on.set()
@@ -250,7 +256,7 @@ async def test_an_app_that_receives_nothing_is_sent_no_more_than_a_few_messages(
         await wire.reading.wait()
         for _ in range(40 - sent):
             await wire.reading.wait()
-            protocol.data_received(masked(0x81, b"hello"))
+            wire.protocol.data_received(masked(0x81, b"hello"))
             await asyncio.sleep(0)
         await asyncio.gather(*state.tasks, return_exceptions=True)
 

@@ -44,15 +44,25 @@ MAX_JOINED = 4096
 MAX_UNREAD = 16
 
 
-class _Way:
-    """The way past ASGI, a `DirectWebSocket`: no bigger than what each delivery has to touch."""
+class _Way(asyncio.Protocol):
+    """The way past ASGI, a `DirectWebSocket`, and what takes frames in: no bigger than what each message has to touch.
 
-    __slots__ = ("_protocol", "blocked", "write")
+    It takes uvicorn's place at the transport once the app has accepted, and lets uvicorn have everything unusual.
+    """
+
+    __slots__ = ("_in_fragments", "_max_size", "_on_message", "_passing", "_protocol", "_rest", "blocked", "write")
 
     def __init__(self, protocol: "WebSocketProtocol") -> None:
         self._protocol: WebSocketProtocol | None = protocol
+        self._on_message: Callable[[bytes, bool], None] = protocol.receive_message
+        self._max_size = min(0xFFFF, protocol.config.ws_max_size)
+        self._in_fragments = False
+        self._rest = b""  # the beginning of a small message
+        self._passing = 0  # so many bytes of the frame that uvicorn is being given are still to come
         self.blocked = True
         self.write: Callable[[bytes], None] = _nowhere
+
+    # For the hubs.
 
     def refuse_compression(self) -> None:
         """Agree to no extension of the protocol: to be called before the WebSocket is accepted."""
@@ -63,7 +73,7 @@ class _Way:
     def receive_with(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
         """Hand over every message, and whether it is text; at last the close code."""
         if self._protocol is not None:
-            self._protocol.on_message = on_message
+            self._on_message = self._protocol.on_message = on_message
             self._protocol.queue.hand_over(on_message, on_closed)
             self.resume_reading()
 
@@ -89,10 +99,106 @@ class _Way:
         if self._protocol is None or self.blocked:
             raise ConnectionError("The WebSocket is closing, or lost.")
 
+    # For the transport.
+
+    def data_received(self, data: bytes) -> None:
+        """Take whole small messages out of what the client has sent, cut anywhere, and pass everything else on."""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        protocol = self._protocol
+        if protocol is None:
+            return
+        if protocol.close_sent:
+            self._give_up(data)
+            return
+        at, end = 0, len(data)
+        while at < end:
+            if self.blocked and not protocol.is_open():
+                self._give_up(data[at:])
+                return
+            if self._passing:
+                stop = min(at + self._passing, end)
+                self._passing -= stop - at
+                protocol.data_received(data[at:stop])
+                self.check()
+                at = stop
+                continue
+            if end - at < 2:
+                self._rest = data[at:]
+                return
+            first, size = data[at], data[at + 1]
+            if MASKED <= size < MASKED_16:
+                start, size = at + 6, size - MASKED
+            elif size == MASKED_16:
+                start, size = at + 8, int.from_bytes(data[at + 2 : at + 4], "big")
+            elif size > MASKED_16:
+                start, size = at + 14, int.from_bytes(data[at + 2 : at + 10], "big")
+            else:  # not masked
+                self._give_up(data[at:])
+                return
+            stop = start + size
+            if first not in WHOLE or self._in_fragments or size > self._max_size:
+                if first not in OTHERS and not (first in COMPRESSED and protocol.conn.extensions):
+                    self._give_up(data[at:])  # there is no such frame
+                    return
+                if start - 4 > end:  # the length is still to come; of the mask, which follows it, nothing is needed
+                    self._rest = data[at:]
+                    return
+                if first & 0x0F <= 2:
+                    self._in_fragments = not first & 0x80
+                self._passing = stop - at
+            elif stop <= end:
+                message, is_text = apply_mask(data[start:stop], data[start - 4 : start]), first == WHOLE_TEXT
+                if is_text and not message.isascii() and not _is_utf8(message):
+                    self._passing = stop - at
+                else:
+                    self._on_message(message, is_text)
+                    at = stop
+            elif start <= end and size > MAX_JOINED:
+                self._passing = stop - at
+            else:
+                self._rest = data[at:]
+                return
+
+    def _give_up(self, data: bytes) -> None:
+        """Let uvicorn have this and everything that follows: it knows what to say about it."""
+        if self._protocol is not None:
+            self.blocked = True
+            self._protocol.transport.set_protocol(self._protocol)
+            self._protocol.data_received(data)
+
+    def pause_writing(self) -> None:
+        """Called when the client reads too slowly."""
+        if self._protocol is not None:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called when the client has caught up."""
+        if self._protocol is not None:
+            self._protocol.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called when the connection is over, however it ended."""
+        if self._protocol is not None:
+            self._protocol.connection_lost(exc)
+
+    # For uvicorn.
+
+    def open(self, transport: asyncio.Transport) -> None:
+        """Begin: the app has accepted."""
+        self.blocked = False
+        self.write = transport.write
+
+    def check(self) -> None:
+        """Write no more if the WebSocket is closing."""
+        if self._protocol is None or not self._protocol.is_open():
+            self.blocked = True
+
     def end(self) -> None:
         """Lead nowhere any more, and hold nothing."""
         self.blocked = True
         self.write = _nowhere
+        self._on_message = _nobody
         self._protocol = None
 
 
@@ -104,12 +210,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue: Any = _Inbox()  # as much of a queue as is used of it
         self.on_message: Callable[[bytes, bool], None] | None = None
         self._way = _Way(self)
-        self._is_fast = False  # whether frames are taken here, before the superclass gets them
         self._has_early_frames = False
-        self._in_fragments = False
-        self._rest = b""  # the beginning of a small message
-        self._max_size = min(0xFFFF, self.config.ws_max_size)
-        self._passing = 0  # so many bytes of the frame that the superclass is being given are still to come
+
+    def is_open(self) -> bool:
+        """Whether messages go either way."""
+        return self.conn.state is State.OPEN and not self.close_sent and not self.transport.is_closing()
+
+    def receive_message(self, message: bytes, is_text: bool) -> None:
+        """Keep a message for the app."""
+        queue = self.queue
+        if is_text:
+            queue.put_nowait({"type": "websocket.receive", "text": message.decode()})
+        else:
+            queue.put_nowait({"type": "websocket.receive", "bytes": message})
+        if queue.qsize() >= MAX_UNREAD:
+            self.pause_reading()
 
     def pause_reading(self) -> None:
         """Take nothing more in from the client for now."""
@@ -124,14 +239,29 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             if not self.transport.is_closing():
                 self.transport.resume_reading()
 
-    # Whether there is anything to write to.
+    def handle_connect(self, event: Request) -> None:
+        """Called with the request: what the app is told of it includes the way past ASGI."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions: dict[Any, Any] = self.scope["extensions"]
+            extensions[EXTENSION] = self._way
 
     def start_keepalive(self) -> None:
         """Called when the app has accepted."""
         super().start_keepalive()
-        self._way.blocked = False
-        self._way.write = self.transport.write
-        self._is_fast = not self._has_early_frames
+        self._way.open(self.transport)
+        if not self._has_early_frames:
+            self.transport.set_protocol(self._way)
+
+    def keepalive_timeout(self) -> None:
+        """Called when the client does not answer pings."""
+        super().keepalive_timeout()
+        self._way.check()
+
+    def shutdown(self) -> None:
+        """Called when the server stops."""
+        super().shutdown()
+        self._way.check()
 
     def pause_writing(self) -> None:
         """Called when the client reads too slowly."""
@@ -141,121 +271,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def resume_writing(self) -> None:
         """Called when the client has caught up."""
         super().resume_writing()
-        self._way.blocked = not self._is_open()
-
-    def keepalive_timeout(self) -> None:
-        """Called when the client does not answer pings."""
-        super().keepalive_timeout()
-        self._check()
-
-    def shutdown(self) -> None:
-        """Called when the server stops."""
-        super().shutdown()
-        self._check()
+        self._way.blocked = not self.is_open()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the connection is over, however it ended."""
-        self._way.blocked = True
-        self._is_fast = False
         super().connection_lost(exc)
-        self._rest = b""
-        self.on_message = None
         self._way.end()  # else the request, the way and this would hold each other
 
-    def _is_open(self) -> bool:
-        return self.conn.state is State.OPEN and not self.close_sent and not self.transport.is_closing()
-
-    def _check(self) -> None:
-        if not self._is_open():
-            self._way.blocked = True
-            self._is_fast = False
-
-    # What comes in.
-
     def data_received(self, data: bytes) -> None:
-        """Called with whatever the client has sent, cut anywhere."""
-        if self._is_fast and not self.close_sent:
-            self._take(self._rest + data if self._rest else data)
-            return
-        self._is_fast = False
-        if self._rest:
-            data, self._rest = self._rest + data, b""
+        """Called with what is not, or no longer, taken in by the way."""
         if self.handshake_initiated:
             self._has_early_frames = True
         super().data_received(data)
         if self.conn.reader.buffer:
             self._has_early_frames = True
-
-    def _take(self, data: bytes) -> None:
-        """Take whole small messages out of the data, and pass everything else on."""
-        self._rest = b""
-        at, end = 0, len(data)
-        while at < end:
-            if not self._is_fast:
-                super().data_received(data[at:])
-                return
-            if self._passing:
-                stop = min(at + self._passing, end)
-                self._passing -= stop - at
-                super().data_received(data[at:stop])
-                self._check()
-                at = stop
-                continue
-            if end - at < 2:
-                self._rest = data[at:]
-                return
-            first, size = data[at], data[at + 1]
-            if MASKED <= size < MASKED_16:
-                start, size = at + 6, size - MASKED
-            elif size == MASKED_16:
-                start, size = at + 8, int.from_bytes(data[at + 2 : at + 4], "big")
-            elif size > MASKED_16:
-                start, size = at + 14, int.from_bytes(data[at + 2 : at + 10], "big")
-            else:  # not masked: the superclass knows what to say about it
-                self._is_fast = False
-                continue
-            stop = start + size
-            if first not in WHOLE or self._in_fragments or size > self._max_size:
-                if first not in OTHERS and not (first in COMPRESSED and self.conn.extensions):
-                    self._is_fast = False  # nor is there such a frame
-                    continue
-                if start - 4 > end:  # the length is still to come; of the mask, which follows it, nothing is needed
-                    self._rest = data[at:]
-                    return
-                if first & 0x0F <= 2:
-                    self._in_fragments = not first & 0x80
-                self._passing = stop - at
-            elif stop <= end:
-                if self._hand_over(apply_mask(data[start:stop], data[start - 4 : start]), first):
-                    at = stop
-                else:
-                    self._passing = stop - at
-            elif start <= end and size > MAX_JOINED:
-                self._passing = stop - at
-            else:
-                self._rest = data[at:]
-                return
-
-    def _hand_over(self, message: bytes, first: int) -> bool:
-        """Give the app a message; False for text that is not UTF-8, about which the superclass knows what to say."""
-        is_text = first == WHOLE_TEXT
-        on_message = self.on_message
-        if on_message is not None:
-            if is_text and not message.isascii() and not _is_utf8(message):
-                return False
-            on_message(message, is_text)
-            return True
-        queue = self.queue
-        if is_text:
-            try:
-                queue.put_nowait({"type": "websocket.receive", "text": message.decode()})
-            except UnicodeDecodeError:
-                return False
-        else:
-            queue.put_nowait({"type": "websocket.receive", "bytes": message})
-        if not self.read_paused and queue.qsize() >= MAX_UNREAD:
-            self.pause_reading()
-        return True
 
     def send_receive_event_to_app(self) -> None:
         """Called with a message that the superclass has put together."""
@@ -270,12 +299,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         self.on_message(message, is_text)
 
-    def handle_connect(self, event: Request) -> None:
-        """Called with the request: what the app is told of it includes the way past ASGI."""
-        super().handle_connect(event)
-        if self.response.status_code == 101:
-            extensions: dict[Any, Any] = self.scope["extensions"]
-            extensions[EXTENSION] = self._way
+
+def _nobody(_message: bytes, _is_text: bool) -> None:
+    """Nobody receives anything any more."""
 
 
 def _nowhere(_frames: bytes) -> None:
