@@ -218,18 +218,18 @@ class HubDispatcher:
 
         It acts in the context of this task, and in its name.
         """
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        task = asyncio.current_task()
         assert task is not None  # noqa: S101  (this runs in one)
-        in_context = contextvars.copy_context().run
+        run = contextvars.copy_context().run
+        return partial(run, self._act_for, task, connection)  # type: ignore[call-arg]  (the data, which comes later)
 
-        def act(data: bytes) -> bool:
-            enter_task(loop, task)
-            try:
-                return self._act_at_once(connection, data)
-            finally:
-                leave_task(loop, task)
-
-        return lambda data: in_context(act, data)
+    def _act_for(self, task: asyncio.Task[Any], connection: HubConnection, data: bytes) -> bool:
+        loop = task.get_loop()
+        enter_task(loop, task)
+        try:
+            return self._act_at_once(connection, data)
+        finally:
+            leave_task(loop, task)
 
     def _act_at_once(self, connection: HubConnection, data: bytes) -> bool:
         """Begin the call that somebody sends, if it comes alone; False: the data is still to be read."""
@@ -500,8 +500,8 @@ class HubDispatcher:
                             connection.send(StreamItem(invocation_id, item))
                             has_sent = True
                             await connection.room()
-                            if call.cancelled():
-                                break
+                            if call.cancelled() or connection.ending is not None:
+                                break  # else one that never waits would go on, and let nobody else
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
             if not (call.cancelled() and isinstance(failure, asyncio.CancelledError)):
                 error = self._error_of(connection, invocation, failure, streaming=has_sent)

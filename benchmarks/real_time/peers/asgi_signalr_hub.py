@@ -1,12 +1,10 @@
-"""A hub of asgi-signalr, mounted in a Starlette app as the README shows it; `--adapter` for the recommended server."""
+"""A hub of asgi-signalr by itself, as its peers are; `--adapter` for the server that its README recommends."""
 
 import sys
 
 from asgi_signalr import Hub, SignalR
 from payload import NEWS
 from serving import serve
-from starlette.applications import Starlette
-from starlette.routing import Mount
 
 signalr = SignalR()
 
@@ -26,4 +24,4 @@ class Bench(Hub):
 
 if __name__ == "__main__":
     ws = "asgi_signalr.servers.uvicorn:WebSocketProtocol" if "--adapter" in sys.argv else "websockets-sansio"
-    serve(Starlette(routes=[Mount("/", signalr)]), ws)
+    serve(signalr, ws)
