@@ -113,7 +113,7 @@ def kill_with_children(pid: int) -> None:
 @pytest.fixture(scope="module", params=EACH)
 def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
     """Each server, with impatience towards clients that stop polling."""
-    with serving(request.param, disconnect_timeout=0.5) as server:
+    with serving(request.param, disconnect_timeout=0.5, allow_stateful_reconnects=True) as server:
         yield server
 
 

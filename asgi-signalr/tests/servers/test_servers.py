@@ -131,6 +131,26 @@ async def test_clients_that_vanish_are_missed(server: Any, vanish: Callable[[str
             assert '"target":"left"' in await watcher.recv()
 
 
+async def test_a_connection_survives_its_web_socket(server: Any) -> None:
+    hub = server.url + "/signalr/lab"
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(hub + "/negotiate?negotiateVersion=1&useStatefulReconnect=true")
+    url = f"{hub.replace('http', 'ws')}?id={answer.json()['connectionToken']}"
+    call = '{"type":1,"target":"add","arguments":[1,%d],"invocationId":"1"}\x1e'
+    first = await connect(url)
+    await first.send(HANDSHAKE.replace('"version":1', '"version":2'))
+    assert await first.recv() == "{}\x1e"
+    await first.send(call % 1)
+    assert await first.recv() == '{"type":3,"invocationId":"1","result":2}\x1e'
+    first.transport.abort()
+    async with connect(url) as again:
+        await again.send('{"type":9,"sequenceId":2}\x1e' + call % 2)
+        received = ""
+        while '"result":3' not in received:
+            received += str(await again.recv())
+    assert received.startswith('{"type":9,"sequenceId":1}\x1e{"type":3,"invocationId":"1","result":2}\x1e')
+
+
 # The end of a server: what its clients are told, and whether it ends by itself.
 
 RESET = "WebSocket closed with status code: 1006 (no reason given)."
