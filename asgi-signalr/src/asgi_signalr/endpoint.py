@@ -119,10 +119,13 @@ class Endpoint:
         body = Body(receive)
         try:
             if origins.is_preflight(scope["method"], headers):
-                response = self._preflight(headers)
+                response = self._preflight(scope, headers)
             else:
                 request = await self._read(scope, headers)
                 match scope["method"]:
+                    case "GET" if headers.get("upgrade", "").lower() == "websocket":
+                        # The ASGI server speaks no WebSockets: uvicorn without a library for them is one.
+                        raise Refusal(404, "WebSockets transport not supported by this end point type")
                     case "GET" if "text/event-stream" in headers.get("accept", ""):
                         await self._serve_events(request, receive, send, more)
                         return
@@ -152,7 +155,7 @@ class Endpoint:
                 await Body(receive).drain()
         try:
             if origins.is_preflight(scope["method"], headers):
-                response = self._preflight(headers)
+                response = self._preflight(scope, headers)
             else:
                 request = await self._read(scope, headers)
                 if scope["method"] != "POST":
@@ -296,8 +299,9 @@ class Endpoint:
         server.connections.settle()
         return Response(202, headers={"Content-Type": "text/plain"})
 
-    def _preflight(self, headers: Mapping[str, str]) -> Response:
+    def _preflight(self, scope: Scope, headers: Mapping[str, str]) -> Response:
         """Answer what a browser asks before a request to another origin; it sends no credentials along."""
+        take_secrets(scope)  # the URL that it asks about may have them
         self._check_origin(headers)
         return Response(204, headers=origins.preflight_headers(headers))
 

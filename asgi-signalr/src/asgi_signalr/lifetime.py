@@ -151,6 +151,8 @@ class HubLifetime:
                 self._deliver("connection", tuple(connection.id for connection in here), (), encodings, target)
             for connection in here:
                 await connection.room()
+            if all(connection.ending is not None for connection in here):
+                await asyncio.sleep(0)  # who goes on and on sending to one that has gone must not hold everybody up
             names = [name for name in names if name not in self.connections]
             if not names or self._stream.is_alone:
                 return
