@@ -221,7 +221,7 @@ class HubDispatcher:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  (this runs in one)
         run = contextvars.copy_context().run
-        return partial(run, self._act_for, task, connection)  # type: ignore[call-arg]  (the data, which comes later)
+        return partial(run, self._act_for, task, connection)  # type: ignore[call-arg]  # the data comes later
 
     def _act_for(self, task: asyncio.Task[Any], connection: HubConnection, data: bytes) -> bool:
         loop = task.get_loop()
