@@ -116,6 +116,16 @@ async def test_a_transport_that_is_not_offered_is_not_there(
         assert (response.status, response.text) == (404, text)
 
 
+async def test_a_server_without_websockets_opens_nothing_else_instead(request_to: Request) -> None:
+    app = chat()
+    token, _ = await negotiated(request_to, app)
+    upgrade = {"Connection": "Upgrade", "Upgrade": "WebSocket", "Sec-WebSocket-Version": "13"}
+    response = await request_to(app, "GET", f"/chat?id={token}", upgrade)
+    text = "WebSockets transport not supported by this end point type"
+    assert (response.status, response.text) == (404, text)
+    assert app.status()["connections"] == {}
+
+
 async def test_the_transports_are_offered_in_the_order_of_the_server(request_to: Request) -> None:
     app = chat(transports=(LONG_POLLING, WEB_SOCKETS))
     answer = (await request_to(app, "POST", "/chat/negotiate?negotiateVersion=1")).json

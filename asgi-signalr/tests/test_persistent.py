@@ -14,6 +14,10 @@ Ask = Callable[..., Any]
 Open = Callable[..., Any]
 
 EVENTS = {"Accept": "text/event-stream"}
+TOO_LONG = (
+    "The maximum message size of 1000B was exceeded. "
+    "The message size can be configured with SignalR(max_message_size=…)."
+)
 TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
 
 
@@ -164,6 +168,13 @@ async def test_events_carry_text(request_to: Request, ask: Ask, caplog: pytest.L
     assert await stream.portion() is None
 
 
+async def test_a_silent_stream_of_events_is_kept_open(request_to: Request, ask: Ask) -> None:
+    app = echo(keep_alive_interval=0.02)
+    url = await negotiated(request_to, app)
+    stream = await ask(app, "GET", url, EVENTS).begun()
+    assert [await stream.portion() for _ in range(3)] == [b":\r\n"] * 3
+
+
 async def test_polls_carry_text_and_bytes(request_to: Request, ask: Ask) -> None:
     app = echo()
     url = await negotiated(request_to, app)
@@ -195,7 +206,7 @@ async def test_what_is_posted_at_once_is_one_message(request_to: Request, ask: A
 @pytest.mark.parametrize(
     ("body", "status", "text"),
     [
-        (b"x" * 1001, 413, "The maximum message size of 1000B was exceeded."),
+        (b"x" * 1001, 413, TOO_LONG),
         (b"\xff", 400, "The body is no UTF-8 text, as its Content-Type says."),
     ],
 )
@@ -268,7 +279,15 @@ async def test_a_long_message_ends_the_connection(open_to: Open) -> None:
     peer = await open_to(echo(max_message_size=1000), "/echo").accepted()
     peer.send("x" * 1001)
     assert await peer.closed() == 1009
-    assert str(await ended()) == "The maximum message size of 1000B was exceeded."
+    assert str(await ended()) == TOO_LONG
+
+
+async def test_the_size_of_text_is_that_of_its_bytes(open_to: Open) -> None:
+    peer = await open_to(echo(max_message_size=1000), "/echo").accepted()
+    peer.send("ä" * 500)
+    assert await peer.frame() == "ä" * 500
+    peer.send("ä" * 501)
+    assert await peer.closed() == 1009
 
 
 async def test_the_application_that_stops_asks_clients_to_come_back(open_to: Open) -> None:

@@ -15,7 +15,7 @@ from asgi_signalr import negotiate, origins
 from asgi_signalr.connection import Connection, ConnectionHandler
 from asgi_signalr.connection_manager import Negotiated
 from asgi_signalr.context import HubCallerContext, is_authorized, take_secrets
-from asgi_signalr.errors import HubException
+from asgi_signalr.errors import HubException, InvalidDataError
 from asgi_signalr.http import (
     Body,
     Disconnected,
@@ -29,6 +29,7 @@ from asgi_signalr.http import (
     respond,
 )
 from asgi_signalr.options import Options
+from asgi_signalr.protocols import check_size
 from asgi_signalr.server import Server
 from asgi_signalr.transports import Transport, long_polling
 from asgi_signalr.transports.inbox import InboxClosed
@@ -273,11 +274,13 @@ class Endpoint:
 
     async def _message_in(self, request: Request, body: Body) -> str | bytes:
         """Read a body that is one message: text, or bytes."""
-        limit, message = self._options.max_message_size, bytearray()
+        message = bytearray()
         async for portion in body.portions():
             message += portion
-            if len(message) > limit:
-                raise Refusal(413, f"The maximum message size of {limit}B was exceeded.")
+            try:
+                check_size(len(message), self._options.max_message_size)
+            except InvalidDataError as error:
+                raise Refusal(413, str(error)) from None
         if not request.headers.get("content-type", "").startswith("text/"):
             return bytes(message)
         try:

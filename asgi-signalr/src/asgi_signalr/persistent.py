@@ -14,6 +14,7 @@ A message is what a WebSocket carries as one. Server-Sent Events carry text only
 client posts at once is one message. Long polling keeps no bounds: a poll answers with all that was waiting.
 """
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,10 @@ from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher, Payload, Write
+from asgi_signalr.protocols import check_size
 from asgi_signalr.scaleout import Audience
 from asgi_signalr.transports import TRANSPORTS, Transport
+from asgi_signalr.transports.server_sent_events import ServerSentEventsTransport
 from asgi_signalr.transports.websockets import WebSocketTransport
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
 # How a WebSocket is closed (RFC 6455, section 7.4.1, and IANA's registry): here nothing else says why.
 NORMAL, TOO_BIG, FAILED, RESTARTING = 1000, 1009, 1011, 1012
+
+# Stands for a comment among the events.
+KEEP_ALIVE = Payload(b"")
 
 
 class PersistentConnection:
@@ -155,6 +161,7 @@ class RawConnection(Connection):
             transport.tells_text = True
         self._is_binary = "Binary" in TRANSPORTS[transport.name]
         self.encoding = "anything" if self._is_binary else "text"
+        self._last_written = asyncio.get_running_loop().time()
 
     async def receive_message(self) -> str | bytes | None:
         """Wait for a message; None once the client has gone.
@@ -165,8 +172,9 @@ class RawConnection(Connection):
 
         """
         message = await self.interruptible(self.transport.receive())
-        if message is not None and len(message) > self.options.max_message_size:
-            raise InvalidDataError(f"The maximum message size of {self.options.max_message_size}B was exceeded.")
+        if message is not None:
+            size = len(message.encode() if isinstance(message, str) else message)
+            check_size(size, self.options.max_message_size)
         return message
 
     def payload(self, encodings: Mapping[str, bytes]) -> Payload | None:
@@ -182,7 +190,7 @@ class RawConnection(Connection):
 
     def _send_apart(self, payloads: Sequence[Payload]) -> Awaitable[None] | None:
         for number, payload in enumerate(payloads, 1):
-            sending = self.transport.send((payload,))
+            sending = self._send_one(payload)
             if sending is not None:
                 return self._send_later(sending, payloads[number:])
         return None
@@ -190,9 +198,27 @@ class RawConnection(Connection):
     async def _send_later(self, sending: Awaitable[None], payloads: Sequence[Payload]) -> None:
         await sending
         for payload in payloads:
-            after = self.transport.send((payload,))
+            after = self._send_one(payload)
             if after is not None:
                 await after
+
+    def _send_one(self, payload: Payload) -> Awaitable[None] | None:
+        if payload is KEEP_ALIVE and isinstance(self.transport, ServerSentEventsTransport):
+            return self.transport.comment()
+        return self.transport.send((payload,))
+
+    def tick(self, now: float) -> None:
+        """Look at the clock: keep a silent stream of events open. WebSockets have pings of their own for that."""
+        super().tick(now)
+        if self.outbox.used:
+            self.outbox.used = False
+            self._last_written = now
+        elif (
+            isinstance(self.transport, ServerSentEventsTransport)
+            and now - self._last_written >= self.options.keep_alive_interval
+        ):
+            self._last_written = now
+            self.write(KEEP_ALIVE)
 
     def farewell(self, ending: Ending) -> Payload | None:
         """Say nothing: only the WebSocket's code tells the client why."""

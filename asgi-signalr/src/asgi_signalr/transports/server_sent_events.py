@@ -19,8 +19,8 @@ HEADERS = {
     "Content-Encoding": "identity",
     "X-Accel-Buffering": "no",
 }
-# A comment. Some browsers do not call a stream open before its first bytes.
-OPENING = b":\r\n"
+# A comment, which clients pass over. Some browsers do not call a stream open before its first bytes.
+COMMENT = b":\r\n"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
@@ -45,7 +45,7 @@ class ServerSentEventsTransport:
         """Begin the answer, with more headers."""
         with suppress(OSError):  # as servers may say that the client has gone; `watch` is told as well
             await self._send({"type": "http.response.start", "status": 200, "headers": encoded({**more, **HEADERS})})
-            await self._send({"type": "http.response.body", "body": OPENING, "more_body": True})
+            await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
 
     async def watch(self) -> None:
         """Notice when the client goes: then nothing more is to be received."""
@@ -65,6 +65,12 @@ class ServerSentEventsTransport:
             return None
         event = format_event(b"".join([each.data for each in payloads]))
         return self._send({"type": "http.response.body", "body": event, "more_body": True})
+
+    def comment(self) -> Awaitable[None] | None:
+        """Send what no client heeds, and no proxy takes for silence."""
+        if self._gone:
+            return None
+        return self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
 
     async def close(self, _code: int = 1000, /) -> None:
         """End the answer; nothing is sent to a client that has gone."""
