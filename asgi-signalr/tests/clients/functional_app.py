@@ -187,6 +187,9 @@ class Lab(Hub):
 class Flows(Hub):
     """Streams either way, and questions to clients."""
 
+    def own_id(self) -> str:
+        return self.context.connection_id
+
     def nothing(self) -> None:
         pass
 
@@ -238,6 +241,9 @@ class Flows(Hub):
 
     async def join_both(self, ones: AsyncIterator[str], between: str, others: AsyncIterator[str]) -> list[str]:
         return [part async for part in ones] + [between] + [part async for part in others]
+
+    async def collect(self, parts: AsyncIterator[str]) -> None:
+        await self.clients.caller.send("collected", [part async for part in parts])
 
     async def first(self, parts: AsyncIterator[str]) -> str:
         async for part in parts:
