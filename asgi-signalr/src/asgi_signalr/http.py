@@ -1,5 +1,6 @@
 """Requests and answers over plain HTTP: what the endpoints and the scripts have in common."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -77,8 +78,8 @@ class Body:
             if portion := event.get("body", b""):
                 yield portion
 
-    async def drain(self, limit: int = 64 * 1024) -> None:
-        """Read what is left of it, up to a limit in bytes, before an answer that does not need it.
+    async def drain(self, limit: int = 64 * 1024, patience: float = 5) -> None:
+        """Read what is left of it, up to a limit in bytes and seconds, before an answer that does not need it.
 
         HTTP/2 carries many requests over one connection, and Hypercorn gives all of them up when a body arrives after
         its answer.
@@ -87,10 +88,12 @@ class Body:
             Disconnected: the client has gone.
 
         """
-        async for portion in self.portions():
-            limit -= len(portion)
-            if limit < 0:
-                return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                async for portion in self.portions():
+                    limit -= len(portion)
+                    if limit < 0:
+                        return
 
 
 async def disconnected(receive: Receive) -> None:
