@@ -459,11 +459,25 @@ def read_messagepack(data: bytes) -> list[Any]:
 # What is left of clients that have gone.
 
 
+# What belongs to the server itself: its hubs, who listens to it, what it has counted.
+ITS_OWN = (
+    "_functions",
+    "_lifetimes",
+    "_options",
+    "_presence",
+    "_protocols",
+    "_servers",
+    "options",
+    "receivers",
+    "refused",
+)
+
+
 def remains(root: Any) -> dict[str, int]:
     """Count what every container that belongs to a server holds, by the path that leads there."""
     found: dict[str, int] = {}
     _count(root, type(root).__name__, found, set())
-    return {path: size for path, size in found.items() if size and not path.endswith("._lifetimes")}
+    return {path: size for path, size in found.items() if size and not path.endswith(ITS_OWN)}
 
 
 def _count(value: Any, path: str, found: dict[str, int], seen: set[int]) -> None:
@@ -477,7 +491,7 @@ def _count(value: Any, path: str, found: dict[str, int], seen: set[int]) -> None
     elif type(value).__module__.startswith("asgi_signalr") and not isinstance(value, type):
         names = [name for each in type(value).__mro__ for name in getattr(each, "__slots__", ())]
         for name in [*vars(value), *names] if hasattr(value, "__dict__") else names:
-            if name not in ("_protocols", "_options", "options"):
+            if name not in ("_options", "_presence", "_protocols", "options"):
                 _count(getattr(value, name, None), f"{path}.{name}", found, seen)
 
 

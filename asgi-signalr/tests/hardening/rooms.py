@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from asgi_signalr import Hub, HubException, SignalR
+from asgi_signalr import Hub, HubException, PersistentConnection, SignalR
 
 SECRETS = {"alice": "al1ce-s3cret", "bob": "b0b-s3cret"}
 """What each user's connections may be sent, and no others."""
@@ -54,6 +54,10 @@ class Room(Hub):
         for number in range(20):
             await self.clients.caller.send("flooded", number, "x" * 1000)
 
+    async def send_on_and_on(self, times: int) -> None:
+        for number in range(times):
+            await self.clients.caller.send("sent", number)
+
     async def wait(self) -> None:
         await self.context.aborted.wait()
 
@@ -90,6 +94,10 @@ class Room(Hub):
             number += 1
             await asyncio.sleep(1)
 
+    async def at_once(self, to: int) -> AsyncIterator[str]:
+        for number in range(to):
+            yield f"{number} {'x' * 1000}"
+
     async def crashing(self) -> AsyncIterator[int]:
         yield 1
         raise LookupError("as it should")
@@ -109,12 +117,28 @@ class Members(Room):
     pass
 
 
-METHODS = sorted(name for name, value in vars(Room).items() if callable(value) and not name.startswith(("_", "on_")))
+class Echo(PersistentConnection):
+    async def on_connected(self) -> None:
+        await self.groups.add(self.context.connection_id, "everybody")
+
+    async def on_received(self, data: str | bytes) -> None:
+        if isinstance(data, str):
+            await self.connection.send(data)
+            await self.connections.group("everybody").send(data)
+        if self.context.user_identifier is not None:
+            await self.connections.user(self.context.user_identifier).send(SECRETS[self.context.user_identifier])
+
+
+METHODS = sorted(
+    name for name, value in vars(Room).items() if callable(value) and not name.startswith(("_", "on_", "at_", "send_"))
+)
 
 
 def make_app(**options: Any) -> SignalR:
-    """Make the app: a room for everybody, and one for members."""
-    app = SignalR(max_message_size=4096, max_queued_bytes=64 * 1024, **options)
+    """Make the app: a room for everybody, one for members whose presence is kept, and no hub at all."""
+    app = SignalR(**{"max_message_size": 4096, "max_queued_bytes": 64 * 1024, **options})
     app.hub("/room")(Room)
-    app.hub("/members", authorize=True)(Members)
+    app.hub("/members", authorize=True, presence=True)(Members)
+    app.connection("/echo")(Echo)
+    app.on_presence(Members)(lambda event: None)
     return app

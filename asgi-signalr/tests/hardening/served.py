@@ -7,6 +7,7 @@ import asyncio
 import collections
 import gc
 import json
+import logging
 import os
 import socket
 import sys
@@ -51,6 +52,8 @@ def state(signalr: Any) -> dict[str, Any]:
 def main() -> None:
     """Serve until the process is ended."""
     implementation, options = sys.argv[1], json.loads(sys.argv[2])
+    if options.pop("debug", False):
+        logging.basicConfig(level=logging.DEBUG)
     signalr = make_app(user=user_of, **options)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import json
 from collections.abc import Coroutine
@@ -30,7 +29,6 @@ from .harness import (
     read_json,
     read_messagepack,
     remains,
-    run,
     text_of,
     varint,
 )
@@ -118,6 +116,7 @@ spoilt = st.builds(
 messages = fitting | fitting | any_message | spoilt
 
 TEXT_JUNK = [
+    text_of(*[{"type": 1, "target": "wait", "arguments": []}] * 30),
     "",
     SEPARATOR,
     "{",
@@ -228,7 +227,7 @@ origins = st.sampled_from(
     optional={"host": st.sampled_from(["", "[", "a:b", f"{HOST}:x", "\xe9", "," * 50])},
 )
 paths = st.sampled_from(
-    ["/room", "/members", "/room/negotiate", "/members/negotiate", "/signalr.js", "/none", "//room//"]
+    ["/room", "/members", "/echo", "/room/negotiate", "/members/negotiate", "/signalr.js", "/none", "//room//"]
 )
 queries = st.lists(
     st.tuples(
@@ -244,7 +243,7 @@ queries = st.lists(
 
 
 ACCEPT_EVENTS = {"accept": "text/event-stream"}
-rooms = st.sampled_from(["/room", "/room", "/members"])
+rooms = st.sampled_from(["/room", "/room", "/room", "/members", "/members", "/echo"])
 protocols = st.sampled_from(["json", "messagepack"])
 
 
@@ -440,7 +439,7 @@ class Clients(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if hasattr(self, "witness"):
-                assert self._run(self._see_that_nothing_is_left()) == what_a_server_keeps()
+                assert self._run(self._see_that_nothing_is_left()) == {}
             assert [line for line in self.log.lines if not _is_the_hubs_own(line)] == []
             for exchange in self.exchanges:
                 self._see_what_was_told(exchange)
@@ -468,6 +467,8 @@ class Clients(RuleBasedStateMachine):
             assert user == exchange.user or secret.encode() not in output, f"{exchange.user} has read {user}'s secret."
         for token, request in self.minted:
             assert exchange is request or token.encode() not in output, "A token has been given away."
+        if exchange.url.startswith("/echo"):
+            return
         if isinstance(exchange, Socket):
             for frame in exchange.frames:
                 _read(frame)
@@ -531,24 +532,7 @@ async def _connect(app: SignalR, path: str = "/room", user: str | None = None) -
     socket = await Socket(app, path, user).accepted()
     socket.send(handshake())
     await socket.hear(lambda: socket.frames or None)
-    assert socket.frames[0] == "{}" + SEPARATOR
     return socket
-
-
-@functools.cache
-def what_a_server_keeps() -> dict[str, int]:
-    """Count what a server holds for itself: all that is there once its clients, of each hub one, have gone."""
-
-    async def count() -> dict[str, int]:
-        app = make_app()
-        for path in ("/room", "/members"):
-            socket = await _connect(app, path, "alice")
-            socket.leave()
-            await asyncio.wait({socket.task})
-        await asyncio.sleep(300)
-        return remains(app._server())
-
-    return run(count())
 
 
 def _read(frame: str | bytes) -> None:
@@ -588,5 +572,5 @@ def test_no_conversation_hurts_anybody_else() -> None:
 @pytest.mark.timeout(600)
 def test_no_conversation_hurts_anybody_else_however_many_there_are() -> None:
     run_state_machine_as_test(
-        Clients, settings=settings(COMMON, max_examples=400, stateful_step_count=60, print_blob=True)
+        Clients, settings=settings(COMMON, max_examples=300, stateful_step_count=60, print_blob=True)
     )

@@ -215,7 +215,8 @@ class WebSocket(Client):
 
     async def open(self, *, buffer: int | None = None) -> "WebSocket":
         """Connect, and shake hands."""
-        await self.upgrade(f"/room?id={await negotiate(self.port, user=self.user.partition('=')[2] or None)}", buffer)
+        self.url = f"/room?id={await negotiate(self.port, user=self.user.partition('=')[2] or None)}"
+        await self.upgrade(self.url, buffer)
         await self.send_frame(handshake(self.protocol).encode())
         assert await self.receive() == b"{}" + SEPARATOR.encode()
         return self
