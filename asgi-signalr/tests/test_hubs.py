@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
+from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, dispatch, hub_method
 from asgi_signalr.calls import LOOK_AHEAD
 
 Connect = Callable[..., Awaitable[Any]]
@@ -405,6 +405,21 @@ async def test_a_call_that_waits_for_its_client_lets_the_next_begin_and_then_cou
     turns.go["a"].set()
     assert await peer.frame() == '{"type":3,"invocationId":"1","result":"Ada"}\x1e'
     await turns.reads("b begins", "answer Ada", "b ends", "c begins")
+
+
+async def test_a_client_that_never_answers_cannot_call_for_ever(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "MOST_LENT", 3)
+    turns = Turns(detailed_errors=True)
+    peer = await connect(turns.app)
+    for _ in range(4):
+        peer.send(call("ask"))
+        assert '"target":"name"' in await peer.frame()
+    peer.send(call("ask"))
+    text = "Connection closed with an error. InvalidDataException: "
+    text += "The client owes the answers that 3 of its calls wait for."
+    assert await peer.frame() == '{"type":7,"error":"' + text + '","allowReconnect":true}\x1e'
 
 
 async def test_a_call_knows_nothing_of_the_context_of_the_one_before_it(connect: Connect) -> None:
