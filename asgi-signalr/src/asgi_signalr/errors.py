@@ -25,4 +25,9 @@ def for_client(text: str, error: BaseException | None, detailed: bool) -> str:
     if error is None or not (detailed or isinstance(error, HubException)):
         return text
     name = "HubException" if isinstance(error, HubException) else type(error).__name__
-    return f"{text} {_WIRE_NAMES.get(name, name)}: {error}"
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001  (it is not ours)
+        message = "it cannot be told"
+    # The name of a file may contain what is no text (half of a surrogate pair), and somebody waits for this answer.
+    return f"{text} {_WIRE_NAMES.get(name, name)}: {message}".encode("utf-8", "replace").decode()
