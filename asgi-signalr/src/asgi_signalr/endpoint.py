@@ -144,8 +144,8 @@ class Endpoint:
             if scope["method"] == "POST":
                 with suppress(Disconnected):
                     await body.drain()
-        except Disconnected:
-            return
+        except Disconnected:  # answered all the same: a middleware may insist
+            response = Response(204)
         await respond(scope, send, response, more)
 
     async def serve_negotiation(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from asgi_signalr.http import Disconnected
 from asgi_signalr.outbox import Payload
 from asgi_signalr.transports.long_polling import LongPollingTransport
+from starlette.middleware.base import BaseHTTPMiddleware
 
 Client = Callable[..., Any]
 
@@ -99,6 +101,24 @@ async def test_a_poll_that_the_client_gives_up_takes_nothing_with_it(client: Cli
     await until(lambda: transport.is_polled)
     poll.go()
     await poll.ended()
+    await peer.invoke("echo", "kept")
+    assert await peer.polled() == answer_to(1, '"kept"')
+
+
+async def test_a_poll_that_is_given_up_does_not_upset_a_middleware(client: Client) -> None:
+    peer = await client().poll_open()
+
+    async def pass_on(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    transport = peer.manager.negotiated(peer.token, "Chat").connection.transport
+    signalr, peer.app = peer.app, BaseHTTPMiddleware(peer.app, pass_on)
+    poll = peer.poll()
+    await until(lambda: transport.is_polled)
+    poll.go()
+    with suppress(OSError):  # which is what servers may say of an answer that comes too late
+        await poll.ended()
+    peer.app = signalr
     await peer.invoke("echo", "kept")
     assert await peer.polled() == answer_to(1, '"kept"')
 
