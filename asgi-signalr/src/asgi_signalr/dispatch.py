@@ -486,22 +486,26 @@ class HubDispatcher:
         """Send what a method yields, as fast as the client takes it, until its end or until it is cancelled."""
         slot.current.set(call)
         call.has_begun = True
-        invocation_id, has_sent, error = invocation.invocation_id, False, None
+        invocation_id, has_sent, error, late = invocation.invocation_id, False, None, None
         try:
-            if not call.cancelled():
-                if method.authorize is not False:
-                    await _check_authorized(connection, method, invocation)
-                arguments = self._bind(connection, method, invocation)
-                keywords = dict(zip(method.uploads, uploads, strict=True))
-                async with self._invoker.scope(connection) as scope:
-                    stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
-                    async with contextlib.aclosing(items_of(stream)) as items:
-                        async for item in items:
-                            connection.send(StreamItem(invocation_id, item))
-                            has_sent = True
-                            await connection.room()
-                            if call.cancelled() or connection.ending is not None:
-                                break  # else one that never waits would go on, and let nobody else
+            # Cancelled by the very frame that began it, it begins all the same, and hears of it as soon as it waits.
+            if call.cancelled() and call.task is not None:
+                late = asyncio.get_running_loop().call_soon(call.task.cancel)
+            if method.authorize is not False:
+                await _check_authorized(connection, method, invocation)
+            arguments = self._bind(connection, method, invocation)
+            keywords = dict(zip(method.uploads, uploads, strict=True))
+            async with self._invoker.scope(connection) as scope:
+                stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
+                async with contextlib.aclosing(items_of(stream)) as items:
+                    async for item in items:
+                        if late is not None:
+                            late.cancel()
+                        connection.send(StreamItem(invocation_id, item))
+                        has_sent = True
+                        await connection.room()
+                        if call.cancelled() or connection.ending is not None:
+                            break  # else one that never waits would go on, and let nobody else
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
             if not (call.cancelled() and isinstance(failure, asyncio.CancelledError)):
                 error = self._error_of(connection, invocation, failure, streaming=has_sent)
