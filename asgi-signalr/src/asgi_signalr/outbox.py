@@ -23,6 +23,8 @@ HIGH_WATER = 64 * 1024
 CONNECTIONS_PER_TURN = 500
 
 
+CANCELLED = "The server has cancelled what was to be sent."
+
 SlowClientPolicy = Literal["close", "latest"]
 """What becomes of a client for which too much is queued: its connection ends, or older messages are dropped."""
 
@@ -235,6 +237,8 @@ class Outbox:
                 continue
             except Exception as error:  # noqa: BLE001  (whatever it is, this connection is over and no other)
                 self._fail(error)
+            except asyncio.CancelledError:  # of something that the server waited for: this flush goes on
+                self._fail(ConnectionError(CANCELLED))
             else:
                 loop = asyncio.get_running_loop()
                 self.parked_since = loop.time()
@@ -293,6 +297,8 @@ class Outbox:
     def _unpark(self, task: asyncio.Task[None]) -> None:
         self._parked = self.parked_since = None
         if task.cancelled():
+            if not self.closed:
+                self._fail(ConnectionError(CANCELLED))
             return
         error = task.exception()
         if isinstance(error, Exception):
