@@ -299,6 +299,18 @@ async def test_gaps_are_told_to_the_application() -> None:
     assert told == ["away for a while"]
 
 
+async def test_an_engine_of_ones_own_tells_of_its_gaps_as_well() -> None:
+    class Lossy(Broken):
+        on_gap: Any = None
+
+    engine, told = Lossy(), []
+    engine.on_gap = lambda what: told.append(f"engine: {what}")
+    app = chat(backplane=engine)
+    app.on_backplane_gap(lambda what: told.append(f"application: {what}"))
+    engine.on_gap("away for a while")
+    assert told == ["engine: away for a while", "application: away for a while"]
+
+
 # Slow clients.
 
 

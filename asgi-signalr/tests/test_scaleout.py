@@ -143,15 +143,15 @@ WENT = PresenceChange(False, None, "c2", None)
             },
         ),
         (
-            PresenceUpdate("Chat", "a", 3, "answer", (CAME,)),
-            ["presence", "Chat", "a", 3, "answer", [[True, "red", "c1", "ada"]]],
+            PresenceUpdate("Chat", "a", 3, "all", (CAME,)),
+            ["presence", "Chat", "a", 3, "all", [[True, "red", "c1", "ada"]]],
             "Chat: on server a are 1 members (presence 3)",
             {
                 "kind": "presence",
                 "hub": "Chat",
                 "server": "a",
                 "number": 3,
-                "what": "answer",
+                "what": "all",
                 "joined": [["red", "c1"]],
                 "left": [],
             },

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from asgi_signalr import scripts, status
-from asgi_signalr.backplanes import Backplane, open_backplane
+from asgi_signalr.backplanes import Backplane, also_tell, open_backplane
 from asgi_signalr.clients import HubContext
 from asgi_signalr.connection import ConnectionHandler
 from asgi_signalr.context import Authorize, take_secrets
@@ -249,6 +249,7 @@ class SignalR:
             open_backplane(url)  # a wrong URL, or a driver that is not installed, is to be heard of here
             self._open_backplane: Callable[[], Backplane] = lambda: open_backplane(url, on_gap=self._gap)
         else:
+            also_tell(backplane, self._gap)
             self._open_backplane = lambda: backplane
         self._is_alone = backplane == "memory://"
 

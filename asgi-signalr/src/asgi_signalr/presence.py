@@ -48,7 +48,10 @@ class PresenceEvent(msgspec.Struct, frozen=True):
     """The group's name; None: the connection itself has begun or ended."""
     member: Member
     is_users_only: bool
-    """Whether the user has no other connection in the group: has come or gone, and not just opened or closed a tab."""
+    """Whether the user has no other connection in the group: has come or gone, and not just opened or closed a tab.
+
+    All servers judge it by the same order of events; one that has just missed something, by what it has heard.
+    """
 
 
 PresenceFunction = Callable[[PresenceEvent], Awaitable[None] | None]

@@ -52,10 +52,9 @@ class PresenceTracker:
         self._own = Roster()
         self._others = Roster()
         self._servers: dict[str, _Server] = {}
-        self._held: list[PresenceUpdate] | None = None  # while the roll is called
         # To be published.
         self._changes: list[PresenceChange] = []
-        self._next: Literal["changes", "all", "answer"] = "all"
+        self._next: Literal["changes", "all"] = "all"
         self._number = 0
         self._sending: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
@@ -92,8 +91,8 @@ class PresenceTracker:
         """Join the other servers: call the roll, and begin to beat."""
         if self._stream.is_alone or self._beat_timer is not None:
             return
-        self._held = []
         self._stream.publish_soon(RollCall(self._lifetime.hub, self._stream.id, None))
+        # Until the others have answered nothing is published: whose only connection one is would be guesswork.
         self._roll_timer = self._loop.call_later(self._lease * ROLL_CALL_PER_LEASE, self._end_roll_call)
         self._beat_timer = self._loop.call_later(self._interval, self._beat)
 
@@ -120,12 +119,12 @@ class PresenceTracker:
 
     # Sending.
 
-    def _tell_all(self, kind: Literal["all", "answer"] = "all") -> None:
-        self._next = kind
+    def _tell_all(self) -> None:
+        self._next = "all"
         self._send_soon()
 
     def _send_soon(self) -> None:
-        if self._sending is None:
+        if self._sending is None and self._roll_timer is None:
             self._sending = self._loop.create_task(self._send())
 
     async def _send(self) -> None:
@@ -157,10 +156,6 @@ class PresenceTracker:
 
     def take(self, update: PresenceUpdate) -> None:
         """Take what a server has published, this one included."""
-        is_first_answer = update.kind == "answer" and update.server not in self._servers
-        if self._held is not None and (not is_first_answer or self._is_own(update)):
-            self._held.append(update)
-            return
         server = self._servers.setdefault(update.server, _Server())
         server.heard = self._loop.time()
         expected = server.number + bool(update.changes)  # one without changes is a beat
@@ -172,12 +167,11 @@ class PresenceTracker:
                 self._apply(update.server, change, tell=self._is_own(update))
             if self._is_own(update):
                 self._arrived.set()
-        # Else it is a beat, or is part of an answer to a roll call that came before.
 
     def answer(self, call: RollCall) -> None:
         """Answer a roll call, if it is for this server."""
         if call.of in (None, self._stream.id) and call.server != self._stream.id and self._number:
-            self._tell_all("answer")
+            self._tell_all()
 
     def end_server(self, gone: ServerGone) -> None:
         """A server was declared dead: its members leave. If it is this one, the others are told that it lives."""
@@ -203,7 +197,7 @@ class PresenceTracker:
         """Changes of a server were lost."""
         if server == self._stream.id:
             self._tell_all()
-        else:
+        elif self._roll_timer is None:
             self._stream.publish_soon(RollCall(self._lifetime.hub, self._stream.id, server))
 
     @staticmethod
@@ -247,9 +241,8 @@ class PresenceTracker:
         if self._roll_timer is not None:
             self._roll_timer.cancel()
             self._roll_timer = None
-        held, self._held = self._held or (), None
-        for update in held:
-            self.take(update)
+        if self._changes:
+            self._send_soon()
 
     def _beat(self) -> None:
         """Tell the others that this server lives, and see whether they do."""

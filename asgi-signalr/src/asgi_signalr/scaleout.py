@@ -95,7 +95,7 @@ class PresenceChange(msgspec.Struct, array_like=True, frozen=True):
 
 
 class PresenceUpdate(msgspec.Struct, array_like=True, frozen=True, tag="presence"):
-    """What has changed among the members on one server, or who they all are, also as the answer to a roll call.
+    """What has changed among the members on one server, or who they all are, as when the roll is called.
 
     The updates of a server are numbered. No changes say just that the server lives, with the number of the last update.
     """
@@ -103,7 +103,7 @@ class PresenceUpdate(msgspec.Struct, array_like=True, frozen=True, tag="presence
     hub: str
     server: str
     number: int
-    kind: Literal["changes", "all", "answer"]
+    kind: Literal["changes", "all"]
     changes: tuple[PresenceChange, ...]
 
 

@@ -11,7 +11,7 @@ The scheme of a URL picks the engine, and its driver is imported only then.
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 Deliver = Callable[[bytes], None]
@@ -44,6 +44,27 @@ class Backplane(Protocol):
 
     async def stop(self) -> None:
         """Stop receiving and let go of every resource; accepted payloads are sent first, if that is possible soon."""
+
+
+@runtime_checkable
+class TellsGaps(Protocol):
+    """An engine that may lose payloads, and says so."""
+
+    on_gap: OnGap | None
+    """Who is told; an application that is given such an engine wants to be told as well."""
+
+
+def also_tell(backplane: Backplane, on_gap: OnGap) -> None:
+    """Have somebody told of an engine's gaps, besides whom it tells already. Does nothing for one that has none."""
+    if isinstance(backplane, TellsGaps):
+        told = backplane.on_gap
+
+        def tell(what: str) -> None:
+            if told is not None:
+                told(what)
+            on_gap(what)
+
+        backplane.on_gap = tell
 
 
 # The module of each scheme, and the class in it. The class is called with the URL and `on_gap`.

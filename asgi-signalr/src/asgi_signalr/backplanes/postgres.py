@@ -64,7 +64,7 @@ class PostgresBackplane:
         self._database = unquote(parts.path.lstrip("/")) or unquote(parts.username or "")
         _ = parts.port  # raises ValueError for what is no number
         self._where = parts.netloc.rpartition("@")[2] or "the default server"
-        self._on_gap = on_gap
+        self.on_gap = on_gap
         self._queue_limit = queue_limit
         self._queue_bytes = queue_bytes
         self._poll = poll
@@ -243,8 +243,8 @@ class PostgresBackplane:
 
     def _gap(self, what: str) -> None:
         logger.warning("messages may be lost: %s", what)
-        if self._on_gap is not None:
-            self._on_gap(what)
+        if self.on_gap is not None:
+            self.on_gap(what)
 
     # Receiving.
 
