@@ -39,7 +39,10 @@ class HubInvoker:
 
     def hub_for(self, connection: HubConnection) -> Hub:
         """Make a hub that has no dependencies."""
-        return _at(self._hub(), connection)
+        hub = self._hub()
+        hub.context = connection.context
+        hub._find_lifetime = connection.find_lifetime
+        return hub
 
     def call(self, connection: HubConnection, method: HubMethod, arguments: list[Any]) -> Any:
         """Call a method that has neither filters nor dependencies. What it returns may have to be awaited."""
@@ -81,14 +84,10 @@ class HubInvoker:
 
     async def _make(self, scope: Scope, connection: HubConnection) -> Hub:
         values = await scope.values(self._sources) if self._sources else {}
-        return _at(self._hub(**values), connection)
-
-
-def _at(hub: Hub, connection: HubConnection) -> Hub:
-    """Tell a hub for which connection it is there."""
-    hub.context = connection.context
-    hub._find_lifetime = connection.find_lifetime
-    return hub
+        hub = self._hub(**values)
+        hub.context = connection.context
+        hub._find_lifetime = connection.find_lifetime
+        return hub
 
 
 async def _call(context: InvocationContext) -> Any:

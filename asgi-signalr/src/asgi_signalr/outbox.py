@@ -207,9 +207,17 @@ class Outbox:
 
     def put_now(self, payload: Payload) -> None:
         """Send messages at once if none is on its way: what nothing else will follow in this tick."""
-        if self._queue or self._parked is not None:
+        if self._queue or self._parked is not None or self.closed:
             self.put(payload)
-        elif not self.closed:
+            return
+        direct = self._direct
+        if direct is not None and not direct.blocked:
+            self.used = True
+            try:
+                direct.write(payload.frame)
+            except Exception as error:  # noqa: BLE001  (whatever it is, this connection is over)
+                self._fail(error)
+        else:
             self._queue.append(payload)
             self._size = len(payload.data)
             self.flush()

@@ -19,6 +19,8 @@ from asgi_signalr.outbox import Payload
 Answer = Callable[[HubConnection, Invocation, Any, Exception | None], None]
 """The ordinary way to answer with a result, whatever it is, or an error."""
 
+_VALUES = frozenset((bool, bytes, dict, float, int, list, str, tuple, type(None)))
+
 
 class QuickCalls:
     """Answers calls of the plain methods of a hub."""
@@ -41,13 +43,20 @@ class QuickCalls:
         invocation_id, protocol = message.invocation_id, connection.protocol
         if invocation_id is not None and len(invocation_id) > connection.options.max_id_length:
             return False
+        arguments = message.arguments
+        if not method.required <= len(arguments) <= len(method.types):
+            return False
         try:
-            arguments = method.bind(message.arguments, protocol)
+            arguments = method.converters[protocol.name](arguments)
         except Exception:  # noqa: BLE001  (the ordinary way finds the same, and says so)
             return False
         try:
             result = method.function(self._invoker.hub_for(connection), *arguments)
-            if is_to_be_awaited(result) or connection.ending is not None or connection.messages is not None:
+            if (
+                (type(result) not in _VALUES and is_to_be_awaited(result))
+                or connection.ending is not None
+                or connection.messages is not None
+            ):
                 self._answer(connection, message, result, None)
             elif invocation_id is not None:
                 data = protocol.write(Completion(invocation_id, result))

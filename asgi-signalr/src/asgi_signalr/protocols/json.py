@@ -57,9 +57,10 @@ class JsonHubProtocol:
         if data.find(SEPARATOR) != end or end > max_message_size:
             return None
         try:
-            return parse_record(data[:end])
-        except InvalidDataError:
+            message: Message = _decode_message(data[:end])
+        except (ValueError, RecursionError):
             return None
+        return None if type(message) is Completion else message
 
     def write(self, message: Message) -> bytes:
         """Encode one message with its record separator. Absent properties are left out: clients refuse empty ones."""
