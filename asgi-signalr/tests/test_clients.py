@@ -294,8 +294,13 @@ def test_without_a_lifespan_the_backplane_stops_with_the_event_loop() -> None:
 
 async def test_gaps_are_told_to_the_application() -> None:
     app, told = chat(), []
+
+    @app.on_backplane_gap
+    def fail(reason: str) -> None:
+        raise ValueError(reason)
+
     app.on_backplane_gap(told.append)
-    app._gap("away for a while")
+    app._gap("away for a while")  # raises nothing: it is the backplane that calls it
     assert told == ["away for a while"]
 
 

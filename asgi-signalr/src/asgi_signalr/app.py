@@ -356,7 +356,10 @@ class SignalR:
         if (server := self._servers.get(asyncio.get_running_loop())) is not None:
             server.resync()
         for function in self._on_gap:
-            function(reason)
+            try:
+                function(reason)
+            except Exception:  # whatever it is: the backplane has to go on
+                logger.exception("A function that is told of gaps failed.")
 
     # Requests.
 
