@@ -56,6 +56,21 @@ WENT = PresenceChange(False, None, "c2", None)
             },
         ),
         (
+            Delivery("Chat", "all", (), (), {"other": b"123"}, "said"),
+            ["delivery", "Chat", "all", [], [], {"other": b"123"}, "said"],
+            "Chat to all: said of 3 bytes",
+            {
+                "kind": "delivery",
+                "hub": "Chat",
+                "to": "all",
+                "names": [],
+                "excluded": [],
+                "target": "said",
+                "arguments": None,
+                "bytes": {"other": 3},
+            },
+        ),
+        (
             GroupCommand("Chat", "add", "red", "c1", "7", "s1"),
             ["group", "Chat", "add", "red", "c1", "7", "s1"],
             "Chat: add c1 to group red (command 7)",

@@ -8,7 +8,7 @@ and a server that dies all end the wait.
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import UNSET
 
@@ -17,28 +17,10 @@ from asgi_signalr.errors import HubException, InvalidDataError
 from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.encodings import Encodings
-from asgi_signalr.scaleout import Acknowledgement, ClientInquiry, ClientInvocation, ClientResult, Envelope
+from asgi_signalr.scaleout import Acknowledgement, ClientInquiry, ClientInvocation, ClientResult, Stream
 
 Answer = Callable[[Completion | None], None]
 """Takes what a client has answered; None: its connection has ended before."""
-
-
-class Stream(Protocol):
-    """The way to the other servers."""
-
-    @property
-    def id(self) -> str:
-        """This server's own name among them."""
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether there can be no other server."""
-
-    async def publish(self, envelope: Envelope) -> None:
-        """Hand an envelope to every server, this one included."""
-
-    def publish_soon(self, envelope: Envelope) -> None:
-        """Do the same without waiting; a failure is logged."""
 
 
 class _Question:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from asgi_signalr import client_results
+from asgi_signalr import scaleout
 from asgi_signalr.client_results import ClientResults
 from asgi_signalr.connection import Connection, logger
 from asgi_signalr.messages import Completion, Invocation
@@ -30,7 +30,7 @@ from asgi_signalr.scaleout import (
 )
 
 
-class Stream(client_results.Stream, Protocol):
+class Stream(scaleout.Stream, Protocol):
     """The way to the other servers, and what all hubs of a server share."""
 
     @property

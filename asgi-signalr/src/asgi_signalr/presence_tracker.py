@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from asgi_signalr.backplanes import BackplaneError
-from asgi_signalr.client_results import Stream
 from asgi_signalr.connection import Connection, logger
 from asgi_signalr.presence import PresenceEvent, PresenceEvents, PresenceFunction
 from asgi_signalr.roster import Group, Member, Roster
-from asgi_signalr.scaleout import PresenceChange, PresenceUpdate, RollCall, ServerGone
+from asgi_signalr.scaleout import PresenceChange, PresenceUpdate, RollCall, ServerGone, Stream
 
 if TYPE_CHECKING:
     from asgi_signalr.lifetime import HubLifetime

@@ -8,7 +8,7 @@ The message of a delivery is carried as bytes, encoded once for each hub protoco
 they are.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -136,6 +136,25 @@ Envelope = (
 )
 """Whatever servers tell each other. Each is of one hub."""
 
+
+class Stream(Protocol):
+    """A server's way to the others."""
+
+    @property
+    def id(self) -> str:
+        """This server's own name among them."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there can be no other server."""
+
+    async def publish(self, envelope: Envelope) -> None:
+        """Hand an envelope to every server, this one included."""
+
+    def publish_soon(self, envelope: Envelope) -> None:
+        """Do the same without waiting; a failure is logged."""
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
 
@@ -164,14 +183,14 @@ def to_dict(payload: bytes) -> dict[str, Any]:
     """
     envelope = decode(payload)
     match envelope:
-        case Delivery(hub, audience, names, excluded, payloads, _):
+        case Delivery(hub, audience, names, excluded, payloads, target):
             return {
                 "kind": "delivery",
                 "hub": hub,
                 "to": audience,
                 "names": list(names),
                 "excluded": list(excluded),
-                **_contents(payloads),
+                **_contents(payloads, target),
             }
         case GroupCommand(hub, action, group, connection_id, command_id, server):
             return {
@@ -271,16 +290,16 @@ def _presence(view: dict[str, Any]) -> str:
 
 
 def _call(view: dict[str, Any]) -> str:
-    if view["target"] is None:
-        return f"a message of {sum(view['bytes'].values())} bytes"
+    if view["arguments"] is None:
+        return f"{view['target'] or 'a message'} of {sum(view['bytes'].values())} bytes"
     arguments = ", ".join(msgspec.json.encode(each).decode() for each in view["arguments"])
     return f"{view['target']}({arguments})"
 
 
-def _contents(payloads: dict[str, bytes]) -> dict[str, Any]:
+def _contents(payloads: dict[str, bytes], target: str | None = None) -> dict[str, Any]:
     message = _message(payloads)
     return {
-        "target": message.target if message else None,
+        "target": message.target if message else target,
         "arguments": message.arguments if message else None,
         "bytes": {protocol: len(data) for protocol, data in payloads.items()},
     }
