@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from asgi_signalr import Hub, HubException, SignalR
+from asgi_signalr import Depends, Hub, HubException, SignalR
 
 Connect = Callable[..., Awaitable[Any]]
 
@@ -294,6 +294,29 @@ async def test_streams_end_with_the_connection(connect: Connect) -> None:
     await messages(peer, 2)
     await peer.drop()
     await log.reads("began", "began", "closed", "closed")
+
+
+async def test_nothing_interrupts_the_closing_of_what_a_stream_has_used(connect: Connect) -> None:
+    log, go = Log(), asyncio.Event()
+
+    async def resource() -> AsyncIterator[str]:
+        yield "used"
+        log.say("closing")
+        await go.wait()
+        log.say("closed")
+
+    class Using(Hub):
+        async def items(self, value: Annotated[str, Depends(resource)]) -> AsyncIterator[str]:
+            yield value
+
+    peer = await connect(hub_app(Using))
+    peer.send(stream("items"))
+    assert await peer.frame() == item("1", "used")
+    await log.reads("closing")
+    peer.send(cancel("1"))
+    await peer.drop()
+    go.set()
+    await log.reads("closing", "closed")
 
 
 async def test_a_stream_waits_for_a_slow_client_and_lets_others_go_on(connect: Connect) -> None:

@@ -25,13 +25,14 @@ Waiting = tuple["HubMethod | None", CallMessage, Sequence[Upload]]
 class Call:
     """A running call that has a task of its own; its slot is what `slot.released` gives back."""
 
-    __slots__ = ("_calls", "_holds_slot", "_is_cancelled", "_released", "has_begun", "task")
+    __slots__ = ("_calls", "_holds_slot", "_is_cancelled", "_released", "has_begun", "is_closing", "task")
 
     def __init__(self, calls: "Calls", *, holds_slot: bool) -> None:
         self._calls = calls
         self._holds_slot = holds_slot
         self._released = 0
         self.has_begun = False
+        self.is_closing = False  # what it has used is being closed, which nothing is to interrupt
         self._is_cancelled = False
         self.task: asyncio.Task[None] | None = None
         calls.running.add(self)
@@ -64,7 +65,7 @@ class Call:
 
     def cancel(self) -> None:
         """Stop a call that the client wants no more of. One that has not begun finds out by itself."""
-        if not self._is_cancelled:
+        if not self._is_cancelled and not self.is_closing:
             self._is_cancelled = True
             if self.has_begun and self.task is not None:
                 self.task.cancel()

@@ -498,14 +498,17 @@ class HubDispatcher:
             async with self._invoker.scope(connection) as scope:
                 stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
                 async with contextlib.aclosing(items_of(stream)) as items:
-                    async for item in items:
-                        if late is not None:
-                            late.cancel()
-                        connection.send(StreamItem(invocation_id, item))
-                        has_sent = True
-                        await connection.room()
-                        if call.cancelled() or connection.ending is not None:
-                            break  # else one that never waits would go on, and let nobody else
+                    try:
+                        async for item in items:
+                            if late is not None:
+                                late.cancel()
+                            connection.send(StreamItem(invocation_id, item))
+                            has_sent = True
+                            await connection.room()
+                            if call.cancelled() or connection.ending is not None:
+                                break  # else one that never waits would go on, and let nobody else
+                    finally:
+                        call.is_closing = True
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
             if not (call.cancelled() and isinstance(failure, asyncio.CancelledError)):
                 error = self._error_of(connection, invocation, failure, streaming=has_sent)
