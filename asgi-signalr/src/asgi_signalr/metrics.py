@@ -18,7 +18,7 @@ each call a little: `SignalR(filters=[InvocationMetrics()])`.
 """
 
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal
 
 from asgi_signalr.filters import HubFilter, InvocationContext, Invoke
@@ -156,4 +156,7 @@ def _meter() -> "Meter | None":
         from opentelemetry.metrics import get_meter
     except ImportError:
         return None
-    return get_meter("asgi_signalr", version("asgi-signalr"))
+    try:
+        return get_meter("asgi_signalr", version("asgi-signalr"))
+    except PackageNotFoundError:  # carried along in an application without what pip notes about it
+        return get_meter("asgi_signalr")
