@@ -25,6 +25,7 @@ SERVERS = {
     "uvicorn-websockets-sansio": (*UVICORN, "--ws", "websockets-sansio"),
     "uvicorn-websockets": (*UVICORN, "--ws", "websockets"),
     "uvicorn-wsproto": (*UVICORN, "--ws", "wsproto"),
+    "uvicorn-adapter": (*UVICORN, "--ws", "asgi_signalr.servers.uvicorn:WebSocketProtocol"),
     "uvicorn-h11": (*UVICORN, "--http", "h11", "--ws", "websockets-sansio"),
     "hypercorn": ("-m", "hypercorn", "--bind", "127.0.0.1:{port}", "functional_app:served()"),
     "granian": ("-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", *FACTORY),
