@@ -49,6 +49,8 @@ async def test_a_method_gets_and_gives_the_types_it_declares(talk: Talk, wire: A
         };
         say(await lab.invoke("everything", value));
         say(await lab.invoke("older", {name: "Ann", age: 41}));
+        delete value.point.y;
+        say((await lab.invoke("everything", value)).point);
         say(await lab.invoke("reverse", bytes));
         await lab.stop();
     """)
@@ -64,6 +66,7 @@ async def test_a_method_gets_and_gives_the_types_it_declares(talk: Talk, wire: A
             "maybe": None,
         },
         {"name": "Ann", "age": 42},
+        {"x": 1.5, "y": 0},
         encoded(b"\xff\x01\x00") if is_json else {"bytes": [255, 1, 0]},
     ]
 

@@ -20,8 +20,9 @@ with half of a surrogate pair is no Unicode text and cannot be sent. Bytes insid
 the model's `ser_json_bytes` and `val_json_bytes` say ("base64" suits the other clients).
 """
 
+import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import EnumMeta
 from functools import lru_cache
 from types import UnionType
@@ -95,7 +96,7 @@ class Values:
         fields = [(f"_{at}", Any if at in apart else to, UNSET) for at, to in enumerate(types)]
         # One conversion for all of them: msgspec prepares a class once, where it looks at a mere type at every call.
         arguments = msgspec.defstruct("Arguments", fields, array_like=True)
-        self._check(arguments)
+        is_complete = not self._check(arguments)
         decode, native = self._decode, self._native
         plain = tuple(types) if _PLAIN.issuperset(types) else None
 
@@ -104,6 +105,8 @@ class Values:
                 return values
             converted = msgspec.convert(values, arguments, builtin_types=native, str_keys=True, dec_hook=decode)
             result = list(structs.astuple(converted)[: len(values)])
+            if not is_complete:
+                _complete(result)
             for at, way in apart.items():
                 if at < len(result):
                     result[at] = way(result[at])
@@ -139,8 +142,11 @@ class Values:
             return adapter.validate_python  # type: ignore[no-any-return]
         return lambda value: adapter.validate_json(msgspec.json.encode(value))
 
-    def _check(self, arguments: type) -> None:
-        """Look for types that no received value can become, in whatever they are nested.
+    def _check(self, arguments: type) -> bool:
+        """Look for types that no received value can become, and for dataclasses, in whatever they are nested.
+
+        Returns:
+            whether there are dataclasses, which have to be completed.
 
         Raises:
             TypeError: there is one.
@@ -151,6 +157,7 @@ class Values:
         except NameError as error:
             raise TypeError(f"An annotation cannot be resolved: {error}.") from error
         seen: set[int] = set()
+        has_dataclass = False
         while pending:
             node = pending.pop()
             if id(node) in seen or not isinstance(node, inspect.Type | inspect.Field):
@@ -158,8 +165,10 @@ class Values:
             seen.add(id(node))
             if isinstance(node, inspect.CustomType) and node.cls is not object:
                 self._validate(node.cls)
+            has_dataclass |= isinstance(node, inspect.DataclassType)
             for child in structs.astuple(node):
                 pending.extend(child if isinstance(child, tuple) else (child,))
+        return has_dataclass
 
 
 def unsendable(error: Exception) -> ValueError:
@@ -169,6 +178,27 @@ def unsendable(error: Exception) -> ValueError:
     if isinstance(error, RecursionError):
         return ValueError("A value that is nested too deeply, or in itself, cannot be sent.")
     return ValueError(f"A number that does not fit into 64 bits cannot be sent: {error}.")
+
+
+def _complete(value: Any) -> None:
+    """Give received dataclasses their defaults: msgspec leaves those in the class, and then would not send them."""
+    if isinstance(value, list | tuple | set | frozenset):
+        parts: Iterable[Any] = value
+    elif isinstance(value, dict):
+        parts = value.values()
+    elif isinstance(value, msgspec.Struct):
+        parts = structs.astuple(value)
+    elif dataclasses.is_dataclass(value):
+        given = {
+            name: getattr(value, name) for field in dataclasses.fields(value) if hasattr(value, name := field.name)
+        }
+        for name, part in given.items():
+            object.__setattr__(value, name, part)
+        parts = given.values()
+    else:
+        return
+    for part in parts:
+        _complete(part)
 
 
 def _unchanged(values: list[Any]) -> list[Any]:
