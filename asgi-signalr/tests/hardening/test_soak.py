@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import random
 import statistics
@@ -121,8 +122,10 @@ async def _tell(port: int, rng: random.Random) -> None:
         await teller.close()
 
 
-async def _round(server: Server, size: int, seconds: float, seed: int) -> tuple[Crowd, dict[str, Any]]:
-    """Let a crowd live for a while; returns what the server holds when everybody has gone."""
+async def _round(
+    server: Server, size: int, seconds: float, seed: int, files: float = math.inf
+) -> tuple[Crowd, dict[str, Any]]:
+    """Let a crowd live for a while; returns what the server holds when everybody has gone, and no file is left."""
     crowd = Crowd(server.port, size, seed)
     telling = asyncio.create_task(_tell(server.port, random.Random(seed)))
     await asyncio.wait({telling}, timeout=seconds)
@@ -131,7 +134,10 @@ async def _round(server: Server, size: int, seconds: float, seed: int) -> tuple[
     await asyncio.wait({telling})
     await crowd.disperse()
     return crowd, await server.state_when(
-        lambda state: (state["connections"], state["negotiated"]) == (0, 0) and state["tasks"] <= 4
+        lambda state: (
+            (state["connections"], state["negotiated"]) == (0, 0) and state["tasks"] <= 4 and state["files"] <= files
+        ),
+        patience=30,  # uvicorn waits for 10 s for a client that does not answer the end of its WebSocket
     )
 
 
@@ -152,7 +158,7 @@ async def test_nothing_is_left_of_a_thousand_clients(
     files = raise_file_limit(CLIENTS * FILES_PER_CLIENT + 200)
     size = min(CLIENTS, (files - 200) // FILES_PER_CLIENT)
     _, before = await _round(server, size // 5, SECONDS / 10, 1)  # what is made once is made by then
-    crowd, after = await _round(server, size, SECONDS, 2)
+    crowd, after = await _round(server, size, SECONDS, 2, before["files"])
     delays = statistics.quantiles(crowd.delays, n=100)
     report = {
         "clients": size,
@@ -169,6 +175,5 @@ async def test_nothing_is_left_of_a_thousand_clients(
         logger.info("%s: %s", name, value)
     assert after["ours"] == before["ours"]
     assert after["tasks"] == before["tasks"]
-    assert after["files"] <= before["files"] + 5
     assert after["objects"] < before["objects"] * 1.1
     assert server.complaints == []

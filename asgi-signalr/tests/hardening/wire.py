@@ -59,9 +59,9 @@ class Server:
         assert status == 200
         return dict(json.loads(body))
 
-    async def state_when(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    async def state_when(self, holds: Callable[[dict[str, Any]], bool], patience: float = PATIENCE) -> dict[str, Any]:
         """Wait until what it holds is as it should be."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while not holds(state := await self.state()):
             if time.monotonic() > end:
                 pytest.fail(f"The server still holds {state}")
@@ -85,8 +85,12 @@ async def tcp(port: int, *, buffer: int | None = None) -> tuple[asyncio.StreamRe
     if buffer is not None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     client.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
-    return await asyncio.open_connection(sock=client, limit=1 << 20)
+    try:
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+        return await asyncio.open_connection(sock=client, limit=1 << 20)
+    except BaseException:
+        client.close()
+        raise
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
