@@ -132,6 +132,37 @@ async def test_messagepack_passes_over_server_sent_events(run_in_node: Run, lab_
     assert said == [["LongPollingTransport", 3]]
 
 
+@pytest.mark.parametrize("protocol", ["json", "messagepack"])
+async def test_who_stops_polling_says_so(run_in_node: Run, lab_url: str, protocol: str) -> None:
+    said = await run_in_node(
+        """
+        const requests = [], inner = new signalR.DefaultHttpClient({log() {}});
+        class Watched extends signalR.HttpClient {
+            send(request) {
+                const answer = inner.send(request);
+                if (!request.url.includes("negotiate")) {
+                    requests.push(answer.then(({statusCode}) => [request.method, statusCode], (error) => error.message));
+                }
+                return answer;
+            }
+        }
+        const lab = await open("/signalr/lab", {httpClient: new Watched()});
+        say(await lab.invoke("add", 1, 2));
+        await lab.stop();
+        const seen = (await Promise.all(requests)).map(String);
+        say([...new Set(seen)].sort());
+        say(seen.filter((each) => each.startsWith("DELETE")).length);
+        """,
+        lab_url,
+        transport="LongPolling",
+        protocol=protocol,
+    )
+    gone = [["An abort occurred."], ["GET,204"], []]  # the last poll: given up by the client, or answered just before
+    assert said[0] == 3
+    assert said[1] in [sorted(["DELETE,202", "GET,200", "POST,200", *last]) for last in gone]
+    assert said[2] == 1
+
+
 async def test_a_hub_offers_only_the_transports_it_is_given(run_in_node: Run, serve: Serve) -> None:
     said = await run_in_node(
         """
