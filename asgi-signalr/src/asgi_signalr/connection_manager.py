@@ -179,7 +179,9 @@ class ConnectionManager:
 
     def settle(self) -> None:
         """See whether everybody has gone and been told: polling clients, too, which have to ask for it."""
-        if not self._connections and not any(entry.is_to_be_told for entry in self._negotiated.values()):
+        if not self._is_stopping or self._connections:  # nobody waits for it, or it is too early
+            return
+        if not any(entry.is_to_be_told for entry in self._negotiated.values()):
             self._quiet.set()
 
     def _watch(self) -> None:
