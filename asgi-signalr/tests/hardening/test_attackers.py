@@ -393,6 +393,19 @@ def test_what_fills_the_memory_is_bounded_and_given_back() -> None:
     run(attack())
 
 
+def test_forgetting_many_negotiations_holds_nobody_up() -> None:
+    async def attack() -> None:
+        app = make_app()
+        for _ in range(10_000):
+            await Http(app, "POST", "/room/negotiate?negotiateVersion=1").answered()
+        began = time.perf_counter()
+        await asyncio.sleep(60)
+        assert remains(app._server()) == {}
+        assert time.perf_counter() - began < 3
+
+    run(attack())
+
+
 def test_no_input_takes_more_than_its_length() -> None:
     async def attack() -> None:
         app = make_app(allowed_origins=["https://a.test"])

@@ -62,7 +62,7 @@ class Crowd:
                 self.seen[f"came: {type(client).__name__} {client.protocol}"] += 1
                 await lives(client)
             except LOST as error:
-                self.seen[f"lost: {type(error).__name__}" if opened else "turned away"] += 1
+                self.seen[f"lost: {type(error).__name__}" if opened else f"turned away: {error!r:.60}"] += 1
                 await asyncio.sleep(self._rng.random())
             finally:
                 if hasattr(client, "writer"):
