@@ -61,11 +61,14 @@ class ResumableTransport:
                 await websocket.close()
 
     async def _pump_from(self, websocket: WebSocketTransport) -> None:
-        while (data := await websocket.receive()) is not None:
-            self._is_read.clear()
-            self._incoming.put_nowait(data)
-            await self._is_read.wait()
-        self._lost(cleanly=websocket.closed_cleanly)
+        cleanly = False
+        with contextlib.suppress(Exception):  # whatever the server means by one, the WebSocket is lost
+            while (data := await websocket.receive()) is not None:
+                self._is_read.clear()
+                self._incoming.put_nowait(data)
+                await self._is_read.wait()
+            cleanly = websocket.closed_cleanly
+        self._lost(cleanly=cleanly)
 
     def _lost(self, *, cleanly: bool) -> None:
         self._carried = None
