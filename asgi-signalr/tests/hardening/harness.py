@@ -97,7 +97,13 @@ class Exchange:
         self.gone = False
         self.stuck: asyncio.Event | None = None
         self._heard = asyncio.Event()
-        self.task = asyncio.get_running_loop().create_task(app(self.scope, self.told.get, self._take))
+        self.task = asyncio.get_running_loop().create_task(app(self.scope, self._tell, self._take))
+
+    async def _tell(self) -> Any:
+        event = await self.told.get()
+        if isinstance(event, Exception):
+            raise event
+        return event
 
     async def _take(self, event: Any) -> None:
         if self.stuck is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +10,18 @@ from typing import Any
 import pytest
 from asgi_signalr import Hub, HubException, SignalR
 
-from .harness import SEPARATOR, DirectSocket, Socket, handshake, read_json, run, text_of
+from .harness import (
+    SEPARATOR,
+    DirectSocket,
+    GoneError,
+    Http,
+    Socket,
+    handshake,
+    read_json,
+    remains,
+    run,
+    text_of,
+)
 
 
 class MuteError(HubException):
@@ -42,8 +54,8 @@ class Unlucky(Hub):
         await self.clients.all.send("shouted", text)
 
 
-def make_app() -> SignalR:
-    app = SignalR()
+def make_app(**options: Any) -> SignalR:
+    app = SignalR(**options)
     app.hub("/unlucky")(Unlucky)
     return app
 
@@ -124,6 +136,34 @@ def test_a_server_that_fails_to_send_to_one_client_sends_to_the_others(failure: 
             socket.leave()
         await asyncio.sleep(60)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run(main())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_server_that_fails_to_receive_has_lost_the_client(version: int) -> None:
+    async def main() -> None:
+        app = make_app(allow_stateful_reconnects=True)
+        asked = Http(app, "POST", "/unlucky/negotiate?negotiateVersion=1&useStatefulReconnect=true")
+        await asked.answered()
+        socket = await Socket(app, f"/unlucky?id={json.loads(asked.body)['connectionToken']}").accepted()
+        socket.send(handshake(version=version))
+        await socket.hear(lambda: socket.frames or None)
+        socket.told.put_nowait(GoneError("as some servers say"))
+        await asyncio.sleep(60)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert remains(app._server()) == {}
+        assert socket.outcome is None
+
+    run(main())
+
+
+def test_a_group_has_a_name_that_every_server_can_read() -> None:
+    async def main() -> None:
+        app = make_app()
+        groups: Any = app.hub_context(Unlucky).groups
+        with pytest.raises(TypeError, match=r"^A group's name is text, not 5\.$"):
+            await groups.add("anybody", 5)
 
     run(main())
 
