@@ -18,7 +18,7 @@ def show(figures: Figures, requirements: list[Requirement]) -> None:
     console = Console()
     columns = [each for each in COLUMNS if any(each in values for values in figures.values.values())]
     table = Table(title="Deliveries and calls per second (CPU seconds of the server per million)")
-    table.add_column("server")
+    table.add_column("server", no_wrap=True)
     for column in (*columns, "kB per connection"):
         table.add_column(column, justify="right")
     for each in ALL:
@@ -63,4 +63,4 @@ def as_json(figures: Figures, requirements: list[Requirement], plan: Plan) -> st
 
 def _cell(figures: Figures, key: str, metric: str) -> str:
     rate, cost = figures.median(key, metric), figures.median(key, f"{metric}, CPU s per 1M")
-    return "" if rate is None or cost is None else f"{rate:,.0f} ({cost:.1f})"
+    return "" if rate is None or cost is None else f"{rate / 1000:.{0 if rate > 10_000 else 1}f}k ({cost:.1f})"
