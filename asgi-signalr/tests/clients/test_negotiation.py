@@ -141,7 +141,7 @@ async def test_who_stops_polling_says_so(run_in_node: Run, lab_url: str, protoco
             send(request) {
                 const answer = inner.send(request);
                 if (!request.url.includes("negotiate")) {
-                    requests.push(answer.then(({statusCode}) => [request.method, statusCode], (error) => error.message));
+                    requests.push(answer.then((got) => [request.method, got.statusCode], (error) => error.message));
                 }
                 return answer;
             }
