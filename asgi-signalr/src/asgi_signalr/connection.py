@@ -244,16 +244,19 @@ class Connection:
         """Whether the conversation is not waiting for the client, but has something else to do first."""
         return self._waiting is None
 
+    def _notice_absence(self) -> None:
+        """Tell what keeps the conversation busy that the client has gone: nobody is receiving, so nobody else would."""
+        if not self.context.aborted.is_set():
+            self.log("=", "the client has gone")
+            self.context.aborted.set()
+
     def tick(self, now: float) -> None:
         """Look at the clock, once in a while: end a connection that is overdue."""
         if self.outbox.parked_since is not None and now - self.outbox.parked_since >= self.options.send_timeout:
             self.outbox.close()
             self._cannot_send(SendTimeoutError("The client takes nothing of what is sent to it."))
         elif self._is_busy() and self.transport.has_gone:
-            # Nobody is receiving, so nobody else would notice; and what keeps the conversation busy may wait for this.
-            self.log("=", "the client has gone")
-            self.context.aborted.set()
-            self.end(Ending())
+            self._notice_absence()
         elif self.context.expires_at is not None and time.time() >= self.context.expires_at:
             self.log("=", "the user's authentication has expired")
             self.end(Ending(close=Close(allow_reconnect=True)))

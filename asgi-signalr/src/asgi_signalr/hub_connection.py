@@ -270,6 +270,12 @@ class HubConnection(Connection):
         """Whether the client is kept waiting by the server itself, which then cannot hear it."""
         return super()._is_busy() or self._is_stalled
 
+    def _notice_absence(self) -> None:
+        if self._is_stalled and self.context.aborted.is_set():
+            self.end(Ending())  # the methods have been told before, and still let no more messages be read
+        else:
+            super()._notice_absence()
+
 
 def _facts(message: Message) -> dict[str, object]:
     facts: dict[str, object] = {"message_type": type(message).__name__}
