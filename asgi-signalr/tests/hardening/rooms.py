@@ -9,6 +9,12 @@ from asgi_signalr import Hub, HubException, PersistentConnection, SignalR
 SECRETS = {"alice": "al1ce-s3cret", "bob": "b0b-s3cret"}
 """What each user's connections may be sent, and no others."""
 
+SLOW: dict[str | None, float] = {}
+"""So many seconds the beginning of a member's connection takes."""
+
+REMEMBERED: list[str] = []
+"""What members have left behind."""
+
 HUB_LOGS = ("crash", "crashing", "crash_late", "ask", "ask_another", "first")
 """The methods whose failure the hub itself logs."""
 
@@ -114,7 +120,12 @@ class Room(Hub):
 
 
 class Members(Room):
-    pass
+    async def on_connected(self) -> None:
+        await asyncio.sleep(SLOW.get(self.context.user_identifier, 0))
+        await super().on_connected()
+
+    def remember(self, text: str) -> None:
+        REMEMBERED.append(text)
 
 
 class Echo(PersistentConnection):

@@ -42,7 +42,7 @@ def state(signalr: Any) -> dict[str, Any]:
         "connections": len(manager._connections),
         "negotiated": len(manager._negotiated),
         "tasks": len(asyncio.all_tasks()),
-        "files": PROCESS.num_handles() if sys.platform == "win32" else PROCESS.num_fds(),
+        "files": 0 if sys.platform == "win32" else PROCESS.num_fds(),  # Windows counts other handles as well
         "memory": PROCESS.memory_info().rss,
         "objects": len(objects),
         "ours": ours,
@@ -69,7 +69,7 @@ def main() -> None:
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads the access log, and a full pipe would block
-    config = uvicorn.Config(app, ws=implementation, log_level="info", access_log=True, timeout_keep_alive=2)
+    config = uvicorn.Config(app, ws=implementation, log_level="info", access_log=True, timeout_keep_alive=5)
     uvicorn.Server(config).run(sockets=[listener])
 
 

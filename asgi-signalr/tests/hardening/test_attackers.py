@@ -24,7 +24,7 @@ from .harness import (
     text_of,
     varint,
 )
-from .rooms import SECRETS, make_app
+from .rooms import REMEMBERED, SECRETS, SLOW, make_app
 from .wire import Events, Gone, Polls, WebSocket, request, serving
 
 
@@ -35,8 +35,10 @@ async def _connect(app: SignalR, url: str = "/room", user: str | None = None, ki
     return socket
 
 
-async def _negotiate(app: SignalR, user: str | None = None, query: str = "?negotiateVersion=1") -> dict[str, str]:
-    asked = Http(app, "POST", f"/room/negotiate{query}", user)
+async def _negotiate(
+    app: SignalR, user: str | None = None, query: str = "?negotiateVersion=1", path: str = "/room"
+) -> dict[str, str]:
+    asked = Http(app, "POST", f"{path}/negotiate{query}", user)
     assert await asked.answered() == 200
     return dict(json.loads(asked.body))
 
@@ -277,6 +279,24 @@ def test_who_goes_behind_a_queue_of_its_own_calls_is_noticed(transport: str) -> 
         stream.leave()
         await asyncio.sleep(60)
         assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert remains(app._server()) == {}
+
+    run(attack())
+
+
+def test_what_was_posted_before_a_client_went_is_still_done() -> None:
+    async def attack() -> None:
+        app = make_app()
+        url = f"/members?id={(await _negotiate(app, 'alice', path='/members'))['connectionToken']}"
+        stream = Http(app, "GET", url, "alice", {"accept": "text/event-stream"})
+        await asyncio.sleep(1)
+        SLOW["alice"] = 10
+        for body in (handshake(), _call("remember", "this")):
+            assert await Http(app, "POST", url, "alice", body=body.encode()).answered() == 200
+        stream.leave()
+        await asyncio.sleep(60)
+        del SLOW["alice"]
+        assert REMEMBERED == ["this"]
         assert remains(app._server()) == {}
 
     run(attack())

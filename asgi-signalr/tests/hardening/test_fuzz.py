@@ -566,7 +566,7 @@ COMMON = settings(
 
 def test_no_conversation_hurts_anybody_else() -> None:
     run_state_machine_as_test(
-        Clients, settings=settings(COMMON, max_examples=60, stateful_step_count=25, derandomize=True)
+        Clients, settings=settings(COMMON, max_examples=120, stateful_step_count=30, derandomize=True)
     )
 
 
@@ -574,5 +574,5 @@ def test_no_conversation_hurts_anybody_else() -> None:
 @pytest.mark.timeout(600)
 def test_no_conversation_hurts_anybody_else_however_many_there_are() -> None:
     run_state_machine_as_test(
-        Clients, settings=settings(COMMON, max_examples=200, stateful_step_count=50, print_blob=True)
+        Clients, settings=settings(COMMON, max_examples=600, stateful_step_count=50, print_blob=True)
     )
