@@ -28,7 +28,10 @@ SERVERS = {
     "uvicorn-adapter": (*UVICORN, "--ws", "asgi_signalr.servers.uvicorn:WebSocketProtocol"),
     "uvicorn-h11": (*UVICORN, "--http", "h11", "--ws", "websockets-sansio"),
     "hypercorn": ("-m", "hypercorn", "--bind", "127.0.0.1:{port}", "functional_app:served()"),
-    "granian": ("-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", *FACTORY),
+    "granian": (
+        *("-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}"),
+        *("--workers-kill-timeout", "1", *FACTORY),  # without it, it waits for polls for ever
+    ),
     "daphne": ("-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "functional_app:app"),
 }
 

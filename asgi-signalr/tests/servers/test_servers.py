@@ -160,6 +160,7 @@ ENDS = {
     "uvicorn-websockets": [RESTART, None, None],
     "uvicorn-wsproto": [RESTART, None, None],
     "hypercorn": [None, None, ": Status code '500'"],
+    "granian": [RESET, None, "fetch failed"],
     "daphne": [RESET, None, "fetch failed"],
 }
 
