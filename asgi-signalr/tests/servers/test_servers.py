@@ -151,6 +151,22 @@ async def test_a_connection_survives_its_web_socket(server: Any) -> None:
     assert received.startswith('{"type":9,"sequenceId":1}\x1e{"type":3,"invocationId":"1","result":2}\x1e')
 
 
+async def test_a_close_without_a_code_is_answered(server: Any, run_in_node: Run) -> None:
+    said = await run_in_node(
+        """
+        const socket = new WebSocket(url.replace("http", "ws") + "/signalr/lab");
+        await new Promise((done) => { socket.onopen = done; });
+        const closed = new Promise((done) => { socket.onclose = done; });
+        socket.close();
+        const {code, wasClean} = await closed;
+        say([code, wasClean]);
+        """,
+        server.url,
+    )
+    # As ASP.NET Core does; most servers just repeat the client's frame.
+    assert said == [[1000 if server.name in ("uvicorn-adapter", "daphne") else 1005, True]]
+
+
 # The end of a server: what its clients are told, and whether it ends by itself.
 
 RESET = "WebSocket closed with status code: 1006 (no reason given)."

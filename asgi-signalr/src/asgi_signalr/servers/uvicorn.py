@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -38,6 +39,9 @@ COMPRESSED = (0x41, 0x42, 0xC1, 0xC2)
 # The second byte: masked, the length in it; masked, the length in the next two; else masked, in the next eight.
 MASKED = 0x80
 MASKED_16 = 0xFE
+# Close frames: with no code, as websockets echoes one, and with 1000.
+CLOSE_UNSAID = b"\x88\x00"
+CLOSE_1000 = b"\x88\x02\x03\xe8"
 # A message of more than one segment is put together here up to this size; so a byte at a time costs little.
 MAX_JOINED = 4096
 # While so many messages have not been received by the app, no more are taken in.
@@ -285,6 +289,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().data_received(data)
         if self.conn.reader.buffer:
             self._has_early_frames = True
+
+    def handle_close(self, event: Frame) -> None:
+        """Called with the client's close frame. A hub answers one without a code with 1000, as ASP.NET Core does."""
+        if self.on_message is not None:
+            self.conn.writes[:] = [CLOSE_1000 if frame == CLOSE_UNSAID else frame for frame in self.conn.writes]
+        super().handle_close(event)
 
     def send_receive_event_to_app(self) -> None:
         """Called with a message that the superclass has put together."""
