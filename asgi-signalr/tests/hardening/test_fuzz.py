@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import pytest
@@ -250,13 +250,15 @@ protocols = st.sampled_from(["json", "messagepack"])
 class Clients(RuleBasedStateMachine):
     """Clients of two users and of nobody in particular; beside them one that behaves, and is to be served well."""
 
+    options: ClassVar[dict[str, Any]] = {}
+
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=Loop)
         self.loop = self.runner.get_loop()
         self.log = Log()
         self.log.__enter__()
-        self.app = make_app(allow_stateful_reconnects=True)
+        self.app = make_app(allow_stateful_reconnects=True, **self.options)
         self.exchanges: list[Exchange] = []
         self.pending: list[Http] = []
         self.clients: list[Client] = []
@@ -572,7 +574,26 @@ def test_no_conversation_hurts_anybody_else() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_no_conversation_hurts_anybody_else_however_many_there_are() -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_parallel_invocations": 3, "detailed_errors": True},
+        {"slow_client_policy": "latest"},
+        {
+            "max_connections_per_user": 2,
+            "max_streams_per_connection": 3,
+            "max_id_length": 2,
+            "stream_buffer_capacity": 1,
+        },
+    ],
+    ids=lambda options: next(iter(options), "default"),
+)
+def test_no_conversation_hurts_anybody_else_however_many_there_are(options: dict[str, Any]) -> None:
+    class Others(Clients):
+        pass
+
+    Others.options = options
     run_state_machine_as_test(
-        Clients, settings=settings(COMMON, max_examples=600, stateful_step_count=50, print_blob=True)
+        Others, settings=settings(COMMON, max_examples=200, stateful_step_count=50, print_blob=True)
     )
