@@ -60,7 +60,7 @@ class JsonHubProtocol:
             message: Message = _decode_message(data[:end])
         except (ValueError, RecursionError):
             return None
-        return None if type(message) is Completion else message
+        return None if _says_too_much(message) else message
 
     def write(self, message: Message) -> bytes:
         """Encode one message with its record separator. Absent properties are left out: clients refuse empty ones."""
@@ -85,9 +85,11 @@ def parse_record(record: bytes | bytearray) -> Message | None:
         message: Message = _decode_message(record)
     except (ValueError, RecursionError):
         return _read_slowly(record)
-    if type(message) is Completion and message.error is not None and message.result is not UNSET:
-        return _read_slowly(record)
-    return message
+    return _read_slowly(record) if _says_too_much(message) else message
+
+
+def _says_too_much(message: Message) -> bool:
+    return type(message) is Completion and message.error is not None and message.result is not UNSET
 
 
 # What is not quite as the messages are declared: null for what is absent, a type not known, or a reason to complain.
