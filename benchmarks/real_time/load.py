@@ -12,6 +12,7 @@ import selectors
 import socket
 import struct
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -113,18 +114,17 @@ class Clients:
             )
             new.append(client)
         for client in new:
-            answer = _read_until(client, b"\r\n\r\n")
+            answer = _read_until(client.recv, b"\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 101"), answer
             deflates.append(b"permessage-deflate" in answer)
             if self._dialect.hello is not None:
                 client.sendall(frame(self._dialect.hello))
         for client, is_deflated in zip(new, deflates, strict=True):
-            if is_deflated:
-                _read_frame(client)
-            elif self._dialect.welcome is not None:
-                _read_until(client, self._dialect.welcome)
+            receive = _Inflated(client) if is_deflated else client.recv
+            if self._dialect.welcome is not None:
+                _read_until(receive, self._dialect.welcome)
             client.setblocking(False)
-            self._receive[client.fileno()] = _Frames(client) if is_deflated else client.recv
+            self._receive[client.fileno()] = receive
             self._poll.add(client)
         self._sockets += new
 
@@ -227,36 +227,32 @@ class _Poll:
                 each.close()
 
 
-class _Frames:
-    """Counts the frames of compressed messages, whose marks cannot be seen: gives one mark for each."""
+class _Inflated:
+    """Reads compressed messages, whose marks cannot be counted before (RFC 7692, with context takeover)."""
 
     def __init__(self, client: socket.socket) -> None:
         self._client = client
         self._rest = b""
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS).decompress
 
     def __call__(self, size: int) -> bytes:
-        data, at, frames = self._rest + self._client.recv(size), 0, 0
+        data, at, found = self._rest + self._client.recv(size), 0, []
         while len(data) - at >= 4:
             length, start = data[at + 1], at + 2
             if length == 126:
                 length, start = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4
             if start + length > len(data):
                 break
-            at, frames = start + length, frames + 1
+            found.append(self._inflate(data[start : start + length] + b"\0\0\xff\xff"))
+            at = start + length
         self._rest = data[at:]
-        return MARK * frames
+        return b"".join(found)
 
 
-def _read_frame(client: socket.socket) -> None:
-    """Read the answer to the handshake, which is short."""
-    head = client.recv(2)
-    client.recv(head[1])
-
-
-def _read_until(client: socket.socket, wanted: bytes) -> bytes:
+def _read_until(receive: Callable[[int], bytes], wanted: bytes) -> bytes:
     data = b""
     while wanted not in data:
-        more = client.recv(READ)
+        more = receive(READ)
         assert more, f"The server has closed after {data!r}"
         data += more
     return data
