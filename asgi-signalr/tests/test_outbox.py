@@ -80,9 +80,32 @@ async def test_a_piece_stays_within_its_size_but_for_a_message_that_is_longer(fl
     assert client.line.pieces == [half + half, half, more, "end"]
 
 
-async def test_what_is_put_now_is_sent_now(flusher: Flusher) -> None:
+class Wire:
+    """A way past ASGI."""
+
+    def __init__(self) -> None:
+        self.blocked = False
+        self.frames: list[bytes] = []
+        self.write = self.frames.append
+
+
+async def test_what_is_put_now_is_sent_now_where_there_is_a_way_past_asgi(flusher: Flusher) -> None:
+    wire = Wire()
+    client = Client(flusher, direct=wire)
+    client.outbox.put_now(Payload(b"now"))
+    assert wire.frames == [b"\x81\x03now"]
+    wire.blocked = True
+    client.outbox.put_now(Payload(b"later"))
+    assert (len(wire.frames), client.line.pieces) == (1, [])
+    await sent()
+    assert (len(wire.frames), client.line.pieces) == (1, ["later"])
+
+
+async def test_what_is_put_now_over_asgi_leaves_with_the_tick(flusher: Flusher) -> None:
     client = Client(flusher)
     client.outbox.put_now(Payload(b"now"))
+    assert client.line.pieces == []
+    await sent()
     assert client.line.pieces == ["now"]
 
 

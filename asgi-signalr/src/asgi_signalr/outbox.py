@@ -206,21 +206,16 @@ class Outbox:
             self._shed()
 
     def put_now(self, payload: Payload) -> None:
-        """Send messages at once if none is on its way: what nothing else will follow in this tick."""
-        if self._queue or self._parked is not None or self.closed:
+        """Send messages at once where that costs least: past ASGI, if nothing else is on its way."""
+        direct = self._direct
+        if direct is None or direct.blocked or self._queue or self._parked is not None or self.closed:
             self.put(payload)
             return
-        direct = self._direct
-        if direct is not None and not direct.blocked:
-            self.used = True
-            try:
-                direct.write(payload.frame)
-            except Exception as error:  # noqa: BLE001  (whatever it is, this connection is over)
-                self._fail(error)
-        else:
-            self._queue.append(payload)
-            self._size = len(payload.data)
-            self.flush()
+        self.used = True
+        try:
+            direct.write(payload.frame)
+        except Exception as error:  # noqa: BLE001  (whatever it is, this connection is over)
+            self._fail(error)
 
     def flush(self) -> None:
         """Send what is queued, as far as the transport takes it at once."""
