@@ -571,7 +571,9 @@ async def test_a_connection_ends_with_a_close_message(
     assert log == ["connected", error]
 
 
-async def test_a_message_that_is_too_long_ends_the_connection(connect: Connect) -> None:
+async def test_a_message_that_is_too_long_ends_the_connection(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     app = SignalR(max_message_size=100, detailed_errors=True)
     log = recording(app)
     peer = await connect(app)
@@ -583,7 +585,9 @@ async def test_a_message_that_is_too_long_ends_the_connection(connect: Connect) 
     text = f"Connection closed with an error. InvalidDataException: {said}"
     assert await peer.frame() == '{"type":7,"error":"' + text + '","allowReconnect":true}\x1e'
     await peer.ended()
-    assert log == ["connected", ("InvalidDataError", said)]
+    assert log == ["connected", ("MessageSizeError", said)]
+    warned = [each.message for each in caplog.records if each.levelno == logging.WARNING]
+    assert warned == [f"A client of Recording was closed: {said}"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from asgi_signalr.calls import LOOK_AHEAD, MOST_LENT, Call, CallMessage
 from asgi_signalr.connection import Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext, is_authorized
 from asgi_signalr.dependencies import Overrides
-from asgi_signalr.errors import HubException, InvalidDataError, for_client
+from asgi_signalr.errors import HubException, InvalidDataError, MessageSizeError, for_client
 from asgi_signalr.filters import HubFilter
 from asgi_signalr.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
 from asgi_signalr.hub_connection import HubConnection
@@ -210,6 +210,8 @@ class HubDispatcher:
         except Ended:
             return connection.ending.error if connection.ending else None
         except InvalidDataError as error:
+            if isinstance(error, MessageSizeError):  # without detailed errors its client is not told why
+                logger.warning("A client of %s was closed: %s", self.name, error)
             connection.fail(error, allow_reconnect=True)
             return error
 

@@ -17,7 +17,15 @@ class InvalidDataError(ValueError):
     """The client sent something that the protocol does not allow."""
 
 
-_WIRE_NAMES = {"InvalidDataError": "InvalidDataException", "TimeoutError": "OperationCanceledException"}
+class MessageSizeError(InvalidDataError):
+    """The client sent a longer message than it may."""
+
+
+_WIRE_NAMES = {
+    "InvalidDataError": "InvalidDataException",
+    "MessageSizeError": "InvalidDataException",
+    "TimeoutError": "OperationCanceledException",
+}
 
 
 def for_client(text: str, error: BaseException | None, detailed: bool) -> str:

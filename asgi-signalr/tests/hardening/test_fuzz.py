@@ -555,7 +555,7 @@ def _is_the_hubs_own(line: str) -> bool:
     line = line.lower()
     return line.startswith(
         tuple(f"error asgi_signalr {hub}.{name} " for hub in ("room", "members") for name in HUB_LOGS)
-    ) or (line.startswith("error asgi_signalr the result of "))
+    ) or line.startswith(("error asgi_signalr the result of ", "warning asgi_signalr a client of "))
 
 
 COMMON = settings(

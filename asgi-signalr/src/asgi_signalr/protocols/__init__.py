@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.errors import MessageSizeError
 from asgi_signalr.messages import Message
 
 
@@ -76,11 +76,11 @@ def check_size(size: int, max_message_size: int) -> None:
     """Refuse a message that is longer than messages may be, as soon as its size in bytes is known.
 
     Raises:
-        InvalidDataError: it is.
+        MessageSizeError: it is.
 
     """
     if size > max_message_size:
-        raise InvalidDataError(
+        raise MessageSizeError(
             f"The maximum message size of {max_message_size}B was exceeded. "
             "The message size can be configured with SignalR(max_message_size=…)."
         )
