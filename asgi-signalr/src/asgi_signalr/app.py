@@ -15,7 +15,7 @@ from asgi_signalr.backplanes import Backplane, also_tell, open_backplane
 from asgi_signalr.clients import HubContext
 from asgi_signalr.connection import ConnectionHandler
 from asgi_signalr.context import Authorize, take_secrets
-from asgi_signalr.dispatch import HubDispatcher
+from asgi_signalr.conversation import HubConversation
 from asgi_signalr.endpoint import Endpoint, FindRedirect
 from asgi_signalr.filters import HubFilter, checked_filters
 from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, normal_path, path_of, respond
@@ -171,7 +171,7 @@ class SignalR:
             if not (isinstance(hub, type) and issubclass(hub, Hub)):
                 raise TypeError(f"{hub!r} is no subclass of Hub.")
             around = self._filters + checked_filters(filters)
-            handler = HubDispatcher(hub, authorize, self._protocols, around, self.dependency_overrides)
+            handler = HubConversation(hub, authorize, self._protocols, around, self.dependency_overrides)
             self._serve(path, hub, handler, self.options, transports, redirect)
             if presence:
                 self._presence.setdefault(hub.__name__, [])

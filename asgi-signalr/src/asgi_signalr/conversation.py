@@ -1,0 +1,246 @@
+"""The conversation with one client: handshake, `on_connected`, its messages in order, good-bye.
+
+It runs in the task that reads from the client. What the messages ask for is `dispatch`'s affair: whatever can wait runs
+in a task of its own, so that the reading goes on meanwhile, pings are heard and a client that goes is noticed.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from asgi_signalr.connection import Ended, Ending, logger
+from asgi_signalr.context import Authorize, HubCallerContext
+from asgi_signalr.dependencies import Overrides
+from asgi_signalr.dispatch import HubDispatcher
+from asgi_signalr.errors import HubException, InvalidDataError, MessageSizeError, for_client
+from asgi_signalr.filters import HubFilter
+from asgi_signalr.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
+from asgi_signalr.hub_connection import HubConnection
+from asgi_signalr.hubs import Hub
+from asgi_signalr.invoker import HubInvoker
+from asgi_signalr.lifetime import HubLifetime
+from asgi_signalr.messages import Close, Invocation
+from asgi_signalr.options import Options
+from asgi_signalr.outbox import Flusher, Payload
+from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.transports import TRANSPORTS, Transport
+from asgi_signalr.transports.websockets import WebSocketTransport
+
+# A frame may hold any number of messages; after so many of them the event loop does other things first.
+MESSAGES_PER_TURN = 100
+
+# What makes a task the current one, for whoever runs its code from outside (Python's documentation, Extending asyncio).
+enter_task = asyncio.tasks._enter_task
+leave_task = asyncio.tasks._leave_task
+
+
+class HubConversation:
+    """Converses with the clients of one hub class. Holds no state of theirs, so it serves any event loop.
+
+    Raises:
+        TypeError: the class has methods that clients could not call.
+
+    """
+
+    def __init__(
+        self,
+        hub: type[Hub],
+        authorize: Authorize,
+        protocols: Mapping[str, HubProtocol],
+        filters: Sequence[HubFilter],
+        overrides: Overrides,
+    ) -> None:
+        self.name = hub.__name__
+        self.authorize = authorize
+        self._protocols = protocols
+        self._invoker = HubInvoker(hub, filters, overrides)
+        self._dispatcher = HubDispatcher(hub, protocols, self._invoker)
+
+    def open(
+        self,
+        context: HubCallerContext,
+        transport: Transport,
+        lifetime: HubLifetime,
+        options: Options,
+        flusher: Flusher,
+    ) -> HubConnection:
+        """Make a connection of this hub."""
+        connection = HubConnection(context, transport, lifetime, options, flusher)
+        # In the connection's context: a call is to know nothing of the one before it, which has just given its slot.
+        connection.calls.on_free = partial(contextvars.copy_context().run, self._dispatcher.begin_waiting, connection)
+        return connection
+
+    async def run(self, connection: HubConnection) -> None:
+        """Converse with a client until it has gone or the connection is ended."""
+        connection.log("=", f"opened by {connection.transport.name} for hub {self.name}")
+        try:
+            if await self._shake_hands(connection):
+                await self._serve(connection)
+        finally:
+            await connection.say_goodbye()
+            connection.log("=", "closed")
+
+    # The handshake.
+
+    async def _shake_hands(self, connection: HubConnection) -> bool:
+        answer: bytes | None
+        try:
+            agreed = await self._agree_on_protocol(connection)
+            if agreed is None:
+                return False
+            answer = AGREED
+            connection.agree(*agreed)
+        except HandshakeError as error:
+            answer = refused(str(error))
+        except Ended:
+            answer = refused("Handshake was canceled.")
+            connection.ending = None  # nothing is lost: the answer can still be sent
+        except InvalidDataError as error:
+            text = "An unexpected error occurred during connection handshake."
+            answer = refused(for_client(text, error, connection.options.detailed_errors))
+        connection.outbox.put(Payload(answer, binary=connection.protocol.binary))
+        connection.outbox.flush()  # a frame of its own: not every client expects messages behind the answer
+        if not connection.handshaken:
+            connection.log("=", f"no handshake: {answer.decode().rstrip()}")
+            connection.ending = Ending(close=Close())
+        return connection.handshaken
+
+    async def _agree_on_protocol(self, connection: HubConnection) -> tuple[HubProtocol, int] | None:
+        while (request := take_request(connection.buffer)) is None:
+            if len(connection.buffer) > connection.options.max_message_size:
+                raise HandshakeError("Handshake was canceled.")
+            data = await connection.receive()
+            if data is None:
+                return None
+            connection.buffer += data
+        binary_allowed = "Binary" in TRANSPORTS[connection.transport.name]
+        return choose_protocol(request, self._protocols, binary_allowed)
+
+    # The connection, from registration to the end.
+
+    async def _serve(self, connection: HubConnection) -> None:
+        connection.lifetime.add(connection)
+        connected = False
+        error: Exception | None = None
+        try:
+            connected = await self._connect(connection)
+            if connected:
+                error = await self._listen(connection)
+        finally:
+            await connection.say_goodbye()
+            connection.context.aborted.set()
+            connection.lifetime.end_calls(connection)
+            self._dispatcher.end(connection)
+            try:
+                if connected:
+                    await self._disconnect(connection, error)
+            finally:
+                connection.lifetime.remove(connection)
+
+    async def _connect(self, connection: HubConnection) -> bool:
+        try:
+            await self._invoker.connected(connection)
+        except Exception as error:  # noqa: BLE001  (the hub's code may raise anything)
+            logger.exception("%s.on_connected failed; the connection is closed.", self.name)
+            connection.fail(error, allow_reconnect=False)
+            return False
+        return True
+
+    async def _disconnect(self, connection: HubConnection, error: Exception | None) -> None:
+        try:
+            await self._invoker.disconnected(connection, error)
+        except Exception:  # noqa: BLE001  (the hub's code may raise anything)
+            logger.exception("%s.on_disconnected failed.", self.name)
+
+    async def _listen(self, connection: HubConnection) -> Exception | None:
+        """Take the client's messages until the end; returns the error that was the reason, if one was."""
+        transport = connection.transport
+        if isinstance(transport, WebSocketTransport) and transport.direct is not None:
+            transport.on_message = self._between_reads(connection)
+        try:
+            while True:
+                messages = connection.protocol.parse(connection.buffer, connection.options.max_message_size)
+                for number, message in enumerate(messages, 1):
+                    if number % MESSAGES_PER_TURN == 0:
+                        await connection.interruptible(asyncio.sleep(0))
+                    if not connection.accepts(message):
+                        continue
+                    if isinstance(message, Close):
+                        connection.log_message("<", message)
+                        await self._begin_all(connection)
+                        connection.end(Ending(close=Close()))
+                        return HubException(message.error) if message.error else None
+                    obstacle = self._dispatcher.dispatch(connection, message)
+                    if obstacle is not None:
+                        await connection.stall(obstacle)
+                    if connection.ending is not None:
+                        return connection.ending.error
+                while (data := await connection.receive()) is not None and self._act_at_once(connection, data):
+                    pass
+                if data is None:
+                    connection.log("=", "the client has gone")
+                    await self._begin_all(connection, gone=True)
+                    if connection.buffer:
+                        return InvalidDataError("Connection terminated while reading a message.")
+                    return None
+                connection.buffer += data
+        except Ended:
+            return connection.ending.error if connection.ending else None
+        except InvalidDataError as error:
+            if isinstance(error, MessageSizeError):  # without detailed errors its client is not told why
+                logger.warning("A client of %s was closed: %s", self.name, error)
+            connection.fail(error, allow_reconnect=True)
+            return error
+
+    def _between_reads(self, connection: HubConnection) -> Callable[[bytes], bool]:
+        """Make what acts on a message that comes alone while this task waits for one: without waking the task.
+
+        It acts in the context of this task, and in its name.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  (this runs in one)
+        run = contextvars.copy_context().run
+        return partial(run, self._act_for, task, connection)  # type: ignore[call-arg]  # the data comes later
+
+    def _act_for(self, task: asyncio.Task[Any], connection: HubConnection, data: bytes) -> bool:
+        loop = task.get_loop()
+        enter_task(loop, task)
+        try:
+            return self._act_at_once(connection, data)
+        finally:
+            leave_task(loop, task)
+
+    def _act_at_once(self, connection: HubConnection, data: bytes) -> bool:
+        """Begin the call that somebody sends, if it comes alone; False: the data is still to be read."""
+        parse = connection.parse_one
+        if parse is None or connection.buffer or connection.calls.waiting or connection.ending is not None:
+            return False
+        message = parse(data, connection.options.max_message_size)
+        if type(message) is not Invocation or message.stream_ids:
+            return False
+        connection.heard = True
+        if not self._dispatcher.answers_at_once(connection, message):
+            try:
+                self._dispatcher.dispatch(connection, message)
+            except InvalidDataError:
+                return False  # the conversation finds the same, and ends
+        return True
+
+    async def _begin_all(self, connection: HubConnection, *, gone: bool = False) -> None:
+        """Let begin what the client has called before it said good-bye; calls that take too long are forgotten.
+
+        Raises:
+            Ended: the server has ended the connection.
+
+        """
+        if not connection.calls.waiting:
+            return
+        if gone:
+            connection.context.aborted.set()
+            connection.outbox.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(connection.options.close_timeout):
+                await connection.interruptible(connection.calls.all_begun())
