@@ -39,15 +39,16 @@ class Payload(msgspec.Struct, eq=False, gc=False):
     data: bytes
     binary: bool = False
     key: str | None = None
-    _text: str | None = None
+    _event: dict[str, Any] | None = None
     _frame: bytes | None = None
 
     @property
-    def text(self) -> str:
-        """The same as text, decoded once."""
-        if self._text is None:
-            self._text = self.data.decode()
-        return self._text
+    def event(self) -> dict[str, Any]:
+        """The same as an ASGI message, made once; who is given it leaves it as it is."""
+        event = self._event
+        if event is None:
+            event = self._event = event_of(self.data, binary=self.binary)
+        return event
 
     @property
     def frame(self) -> bytes:
@@ -82,6 +83,11 @@ class DirectWriter(Protocol):
     """Whether nothing may be written now."""
     write: Callable[[bytes], None]
     """Writes whole frames, unless `blocked`."""
+
+
+def event_of(data: bytes, *, binary: bool) -> dict[str, Any]:
+    """Make the ASGI message that sends whole messages as one frame (ASGI, WebSocket Send)."""
+    return {"type": "websocket.send", "bytes": data} if binary else {"type": "websocket.send", "text": data.decode()}
 
 
 Write = Callable[[Sequence[Payload]], Awaitable[None] | None]

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol
 
-from asgi_signalr.outbox import DirectWriter, Payload, frames_of
+from asgi_signalr.outbox import DirectWriter, Payload, event_of, frames_of
 
 PATIENCE = 1.0
 ABNORMAL = 1006
@@ -133,10 +133,9 @@ class WebSocketTransport:
         """Send whole messages as one frame."""
         if self.direct is not None:
             return _write_later(self.direct, frames_of(payloads))
-        if payloads[0].binary:
-            return self._send({"type": "websocket.send", "bytes": b"".join(each.data for each in payloads)})
-        text = payloads[0].text if len(payloads) == 1 else "".join([each.text for each in payloads])
-        return self._send({"type": "websocket.send", "text": text})
+        if len(payloads) == 1:
+            return self._send(payloads[0].event)
+        return self._send(event_of(b"".join([each.data for each in payloads]), binary=payloads[0].binary))
 
     async def close(self, code: int = 1000, /) -> None:
         """Close with a code, 1000 in good order; nothing is sent to a client that has gone."""
