@@ -252,8 +252,9 @@ def test_a_binary_message_makes_a_binary_frame() -> None:
     assert Payload(b"\x91\x06", binary=True).frame == b"\x82\x02\x91\x06"
 
 
-def test_a_frame_and_a_text_are_made_once() -> None:
+def test_a_frame_and_an_asgi_message_are_made_once() -> None:
     payload = Payload("é".encode())
     assert payload.frame is payload.frame
-    assert payload.text is payload.text
-    assert payload.text == "é"
+    assert payload.event is payload.event
+    assert payload.event == {"type": "websocket.send", "text": "é"}
+    assert Payload(b"\x91\x06", binary=True).event == {"type": "websocket.send", "bytes": b"\x91\x06"}
