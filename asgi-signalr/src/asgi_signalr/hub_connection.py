@@ -105,8 +105,7 @@ class HubConnection(Connection):
         self.log("=", f"shook hands: {protocol.name}")
         if version > 1 and isinstance(self.transport, ResumableTransport):
             self.messages = MessageBuffer(self.options.stateful_reconnect_buffer_size)
-            # Another one than before: what is numbered cannot be dropped.
-            self.outbox = Outbox(self.transport.send, self._flusher, self.options.max_queued_bytes, self._cannot_send)
+            self.outbox = self._numbered_outbox()
             self.transport.can_resume = True
             self.transport.on_detached = self._pause
             self.transport.on_attached = self._resume
@@ -189,6 +188,10 @@ class HubConnection(Connection):
 
     # Stateful reconnect.
 
+    def _numbered_outbox(self) -> Outbox:
+        """Make an outbox that spares a slow client nothing: what is numbered cannot be dropped."""
+        return Outbox(self.transport.send, self._flusher, self.options.max_queued_bytes, self._cannot_send)
+
     def _pause(self) -> None:
         self.log("=", "has lost its WebSocket")
         self._detached_at = asyncio.get_running_loop().time()
@@ -202,7 +205,7 @@ class HubConnection(Connection):
         self.heard = True
         self._has_stale_bytes = True
         self.outbox.close()
-        self.outbox = Outbox(self.transport.send, self._flusher, self.options.max_queued_bytes, self._cannot_send)
+        self.outbox = self._numbered_outbox()
         sequence, unacknowledged = self.messages.resume()
         self._control(sequence)
         for payload in unacknowledged:

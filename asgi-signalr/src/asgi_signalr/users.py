@@ -15,19 +15,16 @@ FindExpiry = Callable[[Any], datetime | float | None]
 """The application's own way from a user to when its authentication expires: None, or a time as `expiry` takes it."""
 
 
-def user_in_scope(scope: Scope) -> object | None:
-    """Find the user that Starlette's or Django's authentication has found; None if nobody is signed in."""
-    user = scope.get("user")
-    return user if user and getattr(user, "is_authenticated", True) else None
-
-
 async def find_user(scope: Scope, find: FindUser | None) -> object | None:
-    """Find the user by the application's own function, or else in the scope."""
-    if find is None:
-        return user_in_scope(scope)
-    user = find(scope)
-    if inspect.isawaitable(user):
-        user = await user
+    """Find the user by the application's own function, or else where authentication leaves it in the scope.
+
+    None if nobody is signed in.
+    """
+    user = scope.get("user")
+    if find is not None:
+        user = find(scope)
+        if inspect.isawaitable(user):
+            user = await user
     return user if user and getattr(user, "is_authenticated", True) else None
 
 

@@ -33,7 +33,7 @@ class Inbox:
         self.check()
         self._portions.append(portion)
         self._size += len(portion)
-        _wake(self._changed)
+        wake(self._changed)
         while self._size > HIGH_WATER:
             self._emptied = asyncio.get_running_loop().create_future()
             await self._emptied
@@ -49,7 +49,7 @@ class Inbox:
         portion = self._portions.popleft()
         self._size -= len(portion)
         if self._size <= HIGH_WATER:
-            _wake(self._emptied)
+            wake(self._emptied)
         return portion
 
     def check(self) -> None:
@@ -65,10 +65,11 @@ class Inbox:
     def close(self) -> None:
         """Take nothing more in. What is there can still be taken."""
         self._closed = True
-        _wake(self._changed)
-        _wake(self._emptied)
+        wake(self._changed)
+        wake(self._emptied)
 
 
-def _wake(future: asyncio.Future[None] | None) -> None:
+def wake(future: asyncio.Future[None] | None) -> None:
+    """Let whoever waits for a future go on, if anybody does."""
     if future is not None and not future.done():
         future.set_result(None)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 
 from asgi_signalr.http import Disconnected, Receive, disconnected
 from asgi_signalr.outbox import Payload
-from asgi_signalr.transports.inbox import Inbox
+from asgi_signalr.transports.inbox import Inbox, wake
 
 HEADERS = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
 # Beyond so many bytes that no poll has taken yet, the sender waits: ASP.NET Core's size of the pipe to the transport.
@@ -39,7 +39,7 @@ class LongPollingTransport:
             return None
         self._waiting += [each.data for each in payloads]
         self._size += sum([len(each.data) for each in payloads])
-        _wake(self._poll)
+        wake(self._poll)
         return self._room() if self._size > HIGH_WATER else None
 
     async def _room(self) -> None:
@@ -51,14 +51,14 @@ class LongPollingTransport:
         """Send nothing more: polls get what is there, and then learn that it is over."""
         self._closed = True
         self.inbox.close()
-        _wake(self._poll)
+        wake(self._poll)
 
     def terminate(self) -> None:
         """End it at once, as the client wishes, or because it has not been heard of: nothing is kept for it."""
         self._closed = True
         self.inbox.close()
         self._take()
-        _wake(self._poll)
+        wake(self._poll)
 
     @property
     def has_gone(self) -> bool:
@@ -85,13 +85,13 @@ class LongPollingTransport:
 
         """
         loop = asyncio.get_running_loop()
-        _wake(self._poll)
+        wake(self._poll)
         poll = self._poll = loop.create_future()
         try:
             if not self._waiting and not self._closed:
-                timer = loop.call_later(timeout, _wake, poll)
+                timer = loop.call_later(timeout, wake, poll)
                 watcher = loop.create_task(disconnected(receive))
-                watcher.add_done_callback(lambda _: _wake(poll))
+                watcher.add_done_callback(lambda _: wake(poll))
                 try:
                     await poll
                     if watcher.done():
@@ -110,10 +110,5 @@ class LongPollingTransport:
         data = b"".join(self._waiting)
         self._waiting.clear()
         self._size = 0
-        _wake(self._taken)
+        wake(self._taken)
         return data
-
-
-def _wake(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)

@@ -34,11 +34,6 @@ class ResumableTransport:
         """Whether the client has gone for good."""
         return self._has_gone
 
-    @property
-    def is_attached(self) -> bool:
-        """Whether there is a WebSocket."""
-        return self._carried is not None
-
     async def carry(self, websocket: WebSocketTransport) -> None:
         """Be carried by an accepted WebSocket; returns when it is over. One that was there before is cut."""
         if not self._is_over:
