@@ -10,6 +10,8 @@ import psutil
 from entrants import Entrant
 
 SERVER_CORE, LOAD_CORE = 0, 1
+# As it is at the start: who has been pinned, and whatever it starts, is allowed its one core only.
+ALLOWED = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else frozenset[int]()
 
 
 class Server:
@@ -56,7 +58,7 @@ def running(entrant: Entrant) -> Iterator[Server]:
 
 def pin(pid: int, core: int) -> None:
     """Keep a process on a core of its own, where the system can."""
-    if hasattr(os, "sched_setaffinity") and core in os.sched_getaffinity(0) | os.sched_getaffinity(pid):
+    if core in ALLOWED:
         with contextlib.suppress(OSError):
             os.sched_setaffinity(pid, {core})
 
