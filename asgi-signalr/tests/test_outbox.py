@@ -92,10 +92,10 @@ class Wire:
 async def test_what_is_put_now_is_sent_now_where_there_is_a_way_past_asgi(flusher: Flusher) -> None:
     wire = Wire()
     client = Client(flusher, direct=wire)
-    client.outbox.put_now(Payload(b"now"))
+    client.outbox.put_now(b"now", False)
     assert wire.frames == [b"\x81\x03now"]
     wire.blocked = True
-    client.outbox.put_now(Payload(b"later"))
+    client.outbox.put_now(b"later", False)
     assert (len(wire.frames), client.line.pieces) == (1, [])
     await sent()
     assert (len(wire.frames), client.line.pieces) == (1, ["later"])
@@ -103,7 +103,7 @@ async def test_what_is_put_now_is_sent_now_where_there_is_a_way_past_asgi(flushe
 
 async def test_what_is_put_now_over_asgi_leaves_with_the_tick(flusher: Flusher) -> None:
     client = Client(flusher)
-    client.outbox.put_now(Payload(b"now"))
+    client.outbox.put_now(b"now", False)
     assert client.line.pieces == []
     await sent()
     assert client.line.pieces == ["now"]
@@ -112,12 +112,12 @@ async def test_what_is_put_now_over_asgi_leaves_with_the_tick(flusher: Flusher) 
 async def test_what_is_put_now_does_not_overtake(flusher: Flusher) -> None:
     client = Client(flusher)
     client.put("first")
-    client.outbox.put_now(Payload(b"second"))
+    client.outbox.put_now(b"second", False)
     await sent()
     client.line.free.clear()
     client.put("third")
     await sent()
-    client.outbox.put_now(Payload(b"fourth"))
+    client.outbox.put_now(b"fourth", False)
     client.line.free.set()
     await client.outbox.drain()
     assert client.line.pieces == ["firstsecond", "third", "fourth"]
@@ -214,7 +214,7 @@ async def test_a_closed_outbox_forgets_what_is_queued(flusher: Flusher) -> None:
     client.put("a")
     client.outbox.close()
     client.put("b")
-    client.outbox.put_now(Payload(b"c"))
+    client.outbox.put_now(b"c", False)
     await client.outbox.drain()
     await sent()
     assert client.line.pieces == []

@@ -171,7 +171,7 @@ class SignalR:
             if not (isinstance(hub, type) and issubclass(hub, Hub)):
                 raise TypeError(f"{hub!r} is no subclass of Hub.")
             around = self._filters + checked_filters(filters)
-            handler = HubConversation(hub, authorize, self._protocols, around, self.dependency_overrides)
+            handler = HubConversation(hub, authorize, self._protocols, around, self.dependency_overrides, self.options)
             self._serve(path, hub, handler, self.options, transports, redirect)
             if presence:
                 self._presence.setdefault(hub.__name__, [])

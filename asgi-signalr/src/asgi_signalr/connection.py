@@ -7,7 +7,8 @@ of its handler is then interrupted where it waits for the client, and says good-
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -54,6 +55,7 @@ class Connection:
         "ending",
         "groups",
         "id",
+        "is_transcribed",
         "lifetime",
         "options",
         "outbox",
@@ -89,6 +91,8 @@ class Connection:
             on_dropped=lifetime.dropped if options.slow_client_policy == "latest" else None,
             direct=transport.direct if isinstance(transport, WebSocketTransport) else None,
         )
+        self.is_transcribed = logger.isEnabledFor(logging.DEBUG)
+        """Whether somebody reads the transcript; looked up once per tick, for those who ask for each message."""
         self._is_closed = False
         self._waiting: asyncio.Task[object] | None = None
         context.on_abort = self.abort
@@ -146,16 +150,8 @@ class Connection:
             Ended: the server has ended the connection.
 
         """
-        if self._has_ended():
-            raise Ended
-        task = self._waiting = asyncio.current_task()
-        try:
+        with self.waiting():
             return self.received(await self.transport.receive())
-        except asyncio.CancelledError:
-            self._check_interruption(task)
-            raise
-        finally:
-            self._waiting = None
 
     def received(self, data: str | bytes | None) -> bytes | None:
         """Note that something has come from the client, or that it has gone."""
@@ -164,6 +160,20 @@ class Connection:
     async def interruptible(self, awaitable: Coroutine[Any, Any, T]) -> T:
         """Wait for something, but not longer than the connection lasts.
 
+        Raises:
+            Ended: the server has ended the connection.
+
+        """
+        try:
+            with self.waiting():
+                return await awaitable
+        finally:
+            awaitable.close()  # if it was never begun
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for the client, or for something else, but not longer than the connection lasts.
+
         Only these waits are ever interrupted; a handler's own code is not.
 
         Raises:
@@ -171,22 +181,19 @@ class Connection:
 
         """
         if self._has_ended():
-            awaitable.close()
             raise Ended
-        task = asyncio.current_task()
-        self._waiting = task
+        task = self._waiting = asyncio.current_task()
         try:
-            return await awaitable
+            yield
         except asyncio.CancelledError:
-            self._check_interruption(task)
+            # The connection's end has cancelled the wait, unless it is the task itself that is cancelled.
+            if self._has_ended() and task is not None and task.uncancel() == 0:
+                raise Ended from None
             raise
         finally:
             self._waiting = None
-
-    def _check_interruption(self, task: asyncio.Task[object] | None) -> None:
-        """Tell the connection's end, which has cancelled a wait, from a cancellation of the task itself."""
-        if self._has_ended() and task is not None and task.uncancel() == 0:
-            raise Ended from None
+        if self._has_ended():
+            raise Ended
 
     # Ending.
 
@@ -198,7 +205,7 @@ class Connection:
         if self.ending is not None:
             return
         self.ending = ending
-        if self._waiting is not None:
+        if self._waiting is not None and self._waiting is not asyncio.current_task():
             self._waiting.cancel()
 
     def abort(self) -> None:
@@ -252,6 +259,7 @@ class Connection:
 
     def tick(self, now: float) -> None:
         """Look at the clock, once in a while: end a connection that is overdue."""
+        self.is_transcribed = logger.isEnabledFor(logging.DEBUG)
         if self.outbox.parked_since is not None and now - self.outbox.parked_since >= self.options.send_timeout:
             self.outbox.close()
             self._cannot_send(SendTimeoutError("The client takes nothing of what is sent to it."))

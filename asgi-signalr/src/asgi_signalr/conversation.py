@@ -9,7 +9,7 @@ import contextlib
 import contextvars
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from types import MethodType
 
 from asgi_signalr.connection import Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext
@@ -22,19 +22,15 @@ from asgi_signalr.hub_connection import HubConnection
 from asgi_signalr.hubs import Hub
 from asgi_signalr.invoker import HubInvoker
 from asgi_signalr.lifetime import HubLifetime
-from asgi_signalr.messages import Close, Invocation
+from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher, Payload
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.transports import TRANSPORTS, Transport
-from asgi_signalr.transports.websockets import WebSocketTransport
+from asgi_signalr.transports.websockets import WebSocketTransport, refuse_all
 
 # A frame may hold any number of messages; after so many of them the event loop does other things first.
 MESSAGES_PER_TURN = 100
-
-# What makes a task the current one, for whoever runs its code from outside (Python's documentation, Extending asyncio).
-enter_task = asyncio.tasks._enter_task
-leave_task = asyncio.tasks._leave_task
 
 
 class HubConversation:
@@ -52,12 +48,13 @@ class HubConversation:
         protocols: Mapping[str, HubProtocol],
         filters: Sequence[HubFilter],
         overrides: Overrides,
+        options: Options,
     ) -> None:
         self.name = hub.__name__
         self.authorize = authorize
         self._protocols = protocols
         self._invoker = HubInvoker(hub, filters, overrides)
-        self._dispatcher = HubDispatcher(hub, protocols, self._invoker)
+        self._dispatcher = HubDispatcher(hub, protocols, self._invoker, options)
 
     def open(
         self,
@@ -158,8 +155,9 @@ class HubConversation:
     async def _listen(self, connection: HubConnection) -> Exception | None:
         """Take the client's messages until the end; returns the error that was the reason, if one was."""
         transport = connection.transport
-        if isinstance(transport, WebSocketTransport) and transport.direct is not None:
-            transport.on_message = self._between_reads(connection)
+        take_at_once = self._take_at_once(connection)
+        if isinstance(transport, WebSocketTransport):
+            transport.take_at_once = take_at_once
         try:
             while True:
                 messages = connection.protocol.parse(connection.buffer, connection.options.max_message_size)
@@ -178,8 +176,10 @@ class HubConversation:
                         await connection.stall(obstacle)
                     if connection.ending is not None:
                         return connection.ending.error
-                while (data := await connection.receive()) is not None and self._act_at_once(connection, data):
-                    pass
+                with connection.waiting():
+                    while (data := connection.received(await transport.receive())) is not None and take_at_once(data):
+                        if connection.ending is not None:
+                            break
                 if data is None:
                     connection.log("=", "the client has gone")
                     await self._begin_all(connection, gone=True)
@@ -195,39 +195,14 @@ class HubConversation:
             connection.fail(error, allow_reconnect=True)
             return error
 
-    def _between_reads(self, connection: HubConnection) -> Callable[[bytes], bool]:
-        """Make what acts on a message that comes alone while this task waits for one: without waking the task.
-
-        It acts in the context of this task, and in its name.
-        """
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  (this runs in one)
-        run = contextvars.copy_context().run
-        return partial(run, self._act_for, task, connection)  # type: ignore[call-arg]  # the data comes later
-
-    def _act_for(self, task: asyncio.Task[Any], connection: HubConnection, data: bytes) -> bool:
-        loop = task.get_loop()
-        enter_task(loop, task)
-        try:
-            return self._act_at_once(connection, data)
-        finally:
-            leave_task(loop, task)
-
-    def _act_at_once(self, connection: HubConnection, data: bytes) -> bool:
-        """Begin the call that somebody sends, if it comes alone; False: the data is still to be read."""
-        parse = connection.parse_one
-        if parse is None or connection.buffer or connection.calls.waiting or connection.ending is not None:
-            return False
-        message = parse(data, connection.options.max_message_size)
-        if type(message) is not Invocation or message.stream_ids:
-            return False
-        connection.heard = True
-        if not self._dispatcher.answers_at_once(connection, message):
-            try:
-                self._dispatcher.dispatch(connection, message)
-            except InvalidDataError:
-                return False  # the conversation finds the same, and ends
-        return True
+    def _take_at_once(self, connection: HubConnection) -> Callable[[bytes], bool]:
+        """Find what acts on a call that comes alone, before or instead of waking the conversation that waits for it."""
+        take = self._dispatcher.takes_at_once[connection.protocol.name]
+        if take is None or connection.messages is not None:  # what a stateful connection receives is counted
+            return refuse_all
+        at_once = MethodType(take, connection)
+        context = contextvars.copy_context()  # what a middleware has left for the hub's methods, if it has
+        return partial(context.run, at_once) if context else at_once
 
     async def _begin_all(self, connection: HubConnection, *, gone: bool = False) -> None:
         """Let begin what the client has called before it said good-bye; calls that take too long are forgotten.

@@ -30,8 +30,9 @@ from asgi_signalr.messages import (
     StreamInvocation,
     StreamItem,
 )
+from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.quick_calls import QuickCalls
+from asgi_signalr.quick_calls import Take, quick_calls
 from asgi_signalr.streams import Upload, items_of
 
 
@@ -42,20 +43,26 @@ class HubDispatcher:
         hub: the hub class.
         protocols: what its clients may speak.
         invoker: calls its methods, with whatever is around them.
+        options: the application's.
 
     Raises:
         TypeError: the class has methods that clients could not call.
 
     """
 
-    def __init__(self, hub: type[Hub], protocols: Mapping[str, HubProtocol], invoker: HubInvoker) -> None:
+    def __init__(
+        self, hub: type[Hub], protocols: Mapping[str, HubProtocol], invoker: HubInvoker, options: Options
+    ) -> None:
         self.name = hub.__name__
         self._invoker = invoker
         self._methods = methods_of(hub, protocols)
         if invoker.may_wait:
             self._methods = {name: replace(method, is_plain=False) for name, method in self._methods.items()}
-        self.answers_at_once = QuickCalls(self._methods, invoker, self._conclude).take
-        """Answers a call that comes alone, if nothing in it can wait; False if it is to be dispatched."""
+        self.takes_at_once: Mapping[str, Take | None] = {
+            name: quick_calls(each, self._methods, invoker, options, self._begin_alone, self._conclude)
+            for name, each in protocols.items()
+        }
+        """What acts on a call that comes alone, by the name of the protocol."""
         self._unfinished: set[asyncio.Task[None]] = set()
 
     def end(self, connection: HubConnection) -> None:
@@ -120,6 +127,16 @@ class HubDispatcher:
             return None
         calls.waiting.append((method, message, uploads))
         return calls.room() if len(calls.waiting) > LOOK_AHEAD else None
+
+    def _begin_alone(self, connection: HubConnection, message: Invocation) -> bool:
+        """Begin a call that has come alone; False if the conversation has to read it, as it has to wait, or to end."""
+        if connection.calls.waiting:
+            return False
+        try:
+            self.dispatch(connection, message)
+        except InvalidDataError:
+            return False
+        return True
 
     def begin_waiting(self, connection: HubConnection) -> None:
         """Begin the calls whose turn has come."""

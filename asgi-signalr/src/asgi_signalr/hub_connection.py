@@ -6,7 +6,7 @@ with the next one as if nothing had happened.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgi_signalr.calls import Calls
@@ -51,7 +51,6 @@ class HubConnection(Connection):
         "handshaken",
         "heard",
         "messages",
-        "parse_one",
         "protocol",
     )
 
@@ -66,8 +65,6 @@ class HubConnection(Connection):
         super().__init__(context, transport, lifetime, options, flusher)
         self.encoding = ""
         self.protocol: HubProtocol = _BEFORE_THE_HANDSHAKE
-        self.parse_one: Callable[[bytes, int], Message | None] | None = None
-        """Reads a message that comes alone, if the protocol can and nothing is to be counted."""
         self.buffer = bytearray()
         self.calls = Calls(options.max_parallel_invocations)
         self.handshaken = False
@@ -109,8 +106,6 @@ class HubConnection(Connection):
             self.transport.can_resume = True
             self.transport.on_detached = self._pause
             self.transport.on_attached = self._resume
-        else:
-            self.parse_one = getattr(protocol, "parse_one", None)
 
     def send(self, message: Message) -> None:
         """Encode one message and queue it.

@@ -6,15 +6,18 @@ A hub object lives for one call; what is to last belongs into `context.items`, o
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from asgi_signalr.clients import FindLifetime, GroupManager, HubCallerClients
-from asgi_signalr.context import Authorize, HubCallerContext
+from asgi_signalr.clients import GroupManager, HubCallerClients
+from asgi_signalr.context import Authorize
 from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.presence import Presence
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.streams import is_stream, item_type
+
+if TYPE_CHECKING:
+    from asgi_signalr.hub_connection import HubConnection
 
 T = TypeVar("T")
 
@@ -22,14 +25,14 @@ T = TypeVar("T")
 class _OnDemand(Generic[T]):
     """An attribute of a hub that is made when it is first asked for: most calls need few of them."""
 
-    def __init__(self, make: Callable[[FindLifetime, str], T]) -> None:
+    def __init__(self, make: Callable[["HubConnection"], T]) -> None:
         self._make = make
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, hub: "Hub", owner: type) -> T:
-        made = self._make(hub._find_lifetime, hub.context.connection_id)
+        made = self._make(hub._connection)
         hub.__dict__[self._name] = made
         return made
 
@@ -41,15 +44,15 @@ class Hub:
     parameter that is annotated as `AsyncIterator[T]` takes a stream of the client.
     """
 
-    context: HubCallerContext
+    context = _OnDemand(lambda connection: connection.context)
     """The connection that calls."""
-    clients = _OnDemand(HubCallerClients)
+    clients = _OnDemand(lambda connection: HubCallerClients(connection.find_lifetime, connection.id))
     """The clients, to send to."""
-    groups = _OnDemand(lambda find, _: GroupManager(find))
+    groups = _OnDemand(lambda connection: GroupManager(connection.find_lifetime))
     """The groups of this hub."""
-    presence = _OnDemand(lambda find, _: Presence(find))
+    presence = _OnDemand(lambda connection: Presence(connection.find_lifetime))
     """Who is in them, if it is served with `presence=True`."""
-    _find_lifetime: FindLifetime
+    _connection: "HubConnection"
 
     async def on_connected(self) -> None:
         """Override to act when a connection begins. An exception refuses it."""

@@ -26,7 +26,7 @@ class HubInvoker:
     """
 
     def __init__(self, hub: type[Hub], filters: Sequence[HubFilter], overrides: Overrides) -> None:
-        self._hub = hub
+        self.hub = hub
         self._overrides = overrides
         self._sources: Mapping[str, Source] = sources_of(hub)
         self._invoke = around_invoke(filters, _call)
@@ -39,9 +39,8 @@ class HubInvoker:
 
     def hub_for(self, connection: HubConnection) -> Hub:
         """Make a hub that has no dependencies."""
-        hub = self._hub()
-        hub.context = connection.context
-        hub._find_lifetime = connection.find_lifetime
+        hub = self.hub()
+        hub._connection = connection
         return hub
 
     def call(self, connection: HubConnection, method: HubMethod, arguments: list[Any]) -> Any:
@@ -84,9 +83,8 @@ class HubInvoker:
 
     async def _make(self, scope: Scope, connection: HubConnection) -> Hub:
         values = await scope.values(self._sources) if self._sources else {}
-        hub = self._hub(**values)
-        hub.context = connection.context
-        hub._find_lifetime = connection.find_lifetime
+        hub = self.hub(**values)
+        hub._connection = connection
         return hub
 
 

@@ -55,10 +55,7 @@ class Payload(msgspec.Struct, eq=False, gc=False):
         """The same as a server's WebSocket frame, built once."""
         frame = self._frame
         if frame is None:
-            data = self.data
-            size = len(data)
-            heads = _BINARY_HEADS if self.binary else _TEXT_HEADS
-            frame = self._frame = (heads[size] if size < 126 else _long_head(heads, size)) + data
+            frame = self._frame = frame_of(self.data, self.binary)
         return frame
 
 
@@ -67,8 +64,13 @@ _TEXT_HEADS = tuple(bytes((0x81, size)) for size in range(128))
 _BINARY_HEADS = tuple(bytes((0x82, size)) for size in range(128))
 
 
-def _long_head(heads: Sequence[bytes], size: int) -> bytes:
-    return heads[126] + size.to_bytes(2, "big") if size < 0x10000 else heads[127] + size.to_bytes(8, "big")
+def frame_of(data: bytes, binary: bool) -> bytes:
+    """Make whole messages a server's WebSocket frame."""
+    size = len(data)
+    heads = _BINARY_HEADS if binary else _TEXT_HEADS
+    if size < 126:
+        return heads[size] + data
+    return (heads[126] + size.to_bytes(2, "big") if size < 0x10000 else heads[127] + size.to_bytes(8, "big")) + data
 
 
 def frames_of(payloads: Sequence[Payload]) -> bytes:
@@ -211,15 +213,15 @@ class Outbox:
         elif size > self._limit:
             self._shed()
 
-    def put_now(self, payload: Payload) -> None:
-        """Send messages at once where that costs least: past ASGI, if nothing else is on its way."""
+    def put_now(self, data: bytes, binary: bool) -> None:
+        """Send one message at once where that costs least: past ASGI, if nothing else is on its way."""
         direct = self._direct
         if direct is None or direct.blocked or self._queue or self._parked is not None or self.closed:
-            self.put(payload)
+            self.put(Payload(data, binary))
             return
         self.used = True
         try:
-            direct.write(payload.frame)
+            direct.write(frame_of(data, binary))
         except Exception as error:  # noqa: BLE001  (whatever it is, this connection is over)
             self._fail(error)
 

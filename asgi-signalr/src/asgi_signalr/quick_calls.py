@@ -1,66 +1,96 @@
-"""The way of most calls: one message, one method in which nothing can wait, one answer.
+"""The way of most calls: a message that comes alone, one method in which nothing can wait, one answer.
 
-It does what the ordinary way in `dispatch` does, in one step and only if nothing else is going on: no message before
-it is waiting or incomplete, no filter or dependency is around the method, nobody reads the transcript. Whatever is
-different is left to the ordinary way, before anything has happened.
+It does what the ordinary way does, reading in `conversation` and calling in `dispatch`, in one step and only if nothing
+else is going on: no message before it is waiting or incomplete, no filter or dependency is around the method, nobody
+reads the transcript. Whatever is different is left to the ordinary way, before anything has happened.
+
+It is one function for each protocol, with everything at hand that is the same for all connections: half of what a call
+costs in Python is looking such things up, and handing them from one function to the next.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asgi_signalr.connection import logger
 from asgi_signalr.hub_connection import HubConnection
 from asgi_signalr.hubs import HubMethod
-from asgi_signalr.invoker import HubInvoker, is_to_be_awaited
+from asgi_signalr.invoker import HubInvoker
 from asgi_signalr.messages import Completion, Invocation
-from asgi_signalr.outbox import Payload
+from asgi_signalr.options import Options
+from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.protocols.values import PLAIN
 
-Answer = Callable[[HubConnection, Invocation, Any, Exception | None], None]
+Take = Callable[[HubConnection, bytes], bool]
+"""Acts on what a client has sent, if it is one call and may begin; False: it is still to be read."""
+Begin = Callable[[HubConnection, Invocation], bool]
+"""The ordinary way to begin a call; False: no client may send it."""
+Conclude = Callable[[HubConnection, Invocation, Any, Exception | None], None]
 """The ordinary way to answer with a result, whatever it is, or an error."""
 
 _VALUES = frozenset((bool, bytes, dict, float, int, list, str, tuple, type(None)))
 
 
-class QuickCalls:
-    """Answers calls of the plain methods of a hub."""
+def quick_calls(
+    protocol: HubProtocol,
+    methods: Mapping[str, HubMethod],
+    invoker: HubInvoker,
+    options: Options,
+    begin: Begin,
+    conclude: Conclude,
+) -> Take | None:
+    """Make what takes the calls of one protocol's clients; None if the protocol reads no message by itself."""
+    parse_one = getattr(protocol, "parse_one", None)
+    if parse_one is None:
+        return None
+    quick = {
+        name: (
+            method.function,
+            method.types[0] if len(method.types) == 1 and method.types[0] in PLAIN else None,
+            range(method.required, len(method.types) + 1),
+            method.converters[protocol.name],
+        )
+        for method in methods.values()
+        if method.is_plain and method.authorize is False and method.names is None
+        for name in (method.name, method.name.lower())
+    }
+    write, binary, make_hub = protocol.write, protocol.binary, invoker.hub
+    max_message_size, max_id_length = options.max_message_size, options.max_id_length
 
-    def __init__(self, methods: Mapping[str, HubMethod], invoker: HubInvoker, answer: Answer) -> None:
-        self._methods = {
-            name: method
-            for name, method in methods.items()
-            if method.is_plain and method.authorize is False and method.names is None
-        }
-        self._invoker = invoker
-        self._answer = answer
-
-    def take(self, connection: HubConnection, message: Invocation) -> bool:
-        """Answer a call, if it is one of these."""
-        method = self._methods.get(message.target.lower())
-        calls = connection.calls
-        if method is None or calls.free <= 0 or message.stream_ids or logger.isEnabledFor(logging.DEBUG):
+    def take(connection: HubConnection, data: bytes) -> bool:
+        if connection.ending is not None or connection.buffer:
             return False
-        invocation_id, protocol = message.invocation_id, connection.protocol
-        if invocation_id is not None and len(invocation_id) > connection.options.max_id_length:
+        message = parse_one(data, max_message_size)
+        if type(message) is not Invocation or message.stream_ids:
             return False
+        connection.heard = True
+        found, invocation_id = quick.get(message.target), message.invocation_id
+        if (
+            found is None
+            or connection.calls.free <= 0  # so nothing is waiting either
+            or connection.is_transcribed
+            or (invocation_id is not None and len(invocation_id) > max_id_length)
+        ):
+            return begin(connection, message)
+        function, only, numbers, convert = found
         arguments = message.arguments
-        if not method.required <= len(arguments) <= len(method.types):
-            return False
+        if len(arguments) != 1 or type(arguments[0]) is not only:  # else there is nothing to convert
+            if len(arguments) not in numbers:
+                return begin(connection, message)
+            try:
+                arguments = convert(arguments)
+            except Exception:  # noqa: BLE001  (the ordinary way finds the same, and says so)
+                return begin(connection, message)
         try:
-            arguments = method.converters[protocol.name](arguments)
-        except Exception:  # noqa: BLE001  (the ordinary way finds the same, and says so)
-            return False
-        try:
-            result = method.function(self._invoker.hub_for(connection), *arguments)
-            if (
-                (type(result) not in _VALUES and is_to_be_awaited(result))
-                or connection.ending is not None
-                or connection.messages is not None
-            ):
-                self._answer(connection, message, result, None)
-            elif invocation_id is not None:
-                data = protocol.write(Completion(invocation_id, result))
-                connection.outbox.put_now(Payload(data, protocol.binary))
+            hub = make_hub()
+            hub._connection = connection
+            result = function(hub, *arguments)
+            if type(result) in _VALUES and connection.ending is None:
+                if invocation_id is not None:
+                    connection.outbox.put_now(write(Completion(invocation_id, result)), binary)
+                return True
         except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything, so may what encodes its values)
-            self._answer(connection, message, None, failure)
+            conclude(connection, message, None, failure)
+        else:
+            conclude(connection, message, result, None)
         return True
+
+    return take

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import msgspec
-from asgi_signalr.transports.websockets import EXTENSION
+from asgi_signalr.transports.websockets import EXTENSION, refuse_all
 
 T = TypeVar("T")
 
@@ -299,6 +299,7 @@ class DirectSocket(Socket):
         self._incoming: collections.deque[str | bytes | int] = collections.deque()
         self._on_message: Callable[[bytes, bool], None] | None = None
         self._on_closed: Callable[[int], None] | None = None
+        self.offer: Callable[[bytes], bool] = refuse_all
         self._is_paused = False
         super().__init__(app, url, user, headers)
         self.scope["extensions"][EXTENSION] = self
@@ -371,8 +372,10 @@ class DirectSocket(Socket):
             each = self._incoming.popleft()
             if isinstance(each, int):
                 self._on_closed(each)
-            else:
-                self._on_message(each.encode() if isinstance(each, str) else each, isinstance(each, str))
+                continue
+            data = each.encode() if isinstance(each, str) else each
+            if not self.offer(data):
+                self._on_message(data, isinstance(each, str))
 
 
 def _check_headers(headers: Any) -> None:

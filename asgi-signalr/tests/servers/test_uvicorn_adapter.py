@@ -7,6 +7,7 @@ import itertools
 import json
 import struct
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -268,6 +269,9 @@ Serve = Callable[..., Awaitable[str]]
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 
 
+tenant: ContextVar[str] = ContextVar("tenant")
+
+
 class Room(Hub):
     async def tell(self, text: str, times: int) -> None:
         for number in range(times):
@@ -279,9 +283,8 @@ class Room(Hub):
     def echo_at_once(self, text: str) -> str:
         return text
 
-    def who_runs_this(self) -> str:
-        task = asyncio.current_task()
-        return "no task" if task is None else type(task).__name__
+    def whose(self) -> str:
+        return tenant.get()
 
 
 def an_app(**options: Any) -> SignalR:
@@ -338,12 +341,22 @@ async def test_calls_sent_without_waiting_are_answered_in_order(enter: Any) -> N
     await socket.close()
 
 
-async def test_a_plain_method_runs_in_the_task_of_its_connection(enter: Any) -> None:
-    socket = await (await enter(an_app()))()
+async def test_a_plain_method_sees_what_a_middleware_has_left_for_its_connection(enter: Any) -> None:
+    signalr, connections = an_app(), itertools.count(1)
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            tenant.set(f"tenant {next(connections)}")
+        await signalr(scope, receive, send)
+
+    one = await enter(middleware)
+    sockets = [await one() for _ in range(2)]
     for _ in range(2):
-        await socket.send(call("who_runs_this"))
-        assert await socket.recv() == '{"type":3,"invocationId":"1","result":"Task"}\x1e'
-    await socket.close()
+        for number, socket in enumerate(sockets, 1):
+            await socket.send(call("whose"))
+            assert await socket.recv() == f'{{"type":3,"invocationId":"1","result":"tenant {number}"}}\x1e'
+    for socket in sockets:
+        await socket.close()
 
 
 async def test_broadcasts_of_one_tick_come_one_by_one_and_in_order(enter: Any) -> None:

@@ -53,21 +53,21 @@ class JsonHubProtocol:
 
     def parse_one(self, data: bytes, max_message_size: int) -> Message | None:
         """Read the one message that the data is; None if it is something else, for `parse` to judge."""
-        end = len(data) - 1
-        if data.find(SEPARATOR) != end or end > max_message_size:
+        if data[-1:] != SEPARATOR or len(data) > max_message_size + 1:
             return None
         try:
-            message: Message = _decode_message(data[:end])
-        except (ValueError, RecursionError):
+            message: Message = _decode_message(data[:-1])
+        except (ValueError, RecursionError):  # as with another separator in it
             return None
-        return None if _says_too_much(message) else message
+        return None if type(message) is Completion and _says_too_much(message) else message
 
     def write(self, message: Message) -> bytes:
         """Encode one message with its record separator. Absent properties are left out: clients refuse empty ones."""
-        if type(message) is Ping:
+        if type(message) is Completion:
+            if message.error is not None:
+                message = Completion(message.invocation_id, error=message.error)  # never with a result as well
+        elif type(message) is Ping:
             return PING
-        if type(message) is Completion and message.error is not None:
-            message = Completion(message.invocation_id, error=message.error)  # never with a result as well
         try:
             return _encode(message) + SEPARATOR
         except (UnicodeEncodeError, OverflowError, RecursionError) as error:
@@ -85,11 +85,11 @@ def parse_record(record: bytes | bytearray) -> Message | None:
         message: Message = _decode_message(record)
     except (ValueError, RecursionError):
         return _read_slowly(record)
-    return _read_slowly(record) if _says_too_much(message) else message
+    return _read_slowly(record) if type(message) is Completion and _says_too_much(message) else message
 
 
-def _says_too_much(message: Message) -> bool:
-    return type(message) is Completion and message.error is not None and message.result is not UNSET
+def _says_too_much(completion: Completion) -> bool:
+    return completion.error is not None and completion.result is not UNSET
 
 
 # What is not quite as the messages are declared: null for what is absent, a type not known, or a reason to complain.

@@ -34,7 +34,7 @@ from msgspec import UNSET, inspect, structs
 Convert = Callable[[list[Any]], list[Any]]
 """Turns received arguments into declared types."""
 
-_PLAIN = frozenset({int, str, bool, float})
+PLAIN = frozenset({int, str, bool, float})
 
 
 class Values:
@@ -98,7 +98,7 @@ class Values:
         arguments = msgspec.defstruct("Arguments", fields, array_like=True)
         is_complete = not self._check(arguments)
         decode, native = self._decode, self._native
-        plain = tuple(types) if _PLAIN.issuperset(types) else None
+        plain = tuple(types) if PLAIN.issuperset(types) else None
 
         def convert(values: list[Any]) -> list[Any]:
             if plain is not None and tuple(map(type, values)) == plain:

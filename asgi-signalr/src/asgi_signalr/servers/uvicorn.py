@@ -19,7 +19,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from asgi_signalr.transports.websockets import EXTENSION
+from asgi_signalr.transports.websockets import EXTENSION, refuse_all
 
 try:
     from websockets.speedups import apply_mask
@@ -39,6 +39,9 @@ COMPRESSED = (0x41, 0x42, 0xC1, 0xC2)
 # The second byte: masked, the length in it; masked, the length in the next two; else masked, in the next eight.
 MASKED = 0x80
 MASKED_16 = 0xFE
+# The difference between that second byte and the length of a whole small frame: its head has six bytes.
+MASKED_LESS_HEAD = MASKED - 6
+NO_ASCII = b"\xff"
 # Close frames: with no code, as websockets echoes one, and with 1000.
 CLOSE_UNSAID = b"\x88\x00"
 CLOSE_1000 = b"\x88\x02\x03\xe8"
@@ -54,16 +57,29 @@ class _Way(asyncio.Protocol):
     It takes uvicorn's place at the transport once the app has accepted, and lets uvicorn have everything unusual.
     """
 
-    __slots__ = ("_in_fragments", "_max_size", "_on_message", "_passing", "_protocol", "_rest", "blocked", "write")
+    __slots__ = (
+        "_in_fragments",
+        "_is_between",
+        "_max_size",
+        "_on_message",
+        "_passing",
+        "_protocol",
+        "_rest",
+        "blocked",
+        "offer",
+        "write",
+    )
 
     def __init__(self, protocol: "WebSocketProtocol") -> None:
         self._protocol: WebSocketProtocol | None = protocol
         self._on_message: Callable[[bytes, bool], None] = protocol.receive_message
         self._max_size = min(0xFFFF, protocol.config.ws_max_size)
+        self._is_between = True  # messages: of none has a part been received
         self._in_fragments = False
         self._rest = b""  # the beginning of a small message
         self._passing = 0  # so many bytes of the frame that uvicorn is being given are still to come
         self.blocked = True
+        self.offer: Callable[[bytes], bool] = refuse_all
         self.write: Callable[[bytes], None] = _nowhere
 
     # For the hubs.
@@ -75,9 +91,10 @@ class _Way(asyncio.Protocol):
             self._protocol.conn.extensions = []
 
     def receive_with(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
-        """Hand over every message, and whether it is text; at last the close code."""
+        """Hand over every other message, and whether it is text; at last the close code."""
         if self._protocol is not None:
-            self._on_message = self._protocol.on_message = on_message
+            self._protocol.is_handed_over = True
+            self._on_message = on_message
             self._protocol.queue.hand_over(on_message, on_closed)
             self.resume_reading()
 
@@ -107,6 +124,29 @@ class _Way(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take whole small messages out of what the client has sent, cut anywhere, and pass everything else on."""
+        end = len(data)
+        if self._is_between and 8 < end < self._max_size and not self.blocked and data[0] == WHOLE_TEXT:
+            # Most often it is just one message, of a kind that takes no longer look.
+            size = data[1]
+            if size == end + MASKED_LESS_HEAD:
+                message = apply_mask(data[6:], data[2:6])
+            elif size == MASKED_16 and data[2] << 8 | data[3] == end - 8:
+                message = apply_mask(data[8:], data[4:8])
+            else:
+                message = NO_ASCII
+            if message.isascii():
+                if not self.offer(message):
+                    self._on_message(message, True)
+                return
+        self._take_apart(data)
+        self._is_between = not (self._rest or self._passing or self._in_fragments)
+
+    def deliver(self, message: bytes, is_text: bool) -> None:
+        """Offer a message, and hand it over if it is not taken."""
+        if not self.offer(message):
+            self._on_message(message, is_text)
+
+    def _take_apart(self, data: bytes) -> None:
         if self._rest:
             data, self._rest = self._rest + data, b""
         protocol = self._protocol
@@ -156,7 +196,7 @@ class _Way(asyncio.Protocol):
                 if is_text and not message.isascii() and not _is_utf8(message):
                     self._passing = stop - at
                 else:
-                    self._on_message(message, is_text)
+                    self.deliver(message, is_text)
                     at = stop
             elif start <= end and size > MAX_JOINED:
                 self._passing = stop - at
@@ -202,6 +242,7 @@ class _Way(asyncio.Protocol):
         """Lead nowhere any more, and hold nothing."""
         self.blocked = True
         self.write = _nowhere
+        self.offer = refuse_all
         self._on_message = _nobody
         self._protocol = None
 
@@ -212,7 +253,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.queue: Any = _Inbox()  # as much of a queue as is used of it
-        self.on_message: Callable[[bytes, bool], None] | None = None
+        self.is_handed_over = False
+        """Whether messages are told to a hub, and not kept for the app."""
         self._way = _Way(self)
         self._has_early_frames = False
 
@@ -292,13 +334,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_close(self, event: Frame) -> None:
         """Called with the client's close frame. A hub answers one without a code with 1000, as ASP.NET Core does."""
-        if self.on_message is not None:
+        if self.is_handed_over:
             self.conn.writes[:] = [CLOSE_1000 if frame == CLOSE_UNSAID else frame for frame in self.conn.writes]
         super().handle_close(event)
 
     def send_receive_event_to_app(self) -> None:
         """Called with a message that the superclass has put together."""
-        if self.on_message is None or self.close_sent:
+        if not self.is_handed_over or self.close_sent:
             super().send_receive_event_to_app()
             return
         message, self.frames = b"".join(self.frames), []
@@ -307,7 +349,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.conn.send_close(1007)
             self.handle_parser_exception()
             return
-        self.on_message(message, is_text)
+        self._way.deliver(message, is_text)
 
 
 def _nobody(_message: bytes, _is_text: bool) -> None:

@@ -34,11 +34,17 @@ class DirectWebSocket(DirectWriter, Protocol):
     It is `blocked` while the client reads too slowly, and when the WebSocket is closing.
     """
 
+    offer: Callable[[bytes], bool]
+    """Asked first about every message: whether it has dealt with that. May be exchanged at any time."""
+
     def refuse_compression(self) -> None:
         """Agree to no extension of the protocol: to be called before the WebSocket is accepted."""
 
     def receive_with(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
-        """Hand over every message, and whether it is text; at last the close code. `receive` has no more to say."""
+        """Hand over every other message, and whether it is text; at last the close code.
+
+        `receive` has no more to say.
+        """
 
     def pause_reading(self) -> None:
         """Take nothing more in from the client for now."""
@@ -74,7 +80,7 @@ class WebSocketTransport:
         "_waiting",
         "closed_cleanly",
         "direct",
-        "on_message",
+        "take_at_once",
         "tells_text",
     )
 
@@ -89,8 +95,8 @@ class WebSocketTransport:
         """Whether text is received as `str`, and not as its bytes."""
         self.closed_cleanly = False
         """Whether the client has said why it closes, and has not just vanished."""
-        self.on_message: Callable[[bytes], bool] | None = None
-        """Asked first about a message that comes while somebody waits for one: whether that has dealt with it."""
+        self.take_at_once: Callable[[bytes], bool] = refuse_all
+        """Asked first about a message that comes directly while somebody waits for one, as `DirectWebSocket.offer`."""
         extensions = (scope or {}).get("extensions") or {}
         self.direct: DirectWebSocket | None = extensions.get(EXTENSION)
         """The server's way past ASGI. What is not blocked may be written there, instead of being sent."""
@@ -161,28 +167,37 @@ class WebSocketTransport:
             return None
         waiting: asyncio.Future[str | bytes | None] = asyncio.get_running_loop().create_future()
         self._waiting = waiting
+        direct.offer = self.take_at_once
         try:
             return await waiting
         finally:
+            direct.offer = refuse_all
             self._waiting = None
 
     def _take(self, data: bytes, is_text: bool) -> None:
         message = data.decode(errors="replace") if is_text and self.tells_text else data
+        direct = self.direct
+        assert direct is not None  # noqa: S101  (else nothing comes this way)
         if self._waiting is not None and not self._waiting.done():
-            if self.on_message is None or not self.on_message(data):
-                self._waiting.set_result(message)
+            direct.offer = refuse_all  # what follows has to wait for this one
+            self._waiting.set_result(message)
             return
         if self._unread is None:
             self._unread = deque()
         self._unread.append(message)
-        if len(self._unread) == MAX_UNREAD and self.direct is not None:
-            self.direct.pause_reading()
+        if len(self._unread) == MAX_UNREAD:
+            direct.pause_reading()
 
     def _lose(self, code: int) -> None:
         self._code = code
         if self._waiting is not None and not self._waiting.done():
             self._end(code)
             self._waiting.set_result(None)
+
+
+def refuse_all(_message: bytes) -> bool:
+    """Deal with no message."""
+    return False
 
 
 async def _write_later(direct: DirectWebSocket, frames: bytes) -> None:
