@@ -278,24 +278,17 @@ async def test_an_address_has_so_many_connections_at_once(request_to: Request, o
     await open_to(app, client=here).shake_hands()
 
 
-async def test_so_many_connections_may_wait_to_be_opened(request_to: Request, ask: Ask) -> None:
+async def test_of_too_many_connections_that_wait_to_be_opened_the_oldest_is_forgotten(
+    request_to: Request, ask: Ask
+) -> None:
     app = chat(max_negotiated_connections=2)
-    tokens = [await negotiated(request_to, app) for _ in range(2)]
-    refused = await request_to(app, "POST", "/chat/negotiate")
-    text = "Too many connections are about to be opened; try again."
-    assert (refused.status, refused.text, refused.headers["retry-after"]) == (503, text, "1")
-    assert app._server().connections.refused == {"negotiated": 1}
-    await ask(app, "GET", f"/chat?id={tokens[0]}").answer()
-    tokens.append(await negotiated(request_to, app))
-    assert (await request_to(app, "POST", "/chat/negotiate")).status == 503
-
-
-async def test_negotiations_that_are_forgotten_make_room(request_to: Request) -> None:
-    app = chat(max_negotiated_connections=1, disconnect_timeout=0.02)
-    await negotiated(request_to, app)
-    async with asyncio.timeout(5):
-        while (await request_to(app, "POST", "/chat/negotiate")).status != 200:  # noqa: ASYNC110  (only the timer knows)
-            await asyncio.sleep(0)
+    opened = await negotiated(request_to, app)
+    await ask(app, "GET", f"/chat?id={opened}").answer()
+    tokens = [await negotiated(request_to, app) for _ in range(4)]
+    answers = [await request_to(app, "GET", f"/chat?id={token}") for token in tokens]
+    assert [(each.status, each.text) for each in answers] == [(404, "No Connection with that ID")] * 2 + [(200, "")] * 2
+    assert app._server().connections.refused == {"negotiated": 2}
+    assert app._server().connections.unopened == {}
 
 
 # Elsewhere.

@@ -29,7 +29,8 @@ class Entrant:
 def _interpreter(program: Path) -> str:
     if "# /// script" not in program.read_text("utf-8"):
         return sys.executable
-    subprocess.run(["uv", "sync", "--quiet", "--script", program], check=True)
+    python = getattr(sys, "_base_executable", sys.executable)  # the same one for all of them
+    subprocess.run(["uv", "sync", "--quiet", "--python", python, "--script", program], check=True)
     found = subprocess.run(["uv", "python", "find", "--script", program], check=True, capture_output=True, text=True)
     return found.stdout.strip()
 

@@ -27,7 +27,7 @@ class Plan:
 
 
 QUICK = Plan(rounds=2, seconds=0.3, many=1000, samples=60)
-FULL = Plan(rounds=5, seconds=0.7, many=5000, samples=200)
+FULL = Plan(rounds=11, seconds=0.4, many=5000, samples=200)
 
 
 @dataclass

@@ -55,8 +55,8 @@ class ConnectionManager:
         self.refused: Counter[str] = Counter()
         """How often there was no place for one more, by the reason."""
         self._conversations: set[asyncio.Task[None]] = set()
-        self.unopened = 0
-        """How many connections are negotiated and not opened."""
+        self.unopened: dict[str, str] = {}
+        """The tokens of those that are negotiated and not opened, by id, the oldest first."""
         self.since = time.time()
         self._is_stopping = False
         self._quiet = asyncio.Event()
@@ -65,14 +65,18 @@ class ConnectionManager:
     def negotiate(self, token: str, negotiated: Negotiated, address: str | None) -> None:
         """Remember a connection that a client is going to open, from a network address.
 
+        Where too many are never opened, the one that has waited longest is forgotten: most clients open theirs at once,
+        and somebody who negotiates and negotiates is not to keep them out.
+
         Raises:
             Refusal: there is no place for one more.
 
         """
         self._admit(negotiated.user_identifier, address)
-        if self.unopened >= self._options.max_negotiated_connections:
-            self._refuse("negotiated", 503, "Too many connections are about to be opened; try again.")
-        self.unopened += 1
+        if len(self.unopened) >= self._options.max_negotiated_connections:
+            self._count_refused("negotiated")
+            self.forget(next(iter(self.unopened.values())))
+        self.unopened[negotiated.connection_id] = token
         self._negotiated[token] = negotiated
         self._watch()
 
@@ -85,7 +89,7 @@ class ConnectionManager:
         """Forget what was negotiated; the token is worth nothing any more."""
         entry = None if token is None else self._negotiated.pop(token, None)
         if entry is not None:
-            self.unopened -= entry.connection is None
+            self.unopened.pop(entry.connection_id, None)
             self.settle()
 
     def opened(self, connection: Connection, entry: Negotiated | None) -> None:
@@ -104,7 +108,7 @@ class ConnectionManager:
         if entry is not None:
             entry.connection = connection
             entry.alone_since = None
-            self.unopened -= 1
+            self.unopened.pop(entry.connection_id, None)
         self._watch()
 
     def closed(self, connection: Connection) -> None:
@@ -155,9 +159,12 @@ class ConnectionManager:
             self._refuse("address", 429, f"This address has {at_address} connections already, as many as are allowed.")
 
     def _refuse(self, reason: str, status: int, text: str) -> NoReturn:
+        self._count_refused(reason)
+        raise Refusal(status, text, Retry_After="1")
+
+    def _count_refused(self, reason: str) -> None:
         self.refused[reason] += 1
         self._metrics.refused(reason)
-        raise Refusal(status, text, Retry_After="1")
 
     def send_away(self) -> None:
         """Tell every client to come back later."""

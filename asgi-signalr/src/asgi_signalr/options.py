@@ -61,7 +61,7 @@ class Options:
     max_connections_per_address: int | None = None
     """So many connections may be open from one network address; behind a proxy all come from the proxy's."""
     max_negotiated_connections: int = 10_000
-    """So many connections may be negotiated and not yet opened, before a negotiation is refused with 503."""
+    """So many connections may be negotiated and not yet opened; one more, and the oldest of them is forgotten."""
     user: FindUser | None = None
     """How to find the user of a request; by default in `scope["user"]`, where Starlette's authentication leaves it."""
     expires: FindExpiry | None = None

@@ -23,7 +23,7 @@ def report(server: Server | None) -> dict[str, Any]:
     return {
         "since": datetime.fromtimestamp(connections.since, UTC).isoformat(timespec="seconds"),
         "connections": connections.counts(),
-        "negotiated": connections.unopened,
+        "negotiated": len(connections.unopened),
         "refused": dict(connections.refused),
         "backplane": server.backplane,
     }
