@@ -1,6 +1,5 @@
 """Users: who may open, post to, poll and end a connection, for how long, and how many of them."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
