@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from asgi_signalr import BackplaneError, Hub, SignalR
+from asgi_signalr import BackplaneError, Hub, HubException, SignalR
 from asgi_signalr.messages import Invocation
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
@@ -181,6 +181,26 @@ async def test_a_connection_of_another_server_joins_and_leaves_groups(
     await context.groups.remove(connection_id, "red")
     await context.clients.group("red").send("heard")
     assert await heard({"peer": peer}) == set()
+
+
+@pytest.mark.parametrize("servers", [1, 2], ids=["one server", "another server"])
+async def test_a_connection_may_be_in_so_many_groups(connect: Connect, servers: int) -> None:
+    url = f"memory://full-{next(_names)}"
+    apps = [chat(backplane=url, group_timeout=1, max_groups_per_connection=2) for _ in range(servers)]
+    for app in apps:
+        await app.start()
+    peer = await connect(apps[0])
+    connection_id = (await peer.call("id")).split('"')[-2]
+    groups = apps[-1].hub_context(Chat).groups
+    for group in ("red", "blue", "red"):
+        await groups.add(connection_id, group)
+    with pytest.raises(HubException, match=r"^A connection may be in 2 groups at once\. That can be configured with "):
+        await groups.add(connection_id, "green")
+    assert "HubException: A connection may be in 2 groups at once." in await peer.call("join", "green")
+    await groups.remove(connection_id, "blue")
+    await groups.add(connection_id, "green")
+    for app in apps:
+        await app.stop()
 
 
 async def test_a_command_for_a_connection_that_no_server_has_times_out() -> None:

@@ -86,9 +86,15 @@ WENT = PresenceChange(False, None, "c2", None)
         ),
         (
             Acknowledgement("Chat", "7", "s1"),
-            ["ack", "Chat", "7", "s1"],
+            ["ack", "Chat", "7", "s1", None],
             "Chat: command 7 is acknowledged",
-            {"kind": "ack", "hub": "Chat", "command": "7", "server": "s1"},
+            {"kind": "ack", "hub": "Chat", "command": "7", "server": "s1", "refusal": None},
+        ),
+        (
+            Acknowledgement("Chat", "7", "s1", "Too many."),
+            ["ack", "Chat", "7", "s1", "Too many."],
+            "Chat: command 7 is refused: Too many.",
+            {"kind": "ack", "hub": "Chat", "command": "7", "server": "s1", "refusal": "Too many."},
         ),
         (
             ClientInvocation("Chat", "c1", "s1-a", "a", {"json": MESSAGE}),
@@ -210,13 +216,15 @@ def test_an_envelope_is_an_array_that_begins_with_its_kind(
 
 
 def test_items_that_a_newer_server_appends_are_ignored() -> None:
-    payload = msgspec.msgpack.encode(["ack", "Chat", "7", "s1", "new"])
+    payload = msgspec.msgpack.encode(["ack", "Chat", "7", "s1", None, "new"])
     assert scaleout.decode(payload) == Acknowledgement("Chat", "7", "s1")
 
 
 def test_items_that_an_older_server_does_not_have_are_optional() -> None:
     payload = msgspec.msgpack.encode(["delivery", "Chat", "all", [], [], {"json": MESSAGE}])
     assert scaleout.decode(payload) == Delivery("Chat", "all", (), (), {"json": MESSAGE})
+    payload = msgspec.msgpack.encode(["ack", "Chat", "7", "s1"])
+    assert scaleout.decode(payload) == Acknowledgement("Chat", "7", "s1")
 
 
 @pytest.mark.parametrize("payload", [b"", b"nonsense", msgspec.msgpack.encode(["new", 1])])

@@ -89,3 +89,26 @@ async def test_what_servers_tell_each_other_is_in_the_log_as_well(caplog: pytest
     assert (facts_of(record)["hub"], record.envelope, facts_of(record)["size"] > 100) == ("Chat", "Delivery", True)  # type: ignore[attr-defined]
     assert record.getMessage() == f"server {app._server().id} < Delivery for Chat [{record.size} bytes]"  # type: ignore[attr-defined]
     await app.stop()
+
+
+async def test_a_transcript_that_is_switched_on_later_begins_within_a_tick(caplog: pytest.LogCaptureFixture) -> None:
+    app = SignalR(keep_alive_interval=0.04)
+
+    @app.hub("/chat")
+    class Quick(Hub):
+        def double(self, number: int) -> int:
+            return 2 * number
+
+    def transcript() -> list[str]:
+        return [text.split(" ", 1)[1] for text in caplog.messages if " < Invocation" in text or " > Completion" in text]
+
+    caplog.set_level(logging.WARNING, "asgi_signalr")
+    async with TestClient(app, "/chat") as client, asyncio.timeout(5):
+        assert await client.invoke("double", 2) == 4
+        assert transcript() == []
+        caplog.set_level(logging.DEBUG, "asgi_signalr")
+        while not transcript():
+            assert await client.invoke("double", 3) == 6
+    number = transcript()[0].split()[-1]
+    size = len(f'{{"type":3,"invocationId":"{number}","result":6}}') + 1
+    assert transcript()[:2] == [f"< Invocation double {number}", f"> Completion {number} [{size} bytes]"]

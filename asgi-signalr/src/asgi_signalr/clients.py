@@ -201,6 +201,7 @@ class GroupManager:
         """Add a connection to a group, on whatever server it is.
 
         Raises:
+            HubException: the connection is in as many groups as it may be (`max_groups_per_connection`).
             TimeoutError: no server has said in time that it has done so.
             BackplaneError: the backplane takes no more messages for now.
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from asgi_signalr import scaleout
 from asgi_signalr.client_results import ClientResults
 from asgi_signalr.connection import Connection, logger
+from asgi_signalr.errors import HubException
 from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.metrics import Metrics
 from asgi_signalr.outbox import Flusher, Payload
@@ -56,7 +57,7 @@ class HubLifetime:
         self.connections: dict[str, Connection] = {}
         self._groups: dict[str, dict[str, Connection]] = {}
         self._users: dict[str, dict[str, Connection]] = {}
-        self._commands: dict[str, asyncio.Future[None]] = {}
+        self._commands: dict[str, asyncio.Future[str | None]] = {}
         self._results = ClientResults(hub, protocols, stream, group_timeout)
 
     def add(self, connection: Connection) -> None:
@@ -111,7 +112,7 @@ class HubLifetime:
             case ClientResult(server=server) if server == self._stream.id:
                 self._results.take(envelope)
             case Acknowledgement(server=server) if server == self._stream.id:
-                self._acknowledge(envelope.command_id)
+                self._acknowledge(envelope)
             case PresenceUpdate() if self.presence is not None:
                 self.presence.take(envelope)
             case RollCall() if self.presence is not None:
@@ -230,6 +231,7 @@ class HubLifetime:
         """Add a connection to a group or remove it; one of another server by a command, which is waited for.
 
         Raises:
+            HubException: the connection is in as many groups as it may be.
             TimeoutError: no server has acknowledged the command in time.
 
         """
@@ -246,7 +248,8 @@ class HubLifetime:
         try:
             await self._stream.publish(command)
             async with asyncio.timeout(self._group_timeout):
-                await done
+                if (refusal := await done) is not None:
+                    raise HubException(refusal)
         except TimeoutError:
             raise TimeoutError(
                 f"No server has acknowledged within {self._group_timeout:g} s that connection {connection_id} "
@@ -259,20 +262,30 @@ class HubLifetime:
         connection = self.connections.get(command.connection_id)
         if connection is None:
             return None
-        self._change_group(command.action, connection, command.group)
-        return Acknowledgement(self.hub, command.command_id, command.server)
+        refusal = None
+        try:
+            self._change_group(command.action, connection, command.group)
+        except HubException as error:
+            refusal = str(error)
+        return Acknowledgement(self.hub, command.command_id, command.server, refusal)
 
-    def _acknowledge(self, command_id: str) -> None:
-        done = self._commands.get(command_id)
+    def _acknowledge(self, answer: Acknowledgement) -> None:
+        done = self._commands.get(answer.command_id)
         if done is None:
-            self._results.acknowledge(command_id)
+            self._results.acknowledge(answer.command_id)
         elif not done.done():
-            done.set_result(None)
+            done.set_result(answer.refusal)
 
     def _change_group(self, action: Literal["add", "remove"], connection: Connection, group: str) -> None:
         if action == "add":
             if connection.ending is not None or group in connection.groups:
                 return
+            most = connection.options.max_groups_per_connection
+            if len(connection.groups) >= most:
+                raise HubException(
+                    f"A connection may be in {most} groups at once. "
+                    "That can be configured with SignalR(max_groups_per_connection=…)."
+                )
             self._groups.setdefault(group, {})[connection.id] = connection
             connection.groups.add(group)
             if self.presence is not None:

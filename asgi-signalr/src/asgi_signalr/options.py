@@ -33,6 +33,8 @@ class Options:
     """So many calls of one client may run at once; with one they run in order. Streams do not count."""
     max_streams_per_connection: int = 1000
     """So many streams one client may have open at once, in both directions together."""
+    max_groups_per_connection: int = 1000
+    """So many groups one connection may be in at once; adding it to another one raises a `HubException`."""
     stream_buffer_capacity: int = 10
     """So many items of a client's stream are kept for the hub method; then the client is not read from any more."""
     max_id_length: int = 128

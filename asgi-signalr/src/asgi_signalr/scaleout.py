@@ -47,6 +47,8 @@ class Acknowledgement(msgspec.Struct, array_like=True, frozen=True, tag="ack"):
     hub: str
     command_id: str
     server: str
+    refusal: str | None = None
+    """Why the command was not obeyed; None: it was."""
 
 
 class ClientInvocation(msgspec.Struct, array_like=True, frozen=True, tag="invoke"):
@@ -202,8 +204,8 @@ def to_dict(payload: bytes) -> dict[str, Any]:
                 "command": command_id,
                 "server": server,
             }
-        case Acknowledgement(hub, command_id, server):
-            return {"kind": "ack", "hub": hub, "command": command_id, "server": server}
+        case Acknowledgement(hub, command_id, server, refusal):
+            return {"kind": "ack", "hub": hub, "command": command_id, "server": server, "refusal": refusal}
         case ClientInvocation(hub, connection_id, invocation_id, server, payloads):
             return {
                 "kind": "invoke",
@@ -277,7 +279,8 @@ def describe(payload: bytes) -> str:
         case "gone":
             return f"{view['hub']}: server {view['server']} has gone, says {view['by']}"
         case _:
-            return f"{view['hub']}: command {view['command']} is acknowledged"
+            answer = f"refused: {view['refusal']}" if view["refusal"] else "acknowledged"
+            return f"{view['hub']}: command {view['command']} is {answer}"
 
 
 def _presence(view: dict[str, Any]) -> str:

@@ -141,3 +141,18 @@ def test_null_stands_for_what_is_absent() -> None:
 
 def test_a_completion_is_never_written_with_both_an_error_and_a_result() -> None:
     assert json.write(Completion("1", 5, "no")) == b'{"type":3,"invocationId":"1","error":"no"}\x1e'
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"type":1,"target":"a\x1eb","arguments":[]}',
+        b'{"type":1,"target":"a","arguments":["\x1e"]}',
+        b'{"type":1,"target":"a","arguments":[],"unknown":{"b":"\x1e"}}',
+        b'{"type":1,"target":"a",\x1e"arguments":[]}',
+    ],
+)
+def test_a_separator_ends_a_message_wherever_it_is(record: bytes) -> None:
+    assert json.parse_one(record + b"\x1e", 1000) is None
+    with pytest.raises(InvalidDataError):
+        parse(record + b"\x1e")

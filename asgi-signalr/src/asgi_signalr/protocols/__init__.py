@@ -64,7 +64,8 @@ class HubProtocol(Protocol):
         """Prepare the conversion of received arguments into the types that a hub method declares.
 
         The function takes at most as many arguments as there are types, and returns as many. It raises ValueError if
-        an argument does not fit its type.
+        an argument does not fit its type. What is an int, a str, a bool or a float, as declared, stays as it is: then
+        the function need not be called.
 
         Raises:
             TypeError: a type cannot be received.
