@@ -1,8 +1,9 @@
 """The calls of one connection: which run, which wait for their turn, and the streams that are open."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from asgi_signalr.messages import Invocation, StreamInvocation
 from asgi_signalr.streams import Upload
@@ -140,3 +141,11 @@ class Calls:
 
 def _nothing() -> None:
     pass
+
+
+def begin_task(call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run a call in a task of its own; where Python can, at once up to where it first waits."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(call, loop=loop, eager_start=True)
+    return loop.create_task(call)

@@ -7,14 +7,13 @@ otherwise; streams in either direction need no turn, but begin in order as well.
 import asyncio
 import contextlib
 import logging
-import sys
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from asgi_signalr import slot
-from asgi_signalr.calls import LOOK_AHEAD, MOST_LENT, Call, CallMessage
+from asgi_signalr.calls import LOOK_AHEAD, MOST_LENT, Call, CallMessage, begin_task
 from asgi_signalr.connection import logger
 from asgi_signalr.context import is_authorized
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
@@ -164,7 +163,7 @@ class HubDispatcher:
             self._call_plain(connection, method, message)
         else:
             call = Call(connection.calls, holds_slot=_takes_turns(method, message))
-            call.task = _task(self._call(connection, call, method, message, uploads))
+            call.task = begin_task(self._call(connection, call, method, message, uploads))
 
     def _cancel(self, connection: HubConnection, invocation_id: str) -> None:
         """End a stream to the client, or forget it if it has not begun. An unknown one has ended already."""
@@ -194,14 +193,14 @@ class HubDispatcher:
             self._conclude(connection, invocation, result, None)
 
     def _conclude(
-        self, connection: HubConnection, invocation: Invocation, result: Any, failure: Exception | None
+        self, connection: HubConnection, invocation: Invocation, result: Any, failure: BaseException | None
     ) -> None:
-        """Answer with what a plain method has returned or raised."""
+        """Answer with what a method has returned or raised."""
         if failure is not None:
             self._answer(connection, invocation, None, self._error_of(connection, invocation, failure))
         elif is_to_be_awaited(result):  # it passes on what another function is still to do
             call = Call(connection.calls, holds_slot=True)
-            call.task = _task(self._finish(connection, call, invocation, result))
+            call.task = begin_task(self._finish(connection, call, invocation, result))
         else:
             self._answer(connection, invocation, result, None)
 
@@ -283,7 +282,7 @@ class HubDispatcher:
             error = self._failed(connection, invocation, _too_many_streams(connection))
         else:
             call = calls.downloads[invocation_id] = Call(calls, holds_slot=False)
-            call.task = _task(self._stream(connection, call, method, invocation, uploads))
+            call.task = begin_task(self._stream(connection, call, method, invocation, uploads))
             return
         _close_uploads(connection, invocation, uploads)
         connection.send(Completion(invocation_id, error=error))
@@ -470,10 +469,3 @@ def _close_uploads(connection: HubConnection, message: CallMessage, uploads: Seq
 def _is_of_lost_client(connection: HubConnection, failure: BaseException) -> bool:
     """Say whether a method failed because its client has gone: an everyday event."""
     return connection.ending is not None and isinstance(failure, ConnectionError)
-
-
-def _task(call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run a call in a task of its own; where Python can, at once up to where it first waits."""
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(call, loop=asyncio.get_running_loop(), eager_start=True)
-    return asyncio.create_task(call)

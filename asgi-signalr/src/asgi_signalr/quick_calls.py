@@ -1,16 +1,20 @@
-"""The way of most calls: a message that comes alone, one method in which nothing can wait, one answer.
+"""The way of most calls: a message that comes alone, one method with nothing around it, one answer.
 
-It does what the ordinary way does, reading in `conversation` and calling in `dispatch`, in one step and only if nothing
-else is going on: no message before it is waiting or incomplete, no filter or dependency is around the method, nobody
-reads the transcript. Whatever is different is left to the ordinary way, before anything has happened.
+It does what the ordinary way does, reading in `conversation` and calling in `dispatch`, in fewer steps and only if
+nothing else is going on: no message before it is waiting or incomplete, no filter or dependency is around the method,
+nobody reads the transcript. Whatever is different is left to the ordinary way, before anything has happened.
 
 It is one function for each protocol, with everything at hand that is the same for all connections: half of what a call
 costs in Python is looking such things up, and handing them from one function to the next.
 """
 
+import asyncio
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from asgi_signalr import slot
+from asgi_signalr.calls import Call, begin_task
 from asgi_signalr.hub_connection import HubConnection
 from asgi_signalr.hubs import HubMethod
 from asgi_signalr.invoker import HubInvoker
@@ -22,8 +26,8 @@ from asgi_signalr.protocols.values import PLAIN
 Take = Callable[[HubConnection, bytes], bool]
 """Acts on what a client has sent, if it is one call and may begin; False: it is still to be read."""
 Begin = Callable[[HubConnection, Invocation], bool]
-"""The ordinary way to begin a call; False: no client may send it."""
-Conclude = Callable[[HubConnection, Invocation, Any, Exception | None], None]
+"""The ordinary way to begin a call; False: it is still to be read."""
+Conclude = Callable[[HubConnection, Invocation, Any, BaseException | None], None]
 """The ordinary way to answer with a result, whatever it is, or an error."""
 
 _VALUES = frozenset((bool, bytes, dict, float, int, list, str, tuple, type(None)))
@@ -44,12 +48,13 @@ def quick_calls(
     quick = {
         name: (
             method.function,
+            not method.is_plain,
             method.types[0] if len(method.types) == 1 and method.types[0] in PLAIN else None,
             range(method.required, len(method.types) + 1),
             method.converters[protocol.name],
         )
         for method in methods.values()
-        if method.is_plain and method.authorize is False and method.names is None
+        if method.authorize is False and method.names is None and (method.is_plain or _is_simple(method, invoker))
         for name in (method.name, method.name.lower())
     }
     write, binary, make_hub = protocol.write, protocol.binary, invoker.hub
@@ -62,15 +67,16 @@ def quick_calls(
         if type(message) is not Invocation or message.stream_ids:
             return False
         connection.heard = True
-        found, invocation_id = quick.get(message.target), message.invocation_id
+        calls, found, invocation_id = connection.calls, quick.get(message.target), message.invocation_id
         if (
             found is None
-            or connection.calls.free <= 0  # so nothing is waiting either
+            or calls.free <= 0  # else nothing is waiting either
+            or calls.lent
             or connection.is_transcribed
             or (invocation_id is not None and len(invocation_id) > max_id_length)
         ):
             return begin(connection, message)
-        function, only, numbers, convert = found
+        function, is_async, only, numbers, convert = found
         arguments = message.arguments
         if len(arguments) != 1 or type(arguments[0]) is not only:  # else there is nothing to convert
             if len(arguments) not in numbers:
@@ -79,6 +85,10 @@ def quick_calls(
                 arguments = convert(arguments)
             except Exception:  # noqa: BLE001  (the ordinary way finds the same, and says so)
                 return begin(connection, message)
+        if is_async:
+            call = Call(calls, holds_slot=True)
+            call.task = begin_task(finish(connection, call, message, function, arguments))
+            return True
         try:
             hub = make_hub()
             hub._connection = connection
@@ -93,4 +103,29 @@ def quick_calls(
             conclude(connection, message, result, None)
         return True
 
+    async def finish(
+        connection: HubConnection,
+        call: Call,
+        message: Invocation,
+        function: Callable[..., Any],
+        arguments: list[Any],
+    ) -> None:
+        slot.current.set(call)
+        try:
+            hub = make_hub()
+            hub._connection = connection
+            result = await function(hub, *arguments)
+            if message.invocation_id is not None and connection.ending is None:
+                connection.outbox.put_now(write(Completion(message.invocation_id, result)), binary)
+        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (as above)
+            conclude(connection, message, None, failure)
+        finally:
+            call.end()
+
     return take
+
+
+def _is_simple(method: HubMethod, invoker: HubInvoker) -> bool:
+    """Whether a method that may wait needs nothing but its arguments."""
+    has_more = method.is_stream or method.uploads or method.sources or invoker.may_wait
+    return inspect.iscoroutinefunction(method.function) and not has_more

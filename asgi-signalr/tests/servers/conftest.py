@@ -18,6 +18,7 @@ import pytest
 
 APP = Path(__file__).parent.parent / "clients"
 PATIENCE = 30.0
+TRIES = 3
 
 FACTORY = ("--factory", "functional_app:served")
 UVICORN = ("-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log", *FACTORY)
@@ -55,6 +56,14 @@ class ServerProcess:
         self._log.seek(0)
         return str(self._log.read().decode("utf-8", "replace"))
 
+    def has_its_port(self) -> bool:
+        """Wait until it answers, or has failed because its port is another's."""
+        try:
+            self.wait_until_it_answers()
+        except AssertionError:
+            return "in use" not in self.log
+        return True
+
     def wait_until_it_answers(self) -> None:
         end = time.monotonic() + PATIENCE
         while True:
@@ -78,28 +87,38 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(name: str, **options: Any) -> Iterator[ServerProcess]:
-    arguments = SERVERS[name]
-    pytest.importorskip(arguments[1])
-    port = free_port()
+    pytest.importorskip(SERVERS[name][1])
     environment = {
         "PYTHONPATH": os.pathsep.join([str(APP), os.environ.get("PYTHONPATH", "")]),
         "FUNCTIONAL_APP_OPTIONS": json.dumps(options),
     }
     with tempfile.TemporaryFile() as log:
+        server = start(name, environment, log)
+        try:
+            server.wait_until_it_answers()
+            yield server
+        finally:
+            kill_with_children(server.process.pid)
+            server.process.wait()
+
+
+def start(name: str, environment: dict[str, str], log: Any) -> ServerProcess:
+    """Start a server; again on another port if somebody has taken this one meanwhile."""
+    for attempt in range(TRIES):
+        port = free_port()
         process = subprocess.Popen(
-            [sys.executable, *(each.format(port=port) for each in arguments)],
+            [sys.executable, *(each.format(port=port) for each in SERVERS[name])],
             cwd=APP,
             env=os.environ | environment,
             stdout=log,
             stderr=log,
         )
-        try:
-            server = ServerProcess(name, port, process, log)
-            server.wait_until_it_answers()
-            yield server
-        finally:
-            kill_with_children(process.pid)
-            process.wait()
+        server = ServerProcess(name, port, process, log)
+        if attempt + 1 == TRIES or server.has_its_port():
+            break
+        kill_with_children(process.pid)
+        process.wait()
+    return server
 
 
 def kill_with_children(pid: int) -> None:
