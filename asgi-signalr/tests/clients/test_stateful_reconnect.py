@@ -1,6 +1,5 @@
 """The official client keeps its connection while the network breaks under it: nothing is lost, nothing comes twice."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -8,53 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from functional_app import create_app
+from network import Proxy
 
 Run = Callable[..., Awaitable[list[Any]]]
 Serve = Callable[..., Awaitable[str]]
-
-
-class Proxy:
-    """A network between client and server that can be cut, without a word to either."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._ends: set[asyncio.StreamWriter] = set()
-        self._web_sockets: set[asyncio.StreamWriter] = set()
-        self._is_down = False
-
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_down:
-            writer.transport.abort()
-            return
-        onward, back = await asyncio.open_connection("127.0.0.1", self._port)
-        self._ends |= {writer, back}
-        try:
-            await asyncio.gather(self._pump(reader, back, writer), self._pump(onward, writer, back))
-        finally:
-            self._ends -= {writer, back}
-            self._web_sockets -= {writer, back}
-            for end in (writer, back):
-                end.transport.abort()
-
-    async def _pump(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await source.read(1 << 16):
-                if b"\r\nupgrade: websocket\r\n" in data.lower():
-                    self._web_sockets |= {to, back}
-                to.write(data)
-                await to.drain()
-            to.close()
-
-    def cut(self) -> None:
-        """Reset the WebSockets: Node would not notice in time that an idle HTTP connection is dead, and use it."""
-        for end in list(self._web_sockets):
-            end.transport.abort()
-
-    def down(self, is_down: bool = True) -> None:
-        """Reset everything, and let nothing through."""
-        self._is_down = is_down
-        for end in list(self._ends):
-            end.transport.abort()
 
 
 @pytest.fixture
@@ -66,9 +22,7 @@ async def network(serve: Serve) -> AsyncIterator[Callable[..., Awaitable[str]]]:
             app = create_app(allow_stateful_reconnects=True, **options)
             url = await serve(app)
             proxy = Proxy(urlsplit(url).port or 0)
-            listener = await asyncio.start_server(proxy.carry, "127.0.0.1", 0)
-            stack.callback(proxy.down)
-            stack.callback(listener.close)
+            through = await stack.enter_async_context(proxy.listening())
 
             @app.post("/cut")
             async def cut() -> None:
@@ -78,7 +32,7 @@ async def network(serve: Serve) -> AsyncIterator[Callable[..., Awaitable[str]]]:
             async def down(is_down: bool) -> None:
                 proxy.down(is_down)
 
-            return f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]} {url}"
+            return f"{through} {url}"
 
         yield start
 
