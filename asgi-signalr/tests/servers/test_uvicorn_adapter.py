@@ -283,6 +283,9 @@ class Room(Hub):
     def echo_at_once(self, text: str) -> str:
         return text
 
+    def leave(self) -> None:
+        self.context.abort()
+
     def whose(self) -> str:
         return tenant.get()
 
@@ -357,6 +360,31 @@ async def test_a_plain_method_sees_what_a_middleware_has_left_for_its_connection
             assert await socket.recv() == f'{{"type":3,"invocationId":"1","result":"tenant {number}"}}\x1e'
     for socket in sockets:
         await socket.close()
+
+
+async def test_messages_that_cross_the_servers_close_are_passed_over() -> None:
+    config = Config(an_app(), lifespan="off", log_config=None, ws_ping_interval=None)
+    config.load()
+    wire = Wire()
+    protocol = WebSocketProtocol(config=config, server_state=ServerState(), app_state={})
+    wire.set_protocol(protocol)
+    protocol.connection_made(wire)
+    head = UPGRADE.replace(b"/chat", b"/room") % (base64.b64encode(b"k" * 16), b"")
+    for piece in (head, masked(0x81, HANDSHAKE.encode()), masked(0x81, call("leave").encode())):
+        wire.protocol.data_received(piece)
+        await turns()
+    async with asyncio.timeout(PATIENCE):
+        while not wire.written.endswith(b"\x88\x02\x03\xe8"):
+            await turns()
+    sent = len(wire.written)
+    for _ in range(40):
+        wire.protocol.data_received(masked(0x81, call("echo_at_once", "too late").encode()))
+        assert wire.reading.is_set()
+    wire.protocol.data_received(masked(0x88, b"\x03\xe8"))
+    await turns()
+    assert (wire.closing, len(wire.written)) == (True, sent)
+    protocol.connection_lost(None)
+    await turns()
 
 
 async def test_broadcasts_of_one_tick_come_one_by_one_and_in_order(enter: Any) -> None:

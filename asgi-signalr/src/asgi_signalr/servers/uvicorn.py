@@ -124,8 +124,16 @@ class _Way(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take whole small messages out of what the client has sent, cut anywhere, and pass everything else on."""
-        end = len(data)
-        if self._is_between and 8 < end < self._max_size and not self.blocked and data[0] == WHOLE_TEXT:
+        end, protocol = len(data), self._protocol
+        if protocol is None:
+            return
+        if (
+            self._is_between
+            and 8 < end < self._max_size
+            and data[0] == WHOLE_TEXT
+            and not self.blocked
+            and not protocol.close_sent
+        ):
             # Most often it is just one message, of a kind that takes no longer look.
             size = data[1]
             if size == end + MASKED_LESS_HEAD:
@@ -138,7 +146,7 @@ class _Way(asyncio.Protocol):
                 if not self.offer(message):
                     self._on_message(message, True)
                 return
-        self._take_apart(data)
+        self._take_apart(protocol, data)
         self._is_between = not (self._rest or self._passing or self._in_fragments)
 
     def deliver(self, message: bytes, is_text: bool) -> None:
@@ -146,12 +154,9 @@ class _Way(asyncio.Protocol):
         if not self.offer(message):
             self._on_message(message, is_text)
 
-    def _take_apart(self, data: bytes) -> None:
+    def _take_apart(self, protocol: "WebSocketProtocol", data: bytes) -> None:
         if self._rest:
             data, self._rest = self._rest + data, b""
-        protocol = self._protocol
-        if protocol is None:
-            return
         if protocol.close_sent:
             self._give_up(data)
             return
