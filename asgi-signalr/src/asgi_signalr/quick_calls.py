@@ -112,9 +112,7 @@ def quick_calls(
     ) -> None:
         slot.current.set(call)
         try:
-            hub = make_hub()
-            hub._connection = connection
-            result = await function(hub, *arguments)
+            result = await function(invoker.hub_for(connection), *arguments)
             if message.invocation_id is not None and connection.ending is None:
                 connection.outbox.put_now(write(Completion(message.invocation_id, result)), binary)
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (as above)

@@ -109,3 +109,10 @@ async def query() -> AsyncIterator[Query]:
     yield query_
     for connection in connections.values():
         connection.terminate()
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    """What has to end after the test: clients before their servers."""
+    async with AsyncExitStack() as stack:
+        yield stack

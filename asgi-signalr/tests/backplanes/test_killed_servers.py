@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,6 @@ class Client:
 
 Serve = Callable[[], Awaitable[tuple[asyncio.subprocess.Process, str]]]
 Enter = Callable[..., Awaitable[Client]]
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    """What has to end after the test: clients before their servers."""
-    async with AsyncExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -44,13 +44,6 @@ def url(request: pytest.FixtureRequest) -> str:
 
 Serve = Callable[[], Awaitable[SignalR]]
 Listen = Callable[..., Awaitable[Listener]]
-
-
-@pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    """What has to end after the test: clients before their servers."""
-    async with AsyncExitStack() as stack:
-        yield stack
 
 
 @pytest.fixture
