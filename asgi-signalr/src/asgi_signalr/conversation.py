@@ -156,7 +156,7 @@ class HubConversation:
         """Take the client's messages until the end; returns the error that was the reason, if one was."""
         transport = connection.transport
         take_at_once = self._take_at_once(connection)
-        if isinstance(transport, WebSocketTransport):
+        if isinstance(transport, WebSocketTransport) and transport.direct is not None:
             transport.take_at_once = take_at_once
         try:
             while True:
