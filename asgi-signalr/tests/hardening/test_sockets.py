@@ -172,7 +172,9 @@ async def test_the_server_serves_on_whatever_comes_over_its_sockets(server: Serv
     witness = await WebSocket(server.port).open()
     assert await witness.call("add", 1, 1) == 2
     await _resets(server.port, rng)  # warm up
-    before = await server.state_when(lambda state: (state["connections"], state["negotiated"]) == (1, 1))
+    before = await server.state_when(
+        lambda state: (state["connections"], state["negotiated"], state["ours"].get("HubConnection")) == (1, 1, 1)
+    )
     delays: list[float] = []
     attacks = asyncio.gather(
         *(attack(server.port, rng) for attack in (_garbage_frames, _half_open, _slow_loris, _resets, _stalled))
