@@ -92,12 +92,20 @@ class Wire(asyncio.Transport):
         self.closing = True
         self.reading.set()
 
+    def abort(self) -> None:
+        self.close()
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)}.get(name, default)
 
 
-async def conversation(kind: Any, pieces: list[bytes], head: bytes, quits_at: bytes) -> dict[str, Any]:
-    """Send pieces to a server whose app says everything back, and tell what became of it."""
+async def conversation(
+    kind: Any, pieces: list[bytes], head: bytes, quits_at: bytes, *, in_one_tick: bool = False
+) -> dict[str, Any]:
+    """Send pieces to a server whose app says everything back, and tell what became of it.
+
+    In one tick, the end of the stream follows at once.
+    """
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -135,7 +143,10 @@ async def conversation(kind: Any, pieces: list[bytes], head: bytes, quits_at: by
         except AssertionError:  # uvicorn's own: bad frames that come before it has accepted
             crashed = True
             break
-        await turns()
+        if piece is head or not in_one_tick:
+            await turns()
+    if in_one_tick:
+        wire.protocol.eof_received()
     is_closed_by_server = wire.closing
     wire.closing = True
     wire.protocol.connection_lost(None)
@@ -214,6 +225,11 @@ async def test_every_other_app_sees_no_difference(
     seen = await conversation(WebSocketProtocol, cut(data, cuts), head, b"quit")
     assert seen["events"] == expected["events"]
     assert seen["messages"] == expected["messages"][: len(seen["messages"])]  # some answers come after the end
+    pieces = [each for each in cut(data, cuts) if len(each) < 100]  # longer ones are not read together
+    has_quit = any(each.get("code") == 4000 for each in expected["events"])
+    if b"".join(pieces) == data and not has_quit:
+        seen = await conversation(WebSocketProtocol, pieces, head, b"quit", in_one_tick=True)
+        assert seen["events"] == expected["events"]
 
 
 async def test_a_byte_at_a_time_makes_the_same_messages() -> None:
@@ -227,6 +243,56 @@ async def test_a_byte_at_a_time_makes_the_same_messages() -> None:
         {"type": "websocket.disconnect", "code": 1000, "reason": ""},
     ]
     assert seen["messages"] == [(0x81, b"small"), (0x82, bytes(300)), (0x81, b"m" * 4096)]
+
+
+async def test_what_came_in_the_same_tick_as_the_end_of_the_stream_is_heard_first() -> None:
+    pieces = [masked(0x81, b"last words"), masked(0x88, struct.pack("!H", 1000) + b"bye")]
+    seen = await conversation(WebSocketProtocol, pieces, upgrade(), b"quit", in_one_tick=True)
+    assert seen["events"] == [
+        {"type": "websocket.receive", "text": "last words"},
+        {"type": "websocket.disconnect", "code": 1000, "reason": "bye"},
+    ]
+    assert seen["controls"] == [(0x88, struct.pack("!H", 1000) + b"bye")]
+
+
+async def test_a_message_that_cannot_be_taken_in_ends_its_own_connection_only() -> None:
+    failures: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failures.append(context["exception"]))
+    taken: list[bytes] = []
+
+    def fail(message: bytes) -> bool:
+        raise RuntimeError(message)
+
+    def take(message: bytes) -> bool:
+        taken.append(message)
+        return True
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        way = scope["extensions"]["asgi_signalr.websocket"]
+        await receive()
+        await send({"type": "websocket.accept"})
+        way.offer = offers.pop(0)
+        await receive()
+
+    config = Config(app, lifespan="off", log_config=None, ws_ping_interval=None)
+    config.load()
+    offers = [take, fail, take]
+    wires = [Wire() for _ in offers]
+    state = ServerState()
+    for wire in wires:
+        wire.set_protocol(WebSocketProtocol(config=config, server_state=state, app_state={}))
+        wire.protocol.connection_made(wire)
+        wire.protocol.data_received(upgrade())
+        await turns()
+    for number, wire in enumerate(wires):
+        wire.protocol.data_received(masked(0x81, b"message %d" % number))
+    await turns()
+    assert taken == [b"message 0", b"message 2"]
+    assert [str(each) for each in failures] == ["b'message 1'"]
+    assert [wire.closing for wire in wires] == [False, True, False]
+    for wire in wires:
+        wire.protocol.connection_lost(None)
+    await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
 async def test_an_app_that_receives_nothing_is_sent_no_more_than_a_few_messages() -> None:
@@ -250,6 +316,7 @@ async def test_an_app_that_receives_nothing_is_sent_no_more_than_a_few_messages(
     sent = 0
     while wire.reading.is_set() and sent < 40:
         wire.protocol.data_received(masked(0x81, b"hello"))
+        await asyncio.sleep(0)
         sent += 1
     assert sent == 16
     going_on.set()

@@ -7,12 +7,16 @@ It is uvicorn's own implementation on websockets (`--ws websockets-sansio`). Mes
 are taken without websockets' parser; everything else (fragments, control frames, big or malformed ones, compression)
 goes its usual way. Hubs find the WebSocket in `scope["extensions"]`, write frames that were built once for all their
 clients straight to the transport, and agree to no compression: it costs far more than it saves with small messages.
+
+What all clients have sent in one tick of the event loop is dealt with together, behind the last of the system calls
+that read it: from one message to the next the code then still is in the processor's caches.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
@@ -51,6 +55,49 @@ MAX_JOINED = 4096
 MAX_UNREAD = 16
 
 
+class _Arrivals:
+    """What has come in on one event loop since it last went round, until all of it is taken in together."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self) -> None:
+        self._pieces: list[tuple[_Way, bytes]] = []
+
+    def add(self, way: "_Way", data: bytes) -> None:
+        """Note what a client has sent, or a part of it."""
+        if not self._pieces:
+            asyncio.get_running_loop().call_soon(self.take)
+        self._pieces.append((way, data))
+        if len(data) > MAX_JOINED:
+            self.take()  # there may be more of this in the same tick
+
+    def take(self) -> None:
+        """Take it in, each client's in order."""
+        pieces, self._pieces = self._pieces, []
+        for way, data in pieces:
+            try:
+                size = len(data)
+                if way.is_between and 8 < size < way.max_size and data[0] == WHOLE_TEXT and not way.blocked:
+                    # Most often it is just one message, of a kind that takes no longer look.
+                    said = data[1]
+                    if said == size + MASKED_LESS_HEAD:
+                        message = apply_mask(data[6:], data[2:6])
+                    elif said == MASKED_16 and data[2] << 8 | data[3] == size - 8:
+                        message = apply_mask(data[8:], data[4:8])
+                    else:
+                        message = NO_ASCII
+                    if message.isascii():
+                        if not way.offer(message):
+                            way.on_message(message, True)
+                        continue
+                way.take_apart(data)
+            except Exception as error:  # noqa: BLE001  (no client's affair is another's)
+                way.fail(error)
+
+
+_arrivals: WeakKeyDictionary[asyncio.AbstractEventLoop, _Arrivals] = WeakKeyDictionary()
+
+
 class _Way(asyncio.Protocol):
     """The way past ASGI, a `DirectWebSocket`, and what takes frames in: no bigger than what each message has to touch.
 
@@ -58,23 +105,27 @@ class _Way(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_arrivals",
+        "_has_given_up",
         "_in_fragments",
-        "_is_between",
-        "_max_size",
-        "_on_message",
         "_passing",
         "_protocol",
         "_rest",
         "blocked",
+        "is_between",
+        "max_size",
         "offer",
+        "on_message",
         "write",
     )
 
     def __init__(self, protocol: "WebSocketProtocol") -> None:
         self._protocol: WebSocketProtocol | None = protocol
-        self._on_message: Callable[[bytes, bool], None] = protocol.receive_message
-        self._max_size = min(0xFFFF, protocol.config.ws_max_size)
-        self._is_between = True  # messages: of none has a part been received
+        self._arrivals = _arrivals.setdefault(protocol.loop, _Arrivals())
+        self._has_given_up = False
+        self.on_message: Callable[[bytes, bool], None] = protocol.receive_message
+        self.max_size = min(0xFFFF, protocol.config.ws_max_size)
+        self.is_between = True  # messages: of none has a part been received
         self._in_fragments = False
         self._rest = b""  # the beginning of a small message
         self._passing = 0  # so many bytes of the frame that uvicorn is being given are still to come
@@ -94,7 +145,7 @@ class _Way(asyncio.Protocol):
         """Hand over every other message, and whether it is text; at last the close code."""
         if self._protocol is not None:
             self._protocol.is_handed_over = True
-            self._on_message = on_message
+            self.on_message = on_message
             self._protocol.queue.hand_over(on_message, on_closed)
             self.resume_reading()
 
@@ -123,41 +174,35 @@ class _Way(asyncio.Protocol):
     # For the transport.
 
     def data_received(self, data: bytes) -> None:
-        """Take whole small messages out of what the client has sent, cut anywhere, and pass everything else on."""
-        end, protocol = len(data), self._protocol
-        if protocol is None:
-            return
-        if (
-            self._is_between
-            and 8 < end < self._max_size
-            and data[0] == WHOLE_TEXT
-            and not self.blocked
-            and not protocol.close_sent
-        ):
-            # Most often it is just one message, of a kind that takes no longer look.
-            size = data[1]
-            if size == end + MASKED_LESS_HEAD:
-                message = apply_mask(data[6:], data[2:6])
-            elif size == MASKED_16 and data[2] << 8 | data[3] == end - 8:
-                message = apply_mask(data[8:], data[4:8])
-            else:
-                message = NO_ASCII
-            if message.isascii():
-                if not self.offer(message):
-                    self._on_message(message, True)
-                return
-        self._take_apart(protocol, data)
-        self._is_between = not (self._rest or self._passing or self._in_fragments)
+        """Called with what the client has sent, cut anywhere."""
+        self._arrivals.add(self, data)
+
+    def eof_received(self) -> None:
+        """Called when the client will send nothing more: the transport is closed after this."""
+        self._arrivals.take()
+
+    def take_apart(self, data: bytes) -> None:
+        """Take whole small messages out of what the client has sent, and pass everything else on."""
+        if self._protocol is not None and not self._protocol.transport.is_closing():
+            self._split(self._protocol, data)
+            self.is_between = not (self._rest or self._passing or self._in_fragments)
+
+    def fail(self, error: Exception) -> None:
+        """Give the connection up."""
+        if self._protocol is not None:
+            context = {"message": "A WebSocket message could not be taken in.", "exception": error, "protocol": self}
+            self._protocol.loop.call_exception_handler(context)
+            self._protocol.transport.abort()
 
     def deliver(self, message: bytes, is_text: bool) -> None:
         """Offer a message, and hand it over if it is not taken."""
         if not self.offer(message):
-            self._on_message(message, is_text)
+            self.on_message(message, is_text)
 
-    def _take_apart(self, protocol: "WebSocketProtocol", data: bytes) -> None:
+    def _split(self, protocol: "WebSocketProtocol", data: bytes) -> None:
         if self._rest:
             data, self._rest = self._rest + data, b""
-        if protocol.close_sent:
+        if protocol.close_sent or self._has_given_up:
             self._give_up(data)
             return
         at, end = 0, len(data)
@@ -186,7 +231,7 @@ class _Way(asyncio.Protocol):
                 self._give_up(data[at:])
                 return
             stop = start + size
-            if first not in WHOLE or self._in_fragments or size > self._max_size:
+            if first not in WHOLE or self._in_fragments or size > self.max_size:
                 if first not in OTHERS and not (first in COMPRESSED and protocol.conn.extensions):
                     self._give_up(data[at:])  # there is no such frame
                     return
@@ -212,7 +257,7 @@ class _Way(asyncio.Protocol):
     def _give_up(self, data: bytes) -> None:
         """Let uvicorn have this and everything that follows: it knows what to say about it."""
         if self._protocol is not None:
-            self.blocked = True
+            self.blocked = self._has_given_up = True
             self._protocol.transport.set_protocol(self._protocol)
             self._protocol.data_received(data)
 
@@ -248,7 +293,7 @@ class _Way(asyncio.Protocol):
         self.blocked = True
         self.write = _nowhere
         self.offer = refuse_all
-        self._on_message = _nobody
+        self.on_message = _nobody
         self._protocol = None
 
 
@@ -257,10 +302,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.queue: Any = _Inbox()  # as much of a queue as is used of it
+        self._way = _Way(self)
+        self.queue: Any = _Inbox(self._way)  # as much of a queue as is used of it
         self.is_handed_over = False
         """Whether messages are told to a hub, and not kept for the app."""
-        self._way = _Way(self)
         self._has_early_frames = False
 
     def is_open(self) -> bool:
@@ -376,9 +421,10 @@ def _is_utf8(data: bytes) -> bool:
 class _Inbox:
     """What the app has yet to receive: an `asyncio.Queue` without the weight of one."""
 
-    __slots__ = ("_events", "_on_closed", "_on_message", "_waiting")
+    __slots__ = ("_events", "_on_closed", "_on_message", "_waiting", "_way")
 
-    def __init__(self) -> None:
+    def __init__(self, way: _Way) -> None:
+        self._way = way
         self._events: deque[Any] = deque()
         self._waiting: list[asyncio.Future[None]] = []
         self._on_message: Callable[[bytes, bool], None] | None = None
@@ -397,8 +443,10 @@ class _Inbox:
             text = event.get("text")
             self._on_message(event["bytes"] if text is None else text.encode(), text is not None)
             return
-        if self._on_closed is not None and event["type"] == "websocket.disconnect":
-            self._on_closed(event["code"])
+        if event["type"] == "websocket.disconnect":
+            self._way.blocked = True  # whoever closes, or has closed
+            if self._on_closed is not None:
+                self._on_closed(event["code"])
         self._events.append(event)
         for waiting in self._waiting:
             if not waiting.done():
