@@ -1,7 +1,7 @@
 """asgi-signalr beside its peers: `uv run python benchmarks/real_time`.
 
-Every server runs on one core, the load generator on another, in turns; ratios of medians count. Exits with 1 if a
-required ratio is missed.
+Every server runs on one core, the load generator on another. They take turns, those that are close to each other from
+one measurement to the next; ratios of medians count. Exits with 1 if a required ratio is missed.
 """
 
 import argparse
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import chart
 import report
-from entrants import ALL
+from entrants import ALL, GROUPS
 from machine import LOAD_CORE, allow_open_files, pin
 from requirements import judge
-from sessions import FULL, QUICK, Figures, session
+from sessions import FULL, QUICK, Figures, session, session_alone
 
 IMAGE = Path(__file__).parents[2] / "docs" / "images" / "fan-out.svg"
 
@@ -32,16 +32,21 @@ def main() -> int:
     if options.rounds:
         plan = replace(plan, rounds=options.rounds)
     entrants = [each for each in ALL if not options.only or each.key in options.only]
-    files = allow_open_files(plan.many + 500)
-    if files < plan.many + 100:
-        plan = replace(plan, many=1000)
-        print(f"Only {files} files may be open at a time: no more than 1,000 clients.", file=sys.stderr)
+    files = max(plan.many, 1000 * len(ALL)) + 100
+    if allow_open_files(files) < files:
+        parser.error(f"{files} files have to be open at a time, and the system allows fewer: see `ulimit -n`.")
     pin(0, LOAD_CORE)
     figures = Figures()
     for number in range(1, plan.rounds + 1):
-        for entrant in entrants:
-            print(f"round {number} of {plan.rounds}: {entrant.name}", file=sys.stderr)
-            session(entrant, plan, figures, last=number == plan.rounds)
+        for group in GROUPS:
+            taking_part = [each for each in group if each in entrants]
+            if taking_part:
+                names = ", ".join(each.name for each in taking_part)
+                print(f"round {number} of {plan.rounds}: {names}", file=sys.stderr)
+                session(taking_part, plan, figures)
+    for entrant in entrants:
+        print(f"alone: {entrant.name}", file=sys.stderr)
+        session_alone(entrant, plan, figures)
     requirements = judge(figures)
     report.show(figures, requirements)
     if options.json:

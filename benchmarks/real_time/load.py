@@ -81,8 +81,11 @@ class Clients:
         self._receive: dict[int, Callable[[int], bytes]] = {}
         self._poll = _Poll()
 
-    def __len__(self) -> int:
-        return len(self._sockets)
+    def __enter__(self) -> "Clients":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def use(self, dialect: Dialect) -> None:
         """Ask in other words from now on."""

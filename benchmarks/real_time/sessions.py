@@ -1,7 +1,8 @@
-"""What is measured: one session of one server, from its start to its end."""
+"""What is measured: one session of the servers that are compared closely, or of one other, from start to end."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 
@@ -44,77 +45,94 @@ class Figures:
         return median(values) if values else None
 
 
-def session(entrant: Entrant, plan: Plan, figures: Figures, *, last: bool) -> None:
-    """Start a server and take its figures; what needs no repetition only in the last round."""
-    with running(entrant) as server:
-        clients = load.Clients(server.port, entrant.dialect)
+@dataclass
+class Side:
+    """One server, and its clients."""
+
+    entrant: Entrant
+    server: Server
+    clients: load.Clients
+
+
+def session(entrants: Sequence[Entrant], plan: Plan, figures: Figures) -> None:
+    """Start some servers and take their figures in turns."""
+    with ExitStack() as stack:
+
+        def side(entrant: Entrant, *, offer_deflate: bool = False) -> Side:
+            server = stack.enter_context(running(entrant))
+            clients = load.Clients(server.port, entrant.dialect, offer_deflate=offer_deflate)
+            return Side(entrant, server, stack.enter_context(clients))
+
+        sides = [side(each) for each in entrants]
+        # Once more with clients that offer compression, as browsers do.
+        deflating = [side(each, offer_deflate=True) for each in entrants if each in OURS]
         gc.collect()
         gc.disable()  # the load generator's own pauses are none of the servers'
-        try:
-            _take_figures(entrant, server, clients, plan, figures, last=last)
-        finally:
-            gc.enable()
-            clients.close()
-    if entrant in OURS:
-        _offer_deflate(entrant, plan, figures)
+        stack.callback(gc.enable)
+        _take_figures(sides, deflating, plan, figures)
 
 
-def _take_figures(
-    entrant: Entrant, server: Server, clients: load.Clients, plan: Plan, figures: Figures, *, last: bool
-) -> None:
-    def rate(metric: str, run: Callable[[float], tuple[int, float]]) -> None:
-        _rate(entrant, server, metric, run, plan, figures)
-
-    clients.connect(100)
-    empty = server.memory()
-    rate("fan-out 100", clients.fan_out)
-    rate("echo 1", lambda seconds: clients.echo(seconds, 1))
-    rate("echo 100", lambda seconds: clients.echo(seconds, 100))
-    if entrant in OURS:
-        clients.use(load.SIGNALR_AT_ONCE)
-        rate("echo 100, def", lambda seconds: clients.echo(seconds, 100))
-        clients.use(entrant.dialect)
-    clients.connect(1000)
-    if plan.many == 1000:
-        figures.add(entrant.key, "kB per connection", (server.memory() - empty) / 900 / 1000)
-    rate("fan-out 1,000", clients.fan_out)
-    rate("4 in a tick", lambda seconds: clients.fan_out(seconds, IN_A_TICK))
-    if not last:
-        return
-    if entrant in (*OURS, PICOWS):
-        seconds = clients.latencies(plan.samples, 0.1)
-        figures.add(entrant.key, "ms, median at 10/s", median(seconds) * 1000)
-        figures.add(entrant.key, "ms, p99 at 10/s", quantiles(seconds, n=100)[98] * 1000)
-    if plan.many > 1000:
-        before = server.memory()
-        clients.connect(plan.many)
-        figures.add(entrant.key, "kB per connection", (server.memory() - before) / (plan.many - 1000) / 1000)
-        rate(f"fan-out {plan.many:,}", clients.fan_out)
+def session_alone(entrant: Entrant, plan: Plan, figures: Figures) -> None:
+    """Start one server and take the figures that need no repetition, but nothing else on its core."""
+    with running(entrant) as server, load.Clients(server.port, entrant.dialect) as clients:
+        clients.connect(100)
+        empty = server.memory()
+        clients.connect(1000)
+        if plan.many == 1000:
+            _weigh(entrant, server, empty, 900, figures)
+        if entrant in (*OURS, PICOWS):
+            clients.fan_out(WARM_UP)
+            seconds = clients.latencies(plan.samples, 0.1)
+            figures.add(entrant.key, "ms, median at 10/s", median(seconds) * 1000)
+            figures.add(entrant.key, "ms, p99 at 10/s", quantiles(seconds, n=100)[98] * 1000)
+        if plan.many > 1000:
+            before = server.memory()
+            clients.connect(plan.many)
+            _weigh(entrant, server, before, plan.many - 1000, figures)
+            _rate(Side(entrant, server, clients), f"fan-out {plan.many:,}", load.Clients.fan_out, plan, figures)
 
 
-def _offer_deflate(entrant: Entrant, plan: Plan, figures: Figures) -> None:
-    """Measure it again with clients that offer compression, as browsers do."""
-    with running(entrant) as server:
-        clients = load.Clients(server.port, entrant.dialect, offer_deflate=True)
-        try:
-            clients.connect(1000)
-            _rate(entrant, server, "fan-out 1,000, deflate offered", clients.fan_out, plan, figures)
-        finally:
-            clients.close()
+def _weigh(entrant: Entrant, server: Server, before: int, connections: int, figures: Figures) -> None:
+    figures.add(entrant.key, "kB per connection", (server.memory() - before) / connections / 1000)
+
+
+def _take_figures(sides: Sequence[Side], deflating: Sequence[Side], plan: Plan, figures: Figures) -> None:
+    def rate(metric: str, run: Callable[[load.Clients, float], tuple[int, float]], of: Sequence[Side] = sides) -> None:
+        for side in of:
+            _rate(side, metric, run, plan, figures)
+
+    ours = [side for side in sides if side.entrant in OURS]
+    _connect(sides, 100)
+    rate("fan-out 100", load.Clients.fan_out)
+    rate("echo 1", lambda clients, seconds: clients.echo(seconds, 1))
+    rate("echo 100", lambda clients, seconds: clients.echo(seconds, 100))
+    for side in ours:
+        side.clients.use(load.SIGNALR_AT_ONCE)
+    rate("echo 100, def", lambda clients, seconds: clients.echo(seconds, 100), ours)
+    for side in ours:
+        side.clients.use(side.entrant.dialect)
+    _connect([*sides, *deflating], 1000)
+    rate("fan-out 1,000", load.Clients.fan_out)
+    rate("fan-out 1,000, deflate offered", load.Clients.fan_out, deflating)
+    rate("4 in a tick", lambda clients, seconds: clients.fan_out(seconds, IN_A_TICK))
+
+
+def _connect(sides: Sequence[Side], number: int) -> None:
+    for side in sides:
+        side.clients.connect(number)
 
 
 def _rate(
-    entrant: Entrant,
-    server: Server,
+    side: Side,
     metric: str,
-    run: Callable[[float], tuple[int, float]],
+    run: Callable[[load.Clients, float], tuple[int, float]],
     plan: Plan,
     figures: Figures,
 ) -> None:
-    run(WARM_UP)
-    before = server.cpu_seconds()
-    number, seconds = run(plan.seconds)
-    spent = server.cpu_seconds() - before
-    figures.add(entrant.key, metric, number / seconds)
-    figures.add(entrant.key, f"{metric}, CPU s per 1M", spent / number * 1e6)
-    figures.add(entrant.key, f"{metric}, load on the core", spent / seconds)
+    run(side.clients, WARM_UP)
+    before = side.server.cpu_seconds()
+    number, seconds = run(side.clients, plan.seconds)
+    spent = side.server.cpu_seconds() - before
+    figures.add(side.entrant.key, metric, number / seconds)
+    figures.add(side.entrant.key, f"{metric}, CPU s per 1M", spent / number * 1e6)
+    figures.add(side.entrant.key, f"{metric}, load on the core", spent / seconds)
