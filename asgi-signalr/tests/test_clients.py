@@ -353,6 +353,18 @@ async def test_a_slow_client_slows_nobody_and_is_given_up_in_the_end(connect: Co
     assert "still" in await fast.frame()
 
 
+async def test_a_slow_client_among_several_that_are_sent_to_holds_nobody_up(connect: Connect) -> None:
+    app = chat(max_queued_bytes=1_000_000)
+    slow, fast = await connect(app), await connect(app)
+    names = [(await each.call("id")).split('"')[-2] for each in (slow, fast)]
+    slow.does_not_read()
+    context = app.hub_context(Chat)
+    async with asyncio.timeout(10):  # the send timeout is as long: one that waits for the slow one comes too late
+        for number in range(5):
+            await context.clients.clients(names).send("heard", f"{number} " + "x" * 40_000)
+            assert f'"{number} x' in await fast.frame()
+
+
 async def test_a_client_that_takes_nothing_for_too_long_is_given_up(connect: Connect) -> None:
     app = chat(send_timeout=0.02, close_timeout=0.02)
     slow = await connect(app)

@@ -354,3 +354,55 @@ async def test_who_comes_while_the_application_stops_is_sent_away(request_to: Re
     ] * 5
     await ask(app, "DELETE", f"/chat?id={polling}").answer()
     await stopping
+
+
+# What has changed while the server was waiting for something.
+
+
+@pytest.mark.parametrize("second", ["poll", "stateful WebSocket"])
+async def test_a_token_that_two_transports_open_at_once_is_the_first_ones(
+    request_to: Request, ask: Ask, open_to: Open, second: str
+) -> None:
+    arrived, go_on = [], asyncio.Event()
+
+    async def rule(context: Any) -> bool:
+        arrived.append(context)
+        if len(arrived) > 1:  # the first one has negotiated
+            await go_on.wait()
+        return True
+
+    app = chat(authorize=rule, allow_stateful_reconnects=True)
+    stateful = "&useStatefulReconnect=true" if second != "poll" else ""
+    answer = await request_to(app, "POST", f"/chat/negotiate?negotiateVersion=1{stateful}")
+    url = f"/chat?id={answer.json['connectionToken']}"
+    events = ask(app, "GET", url, EVENTS)
+    other = ask(app, "GET", url) if second == "poll" else open_to(app, url)
+    async with asyncio.timeout(10):
+        while len(arrived) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    go_on.set()
+    assert (await events.begun()).status == 200
+    refused = await (other.answer() if second == "poll" else other.refused())
+    assert (refused.status, refused.text) == (400, "Cannot change transports mid-connection")
+
+
+async def test_a_token_that_was_forgotten_meanwhile_opens_nothing(request_to: Request, ask: Ask) -> None:
+    arrived, go_on = [], asyncio.Event()
+
+    async def rule(context: Any) -> bool:
+        arrived.append(context)
+        if len(arrived) > 1:
+            await go_on.wait()
+        return True
+
+    app = chat(authorize=rule, max_negotiated_connections=1)
+    token, _ = await negotiated(request_to, app)
+    poll = ask(app, "GET", f"/chat?id={token}")
+    async with asyncio.timeout(10):
+        while len(arrived) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    go_on.set()
+    await negotiated(request_to, app)  # there is room for one
+    refused = await poll.answer()
+    assert (refused.status, refused.text) == (404, "No Connection with that ID")
+    assert app.status()["connections"] == {}

@@ -117,6 +117,28 @@ async def test_a_poll_that_does_not_come_timed_out(read: Read, request_to: Calla
     assert ended == [(polling | {"signalr.connection.status": "timeout"}, 1)]
 
 
+async def test_who_never_shakes_hands_timed_out(read: Read, open_to: Callable[..., Any]) -> None:
+    peer = await open_to(chat(handshake_timeout=0.02), "/chat").accepted()
+    await peer.ended()
+    closed = WEB_SOCKETS | {"signalr.connection.status": "timeout"}
+    assert read("signalr.server.connection.duration") == [(closed, 1)]
+
+
+async def test_who_never_brings_another_websocket_timed_out(
+    read: Read, request_to: Callable[..., Awaitable[Any]], open_to: Callable[..., Any]
+) -> None:
+    app = chat(allow_stateful_reconnects=True, disconnect_timeout=0.02)
+    answer = await request_to(app, "POST", "/chat/negotiate?negotiateVersion=1&useStatefulReconnect=true")
+    peer = await open_to(app, f"/chat?id={answer.json['connectionToken']}").accepted()
+    peer.send('{"protocol":"json","version":2}\x1e')
+    assert await peer.frame() == "{}\x1e"
+    await peer.drop()
+    async with asyncio.timeout(10):
+        while not (ended := read("signalr.server.connection.duration")):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert ended == [(WEB_SOCKETS | {"signalr.connection.status": "timeout"}, 1)]
+
+
 async def test_refused_connections_are_counted_by_their_reasons(read: Read) -> None:
     app = chat(max_connections_per_user=1)
     async with TestClient(app, "/chat", user="ada"):

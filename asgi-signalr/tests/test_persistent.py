@@ -105,6 +105,29 @@ async def test_a_client_that_is_slow_gets_each_message_as_a_frame(open_to: Open)
     assert [await peer.frame() for _ in range(3)] == ["0", "1", "2"]
 
 
+class Broken(PersistentConnection):
+    def __init__(self) -> None:
+        raise RuntimeError("on purpose")
+
+
+async def test_one_that_cannot_be_made_ends_its_websocket(open_to: Open, caplog: pytest.LogCaptureFixture) -> None:
+    app = SignalR()
+    app.connection("/broken")(Broken)
+    peer = await open_to(app, "/broken").accepted()
+    assert await peer.closed() == 1011
+    await peer.ended()
+    assert [each.message for each in caplog.records] == ["Broken failed; the connection is closed."]
+
+
+async def test_one_that_cannot_be_made_is_over_for_who_polls(request_to: Request, ask: Ask) -> None:
+    app = SignalR()
+    app.connection("/broken")(Broken)
+    answer = (await request_to(app, "POST", "/broken/negotiate?negotiateVersion=1")).json
+    url = f"/broken?id={answer['connectionToken']}"
+    seen = [(await ask(app, "GET", url).answer()).status for _ in range(3)]
+    assert seen == [200, 204, 404]
+
+
 async def test_an_object_lasts_as_long_as_its_connection(open_to: Open) -> None:
     app = echo()
     one, other = [await open_to(app, "/echo").accepted() for _ in range(2)]

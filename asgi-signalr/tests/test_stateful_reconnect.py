@@ -263,6 +263,48 @@ async def test_the_first_version_of_the_protocol_switches_it_off(
     assert (await open_to(app, url).refused()).status == 404
 
 
+async def test_before_the_handshake_no_other_websocket_takes_its_place(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    url = f"/chat?id={await negotiated(request_to, app)}"
+    peer = await open_to(app, url).accepted()
+    assert (await open_to(app, url).refused()).status == 409
+    peer.send(HANDSHAKE)
+    assert await peer.frame() == "{}\x1e"
+
+
+async def test_the_first_version_of_the_protocol_lets_no_other_websocket_take_its_place(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat()
+    peer, url = await opened(request_to, open_to, app, '{"protocol":"json","version":1}\x1e')
+    assert (await open_to(app, url).refused()).status == 409
+    assert await peer.call("note", "still here") == '{"type":3,"invocationId":"1","result":"still here"}'
+
+
+async def test_a_connection_that_has_ended_takes_no_other_websocket_while_the_hub_says_good_bye(
+    request_to: Request, open_to: Open
+) -> None:
+    says_good_bye, may_end = asyncio.Event(), asyncio.Event()
+
+    class Slow(Chat):
+        async def on_disconnected(self, error: Exception | None) -> None:
+            says_good_bye.set()
+            await may_end.wait()
+
+    Slow.calls = []
+    app = SignalR(allow_stateful_reconnects=True)
+    app.hub("/chat")(Slow)
+    peer, url = await opened(request_to, open_to, app)
+    peer.send('{"type":7}\x1e')
+    async with asyncio.timeout(PATIENCE):
+        await says_good_bye.wait()
+    refused = await open_to(app, url).refused()
+    assert (refused.status, refused.text) == (404, "No Connection with that ID")
+    may_end.set()
+
+
 async def test_a_client_that_left_messages_out_is_closed(request_to: Request, open_to: Open, calls: list[Any]) -> None:
     app = chat(detailed_errors=True)
     peer, url = await opened(request_to, open_to, app)

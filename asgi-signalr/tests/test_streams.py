@@ -583,6 +583,27 @@ async def test_streams_from_a_client_are_limited(connect: Connect, log: Log) -> 
     assert await peer.frame() == completion("2", error=text)
 
 
+async def test_a_stream_counts_until_its_method_is_done_even_if_the_client_has_ended_it(connect: Connect) -> None:
+    log, go = Log(), asyncio.Event()
+
+    class Slow(Hub):
+        async def read(self, numbers: AsyncIterator[int]) -> int:
+            log.say("began")
+            await go.wait()
+            return sum([number async for number in numbers])
+
+    peer = await connect(hub_app(Slow, max_streams_per_connection=2))
+    for number in (1, 2, 3):
+        peer.send(invoke("read", id=str(number), streams=(f"s{number}",)) + completion(f"s{number}"))
+    text = INVOKING.format("read") + " HubException: A client may have 2 streams open at once."
+    assert await peer.frame() == completion("3", error=text)
+    assert log == ["began", "began"]
+    go.set()
+    assert await peer.frame() == completion("1", result=0) + completion("2", result=0)
+    peer.send(invoke("read", id="4", streams=("s4",)) + completion("s4"))
+    assert await peer.frame() == completion("4", result=0)
+
+
 @pytest.mark.parametrize(
     ("wire", "said"),
     [

@@ -26,6 +26,7 @@ from asgi_signalr.persistent import ConnectionContext, ConnectionDispatcher, Per
 from asgi_signalr.presence import PresenceFunction
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.choice import chosen
+from asgi_signalr.refusals import LONGEST, RefusalLog
 from asgi_signalr.server import Server
 from asgi_signalr.transports import checked
 from asgi_signalr.transports.websockets import refuse
@@ -134,6 +135,7 @@ class SignalR:
         self._protocols = chosen(protocols)
         self._status_path = None if status_path is None else normal_path(status_path)
         self._endpoints: dict[str, Endpoint] = {}
+        self._refusals = RefusalLog()
         self._served: dict[str, type] = {}
         self._servers: WeakKeyDictionary[asyncio.AbstractEventLoop, Server] = WeakKeyDictionary()
         self._presence: dict[str, list[PresenceFunction]] = {}
@@ -234,7 +236,7 @@ class SignalR:
         if self._served.setdefault(name, served) is not served:
             raise ValueError(f"There are two hub classes named {name}; hubs are known by their names.")
         offered = checked(self.options.transports if transports is None else transports)
-        self._endpoints[normal_path(path)] = Endpoint(handler, offered, options, self._server, redirect)
+        self._endpoints[normal_path(path)] = Endpoint(handler, offered, options, self._server, self._refusals, redirect)
 
     def use_backplane(self, backplane: str | Backplane) -> None:
         """Join the servers of this application: by a URL such as `postgresql://host/database`, or one's own engine.
@@ -373,7 +375,9 @@ class SignalR:
             endpoint = self._endpoints.get(path_of(scope))
             if endpoint is None:
                 take_secrets(scope)
-                await refuse(scope, receive, send, 404, "Not Found", {})
+                refusal = self._no_hub(path_of(scope))
+                self._refusals.note(scope, refusal)
+                await refuse(scope, receive, send, refusal.status, refusal.text, {})
             else:
                 await endpoint.serve_websocket(scope, receive, send)
         elif scope["type"] == "http":
@@ -401,14 +405,26 @@ class SignalR:
             query = take_secrets(scope)
             await respond(scope, send, self._answer(path, scope, query), {})
 
+    def _no_hub(self, path: str) -> Refusal:
+        there_are = ", ".join(self._endpoints) or "no hubs at all"
+        return Refusal(
+            404,
+            "Not Found",
+            advice=f"A client asked for a hub at {path[:LONGEST]!a}. There are: {there_are} "
+            "(where the application is mounted under a prefix, without that prefix).",
+        )
+
     def _answer(self, path: str, scope: Scope, query: Mapping[str, str]) -> Response:
         """Answer a request for something else than a hub: a script, or the status."""
         try:
+            if path.endswith("/negotiate"):
+                raise self._no_hub(path.removesuffix("/negotiate"))
             if path != self._status_path:
                 return scripts.serve(path.lstrip("/"), scope, query)
             if scope["method"] not in ("GET", "HEAD"):
                 raise Refusal(405, "Method Not Allowed", Allow="GET, HEAD")
         except Refusal as refusal:
+            self._refusals.note(scope, refusal)
             return refusal.response
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         return Response(200, msgspec.json.encode(self.status()), headers)

@@ -80,7 +80,18 @@ class Calls:
     """What a connection has called and not yet been answered."""
 
     # Every idle connection has one of these, so it weighs little: a list for a few calls, an event only for who waits.
-    __slots__ = ("_progress", "downloads", "free", "is_beginning", "lent", "on_free", "running", "uploads", "waiting")
+    __slots__ = (
+        "_progress",
+        "downloads",
+        "free",
+        "is_beginning",
+        "lent",
+        "on_free",
+        "running",
+        "taken_up",
+        "uploads",
+        "waiting",
+    )
 
     def __init__(self, slots: int) -> None:
         self.free = slots
@@ -94,12 +105,19 @@ class Calls:
         self.downloads: dict[str, Call] = {}
         """The streams to the client, by invocation id."""
         self.uploads: dict[str, Upload] = {}
-        """The streams from the client, by stream id."""
+        """The streams from the client that have not ended, by stream id."""
+        self.taken_up = 0
+        """So many streams from the client belong to calls that have not ended, whether they have themselves or not."""
         self.on_free: Callable[[], None] = _nothing
         """What begins the waiting calls when a slot is free."""
         self.is_beginning = False
         """Whether waiting calls are being begun at this moment."""
         self._progress: asyncio.Event | None = None
+
+    @property
+    def streams(self) -> int:
+        """Count the streams in both directions. None is forgotten before its method is done: that is what costs."""
+        return len(self.downloads) + self.taken_up
 
     def release(self) -> None:
         """Give a slot to whoever waits for it."""

@@ -38,6 +38,8 @@ class Ending:
     """What `on_disconnected` is given."""
     close: Close | None = None
     """The good-bye; None if the client is not there to read it."""
+    timed_out: bool = False
+    """Whether the client was waited for in vain, without that being an error."""
 
 
 class Ended(Exception):  # noqa: N818  (a turn of events, no error)
@@ -257,10 +259,15 @@ class Connection:
             self.log("=", "the client has gone")
             self.context.aborted.set()
 
+    def _takes_nothing(self, now: float) -> bool:
+        """Whether the client reads too slowly; one that polls and does not come for it is somebody else's affair."""
+        since = self.outbox.parked_since
+        return since is not None and now - since >= self.options.send_timeout and not self.transport.keeps_alive
+
     def tick(self, now: float) -> None:
         """Look at the clock, once in a while: end a connection that is overdue."""
         self.is_transcribed = logger.isEnabledFor(logging.DEBUG)
-        if self.outbox.parked_since is not None and now - self.outbox.parked_since >= self.options.send_timeout:
+        if self._takes_nothing(now):
             self.outbox.close()
             self._cannot_send(SendTimeoutError("The client takes nothing of what is sent to it."))
         elif self._is_busy() and self.transport.has_gone:

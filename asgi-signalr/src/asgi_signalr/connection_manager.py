@@ -30,6 +30,8 @@ class Negotiated:
     """Since when no request of the client is here, by the event loop's clock; None while one is."""
     stateful: bool = False
     """Whether the client may bring another WebSocket when one is lost."""
+    is_forgotten: bool = False
+    """Whether the token is worth nothing any more."""
     connection: Connection | None = None
     """What it was opened as; None while it is still to be opened."""
 
@@ -89,6 +91,7 @@ class ConnectionManager:
         """Forget what was negotiated; the token is worth nothing any more."""
         entry = None if token is None else self._negotiated.pop(token, None)
         if entry is not None:
+            entry.is_forgotten = True
             self.unopened.pop(entry.connection_id, None)
             self.settle()
 
@@ -124,8 +127,9 @@ class ConnectionManager:
         self.settle()
 
     def _status(self, connection: Connection) -> Status:
+        ending = connection.ending
         if connection in self._abandoned or (
-            connection.ending is not None and isinstance(connection.ending.error, TimeoutError)
+            ending is not None and (ending.timed_out or isinstance(ending.error, TimeoutError))
         ):
             return "timeout"
         return "app_shutdown" if self._is_stopping else "normal_closure"

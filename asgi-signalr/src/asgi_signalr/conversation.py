@@ -84,6 +84,7 @@ class HubConversation:
 
     async def _shake_hands(self, connection: HubConnection) -> bool:
         answer: bytes | None
+        timed_out = False
         try:
             agreed = await self._agree_on_protocol(connection)
             if agreed is None:
@@ -94,6 +95,7 @@ class HubConversation:
             answer = refused(str(error))
         except Ended:
             answer = refused("Handshake was canceled.")
+            timed_out = connection.ending is not None and connection.ending.timed_out
             connection.ending = None  # nothing is lost: the answer can still be sent
         except InvalidDataError as error:
             text = "An unexpected error occurred during connection handshake."
@@ -102,7 +104,7 @@ class HubConversation:
         connection.outbox.flush()  # a frame of its own: not every client expects messages behind the answer
         if not connection.handshaken:
             connection.log("=", f"no handshake: {answer.decode().rstrip()}")
-            connection.ending = Ending(close=Close())
+            connection.ending = Ending(close=Close(), timed_out=timed_out)
         return connection.handshaken
 
     async def _agree_on_protocol(self, connection: HubConnection) -> tuple[HubProtocol, int] | None:

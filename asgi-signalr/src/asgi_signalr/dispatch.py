@@ -278,7 +278,7 @@ class HubDispatcher:
         calls, invocation_id = connection.calls, invocation.invocation_id
         if invocation_id in calls.downloads:
             error = f"Invocation ID '{invocation_id}' is already in use."
-        elif len(calls.downloads) + len(calls.uploads) >= connection.options.max_streams_per_connection:
+        elif calls.streams >= connection.options.max_streams_per_connection:
             error = self._failed(connection, invocation, _too_many_streams(connection))
         else:
             call = calls.downloads[invocation_id] = Call(calls, holds_slot=False)
@@ -344,7 +344,7 @@ class HubDispatcher:
         ids, calls, options = message.stream_ids, connection.calls, connection.options
         if method is None or len(ids) != len(method.uploads):
             return ()  # the call will be answered with an error
-        if len(calls.downloads) + len(calls.uploads) + len(ids) > options.max_streams_per_connection:
+        if calls.streams + len(ids) > options.max_streams_per_connection:
             raise _too_many_streams(connection)
         uploads: list[Upload] = []
         for stream_id, item_type in zip(ids, method.uploads.values(), strict=True):
@@ -354,6 +354,7 @@ class HubDispatcher:
             convert = partial(connection.protocol.convert, to=item_type)
             upload = Upload(options.stream_buffer_capacity, convert, detailed_errors=options.detailed_errors)
             calls.uploads[stream_id] = upload
+            calls.taken_up += 1
             uploads.append(upload)
         return uploads
 
@@ -460,6 +461,7 @@ def _answer_error(connection: HubConnection, message: CallMessage, error: str) -
 def _close_uploads(connection: HubConnection, message: CallMessage, uploads: Sequence[Upload]) -> None:
     """End the streams that a call has not read to their end; their ids may be used again."""
     open_ones = connection.calls.uploads
+    connection.calls.taken_up -= len(uploads)
     for stream_id, upload in zip(message.stream_ids, uploads, strict=False):
         upload.close()
         if open_ones.get(stream_id) is upload:

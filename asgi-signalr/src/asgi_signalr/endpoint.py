@@ -4,6 +4,7 @@ What the official clients ask for, and what they are answered, is said in Transp
 """
 
 import asyncio
+import multiprocessing
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -30,6 +31,7 @@ from asgi_signalr.http import (
 )
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import check_size
+from asgi_signalr.refusals import LONGEST, RefusalLog
 from asgi_signalr.server import Server
 from asgi_signalr.transports import Transport, long_polling
 from asgi_signalr.transports.inbox import InboxClosed
@@ -63,6 +65,7 @@ class Endpoint:
         transports: the transports that are offered, in the order in which clients try them.
         options: those of the application.
         find_server: finds the server of the event loop that it is called on.
+        refusals: where refused requests are noted.
         redirect: sends clients that negotiate elsewhere.
 
     """
@@ -73,12 +76,14 @@ class Endpoint:
         transports: tuple[str, ...],
         options: Options,
         find_server: Callable[[], Server],
+        refusals: RefusalLog,
         redirect: FindRedirect | None = None,
     ) -> None:
         self.handler = handler
         self.transports = transports
         self._options = options
         self._find_server = find_server
+        self._refusals = refusals
         self._redirect = redirect
 
     # WebSockets.
@@ -89,7 +94,7 @@ class Endpoint:
         try:
             request = await self._read(scope, headers_of(scope))
             token = request.query.get("id") or None
-            entry = None if token is None else self._negotiated(server, token)
+            entry = None if token is None else self._negotiated(server, token, to_open=True)
             context = await self._check(request, "WebSockets", entry)
             if entry is not None and entry.stateful:
                 transport = await self._resumable(server, request, context, entry)
@@ -97,6 +102,7 @@ class Endpoint:
                 connection = self._open(server, context, websocket, entry)
                 transport = None
         except Refusal as refusal:
+            self._refusals.note(scope, refusal)
             await refuse(scope, receive, send, refusal.status, refusal.text, refusal.headers)
             return
         if transport is not None:
@@ -132,7 +138,8 @@ class Endpoint:
                         return
                     case "GET":
                         more = {**more, **long_polling.HEADERS}
-                        response = await self._poll(request, receive)
+                        await self._serve_poll(request, receive, send, more)
+                        return
                     case "POST":
                         response = await self._post(request, body)
                     case "DELETE":
@@ -140,6 +147,7 @@ class Endpoint:
                     case _:
                         raise Refusal(405, "Method Not Allowed", Allow="GET, POST, DELETE")
         except Refusal as refusal:
+            self._refusals.note(scope, refusal)
             response = refusal.response
             if scope["method"] == "POST":
                 with suppress(Disconnected):
@@ -163,6 +171,7 @@ class Endpoint:
                     raise Refusal(405, "Method Not Allowed", Allow="POST")
                 response = await self._negotiate(request)
         except Refusal as refusal:
+            self._refusals.note(scope, refusal)
             response = refusal.response
         await respond(scope, send, response, origins.cors_headers(headers, self._options.allowed_origins))
 
@@ -197,7 +206,7 @@ class Endpoint:
     async def _serve_events(self, request: Request, receive: Receive, send: Send, more: Mapping[str, str]) -> None:
         """Serve Server-Sent Events: the answer lasts as long as the connection."""
         server, token = self._find_server(), _token(request)
-        entry = self._negotiated(server, token)
+        entry = self._negotiated(server, token, to_open=True)
         context = await self._check(request, "ServerSentEvents", entry)
         transport = ServerSentEventsTransport(receive, send)
         connection = self._open(server, context, transport, entry)
@@ -211,35 +220,40 @@ class Endpoint:
             server.connections.closed(connection)
             server.connections.forget(token)
 
-    async def _poll(self, request: Request, receive: Receive) -> Response:
-        """Serve a poll. The first one opens the connection, and returns at once: only then the client says more."""
+    async def _serve_poll(self, request: Request, receive: Receive, send: Send, more: Mapping[str, str]) -> None:
+        """Serve a poll. The first one opens the connection, and is answered at once: only then the client says more."""
         server, token = self._find_server(), _token(request)
-        entry = self._negotiated(server, token)
+        entry = self._negotiated(server, token, to_open=True)
         context = await self._check(request, "LongPolling", entry)
         if entry.connection is None:
             await server.start()
+            self._check_place(entry, "LongPolling")
         if entry.connection is None:  # still: another poll may have come first meanwhile
             # The conversation outlives this request, and so does its scope, without what others may still do to it.
             context.scope = dict(context.scope)
             connection = self._open(server, context, LongPollingTransport(), entry)
             entry.alone_since = asyncio.get_running_loop().time()
             server.connections.converse(self._converse(server, connection))
-            return Response(200, headers=OCTETS)
+            await respond(request.scope, send, Response(200, headers=OCTETS), more)
+            return
         _sign_in(entry.connection, request)
         transport = entry.connection.transport
         assert isinstance(transport, LongPollingTransport)  # noqa: S101  (as has been checked)
+        loop = asyncio.get_running_loop()
         entry.alone_since = None
         try:
             data = await transport.poll(receive, self._options.poll_timeout)
+            if not transport.is_polled:
+                # A client that is still reading is not away, if it does not take for ever.
+                entry.alone_since = loop.time() + self._options.send_timeout
+            is_over = data is None and transport.is_over
+            await respond(request.scope, send, Response(204) if data is None else Response(200, data, OCTETS), more)
+            if is_over:
+                server.connections.forget(token)
         finally:
             if not transport.is_polled:
-                entry.alone_since = asyncio.get_running_loop().time()
+                entry.alone_since = loop.time()
             server.connections.settle()
-        if data is not None:
-            return Response(200, data, OCTETS)
-        if transport.is_over:
-            server.connections.forget(token)
-        return Response(204)
 
     async def _converse(self, server: Server, connection: Connection, token: str | None = None) -> None:
         """Run a conversation that outlives the request that has opened the connection; its end forgets the token."""
@@ -314,8 +328,8 @@ class Endpoint:
         self, server: Server, context: HubCallerContext, transport: Transport, entry: Negotiated | None
     ) -> Connection:
         """Open a connection: from now on it is watched over. Whoever opens it sees to its end."""
-        if entry is not None and entry.connection is not None:  # another request was faster
-            raise Refusal(409)
+        if entry is not None:
+            self._check_place(entry, transport.name)
         lifetime = server.lifetime(self.handler.name)
         connection = self.handler.open(context, transport, lifetime, self._options, server.flusher)
         server.connections.opened(connection, entry)
@@ -327,6 +341,7 @@ class Endpoint:
         """Find what a stateful connection's WebSockets carry, one after another; the first one opens it."""
         if entry.connection is None:
             await server.start()
+            self._check_place(entry, "WebSockets")
         if entry.connection is None:
             connection = self._open(server, context, ResumableTransport(), entry)
             server.connections.converse(self._converse(server, connection, request.query.get("id")))
@@ -358,7 +373,13 @@ class Endpoint:
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:
         if not origins.is_allowed(headers, self._options.allowed_origins):
-            raise Refusal(403, "Pages of this origin may not connect.")
+            origin = headers["origin"][:LONGEST]
+            raise Refusal(
+                403,
+                "Pages of this origin may not connect.",
+                advice=f"Pages of {origin!a} were refused by {self.handler.name}. "
+                f"If they may connect: SignalR(allowed_origins=[{origin!a}, …]).",
+            )
 
     async def _check(self, request: Request, transport: str | None, entry: Negotiated | None) -> HubCallerContext:
         """Check a request that is about a connection; one that brings a transport may be the one that opens it.
@@ -374,15 +395,32 @@ class Endpoint:
             if name != entry.user_identifier:
                 # Without a user it is one whose token has expired: with 401 the official client fetches another.
                 raise Refusal(401) if name is None else Refusal(403, "This connection was negotiated by another user.")
-            opened = entry.connection
-            if transport is not None and opened is not None:
-                if opened.transport.name != transport:
-                    raise Refusal(400, "Cannot change transports mid-connection")
-                if transport != "LongPolling" and not entry.stateful:
-                    raise Refusal(409)
         context = self._context(entry.connection_id if entry else negotiate.new_identity(1).connection_id, request)
         await self._check_user(context)
+        if entry is not None:
+            self._check_place(entry, transport)
         return context
+
+    def _check_place(self, entry: Negotiated, transport: str | None) -> None:
+        """Check that there is room for what a request brings: after everything that was waited for, once more.
+
+        Raises:
+            Refusal: the token is forgotten by now, or the transport does not fit to what there is.
+
+        """
+        if entry.is_forgotten:
+            raise self._unknown()
+        if transport is None or entry.connection is None:
+            return
+        there = entry.connection.transport
+        if there.name != transport:
+            raise Refusal(400, "Cannot change transports mid-connection")
+        if isinstance(there, LongPollingTransport):
+            return  # each poll takes the place of the one before
+        if entry.connection.ending is not None:
+            raise self._unknown()
+        if not (isinstance(there, ResumableTransport) and there.can_resume):
+            raise Refusal(409)
 
     async def _check_user(self, context: HubCallerContext) -> None:
         if not await is_authorized(self.handler.authorize, context):
@@ -395,17 +433,27 @@ class Endpoint:
         context.expires_at = request.expires_at
         return context
 
-    def _negotiated(self, server: Server, token: str) -> Negotiated:
+    def _negotiated(self, server: Server, token: str, *, to_open: bool = False) -> Negotiated:
         entry = server.connections.negotiated(token, self.handler.name)
         if entry is None:
-            raise Refusal(404, NO_CONNECTION if server.is_alone else f"{NO_CONNECTION}\n{STICKY_SESSIONS}")
+            # Other requests may come too late, in good order.
+            raise self._unknown(f"{self.handler.name}: {NO_CONNECTION}. {IF_SEVERAL}" if to_open else "")
         return entry
+
+    def _unknown(self, advice: str = "") -> Refusal:
+        # Started with `--workers`, a server is one of several even without a backplane.
+        is_alone = self._find_server().is_alone and multiprocessing.parent_process() is None
+        return Refusal(404, NO_CONNECTION if is_alone else f"{NO_CONNECTION}\n{STICKY_SESSIONS}", advice=advice)
 
 
 NO_CONNECTION = "No Connection with that ID"
 STICKY_SESSIONS = (
     "There are several servers, and this one does not know it. All requests of a connection have to reach the server "
     "that it was negotiated with: configure sticky sessions, or have clients skip the negotiation for WebSockets."
+)
+IF_SEVERAL = (
+    "If several servers or workers serve it, all requests of a connection have to reach the same one "
+    "(sticky sessions), and they need a backplane to reach each other's clients."
 )
 OCTETS = {"Content-Type": "application/octet-stream"}
 

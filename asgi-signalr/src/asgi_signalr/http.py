@@ -22,10 +22,11 @@ class Response:
 
 
 class Refusal(Exception):  # noqa: N818  (an answer, no error)
-    """A request that is not served, and what it is told."""
+    """A request that is not served, and what it is told; the log may have advice for those who run the server."""
 
-    def __init__(self, status: int, text: str = "", **headers: str) -> None:
+    def __init__(self, status: int, text: str = "", *, advice: str = "", **headers: str) -> None:
         super().__init__(text)
+        self.advice = advice
         self.status = status
         self.text = text
         self.headers = {name.replace("_", "-").lower(): value for name, value in headers.items()}

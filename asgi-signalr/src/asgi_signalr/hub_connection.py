@@ -251,13 +251,13 @@ class HubConnection(Connection):
             return
         if self._detached_at is not None:
             if now - self._detached_at >= options.disconnect_timeout:
-                self.end(Ending())
+                self.end(Ending(timed_out=True))
             return
         if self.messages is not None and (acknowledgement := self.messages.acknowledgement()) is not None:
             self._control(acknowledgement)
         if not self.handshaken:
             if now - self._opened >= options.handshake_timeout:
-                self.end(Ending())
+                self.end(Ending(timed_out=True))
         elif self.armed and now - self._last_heard >= options.client_timeout_interval:
             self.fail(TimeoutError(CLIENT_TIMEOUT), allow_reconnect=True)
         elif not self.transport.keeps_alive and now - self._last_written >= options.keep_alive_interval:

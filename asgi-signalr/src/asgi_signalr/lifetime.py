@@ -150,12 +150,13 @@ class HubLifetime:
             here = [self.connections[name] for name in names if name in self.connections]
             if here:
                 self._deliver("connection", tuple(connection.id for connection in here), (), encodings, target)
-            for connection in here:
-                await connection.room()
+            if len(names) == 1 and here:  # who is sent to along with others holds nobody up
+                await here[0].room()
             if all(connection.ending is not None for connection in here):
                 await asyncio.sleep(0)  # who goes on and on sending to one that has gone must not hold everybody up
             names = [name for name in names if name not in self.connections]
             if not names or self._stream.is_alone:
+                await self._stream.flusher.caught_up()
                 return
         if self._stream.is_alone:
             self._deliver(audience, names, excluded, encodings, target)

@@ -255,17 +255,13 @@ class ConnectionDispatcher:
     async def run(self, connection: RawConnection) -> None:
         """Converse with a client until it has gone or the connection is ended."""
         connection.log("=", f"opened by {connection.transport.name} for connection {self.name}")
-        one = self.endpoint()
-        one.context = connection.context
-        one.connection = ConnectionSender(connection)
-        one.connections = Connections(lambda: connection.lifetime)
-        one.groups = GroupManager(lambda: connection.lifetime)
-        connection.lifetime.add(connection)
-        connected = False
+        connected: PersistentConnection | None = None
         error: Exception | None = None
         try:
+            one = self._make(connection)
+            connection.lifetime.add(connection)
             await one.on_connected()
-            connected = True
+            connected = one
             error = await self._listen(connection, one)
         except Exception as failure:  # noqa: BLE001  (the application's code may raise anything)
             logger.exception("%s failed; the connection is closed.", self.name)
@@ -275,13 +271,21 @@ class ConnectionDispatcher:
             await connection.say_goodbye()
             connection.context.aborted.set()
             try:
-                if connected:
-                    await one.on_disconnected(error)
+                if connected is not None:
+                    await connected.on_disconnected(error)
             except Exception:  # noqa: BLE001  (the application's code may raise anything)
                 logger.exception("%s.on_disconnected failed.", self.name)
             finally:
                 connection.lifetime.remove(connection)
                 connection.log("=", "closed")
+
+    def _make(self, connection: RawConnection) -> PersistentConnection:
+        one = self.endpoint()
+        one.context = connection.context
+        one.connection = ConnectionSender(connection)
+        one.connections = Connections(lambda: connection.lifetime)
+        one.groups = GroupManager(lambda: connection.lifetime)
+        return one
 
     async def _listen(self, connection: RawConnection, one: PersistentConnection) -> Exception | None:
         """Take the client's messages until the end; returns the error that was the reason, if one was."""

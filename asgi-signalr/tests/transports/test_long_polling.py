@@ -230,6 +230,40 @@ async def test_a_client_that_takes_too_long_is_not_sent_more_than_fits(client: C
     assert str(error) == "The client is slow: more than 100000 bytes wait for it."
 
 
+async def test_who_is_still_reading_the_answer_to_a_poll_is_not_away(client: Client) -> None:
+    peer = await client(disconnect_timeout=0.05).poll_open()
+    poll = peer.poll()
+    await until(lambda: poll.is_waiting)
+    goes_on = poll.does_not_read()
+    await peer.invoke("echo", "much")
+    await asyncio.sleep(0.3)  # six times as long as it may be alone
+    goes_on.set()
+    assert (await poll.answer()).text == answer_to(1, '"much"')
+    await peer.invoke("echo", "more")
+    assert await peer.polled() == answer_to(1, '"more"')
+
+
+async def test_who_reads_the_answer_to_a_poll_for_ever_is_given_up(client: Client) -> None:
+    peer = await client(disconnect_timeout=0.02, send_timeout=0.02).poll_open()
+    poll = peer.poll()
+    await until(lambda: poll.is_waiting)
+    poll.does_not_read()
+    await peer.invoke("echo", "much")
+    assert await peer.ended() is None
+
+
+async def test_much_that_waits_for_a_poll_is_kept_as_long_as_the_connection(client: Client) -> None:
+    peer = await client(send_timeout=0.02, max_message_size=1_000_000).poll_open()
+    texts = [str(number) * 50_000 for number in range(3)]
+    for text in texts:
+        await peer.invoke("echo", text)
+    await asyncio.sleep(0.2)  # ten times as long as a client may take nothing of what is sent to it
+    received = ""
+    while received.count("\x1e") < len(texts):
+        received += await peer.polled()
+    assert received == "".join(answer_to(1, f'"{text}"') for text in texts)
+
+
 async def test_much_is_taken_by_several_polls_in_order(client: Client) -> None:
     peer = await client(max_message_size=1_000_000).poll_open()
     texts = [str(number) * 30_000 for number in range(8)]
