@@ -128,6 +128,30 @@ async def test_what_was_sent_meanwhile_arrives_on_the_next_websocket(
     assert calls == ["connected", "after"]
 
 
+async def test_what_another_server_has_sent_is_counted_as_well(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    here, there = [chat(backplane="memory://stateful") for _ in range(2)]
+    for server in (here, there):
+        await server.start()
+    peer, url = await opened(request_to, open_to, here)
+    await there.hub_context(Chat).clients.all.send("said", "before")
+    assert await messages(peer, 1) == [said("before")]
+    peer.send('{"type":8,"sequenceId":1}\x1e')
+    assert json.loads(await peer.call("note", "x"))["result"] == "x"
+    await peer.drop()
+    await there.hub_context(Chat).clients.all.send("said", "meanwhile")
+    again = await open_to(here, url).accepted()
+    assert await messages(again, 3) == [
+        {"type": 9, "sequenceId": 2},
+        {"type": 3, "invocationId": "1", "result": "x"},
+        said("meanwhile"),
+    ]
+    await again.drop(1000)
+    for server in (here, there):
+        await server.stop()
+
+
 async def test_what_the_client_has_acknowledged_is_not_sent_again(
     request_to: Request, open_to: Open, calls: list[Any]
 ) -> None:

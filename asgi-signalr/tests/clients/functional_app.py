@@ -12,6 +12,7 @@ import enum
 import json
 import os
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs
@@ -295,10 +296,19 @@ class Unlucky(Hub):
         raise HubException("No luck.")
 
 
+_uses: Counter[str] = Counter()
+
+
 def user_by_token(scope: Scope) -> str | None:
-    """Authentication enough for tests: the token is the name, by header or by query."""
+    """Authentication enough for tests: the token is the name, by header or by query.
+
+    A token `ann;5;…` expires after five requests.
+    """
     query = parse_qs(scope["query_string"].decode()).get("access_token", [""])[0]
-    return dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ") or query or None
+    token = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ") or query
+    name, *rest = token.split(";")
+    _uses[token] += 1
+    return None if rest and _uses[token] > int(rest[0]) else name or None
 
 
 def may_enter(context: HubCallerContext) -> bool:

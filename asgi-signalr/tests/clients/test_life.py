@@ -56,6 +56,29 @@ async def test_who_may_not_enter_is_told_by_status_code(talk: Talk) -> None:
     assert "Status code '404'" in said[5]
 
 
+async def test_a_client_whose_token_has_expired_goes_on_with_a_fresh_one(talk: Talk, wire: Any) -> None:
+    said = await talk("""
+        // What the client does with a 401 is never reached with its own HTTP client, which throws first.
+        class Telling extends signalR.DefaultHttpClient {
+            send(request) {
+                return super.send(request).catch((error) => {
+                    if (error.statusCode === 401) return new signalR.HttpResponse(401, "Unauthorized", "");
+                    throw error;
+                });
+            }
+        }
+        let tokens = 0;
+        const httpClient = new Telling(signalR.NullLogger.instance);
+        const accessTokenFactory = () => `ann;5;${crypto.randomUUID()};${++tokens}`;
+        const lab = await open("/private", {httpClient, accessTokenFactory});
+        for (let call = 0; call < 12; call++) say(await lab.invoke("for_ann"));
+        await lab.stop();
+        say(tokens > 2);
+    """)
+    assert said[:-1] == ["hello ann"] * 12
+    assert said[-1] is (wire.transport != "WebSockets")  # these make no request for each call
+
+
 async def test_a_hub_may_refuse_a_connection_as_it_begins(talk: Talk, wire: Any) -> None:
     said = await talk("""
         const why = async (path) => {
