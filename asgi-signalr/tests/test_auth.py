@@ -2,12 +2,12 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubCallerContext, HubException, SignalR
+from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
 from asgi_signalr.negotiate import Redirect
 from asgi_signalr.users import bearer_token, expiry
 from fastapi import FastAPI
@@ -349,3 +349,71 @@ async def test_an_unknown_connection_is_explained_where_there_are_several_server
     first, rest = response.text.split("\n")
     assert (response.status, first) == (404, "No Connection with that ID")
     assert "sticky sessions" in rest
+
+
+# Rules.
+
+
+@pytest.mark.parametrize("wrong", ["admin", None, 1, User])
+def test_what_is_no_rule_is_refused_at_once(wrong: Any) -> None:
+    said = f"authorize is True, False or a function of the HubCallerContext, not {wrong!r}."
+    app = SignalR()
+    for decorate in (
+        lambda: app.hub("/chat", authorize=wrong),
+        lambda: app.connection("/chat", authorize=wrong),
+        lambda: hub_method(authorize=wrong),
+    ):
+        with pytest.raises(TypeError) as caught:
+            decorate()
+        assert str(caught.value) == said
+
+
+async def later(value: object) -> object:
+    return value
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [(None, 403), ("", 403), (0, 403), ([], 403), ("yes", 200), (1, 200), (True, 200), (False, 403)],
+)
+@pytest.mark.parametrize("depth", [0, 1, 2])
+async def test_what_a_rule_answers_counts_as_true_or_false(
+    request_to: Request, verdict: object, status: int, depth: int
+) -> None:
+    def rule(context: HubCallerContext) -> Any:
+        value = verdict
+        for _ in range(depth):  # an `async def` rule may forget to await what another one says
+            value = later(value)
+        return value
+
+    app = chat(authorize=rule)
+    assert (await request_to(app, "POST", "/chat/negotiate", user="ada")).status == status
+
+
+async def test_a_rule_may_answer_with_the_user(request_to: Request) -> None:
+    app = chat(authorize=lambda context: context.user)
+    statuses = [(await request_to(app, "POST", "/chat/negotiate", user=user)).status for user in (None, "ada")]
+    assert statuses == [401, 200]
+
+
+async def yielding() -> AsyncIterator[bool]:
+    yield False
+
+
+@pytest.mark.parametrize("verdict", [len, yielding(), iter(each for each in ())])
+async def test_what_is_still_to_be_called_or_iterated_over_is_no_yes(request_to: Request, verdict: object) -> None:
+    def rule(context: HubCallerContext) -> Any:
+        return verdict
+
+    with pytest.raises(TypeError) as caught:
+        await request_to(chat(authorize=rule), "POST", "/chat/negotiate", user="ada")
+    assert str(caught.value) == f"The rule {rule!r} has returned {verdict!r}; it is to return True or False."
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_redirect_that_is_none_is_named(request_to: Request, is_async: bool) -> None:
+    def redirect(context: HubCallerContext) -> Any:
+        return later("https://other") if is_async else "https://other"
+
+    with pytest.raises(TypeError, match=r"^redirect has returned 'https://other'; return Redirect\(url\), or None\.$"):
+        await request_to(chat(redirect=redirect), "POST", "/chat/negotiate")

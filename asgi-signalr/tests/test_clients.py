@@ -464,3 +464,75 @@ async def test_only_protocols_that_somebody_speaks_are_written(monkeypatch: pyte
     await app.hub_context(Chat).clients.all.send("heard")
     assert written == ["json", "messagepack"]  # for whoever is on the other servers
     await app.stop()
+
+
+# Names.
+
+
+def refusal_of(call: Callable[[], Any]) -> str:
+    with pytest.raises(TypeError) as caught:
+        call()
+    return str(caught.value)
+
+
+def test_one_name_where_several_are_taken_is_refused_and_not_spelled_out() -> None:
+    clients = chat().hub_context(Chat).clients
+    said = {
+        method: refusal_of(lambda method=method: getattr(clients, method)("15"))  # type: ignore[misc]
+        for method in ("all_except", "clients", "groups", "users")
+    }
+    said["group_except"] = refusal_of(lambda: clients.group_except("room", "15"))
+    said["bytes"] = refusal_of(lambda: clients.users(b"15"))  # type: ignore[arg-type]
+    assert said == {
+        **{
+            method: f"{method}() takes several, and '15' is one: write ['15']."
+            for method in ("all_except", "clients", "groups", "users", "group_except")
+        },
+        "bytes": "users() takes several, and b'15' is one: write ['15'].",
+    }
+
+
+@pytest.mark.parametrize("wrong", [5, None, b"x"])
+def test_a_name_that_is_no_text_is_refused_as_it_would_reach_nobody(wrong: Any) -> None:
+    clients = chat().hub_context(Chat).clients
+    calls: dict[str, Callable[[], Any]] = {
+        "user": lambda: clients.user(wrong),
+        "users": lambda: clients.users(["ada", wrong]),
+        "group": lambda: clients.group(wrong),
+        "groups": lambda: clients.groups({"red", wrong}),
+        "group_except": lambda: clients.group_except(wrong, ()),
+        "except_group": lambda: clients.group_except("red", [wrong]),
+        "client": lambda: clients.client(wrong),
+        "clients": lambda: clients.clients([wrong]),
+        "all_except": lambda: clients.all_except([wrong]),
+    }
+    connection, group, user = (
+        f"{kind} is text, not {wrong!r}." for kind in ("A connection's id", "A group's name", "A user's identifier")
+    )
+    assert {name: refusal_of(call) for name, call in calls.items()} == {
+        **dict.fromkeys(("user", "users"), user),
+        **dict.fromkeys(("group", "groups", "group_except"), group),
+        **dict.fromkeys(("except_group", "client", "clients", "all_except"), connection),
+    }
+
+
+async def test_groups_and_methods_have_names_of_text() -> None:
+    context = chat().hub_context(Chat)
+    said = []
+    for coroutine in (
+        context.groups.add("id", 5),  # type: ignore[arg-type]
+        context.groups.remove("id", None),  # type: ignore[arg-type]
+        context.groups.add(5, "room"),  # type: ignore[arg-type]
+        context.clients.all.send({"a": 1}),  # type: ignore[arg-type]
+        context.clients.client("id").invoke(5),  # type: ignore[call-overload]
+    ):
+        with pytest.raises(TypeError) as caught:
+            await coroutine
+        said.append(str(caught.value))
+    assert said == [
+        "A group's name is text, not 5.",
+        "A group's name is text, not None.",
+        "A connection's id is text, not 5.",
+        "A method's name is text, not {'a': 1}.",
+        "A method's name is text, not 5.",
+    ]

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import fastapi
+import fastapi.params
 import pytest
 from asgi_signalr import Depends, Hub, HubCallerContext, HubException, HubFilter, InvocationContext, SignalR
 from fastapi.requests import HTTPConnection
+from fastapi.security import SecurityScopes
+from typing_extensions import TypeAliasType
 
 Connect = Callable[..., Awaitable[Any]]
 
@@ -340,3 +343,87 @@ def test_what_nobody_fills_is_refused_at_once() -> None:
         with pytest.raises(TypeError) as caught:
             SignalR().hub("/chat")(hub)
         assert str(caught.value) == said
+
+
+def key(connection: HTTPConnection) -> str:
+    return connection.headers["x-key"]
+
+
+Key = TypeAliasType("Key", Annotated[str, Depends(key)])
+
+
+async def test_an_alias_of_a_marked_type_is_no_argument_of_the_client(connect: Connect) -> None:
+    app = SignalR()
+
+    @app.hub("/chat")
+    class Aliased(Hub):
+        def key(self, key: Key) -> str:
+            return key
+
+    peer = await connect(app, headers={"x-key": "secret"})
+    assert await peer.call("key") == result('"secret"')
+
+
+def by_default(x_key: str | None = fastapi.Header(None)) -> str | None:
+    return x_key
+
+
+def by_annotation(key: Annotated[str | None, fastapi.Cookie()] = None) -> str | None:
+    return key
+
+
+class OwnHeader(fastapi.params.Header):
+    """A header of one's own."""
+
+
+@pytest.mark.parametrize("mark", ["Query", "Path", "Header", "Cookie", "Body", "Form", "File"])
+def test_what_only_routes_of_fastapi_read_is_refused(mark: str) -> None:
+    default = getattr(fastapi, mark)()
+
+    def marked(value: Any = default) -> Any:
+        return value
+
+    assert refusal_of(Annotated[Any, Depends(marked)]) == from_route(
+        f"test_what_only_routes_of_fastapi_read_is_refused.<locals>.marked takes value from {mark}(…)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said"),
+    [
+        (Annotated[str, fastapi.Depends(by_default)], "by_default takes x_key from Header(…)"),
+        (Annotated[str, fastapi.Security(by_annotation, scopes=["a"])], "by_annotation takes key from Cookie(…)"),
+        (Annotated[str, fastapi.Header()], "Marked.say takes value from Header(…)"),
+        (Annotated[str, OwnHeader()], "Marked.say takes value from OwnHeader(…)"),
+        (fastapi.Request, "Marked.say takes value as a Request"),
+        (fastapi.WebSocket, "Marked.say takes value as a WebSocket"),
+        (fastapi.Response, "Marked.say takes value as a Response"),
+        (fastapi.BackgroundTasks, "Marked.say takes value as a BackgroundTasks"),
+        (SecurityScopes, "Marked.say takes value as a SecurityScopes"),
+    ],
+)
+def test_what_only_routes_of_fastapi_are_given_is_refused(annotation: Any, said: str) -> None:
+    assert refusal_of(annotation) == from_route(said)
+
+
+@pytest.mark.parametrize("mark", [Depends, fastapi.Depends, fastapi.Header])
+def test_a_mark_that_was_not_called_is_refused(mark: Any) -> None:
+    said = f"Marked.say marks value with {mark.__name__} itself; call it: Depends(function)."
+    assert refusal_of(Annotated[str, mark]) == said
+
+
+def refusal_of(annotation: Any) -> str:
+    class Marked(Hub):
+        def say(self, value: Any = None) -> None: ...
+
+    Marked.say.__annotations__["value"] = annotation
+    with pytest.raises(TypeError) as caught:
+        SignalR().hub("/chat")(Marked)
+    return str(caught.value)
+
+
+def from_route(said: str) -> str:
+    return (
+        f"{said}, which only routes are given; take a starlette.requests.HTTPConnection instead, "
+        "which has the headers, cookies and query parameters."
+    )

@@ -1,9 +1,10 @@
 """Conversations with a hub: invocations and their answers, events, the end."""
 
 import asyncio
+import functools
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -784,6 +785,317 @@ def test_what_clients_cannot_call_is_refused_at_once() -> None:
         with pytest.raises(TypeError) as caught:
             SignalR().hub("/chat")(hub)
         assert str(caught.value) == said
+
+
+def refusal_of(hub: Any) -> str:
+    """Serve a hub that cannot be served; returns what is said about it."""
+    with pytest.raises(TypeError) as caught:
+        SignalR().hub("/chat")(hub)
+    return str(caught.value)
+
+
+def test_a_method_needs_a_self() -> None:
+    class Text(Hub):
+        async def say(text: str) -> None: ...  # type: ignore[misc]  # noqa: N805
+
+    class Untyped(Hub):
+        async def say(text): ...  # type: ignore[no-untyped-def]  # noqa: N805
+
+    class Nothing(Hub):
+        async def say() -> None: ...  # type: ignore[misc]
+
+    class Hidden(Hub):
+        say = lambda *arguments: None  # noqa: E731
+
+    assert {each.__name__: refusal_of(each) for each in (Text, Untyped, Nothing, Hidden)} == {
+        "Text": "Text.say does not take self; write def say(self, …).",
+        "Untyped": "Untyped.say does not take self; write def say(self, …).",
+        "Nothing": "Nothing.say does not take self; write def say(self, …).",
+        "Hidden": "Hidden.say hides its parameters behind *arguments; decorate with functools.wraps.",
+    }
+
+
+async def test_what_a_decorator_makes_of_a_method_may_call_its_self_otherwise(connect: Connect) -> None:
+    def twice(method: Any) -> Any:
+        def both(hub: Hub, text: str) -> list[str]:
+            return [method(hub, text), method(hub, text)]
+
+        return both
+
+    class Twice(Hub):
+        @twice
+        def say(self, text: str) -> str:
+            return text
+
+    app = SignalR()
+    app.hub("/chat")(Twice)
+    assert await (await connect(app)).call("say", "a") == '{"type":3,"invocationId":"1","result":["a","a"]}'
+
+
+@pytest.mark.parametrize("name", ["clients", "context", "groups", "presence"])
+def test_a_hub_cannot_hide_what_it_has_from_the_library(name: str) -> None:
+    async def method(self: Hub) -> None: ...
+
+    hiding = type("Hiding", (Hub,), {name: method})
+    text = f"Hiding.{name} hides what every Hub has as self.{name}; give it another name."
+    assert refusal_of(hiding) == text
+    assert refusal_of(type("Hiding", (type("Mixin", (), {name: method}), Hub), {})) == text
+
+
+def test_a_hub_that_could_not_be_told_of_its_connections_is_refused() -> None:
+    class Short(Hub):
+        async def on_disconnected(self) -> None: ...  # type: ignore[override]
+
+    class Long(Hub):
+        async def on_connected(self, name: str) -> None: ...  # type: ignore[override]
+
+    class Generator(Hub):
+        async def on_connected(self) -> AsyncIterator[int]:  # type: ignore[override]
+            yield 1
+
+    class Static(Hub):
+        @staticmethod
+        async def on_connected() -> None: ...
+
+    connected = ".on_connected cannot be called as it will be; write async def on_connected(self): …"
+    assert {each.__name__: refusal_of(each) for each in (Short, Long, Generator, Static)} == {
+        "Short": "Short.on_disconnected cannot be called as it will be; "
+        "write async def on_disconnected(self, error): …",
+        **{name: name + connected for name in ("Long", "Generator", "Static")},
+    }
+
+
+async def test_events_may_be_plain_functions(connect: Connect) -> None:
+    app, log = SignalR(), []
+
+    @app.hub("/chat")
+    class Plain(Hub):
+        def on_connected(self) -> None:  # type: ignore[override]
+            log.append("connected")
+
+        def on_disconnected(self, *about: Exception | None) -> Awaitable[None]:  # type: ignore[override]
+            log.append(about)
+            return self.clients.others.send("gone")
+
+    peer, other = await connect(app), await connect(app)
+    await peer.drop()
+    assert log == ["connected", "connected", (None,)]
+    assert await other.frame() == '{"type":1,"target":"gone","arguments":[]}\x1e'
+
+
+async def test_a_constructor_cannot_reach_the_connection(connect: Connect) -> None:
+    app, said = SignalR(detailed_errors=True), []
+
+    @app.hub("/chat")
+    class Early(Hub):
+        def __init__(self) -> None:
+            for name in ("context", "clients"):
+                try:
+                    getattr(self, name)
+                except RuntimeError as error:
+                    said.append(str(error))
+
+    await connect(app)
+    text = (
+        " is not available in a constructor, nor in a hub that you make yourself. A constructor may take a parameter "
+        "of the type HubCallerContext; signalr.hub_context(Early) reaches the clients from anywhere."
+    )
+    assert said == ["self.context" + text, "self.clients" + text]
+    assert type(Early.context).__name__ == "_OnDemand"
+
+
+async def test_a_hub_may_have_a_connection_of_its_own(connect: Connect) -> None:
+    app = SignalR()
+
+    @app.hub("/chat")
+    class Stored(Hub):
+        def __init__(self) -> None:
+            self._connection = "to the database"
+
+        def ask(self) -> list[object]:
+            return [self._connection, self.context.hub]
+
+    assert await (await connect(app)).call("ask") == (
+        '{"type":3,"invocationId":"1","result":["to the database","Stored"]}'
+    )
+
+
+# Marks.
+
+
+async def said_of(app: SignalR, connect: Connect, *targets: str) -> list[str]:
+    """Call methods as somebody who is not signed in; returns results and errors."""
+    peer = await connect(app)
+    answers = [json.loads(await peer.call(target)) for target in targets]
+    return [each.get("result") or each["error"] for each in answers]
+
+
+def forbidden(target: str) -> str:
+    return f"Failed to invoke '{target}' because user is unauthorized"
+
+
+def decorated(method: Any) -> Any:
+    @functools.wraps(method)
+    async def call(self: Hub) -> Any:
+        return await method(self)
+
+    return call
+
+
+async def test_marks_of_a_method_add_up(connect: Connect) -> None:
+    app = SignalR()
+
+    @app.hub("/chat")
+    class Marked(Hub):
+        @hub_method("deleteAll")
+        @hub_method(authorize=True)
+        async def delete(self) -> str:
+            return "deleted"
+
+        @hub_method(authorize=True)
+        @decorated
+        @hub_method("wipeAll")
+        async def wipe(self) -> str:
+            return "wiped"
+
+        @hub_method
+        async def bare(self) -> str:
+            return "bare"
+
+        @hub_method()
+        @hub_method("named", authorize=False)
+        @hub_method("named")
+        async def again(self) -> str:
+            return "again"
+
+    assert await said_of(app, connect, "deleteAll", "wipeAll", "bare", "named") == [
+        forbidden("deleteAll"),
+        forbidden("wipeAll"),
+        "bare",
+        "again",
+    ]
+
+
+class Purging(Hub):
+    @hub_method("purgeAll", authorize=True)
+    async def purge(self) -> str:
+        return "purged"
+
+
+async def test_an_override_has_the_name_and_the_rule_of_what_it_overrides(connect: Connect) -> None:
+    class Overridden(Purging):
+        async def purge(self) -> str:
+            return "overridden"
+
+    class Mixin:
+        async def purge(self) -> str:
+            return "mixed in"
+
+    class Mixed(Mixin, Purging):
+        pass
+
+    class Renamed(Overridden):
+        @hub_method("empty")
+        async def purge(self) -> str:
+            return "renamed"
+
+    class Opened(Overridden):
+        @hub_method(authorize=False)
+        async def purge(self) -> str:
+            return "open to all"
+
+    app = SignalR()
+    said = {}
+    for hub in (Purging, Overridden, Mixed, Renamed, Opened):
+        app = SignalR()
+        app.hub("/chat")(hub)
+        said[hub.__name__] = await said_of(app, connect, "purgeAll", "purge", "empty")
+    nobody, refused = [f"Unknown hub method '{each}'" for each in ("purge", "empty")], forbidden("purgeAll")
+    assert said == {
+        "Purging": [refused, *nobody],
+        "Overridden": [refused, *nobody],
+        "Mixed": [refused, *nobody],
+        "Renamed": ["Unknown hub method 'purgeAll'", nobody[0], forbidden("empty")],
+        "Opened": ["open to all", *nobody],
+    }
+
+
+def test_marks_that_contradict_each_other_are_refused() -> None:
+    def rule(context: HubCallerContext) -> bool:
+        return True
+
+    def say(self: Hub) -> None: ...
+
+    here = "test_marks_that_contradict_each_other_are_refused.<locals>.say is marked with two"
+    for first, second, text in (
+        (hub_method("a"), hub_method("b"), f"{here} names, 'b' and 'a'; leave one out."),
+        (
+            hub_method(authorize=True),
+            hub_method(authorize=rule),
+            f"{here} rules, {rule!r} and True; write one function that asks both.",
+        ),
+    ):
+        say.__dict__.clear()
+        with pytest.raises(TypeError) as caught:
+            second(first(say))
+        assert str(caught.value) == text
+
+
+def test_only_methods_that_clients_can_call_are_marked() -> None:
+    class Static(Hub):
+        @staticmethod
+        @hub_method(authorize=True)
+        async def say() -> None: ...
+
+    class Private(Hub):
+        @hub_method("say")
+        async def _say(self) -> None: ...
+
+    text = " is marked with @hub_method, but clients can call public methods only."
+    assert [refusal_of(Static), refusal_of(Private)] == ["Static.say" + text, "Private._say" + text]
+    for wrong in (staticmethod(print), classmethod(print), property(print)):
+        with pytest.raises(TypeError, match=r"^@hub_method\(\) marks methods that take self, not <"):
+            hub_method("say")(wrong)  # type: ignore[type-var]
+    with pytest.raises(TypeError, match=r"^@hub_method\(\) marks methods that take self, not <"):
+        hub_method(classmethod(print))  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"^The name that clients call a method by is text, not 5\.$"):
+        hub_method(5)  # type: ignore[call-overload]
+
+
+# Serving.
+
+
+def test_a_decorator_says_what_it_has_to_be_given() -> None:
+    app = SignalR()
+    for wrong, said in (
+        (lambda: app.hub(Chat), f"A path is wanted, not {Chat!r}: write @signalr.hub('/chat')."),  # type: ignore[arg-type]
+        (lambda: app.hub(5), "A path is wanted, not 5: write @signalr.hub('/chat')."),  # type: ignore[arg-type]
+        (lambda: app.connection(5), "A path is wanted, not 5: write @signalr.connection('/chat')."),  # type: ignore[arg-type]
+        (
+            lambda: app.hub("/chat", redirect="https://other"),  # type: ignore[arg-type]
+            "redirect is a function that returns Redirect(url) or None, not 'https://other'.",
+        ),
+        *(
+            (
+                lambda call=call: call("Chat"),
+                f"The class itself is wanted, not 'Chat': write signalr.{call.__name__}({name}).",
+            )
+            for call, name in ((app.hub_context, "Chat"), (app.on_presence, "Chat"), (app.connection_context, "Echo"))
+        ),
+    ):
+        with pytest.raises(TypeError) as caught:
+            wrong()  # type: ignore[no-untyped-call]
+        assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("path", ["/chat/{room}", "/chat/<room>", "/chat?room=1", "/chat#room"])
+def test_a_path_has_no_parameters(path: str) -> None:
+    with pytest.raises(ValueError, match=r"parameters") as caught:
+        SignalR().hub(path)
+    assert str(caught.value) == (
+        f"The path {path!r} has parameters. A client may give such a thing as an argument of a method, or in its query "
+        "string: self.context.query."
+    )
 
 
 def test_paths_and_names_of_hubs_are_unique() -> None:

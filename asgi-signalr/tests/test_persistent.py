@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 import pytest
-from asgi_signalr import Hub, PersistentConnection, SignalR
+from asgi_signalr import Depends, Hub, HubCallerContext, PersistentConnection, SignalR
 
 Request = Callable[..., Awaitable[Any]]
 Ask = Callable[..., Any]
@@ -436,3 +436,65 @@ async def test_a_page_without_signalr_can_connect(serve: Callable[..., Awaitable
         with contextlib.suppress(websockets.ConnectionClosed):
             await socket.recv()
         assert socket.close_code == 1000
+
+
+async def test_what_is_called_may_be_plain_functions(open_to: Open) -> None:
+    app, log = SignalR(), []
+
+    @app.connection("/echo")
+    class Plain(PersistentConnection):
+        def on_connected(self) -> None:  # type: ignore[override]
+            log.append("connected")
+
+        def on_received(self, data: str | bytes) -> Awaitable[None] | None:  # type: ignore[override]
+            log.append(data)
+            return self.connection.send(data) if data == "echo" else None
+
+        def on_disconnected(self, error: Exception | None) -> None:  # type: ignore[override]
+            log.append(error)
+
+    peer = await open_to(app, "/echo").accepted()
+    peer.send("one")
+    peer.send("echo")
+    assert await peer.frame() == "echo"
+    await peer.drop()
+    assert log == ["connected", "one", "echo", None]
+
+
+def test_what_could_not_be_called_is_refused_at_once() -> None:
+    class Deaf(PersistentConnection):
+        async def on_received(self) -> None: ...  # type: ignore[override]
+
+    class Mute(PersistentConnection):
+        async def on_disconnected(self) -> None: ...  # type: ignore[override]
+
+    class Needy(PersistentConnection):
+        def __init__(self, name: str) -> None: ...
+
+    class Dependent(PersistentConnection):
+        def __init__(self, context: HubCallerContext, name: str = Depends(str)) -> None: ...
+
+    class Hiding(PersistentConnection):
+        def groups(self) -> None: ...  # type: ignore[override]
+
+    said = {}
+    for each in (Deaf, Mute, Needy, Dependent, Hiding):
+        with pytest.raises(TypeError) as caught:
+            SignalR().connection("/echo")(each)
+        said[each.__name__] = str(caught.value)
+    assert said == {
+        "Deaf": "Deaf.on_received cannot be called as it will be; write async def on_received(self, data): …",
+        "Mute": "Mute.on_disconnected cannot be called as it will be; write async def on_disconnected(self, error): …",
+        "Needy": f"{Needy.__qualname__} needs name, which is no dependency and has no default.",
+        "Dependent": "The constructor of Dependent takes context, name; "
+        "persistent connections are given nothing there: use on_connected and self.context.",
+        "Hiding": "Hiding.groups hides what every PersistentConnection has as self.groups; give it another name.",
+    }
+
+
+def test_a_client_is_named_by_text() -> None:
+    clients = echo().connection_context(Echo).connections
+    with pytest.raises(TypeError, match=r"^A connection's id is text, not 5\.$"):
+        clients.client(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^users\(\) takes several, and 'ann' is one: write \['ann'\]\.$"):
+        clients.users("ann")

@@ -222,6 +222,13 @@ async def test_a_hub_that_does_not_ask_for_it_has_none() -> None:
         app.on_presence(Chat)
 
 
+async def test_a_group_that_is_named_by_no_text_is_refused(serve: Serve) -> None:
+    presence = (await serve()).presence
+    for ask in (presence.members, presence.users, presence.count):
+        with pytest.raises(TypeError, match=r"^A group's name is text, not 5\.$"):
+            ask(5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["", "*", "a,b", "é", "\x00", "x" * 1000])
 async def test_names_are_taken_literally(serve: Serve, enter: Enter, name: str) -> None:
     one, other = await serve(), await serve()

@@ -14,7 +14,7 @@ from asgi_signalr import scripts, status
 from asgi_signalr.backplanes import Backplane, also_tell, open_backplane
 from asgi_signalr.clients import HubContext
 from asgi_signalr.connection import ConnectionHandler
-from asgi_signalr.context import Authorize, take_secrets
+from asgi_signalr.context import Authorize, checked_rule, take_secrets
 from asgi_signalr.conversation import HubConversation
 from asgi_signalr.endpoint import Endpoint, FindRedirect
 from asgi_signalr.filters import HubFilter, checked_filters
@@ -37,6 +37,9 @@ logger = logging.getLogger("asgi_signalr")
 H = TypeVar("H", bound=type[Hub])
 C = TypeVar("C", bound=type[PersistentConnection])
 P = TypeVar("P", bound=PresenceFunction)
+
+# What paths have in frameworks that take parameters from them, and in URLs behind the path.
+PARAMETERS = frozenset("{}<>?#")
 
 
 class SignalR:
@@ -166,8 +169,10 @@ class SignalR:
             presence: whether to keep who is in which group on all servers, see `asgi_signalr.presence`.
 
         Raises:
-            ValueError: the path is taken, another hub class has the same name, or there is no such transport.
-            TypeError: it is no hub, has a method that clients could not call, or something is no filter.
+            ValueError: the path is taken or has parameters, another hub class has the same name, or there is no such
+                transport.
+            TypeError: it is no hub, has a method that clients or the library could not call, or an argument is not
+                what it should be.
 
         """
 
@@ -181,7 +186,7 @@ class SignalR:
                 self._presence.setdefault(hub.__name__, [])
             return hub
 
-        self._check_free(path, transports)
+        self._check("hub", path, authorize, transports, redirect)
         return serve
 
     def connection(
@@ -201,8 +206,10 @@ class SignalR:
             redirect: asked for each client that negotiates, see `hub`.
 
         Raises:
-            ValueError: the path is taken, another class has the same name, or there is no such transport.
-            TypeError: it is no persistent connection.
+            ValueError: the path is taken or has parameters, another class has the same name, or there is no such
+                transport.
+            TypeError: it is no persistent connection, has a method that the library could not call, or an argument is
+                not what it should be.
 
         """
 
@@ -215,10 +222,28 @@ class SignalR:
             self._serve(path, endpoint, handler, options, transports, redirect)
             return endpoint
 
-        self._check_free(path, transports)
+        self._check("connection", path, authorize, transports, redirect)
         return serve
 
-    def _check_free(self, path: str, transports: Collection[str] | None) -> None:
+    def _check(
+        self,
+        decorator: str,
+        path: str,
+        authorize: Authorize,
+        transports: Collection[str] | None,
+        redirect: FindRedirect | None,
+    ) -> None:
+        """See that something can be served like this, before it is known what."""
+        if not isinstance(path, str):
+            raise TypeError(f"A path is wanted, not {path!r}: write @signalr.{decorator}('/chat').")
+        if not PARAMETERS.isdisjoint(path):
+            raise ValueError(
+                f"The path {path!r} has parameters. A client may give such a thing as an argument of a method, or in "
+                "its query string: self.context.query."
+            )
+        checked_rule(authorize)
+        if redirect is not None and not callable(redirect):
+            raise TypeError(f"redirect is a function that returns Redirect(url) or None, not {redirect!r}.")
         checked(self.options.transports if transports is None else transports)
         if (endpoint := self._endpoints.get(normal_path(path))) is not None:
             raise ValueError(f"{endpoint.handler.name} is already served at {normal_path(path)}.")
@@ -267,8 +292,10 @@ class SignalR:
 
         Raises:
             LookupError: the hub is not served here, or not with `presence=True`.
+            TypeError: it is no class.
 
         """
+        _check_class(hub, "on_presence(Chat)")
         if self._served.get(hub.__name__) is not hub or hub.__name__ not in self._presence:
             raise LookupError(f"Presence is not kept for {hub.__name__}: serve it with presence=True.")
 
@@ -283,8 +310,10 @@ class SignalR:
 
         Raises:
             LookupError: the hub is not served here.
+            TypeError: it is no class.
 
         """
+        _check_class(hub, "hub_context(Chat)")
         if self._served.get(hub.__name__) is not hub:
             raise LookupError(f"{hub.__name__} is not served here; decorate it with @signalr.hub(path).")
         name = hub.__name__
@@ -295,8 +324,10 @@ class SignalR:
 
         Raises:
             LookupError: it is not served here.
+            TypeError: it is no class.
 
         """
+        _check_class(endpoint, "connection_context(Echo)")
         if self._served.get(endpoint.__name__) is not endpoint:
             raise LookupError(f"{endpoint.__name__} is not served here; decorate it with @signalr.connection(path).")
         name = endpoint.__name__
@@ -428,3 +459,8 @@ class SignalR:
             return refusal.response
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         return Response(200, msgspec.json.encode(self.status()), headers)
+
+
+def _check_class(given: type, usage: str) -> None:
+    if not isinstance(given, type):
+        raise TypeError(f"The class itself is wanted, not {given!r}: write signalr.{usage}.")

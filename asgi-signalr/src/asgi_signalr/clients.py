@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from asgi_signalr import slot
 from asgi_signalr.messages import Invocation
+from asgi_signalr.names import CONNECTION, GROUP, METHOD, USER, one, several
 from asgi_signalr.presence import Presence
 from asgi_signalr.scaleout import Audience
 
@@ -42,7 +43,8 @@ class ClientProxy:
             BackplaneError: the backplane takes no more messages for now.
 
         """
-        await self._find().send(self._audience, self._names, self._excluded, Invocation(method, list(arguments)))
+        invocation = Invocation(one(METHOD, method), list(arguments))
+        await self._find().send(self._audience, self._names, self._excluded, invocation)
 
 
 class SingleClientProxy(ClientProxy):
@@ -98,6 +100,7 @@ class SingleClientProxy(ClientProxy):
 
         """
         lifetime = self._find()
+        one(METHOD, method)
         try:
             async with asyncio.timeout(timeout) as limit:
                 with slot.released():
@@ -115,7 +118,12 @@ P = TypeVar("P")
 
 
 class Audiences(Generic[P]):
-    """Whoever is connected to an endpoint, as anybody may address them."""
+    """Whoever is connected to an endpoint, as anybody may address them.
+
+    Raises:
+        TypeError: a name is no text; or one is given where several are taken, whose letters would be the names.
+
+    """
 
     _proxy: Callable[[FindLifetime, Audience, Iterable[str], Iterable[str]], P]
 
@@ -132,31 +140,31 @@ class Audiences(Generic[P]):
 
     def all_except(self, connection_ids: Iterable[str]) -> P:
         """Every connection but these."""
-        return self._to("all", excluded=connection_ids)
+        return self._to("all", excluded=several("all_except", CONNECTION, connection_ids))
 
     def clients(self, connection_ids: Iterable[str]) -> P:
         """Several connections."""
-        return self._to("connection", connection_ids)
+        return self._to("connection", several("clients", CONNECTION, connection_ids))
 
     def group(self, name: str) -> P:
         """The members of a group."""
-        return self._to("group", (name,))
+        return self._to("group", (one(GROUP, name),))
 
     def groups(self, names: Iterable[str]) -> P:
         """The members of several groups; who is in two of them gets the message once."""
-        return self._to("group", names)
+        return self._to("group", several("groups", GROUP, names))
 
     def group_except(self, name: str, connection_ids: Iterable[str]) -> P:
         """The members of a group but these connections."""
-        return self._to("group", (name,), connection_ids)
+        return self._to("group", (one(GROUP, name),), several("group_except", CONNECTION, connection_ids))
 
     def user(self, user_identifier: str) -> P:
         """All connections of a user."""
-        return self._to("user", (user_identifier,))
+        return self._to("user", (one(USER, user_identifier),))
 
     def users(self, user_identifiers: Iterable[str]) -> P:
         """All connections of several users."""
-        return self._to("user", user_identifiers)
+        return self._to("user", several("users", USER, user_identifiers))
 
 
 class HubClients(Audiences[ClientProxy]):
@@ -166,7 +174,7 @@ class HubClients(Audiences[ClientProxy]):
 
     def client(self, connection_id: str) -> SingleClientProxy:
         """One connection."""
-        return SingleClientProxy(self._find, connection_id)
+        return SingleClientProxy(self._find, one(CONNECTION, connection_id))
 
 
 class HubCallerClients(HubClients):
@@ -201,22 +209,24 @@ class GroupManager:
         """Add a connection to a group, on whatever server it is.
 
         Raises:
+            TypeError: a name is no text.
             HubException: the connection is in as many groups as it may be (`max_groups_per_connection`).
             TimeoutError: no server has said in time that it has done so.
             BackplaneError: the backplane takes no more messages for now.
 
         """
-        await self._find().change_group("add", connection_id, group)
+        await self._find().change_group("add", one(CONNECTION, connection_id), one(GROUP, group))
 
     async def remove(self, connection_id: str, group: str) -> None:
         """Remove a connection from a group, on whatever server it is.
 
         Raises:
+            TypeError: a name is no text.
             TimeoutError: no server has said in time that it has done so.
             BackplaneError: the backplane takes no more messages for now.
 
         """
-        await self._find().change_group("remove", connection_id, group)
+        await self._find().change_group("remove", one(CONNECTION, connection_id), one(GROUP, group))
 
 
 class HubContext:

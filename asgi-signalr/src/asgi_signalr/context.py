@@ -1,6 +1,7 @@
 """What a hub knows about the connection that it is called by."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -69,9 +70,32 @@ def take_secrets(scope: Scope) -> dict[str, str]:
     return dict(pairs)
 
 
+def checked_rule(authorize: Authorize) -> Authorize:
+    """See that a rule can be asked.
+
+    Raises:
+        TypeError: it cannot. A class is no rule either: whatever it makes would be taken for a yes.
+
+    """
+    if isinstance(authorize, bool) or (callable(authorize) and not inspect.isclass(authorize)):
+        return authorize
+    raise TypeError(f"authorize is True, False or a function of the HubCallerContext, not {authorize!r}.")
+
+
 async def is_authorized(authorize: Authorize, context: HubCallerContext) -> bool:
-    """Ask a hub's or a method's rule about a connection."""
+    """Ask a hub's or a method's rule about a connection; what it answers counts as true or false.
+
+    Raises:
+        TypeError: it answers with something that is still to be called or iterated over, which says nothing.
+
+    """
     if isinstance(authorize, bool):
         return context.user is not None or not authorize
-    verdict = authorize(context)
-    return verdict if isinstance(verdict, bool) else bool(await verdict)
+    verdict: object = authorize(context)
+    if isinstance(verdict, bool):
+        return verdict
+    while inspect.isawaitable(verdict):
+        verdict = await verdict
+    if callable(verdict) or inspect.isgenerator(verdict) or inspect.isasyncgen(verdict):
+        raise TypeError(f"The rule {authorize!r} has returned {verdict!r}; it is to return True or False.")
+    return bool(verdict)

@@ -26,6 +26,18 @@ from asgi_signalr.context import HubCallerContext
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 """What is called instead of dependencies, in tests."""
 
+HTTP_CONNECTION = "starlette.requests.HTTPConnection"
+OF_ROUTES = frozenset(
+    (
+        HTTP_CONNECTION,  # what is derived from it: Request and WebSocket
+        "starlette.responses.Response",
+        "starlette.background.BackgroundTasks",
+        "fastapi.security.oauth2.SecurityScopes",
+    )
+)
+"""What FastAPI fills in by the type, whether there is a default or not."""
+INSTEAD = f"take a {HTTP_CONNECTION} instead, which has the headers, cookies and query parameters"
+
 
 @dataclass(frozen=True)
 class Dependency:
@@ -67,14 +79,17 @@ def source_of(parameter: inspect.Parameter, hint: Any, where: str) -> Source | N
     """Find out who fills a parameter; None if it is up to whoever calls.
 
     Raises:
-        TypeError: its dependency cannot be called.
+        TypeError: its dependency cannot be called, or only a route of FastAPI fills it.
 
     """
+    if type(hint).__name__ == "TypeAliasType":  # `type Name = Annotated[…]`
+        hint = hint.__value__
     marks: tuple[Any, ...] = ()
     if get_origin(hint) is Annotated:
         hint, *marks_ = get_args(hint)
         marks = tuple(reversed(marks_))
     for mark in (parameter.default, *marks):
+        _refuse_mark(mark, parameter.name, where)
         if mark is not parameter.empty and not inspect.isclass(mark) and hasattr(mark, "dependency"):
             dependency = hint if mark.dependency is None else mark.dependency
             if not callable(dependency):
@@ -84,10 +99,29 @@ def source_of(parameter: inspect.Parameter, hint: Any, where: str) -> Source | N
         return None
     if issubclass(hint, HubCallerContext):
         return lambda context: context
-    if (hint.__module__, hint.__name__) == ("starlette.requests", "HTTPConnection"):
+    if _full_name(hint) == HTTP_CONNECTION:
         connection: Callable[[Any], Any] = hint
         return lambda context: connection(context.scope)
+    if not OF_ROUTES.isdisjoint(map(_full_name, hint.__mro__)):
+        raise TypeError(f"{where} takes {parameter.name} as a {hint.__name__}, which only routes are given; {INSTEAD}.")
     return None
+
+
+def _full_name(each: type) -> str:
+    return f"{each.__module__}.{each.__qualname__}"
+
+
+def _refuse_mark(mark: Any, name: str, where: str) -> None:
+    """Refuse what would be no mark here: it would be the value itself, or leave the value to the client.
+
+    Raises:
+        TypeError: FastAPI reads this parameter from a request; or `Depends` was not called.
+
+    """
+    if mark is Depends or getattr(mark, "__module__", None) == "fastapi.param_functions":
+        raise TypeError(f"{where} marks {name} with {mark.__name__} itself; call it: Depends(function).")
+    if not hasattr(mark, "dependency") and any(each.__module__ == "fastapi.params" for each in type(mark).__mro__):
+        raise TypeError(f"{where} takes {name} from {type(mark).__name__}(…), which only routes are given; {INSTEAD}.")
 
 
 def plan_of(dependency: Callable[..., Any], *, use_cache: bool = True) -> Plan:

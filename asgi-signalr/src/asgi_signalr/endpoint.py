@@ -201,7 +201,11 @@ class Endpoint:
 
     async def _find_redirect(self, context: HubCallerContext) -> negotiate.Redirect | None:
         redirect = self._redirect(context) if self._redirect is not None else None
-        return await redirect if isinstance(redirect, Awaitable) else redirect
+        if isinstance(redirect, Awaitable):
+            redirect = await redirect
+        if not isinstance(redirect, negotiate.Redirect | None):
+            raise TypeError(f"redirect has returned {redirect!r}; return Redirect(url), or None.")
+        return redirect
 
     async def _serve_events(self, request: Request, receive: Receive, send: Send, more: Mapping[str, str]) -> None:
         """Serve Server-Sent Events: the answer lasts as long as the connection."""

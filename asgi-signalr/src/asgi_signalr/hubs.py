@@ -4,16 +4,18 @@ A hub object lives for one call; what is to last belongs into `context.items`, o
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from asgi_signalr.clients import GroupManager, HubCallerClients
-from asgi_signalr.context import Authorize
+from asgi_signalr.context import Authorize, checked_rule
 from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.presence import Presence
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.registration import check_event, check_members, check_takes_self
 from asgi_signalr.streams import is_stream, item_type
 
 if TYPE_CHECKING:
@@ -31,14 +33,32 @@ class _OnDemand(Generic[T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, hub: "Hub", owner: type) -> T:
-        made = self._make(hub._connection)
+    @overload
+    def __get__(self, hub: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, hub: "Hub", owner: type) -> T: ...
+
+    def __get__(self, hub: "Hub | None", owner: type) -> T | Self:
+        try:
+            connection = hub._hub_connection  # type: ignore[union-attr]
+        except AttributeError:
+            if hub is None:
+                return self
+            raise RuntimeError(
+                f"self.{self._name} is not available in a constructor, nor in a hub that you make yourself. "
+                "A constructor may take a parameter of the type HubCallerContext; "
+                f"signalr.hub_context({owner.__name__}) reaches the clients from anywhere."
+            ) from None
+        made = self._make(connection)
         hub.__dict__[self._name] = made
         return made
 
 
 class Hub:
     """The base of all hubs. Public methods of a subclass can be called by its clients; `async def` or `def`.
+
+    Static methods, class methods, properties and names that begin with `_` are none of theirs.
 
     A generator of either kind, or a method that is annotated to return an `AsyncIterator`, answers with a stream. A
     parameter that is annotated as `AsyncIterator[T]` takes a stream of the client.
@@ -52,7 +72,7 @@ class Hub:
     """The groups of this hub."""
     presence = _OnDemand(lambda connection: Presence(connection.find_lifetime))
     """Who is in them, if it is served with `presence=True`."""
-    _connection: "HubConnection"
+    _hub_connection: "HubConnection"
 
     async def on_connected(self) -> None:
         """Override to act when a connection begins. An exception refuses it."""
@@ -64,14 +84,70 @@ class Hub:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def hub_method(name: str | None = None, *, authorize: Authorize = False) -> Callable[[F], F]:
-    """Give a hub method another name for its clients, or a rule about who may call it."""
+@dataclass(frozen=True)
+class _Mark:
+    """What `hub_method` has said of a method; of what is None or an ellipsis it has said nothing."""
+
+    name: str | None = None
+    authorize: Authorize | EllipsisType = ...
+
+
+@overload
+def hub_method(name: F, /) -> F: ...
+
+
+@overload
+def hub_method(name: str | None = None, *, authorize: Authorize | EllipsisType = ...) -> Callable[[F], F]: ...
+
+
+def hub_method(name: Any = None, *, authorize: Authorize | EllipsisType = ...) -> Any:
+    """Give a hub method another name for its clients, or a rule about who may call it.
+
+    A method that overrides another has its name and its rule, unless it is given its own. A decorator above this one
+    has to use `functools.wraps`: else nothing of this is to be seen on what it puts in the method's place.
+
+    Raises:
+        TypeError: two of them say different things of one method; or that is no method, the name no text, or the rule
+            neither a bool nor a function.
+
+    """
+    if callable(name) or isinstance(name, classmethod):  # without parentheses
+        return hub_method(authorize=authorize)(name)
+    if not isinstance(name, str | None):
+        raise TypeError(f"The name that clients call a method by is text, not {name!r}.")
+    if authorize is not ...:
+        checked_rule(authorize)
 
     def mark(function: F) -> F:
-        function.__hub_method__ = (name, authorize)  # type: ignore[attr-defined]
+        if not inspect.isfunction(function):
+            raise TypeError(f"@hub_method() marks methods that take self, not {function!r}.")
+        before: _Mark = getattr(function, "__hub_method__", _Mark())
+        if name is not None and before.name not in (None, name):
+            raise TypeError(
+                f"{function.__qualname__} is marked with two names, {name!r} and {before.name!r}; leave one out."
+            )
+        if ... not in (authorize, before.authorize) and authorize != before.authorize:
+            raise TypeError(
+                f"{function.__qualname__} is marked with two rules, {authorize!r} and {before.authorize!r}; "
+                "write one function that asks both."
+            )
+        both = _Mark(before.name if name is None else name, before.authorize if authorize is ... else authorize)
+        function.__hub_method__ = both  # type: ignore[attr-defined]
         return function
 
     return mark
+
+
+def _mark_of(definition: Any) -> _Mark:
+    mark = getattr(getattr(definition, "__func__", definition), "__hub_method__", None)
+    return mark if isinstance(mark, _Mark) else _Mark()
+
+
+def _said_of(definitions: Iterable[Any]) -> tuple[str | None, Authorize]:
+    """Find a method's name for clients and its rule: each as its own class says, or else the nearest base."""
+    marks = [_mark_of(each) for each in definitions]
+    name = next((each.name for each in marks if each.name is not None), None)
+    return name, next((each.authorize for each in marks if not isinstance(each.authorize, EllipsisType)), False)
 
 
 @dataclass(frozen=True)
@@ -130,23 +206,34 @@ def methods_of(hub: type[Hub], protocols: Mapping[str, HubProtocol]) -> dict[str
     """List what clients can call of a hub, by names in lower case.
 
     Raises:
-        TypeError: two methods have the same name for clients, or a signature cannot be called by clients.
+        TypeError: two methods have the same name for clients, a signature cannot be called by clients or the library,
+            or something hides what the hub has from its base.
 
     """
+    check_members(hub, Hub, [name for name, each in vars(Hub).items() if isinstance(each, _OnDemand)])
+    check_event(hub, "on_connected")
+    check_event(hub, "on_disconnected", "error")
     methods: dict[str, HubMethod] = {}
     for name in dict.fromkeys(name for each in hub.__mro__ if not issubclass(Hub, each) for name in vars(each)):
-        function = inspect.getattr_static(hub, name)
+        where = f"{hub.__name__}.{name}"
+        owners = [each for each in hub.__mro__ if name in vars(each)]
+        function, *overridden = (vars(each)[name] for each in owners)
         if name.startswith("_") or name in vars(Hub) or not inspect.isfunction(function):
+            if _mark_of(function) != _Mark():
+                raise TypeError(f"{where} is marked with @hub_method, but clients can call public methods only.")
             continue
-        method = _method(f"{hub.__name__}.{name}", name, function, protocols)
+        check_takes_self(function, name, owners[0], where)
+        called, authorize = _said_of([function, *overridden])
+        method = _method(where, called or name, function, authorize, protocols)
         if method.name.lower() in methods:
             raise TypeError(f"{hub.__name__} has two methods that clients call {method.name!r}; give one another name.")
         methods[method.name.lower()] = method
     return methods
 
 
-def _method(where: str, name: str, function: Callable[..., Any], protocols: Mapping[str, HubProtocol]) -> HubMethod:
-    called, authorize = getattr(function, "__hub_method__", (None, False))
+def _method(
+    where: str, name: str, function: Callable[..., Any], authorize: Authorize, protocols: Mapping[str, HubProtocol]
+) -> HubMethod:
     hints = hints_of(function, where)
     types: dict[str, Any] = {}
     uploads: dict[str, Any] = {}
@@ -183,7 +270,7 @@ def _method(where: str, name: str, function: Callable[..., Any], protocols: Mapp
     except TypeError as error:
         raise TypeError(f"{where} cannot be called by clients. {error}") from error
     return HubMethod(
-        name=called or name,
+        name=name,
         function=function,
         authorize=authorize,
         types=tuple(types.values()),

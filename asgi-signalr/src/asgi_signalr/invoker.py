@@ -32,15 +32,15 @@ class HubInvoker:
         self._invoke = around_invoke(filters, _call)
         self.may_wait = self._invoke is not _call or bool(self._sources)
         """Whether every call may have to wait for something besides its method."""
-        self._connected = around_connected(filters, lambda context: context.hub.on_connected())
-        self._disconnected = around_disconnected(filters, lambda context, error: context.hub.on_disconnected(error))
+        self._connected = around_connected(filters, _connected)
+        self._disconnected = around_disconnected(filters, _disconnected)
 
     # Methods.
 
     def hub_for(self, connection: HubConnection) -> Hub:
         """Make a hub that has no dependencies."""
         hub = self.hub()
-        hub._connection = connection
+        hub._hub_connection = connection
         return hub
 
     def call(self, connection: HubConnection, method: HubMethod, arguments: list[Any]) -> Any:
@@ -84,7 +84,7 @@ class HubInvoker:
     async def _make(self, scope: Scope, connection: HubConnection) -> Hub:
         values = await scope.values(self._sources) if self._sources else {}
         hub = self.hub(**values)
-        hub._connection = connection
+        hub._hub_connection = connection
         return hub
 
 
@@ -93,6 +93,20 @@ async def _call(context: InvocationContext) -> Any:
     return await value if is_to_be_awaited(value) else value
 
 
+async def _connected(context: LifetimeContext) -> None:
+    await settle(context.hub.on_connected())
+
+
+async def _disconnected(context: LifetimeContext, error: Exception | None) -> None:
+    await settle(context.hub.on_disconnected(error))
+
+
 def is_to_be_awaited(value: Any) -> bool:
     """Say whether a method has returned something that is still to come: `async def`, or `def` that passes one on."""
     return hasattr(value, "__await__") and not hasattr(value, "__aiter__")
+
+
+async def settle(value: Any) -> None:
+    """Wait until an application's function has done what it was told to: it may be `def` or `async def`."""
+    if is_to_be_awaited(value):
+        await value

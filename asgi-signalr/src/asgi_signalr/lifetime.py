@@ -236,8 +236,6 @@ class HubLifetime:
             TimeoutError: no server has acknowledged the command in time.
 
         """
-        if not isinstance(group, str):  # no other server could read it
-            raise TypeError(f"A group's name is text, not {group!r}.")
         connection = self.connections.get(connection_id)
         if connection is not None:
             self._change_group(action, connection, group)

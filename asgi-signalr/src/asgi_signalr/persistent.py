@@ -16,16 +16,20 @@ client posts at once is one message. Long polling keeps no bounds: a poll answer
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asgi_signalr.clients import Audiences, FindLifetime, GroupManager
 from asgi_signalr.connection import Connection, Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext
+from asgi_signalr.dependencies import sources_of
 from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.invoker import is_to_be_awaited, settle
 from asgi_signalr.messages import Close
+from asgi_signalr.names import CONNECTION, one
 from asgi_signalr.options import Options
 from asgi_signalr.outbox import Flusher, Payload, Write
 from asgi_signalr.protocols import check_size
+from asgi_signalr.registration import check_event, check_members
 from asgi_signalr.scaleout import Audience
 from asgi_signalr.transports import TRANSPORTS, Transport
 from asgi_signalr.transports.server_sent_events import ServerSentEventsTransport
@@ -42,7 +46,10 @@ KEEP_ALIVE = Payload(b"")
 
 
 class PersistentConnection:
-    """The base of all persistent connections: one object for each client, for as long as it is connected."""
+    """The base of all persistent connections: one object for each client, for as long as it is connected.
+
+    What is overridden may be `async def` or `def`.
+    """
 
     context: HubCallerContext
     """The connection and its user."""
@@ -99,7 +106,7 @@ class Connections(Audiences[ConnectionProxy]):
 
     def client(self, connection_id: str) -> ConnectionProxy:
         """One connection."""
-        return ConnectionProxy(self._find, "connection", (connection_id,))
+        return ConnectionProxy(self._find, "connection", (one(CONNECTION, connection_id),))
 
 
 class ConnectionContext:
@@ -234,9 +241,23 @@ class RawConnection(Connection):
 
 
 class ConnectionDispatcher:
-    """Serves the connections of one such class. Holds no state of theirs, so it serves any event loop."""
+    """Serves the connections of one such class. Holds no state of theirs, so it serves any event loop.
+
+    Raises:
+        TypeError: it cannot be called as it will be.
+
+    """
 
     def __init__(self, endpoint: type[PersistentConnection], authorize: Authorize) -> None:
+        check_members(endpoint, PersistentConnection, PersistentConnection.__annotations__)
+        check_event(endpoint, "on_connected")
+        check_event(endpoint, "on_received", "data")
+        check_event(endpoint, "on_disconnected", "error")
+        if sources := sources_of(endpoint):
+            raise TypeError(
+                f"The constructor of {endpoint.__name__} takes {', '.join(sources)}; "
+                "persistent connections are given nothing there: use on_connected and self.context."
+            )
         self.endpoint = endpoint
         self.name = endpoint.__name__
         self.authorize = authorize
@@ -260,7 +281,7 @@ class ConnectionDispatcher:
         try:
             one = self._make(connection)
             connection.lifetime.add(connection)
-            await one.on_connected()
+            await settle(one.on_connected())
             connected = one
             error = await self._listen(connection, one)
         except Exception as failure:  # noqa: BLE001  (the application's code may raise anything)
@@ -272,7 +293,7 @@ class ConnectionDispatcher:
             connection.context.aborted.set()
             try:
                 if connected is not None:
-                    await connected.on_disconnected(error)
+                    await settle(connected.on_disconnected(error))
             except Exception:  # noqa: BLE001  (the application's code may raise anything)
                 logger.exception("%s.on_disconnected failed.", self.name)
             finally:
@@ -296,7 +317,9 @@ class ConnectionDispatcher:
                     connection.log("=", "the client has gone")
                     return None
                 connection.log("<", summary(message))
-                await one.on_received(message)
+                received: Any = one.on_received(message)
+                if is_to_be_awaited(received):
+                    await received
         except InvalidDataError as error:
             connection.log("=", f"ends: {error}")
             connection.end(Ending(error, Close()))

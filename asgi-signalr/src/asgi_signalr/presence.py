@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from asgi_signalr.connection import logger
+from asgi_signalr.names import GROUP, one
 from asgi_signalr.roster import Group, Member
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Presence:
 
     Raises:
         RuntimeError: on use, presence is not kept for this hub.
+        TypeError: a group's name is no text.
 
     """
 
@@ -74,16 +76,16 @@ class Presence:
 
     def members(self, group: Group = None) -> tuple[Member, ...]:
         """List the connections in a group."""
-        return tuple(self._tracker.members(group))
+        return tuple(self._tracker.members(_group(group)))
 
     def users(self, group: Group = None) -> frozenset[str]:
         """List the users that have connections in a group; anonymous connections are nobody's."""
-        users = (member.user_identifier for member in self._tracker.members(group))
+        users = (member.user_identifier for member in self._tracker.members(_group(group)))
         return frozenset(user for user in users if user is not None)
 
     def count(self, group: Group = None) -> int:
         """Count the connections in a group without listing them; 0: what is sent to it reaches nobody."""
-        return self._tracker.count(group)
+        return self._tracker.count(_group(group))
 
     def groups(self) -> frozenset[str]:
         """Name the groups that have members."""
@@ -95,6 +97,10 @@ class Presence:
         if lifetime.presence is None:
             raise RuntimeError(f"Presence is not kept for {lifetime.hub}: serve it with presence=True.")
         return lifetime.presence
+
+
+def _group(group: Group) -> Group:
+    return None if group is None else one(GROUP, group)
 
 
 class PresenceEvents:

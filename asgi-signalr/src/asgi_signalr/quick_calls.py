@@ -91,7 +91,7 @@ def quick_calls(
             return True
         try:
             hub = make_hub()
-            hub._connection = connection
+            hub._hub_connection = connection
             result = function(hub, *arguments)
             if type(result) in _VALUES and connection.ending is None:
                 if invocation_id is not None:

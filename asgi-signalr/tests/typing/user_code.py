@@ -125,8 +125,21 @@ class Draw(Hub):
             raise HubException("Say why.")
         self.context.abort()
 
+    @hub_method
+    def fill(self, color: int) -> int:
+        return color
+
+    @hub_method("outlined", authorize=True)
+    @hub_method(authorize=True)
+    async def outline(self, color: int) -> int:
+        return color
+
 
 assert_type(Draw().erase_all("enough"), None)
+assert_type(Draw().fill(1), int)
+Draw().fill("red")  # type: ignore[arg-type]
+hub_method(5)  # type: ignore[call-overload]
+hub_method(authorize="admin")  # type: ignore[call-overload]
 Draw().erase_all(1)  # type: ignore[arg-type]
 signalr.hub("/nothing")(Point)  # type: ignore[type-var]
 
