@@ -29,7 +29,7 @@ from asgi_signalr.protocols.choice import chosen
 from asgi_signalr.server import Server
 from asgi_signalr.transports import checked
 from asgi_signalr.transports.websockets import refuse
-from asgi_signalr.users import FindExpiry, FindUser
+from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
 
 logger = logging.getLogger("asgi_signalr")
 
@@ -48,6 +48,10 @@ class SignalR:
         status_path: Where the status is served, as JSON, such as `/healthz`; to anybody who can reach it.
         protocols: What is spoken: `"json"`, `"messagepack"`, or an own `HubProtocol`.
         backplane: How the servers are joined: a URL such as `postgresql://host/database`, or an own engine.
+
+    Raises:
+        ValueError: a keyword is given what it cannot be; the message says what it can.
+        TypeError: something is no filter, no protocol or no backplane.
 
     For example:
 
@@ -92,6 +96,7 @@ class SignalR:
         max_connections_per_address: int | None = Options.max_connections_per_address,
         max_negotiated_connections: int = Options.max_negotiated_connections,
         user: FindUser | None = None,
+        user_identifier: FindIdentifier | None = None,
         expires: FindExpiry | None = None,
         filters: Sequence[HubFilter] = (),
         protocols: Collection[str | HubProtocol] = ("json", "messagepack"),
@@ -126,12 +131,15 @@ class SignalR:
             max_connections_per_address=max_connections_per_address,
             max_negotiated_connections=max_negotiated_connections,
             user=user,
+            user_identifier=user_identifier,
             expires=expires,
         )
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         """What is called instead of dependencies: for tests."""
         self._filters = checked_filters(filters)
         self._protocols = chosen(protocols)
+        if status_path is not None and not isinstance(status_path, str):
+            raise ValueError(f"status_path has to be a path such as '/healthz', or None, not {status_path!r}.")
         self._status_path = None if status_path is None else normal_path(status_path)
         self._endpoints: dict[str, Endpoint] = {}
         self._served: dict[str, type] = {}
@@ -241,6 +249,7 @@ class SignalR:
 
         Raises:
             ValueError: no engine has the URL's scheme.
+            TypeError: it is neither a URL nor an engine.
             RuntimeError: there are connections already.
 
         """
@@ -250,6 +259,11 @@ class SignalR:
             url = backplane
             open_backplane(url)  # a wrong URL, or a driver that is not installed, is to be heard of here
             self._open_backplane: Callable[[], Backplane] = lambda: open_backplane(url, on_gap=self._gap)
+        elif isinstance(backplane, type) or not all(hasattr(backplane, name) for name in ("start", "publish", "stop")):
+            raise TypeError(
+                "A backplane is a URL such as 'postgresql://host/database', or an object with start, publish and stop, "
+                f"not {backplane!r}."
+            )
         else:
             also_tell(backplane, self._gap)
             self._open_backplane = lambda: backplane
