@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -268,6 +269,7 @@ class SignalR:
             also_tell(backplane, self._gap)
             self._open_backplane = lambda: backplane
         self._is_alone = backplane == "memory://"
+        self._reaches_other_loops = not (isinstance(backplane, str) and urlsplit(backplane).scheme == "memory")
 
     def on_backplane_gap(self, function: Callable[[str], None]) -> Callable[[str], None]:
         """Have a function called when messages of other servers may have been lost; its argument says why."""
@@ -293,6 +295,8 @@ class SignalR:
     def hub_context(self, hub: type[Hub]) -> HubContext:
         """Reach a hub's clients from outside: usable anywhere on the event loop that serves them.
 
+        A `def` endpoint of FastAPI runs in a thread: `anyio.from_thread.run(chat.clients.all.send, "said", text)`.
+
         Raises:
             LookupError: the hub is not served here.
 
@@ -300,7 +304,7 @@ class SignalR:
         if self._served.get(hub.__name__) is not hub:
             raise LookupError(f"{hub.__name__} is not served here; decorate it with @signalr.hub(path).")
         name = hub.__name__
-        return HubContext(lambda: self._server().lifetime(name))
+        return HubContext(lambda: self._server_to_send().lifetime(name))
 
     def connection_context(self, endpoint: type[PersistentConnection]) -> ConnectionContext:
         """Reach a persistent connection's clients from outside: usable anywhere on the event loop that serves them.
@@ -312,7 +316,7 @@ class SignalR:
         if self._served.get(endpoint.__name__) is not endpoint:
             raise LookupError(f"{endpoint.__name__} is not served here; decorate it with @signalr.connection(path).")
         name = endpoint.__name__
-        return ConnectionContext(lambda: self._server().lifetime(name))
+        return ConnectionContext(lambda: self._server_to_send().lifetime(name))
 
     def script_tag(self, url: str = "/signalr/signalr.min.js") -> str:
         """Write the tag by which a page loads a script of the official client from here, pinned to its very bytes.
@@ -359,6 +363,31 @@ class SignalR:
                 self._servers.pop(loop, None)
 
     def _server(self) -> Server:
+        """Find the server of this event loop, for what is served here."""
+        server = self._server_here()
+        server.is_served = True
+        return server
+
+    def _server_to_send(self) -> Server:
+        """Find the server of this event loop, for what is sent from outside of hubs.
+
+        Raises:
+            RuntimeError: all clients are on another event loop, and nothing would reach them.
+
+        """
+        server = self._server_here()
+        if not (server.is_served or self._reaches_other_loops) and any(
+            loop.is_running() and other.has_clients for loop, other in tuple(self._servers.items())
+        ):
+            raise RuntimeError(
+                "The clients are connected on another event loop, which nothing that is sent on this one reaches. From "
+                "a def endpoint or another thread of the framework's: anyio.from_thread.run(chat.clients.all.send, "
+                "'said', 'hello'). From anywhere else: asyncio.run_coroutine_threadsafe(chat.clients.all.send('said', "
+                "'hello'), loop), with the event loop of the server."
+            )
+        return server
+
+    def _server_here(self) -> Server:
         loop = asyncio.get_running_loop()
         server = self._servers.get(loop)
         if server is None:
