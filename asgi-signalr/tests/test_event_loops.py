@@ -1,7 +1,6 @@
 """Event loops: what is sent from another one than the clients' is said to be lost, and one application serves many."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -96,9 +95,7 @@ async def test_several_event_loops_with_clients_or_a_start_of_their_own_send_eac
 
     async with TestClient(signalr, "/chat") as client:
         for other in (with_a_client, started):
-            thread = threading.Thread(target=asyncio.run, args=(other(),))
-            thread.start()
-            await asyncio.to_thread(thread.join)
+            await asyncio.to_thread(asyncio.run, other())
         await chat.clients.all.send("said", "here")
         assert await client.next("said") == ["here"]
     assert heard == [["there"]]
