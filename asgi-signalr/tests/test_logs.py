@@ -160,6 +160,21 @@ async def test_the_id_of_a_stream_cannot_begin_a_line_of_the_log(
     assert not [each for each in caplog.messages if "\n" in each or "secret" in each]
 
 
+async def test_what_ends_a_connection_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "asgi_signalr")
+    signalr = SignalR()
+
+    @signalr.hub("/door")
+    class Door(Hub):
+        async def on_connected(self) -> None:
+            raise HubException(SECRET)
+
+    async with TestClient(signalr, "/door") as client:
+        await client.closed()
+    ends = [each.partition(" = ")[2] for each in caplog.messages if " = ends" in each]
+    assert ends == [rf"ends: HubException: {SECRET!r}"]
+
+
 def test_an_error_is_outlined_without_its_text() -> None:
     class SealedError(ValueError):
         def errors(self) -> None: ...
