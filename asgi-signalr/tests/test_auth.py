@@ -1,16 +1,19 @@
 """Users: who may open, post to, poll and end a connection, for how long, and how many of them."""
 
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
 from asgi_signalr.negotiate import Redirect
-from asgi_signalr.users import bearer_token, expiry
+from asgi_signalr.users import bearer_token, expiry, identifier
 from fastapi import FastAPI
+from starlette.authentication import SimpleUser
 from starlette.middleware.gzip import GZipMiddleware
 
 Request = Callable[..., Awaitable[Any]]
@@ -112,6 +115,71 @@ async def test_the_rule_of_a_hub_is_asked_at_every_request(request_to: Request, 
     ]
     assert [each.status for each in attempts] == [403] * 6
     assert asked == ["POST", "POST", "GET", "POST", "GET", "POST", "DELETE", "GET", "WebSocket"]
+
+
+# Who is who.
+
+
+class Person:
+    def __init__(self, **attributes: Any) -> None:
+        self.__dict__.update(attributes)
+
+
+NAMELESS = (
+    "A user of type {} has no identity, sub, pk, id or username that tells it from others. Name what does, and no user "
+    "can choose: SignalR(user_identifier=lambda user: user.customer_number)."
+)
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [
+        (None, None),
+        ("ada", "ada"),
+        (SimpleUser("ada"), "ada"),
+        (Person(id=7, email="ada@example.com"), "7"),
+        (Person(id=UUID(int=7)), "00000000-0000-0000-0000-000000000007"),
+        (Person(pk=7, id=8, username="ada", display_name="Ada"), "7"),
+        (Person(id=0, username="ada"), "0"),
+        (Person(id=None, username="ada"), "ada"),
+        (Person(id=lambda: 7, username="ada"), "ada"),
+        ({"sub": "7", "name": "Ada", "id": "8"}, "7"),
+        ({"id": 7, "email": "ada@example.com"}, "7"),
+    ],
+)
+def test_a_user_s_identifier_is_what_no_other_user_has(user: Any, name: str | None) -> None:
+    assert identifier(user) == name
+
+
+@pytest.mark.parametrize(
+    "user", [Person(display_name="Ada", email="ada@example.com"), {"name": "Ada"}, Person(id=""), object(), 7]
+)
+def test_a_user_that_nothing_tells_from_others_is_an_error_that_says_what_to_do(user: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(NAMELESS.format(type(user).__name__))}$"):
+        identifier(user)
+
+
+async def test_nobody_connects_as_a_user_that_nothing_tells_from_others(request_to: Request) -> None:
+    app = chat(authorize=True)
+    with pytest.raises(TypeError, match=f"^{re.escape(NAMELESS.format('Person'))}$"):
+        await request_to(app, "POST", "/chat/negotiate", user=Person(email="ada@example.com"))
+    assert app._server().connections.unopened == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("ada@example.com", "ada@example.com"), (7, "7"), (UUID(int=7), "00000000-0000-0000-0000-000000000007")],
+)
+def test_an_application_names_its_users_itself(name: Any, text: str) -> None:
+    assert identifier(Person(id=8, email=name), lambda user: user.email) == text
+    assert identifier(None, lambda user: user.email) is None
+
+
+@pytest.mark.parametrize("name", [None, "", 7.5, object])
+def test_an_application_that_names_a_user_by_something_else_is_told(name: Any) -> None:
+    text = f"SignalR(user_identifier=…) has to name a user by text or a number, not by {name!r}."
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+        identifier("ada", lambda user: name)
 
 
 # Tokens.
@@ -232,7 +300,7 @@ async def test_a_poll_with_a_newer_token_prolongs(request_to: Request, ask: Ask)
 
 async def test_who_has_expired_is_told_to_sign_in_again(request_to: Request, ask: Ask, open_to: Open) -> None:
     app = chat(expires=lambda user: user["exp"])
-    good, expired = {"exp": time.time() + 60}, {"exp": time.time() - 1}
+    good, expired = {"sub": "ada", "exp": time.time() + 60}, {"sub": "ada", "exp": time.time() - 1}
     token = await negotiated(request_to, app, user=good)
     await ask(app, "GET", f"/chat?id={token}", user=good).answer()
     attempts = [

@@ -128,8 +128,8 @@ async def test_a_hub_knows_who_has_signed_in_to_django(session_of_ann: str, monk
     from django_users import django_user
 
     class Private(Hub):
-        def whoami(self) -> str | None:
-            return self.context.user_identifier
+        def whoami(self) -> tuple[str, str | None]:
+            return str(self.context.user), self.context.user_identifier
 
     signalr = SignalR(user=django_user)
     signalr.hub("/private", authorize=True)(Private)
@@ -137,7 +137,7 @@ async def test_a_hub_knows_who_has_signed_in_to_django(session_of_ann: str, monk
         options: dict[str, Any] = {"skip_negotiation": skip_negotiation}
         cookie = {"Cookie": f"sessionid={session_of_ann}"}
         async with TestClient(signalr, "/private", headers=cookie, **options) as client:
-            assert await client.invoke("whoami") == "ann"
+            assert await client.invoke("whoami") == ["ann", "1"]
         for headers in ({}, {"Cookie": "sessionid=guessed"}):
             with pytest.raises(RefusedError) as refused:
                 async with TestClient(signalr, "/private", headers=headers, **options):

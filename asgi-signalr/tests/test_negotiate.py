@@ -230,7 +230,6 @@ class Unfinished:
         ("ada", '"ada"'),
         (Person(is_authenticated=True, identity="ada"), '"ada"'),
         (Person(is_authenticated=True, username="ada"), '"ada"'),
-        (Person(is_authenticated=True, display_name="ada"), '"ada"'),
         (Person(pk=7), '"7"'),
         (Unfinished(), '"ada"'),
         (Person(is_authenticated=False, username="ada"), "null"),

@@ -1,6 +1,7 @@
 """The testing client itself: what it sees, and how it says what went wrong."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -285,6 +286,72 @@ async def test_what_the_application_lets_out_is_raised() -> None:
         with pytest.raises(LookupError, match="a bug"):
             async with TestClient(broken, "/chat", skip_negotiation=skip_negotiation):
                 pass
+
+
+@pytest.mark.parametrize("received", [0, 1, 2])
+async def test_what_the_application_lets_out_while_a_client_connects_is_raised(received: int) -> None:
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        for number in range(received):
+            await receive()
+            if number == 0:
+                await send({"type": "websocket.accept"})
+        raise LookupError("a bug")
+
+    with pytest.raises(LookupError, match=r"^a bug$"):
+        async with TestClient(broken, "/chat", skip_negotiation=True):
+            pass
+
+
+async def test_what_the_application_has_let_out_is_raised_by_the_first_that_is_sent_after_it() -> None:
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        raise LookupError("a bug")
+
+    async with TestConnection(broken, "/echo", skip_negotiation=True) as client:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert client.is_closed
+        with pytest.raises(LookupError, match=r"^a bug$"):
+            await client.send("hello")
+        with pytest.raises(ClosedError):
+            await client.send("hello")
+
+
+async def test_a_method_with_a_handler_is_not_waited_for(app: FastAPI) -> None:
+    async with TestClient(app, "/signalr/chat") as client:
+        await client.invoke("say", "before")
+        client.on("Said", lambda text: None)
+        assert await client.next("said") == ["before"]
+        await client.invoke("say", "after")
+        with pytest.raises(RuntimeError) as raised:
+            await client.next("said")
+    assert str(raised.value) == (
+        "Calls of 'said' go to the handler that on('said') has set, so next('said') would wait for ever. Look at what "
+        "the handler is given, or set none."
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "text"),
+    [
+        (Chat, TypeError, f"The path of a hub in the application is text such as '/signalr/chat', not {Chat!r}."),
+        (None, TypeError, "The path of a hub in the application is text such as '/signalr/chat', not None."),
+        (
+            "/chat?room=1&x=",
+            ValueError,
+            "A path has no query string; instead of '/chat?room=1&x=' give '/chat', query={'room': '1', 'x': ''}.",
+        ),
+        *(
+            (path, ValueError, f"A path begins with a slash and has no host, such as '/signalr/chat', not {path!r}.")
+            for path in ("", "chat", "http://testserver/chat")
+        ),
+    ],
+)
+@pytest.mark.parametrize("client", [TestClient, TestConnection])
+def test_what_is_no_path_is_refused_at_once(app: FastAPI, client: Any, path: Any, kind: Any, text: str) -> None:
+    with pytest.raises(kind, match=f"^{re.escape(text)}$"):
+        client(app, path)
 
 
 async def test_a_client_connects_once_and_has_to_be_connected(app: FastAPI) -> None:

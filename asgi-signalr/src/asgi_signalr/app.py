@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -30,7 +31,7 @@ from asgi_signalr.refusals import LONGEST, RefusalLog
 from asgi_signalr.server import Server
 from asgi_signalr.transports import checked
 from asgi_signalr.transports.websockets import refuse
-from asgi_signalr.users import FindExpiry, FindUser
+from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
 
 logger = logging.getLogger("asgi_signalr")
 
@@ -52,6 +53,10 @@ class SignalR:
         status_path: Where the status is served, as JSON, such as `/healthz`; to anybody who can reach it.
         protocols: What is spoken: `"json"`, `"messagepack"`, or an own `HubProtocol`.
         backplane: How the servers are joined: a URL such as `postgresql://host/database`, or an own engine.
+
+    Raises:
+        ValueError: a keyword is given what it cannot be; the message says what it can.
+        TypeError: something is no filter, no protocol or no backplane.
 
     For example:
 
@@ -96,6 +101,7 @@ class SignalR:
         max_connections_per_address: int | None = Options.max_connections_per_address,
         max_negotiated_connections: int = Options.max_negotiated_connections,
         user: FindUser | None = None,
+        user_identifier: FindIdentifier | None = None,
         expires: FindExpiry | None = None,
         filters: Sequence[HubFilter] = (),
         protocols: Collection[str | HubProtocol] = ("json", "messagepack"),
@@ -130,12 +136,15 @@ class SignalR:
             max_connections_per_address=max_connections_per_address,
             max_negotiated_connections=max_negotiated_connections,
             user=user,
+            user_identifier=user_identifier,
             expires=expires,
         )
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         """What is called instead of dependencies: for tests."""
         self._filters = checked_filters(filters)
         self._protocols = chosen(protocols)
+        if status_path is not None and not isinstance(status_path, str):
+            raise ValueError(f"status_path has to be a path such as '/healthz', or None, not {status_path!r}.")
         self._status_path = None if status_path is None else normal_path(status_path)
         self._endpoints: dict[str, Endpoint] = {}
         self._refusals = RefusalLog()
@@ -268,6 +277,7 @@ class SignalR:
 
         Raises:
             ValueError: no engine has the URL's scheme.
+            TypeError: it is neither a URL nor an engine.
             RuntimeError: there are connections already.
 
         """
@@ -277,10 +287,16 @@ class SignalR:
             url = backplane
             open_backplane(url)  # a wrong URL, or a driver that is not installed, is to be heard of here
             self._open_backplane: Callable[[], Backplane] = lambda: open_backplane(url, on_gap=self._gap)
+        elif isinstance(backplane, type) or not all(hasattr(backplane, name) for name in ("start", "publish", "stop")):
+            raise TypeError(
+                "A backplane is a URL such as 'postgresql://host/database', or an object with start, publish and stop, "
+                f"not {backplane!r}."
+            )
         else:
             also_tell(backplane, self._gap)
             self._open_backplane = lambda: backplane
         self._is_alone = backplane == "memory://"
+        self._reaches_other_loops = not (isinstance(backplane, str) and urlsplit(backplane).scheme == "memory")
 
     def on_backplane_gap(self, function: Callable[[str], None]) -> Callable[[str], None]:
         """Have a function called when messages of other servers may have been lost; its argument says why."""
@@ -308,6 +324,8 @@ class SignalR:
     def hub_context(self, hub: type[Hub]) -> HubContext:
         """Reach a hub's clients from outside: usable anywhere on the event loop that serves them.
 
+        A `def` endpoint of FastAPI runs in a thread: `anyio.from_thread.run(chat.clients.all.send, "said", text)`.
+
         Raises:
             LookupError: the hub is not served here.
             TypeError: it is no class.
@@ -317,7 +335,7 @@ class SignalR:
         if self._served.get(hub.__name__) is not hub:
             raise LookupError(f"{hub.__name__} is not served here; decorate it with @signalr.hub(path).")
         name = hub.__name__
-        return HubContext(lambda: self._server().lifetime(name))
+        return HubContext(lambda: self._server_to_send().lifetime(name))
 
     def connection_context(self, endpoint: type[PersistentConnection]) -> ConnectionContext:
         """Reach a persistent connection's clients from outside: usable anywhere on the event loop that serves them.
@@ -331,7 +349,7 @@ class SignalR:
         if self._served.get(endpoint.__name__) is not endpoint:
             raise LookupError(f"{endpoint.__name__} is not served here; decorate it with @signalr.connection(path).")
         name = endpoint.__name__
-        return ConnectionContext(lambda: self._server().lifetime(name))
+        return ConnectionContext(lambda: self._server_to_send().lifetime(name))
 
     def script_tag(self, url: str = "/signalr/signalr.min.js") -> str:
         """Write the tag by which a page loads a script of the official client from here, pinned to its very bytes.
@@ -378,6 +396,31 @@ class SignalR:
                 self._servers.pop(loop, None)
 
     def _server(self) -> Server:
+        """Find the server of this event loop, for what is served here."""
+        server = self._server_here()
+        server.is_served = True
+        return server
+
+    def _server_to_send(self) -> Server:
+        """Find the server of this event loop, for what is sent from outside of hubs.
+
+        Raises:
+            RuntimeError: all clients are on another event loop, and nothing would reach them.
+
+        """
+        server = self._server_here()
+        if not (server.is_served or self._reaches_other_loops) and any(
+            loop.is_running() and other.has_clients for loop, other in tuple(self._servers.items())
+        ):
+            raise RuntimeError(
+                "The clients are connected on another event loop, which nothing that is sent on this one reaches. From "
+                "a def endpoint or another thread of the framework's: anyio.from_thread.run(chat.clients.all.send, "
+                "'said', 'hello'). From anywhere else: asyncio.run_coroutine_threadsafe(chat.clients.all.send('said', "
+                "'hello'), loop), with the event loop of the server."
+            )
+        return server
+
+    def _server_here(self) -> Server:
         loop = asyncio.get_running_loop()
         server = self._servers.get(loop)
         if server is None:

@@ -16,10 +16,11 @@ from asgi_signalr import slot
 from asgi_signalr.calls import LOOK_AHEAD, MOST_LENT, Call, CallMessage, begin_task
 from asgi_signalr.connection import logger
 from asgi_signalr.context import is_authorized
-from asgi_signalr.errors import HubException, InvalidDataError, for_client
+from asgi_signalr.errors import HubException, InvalidDataError, denies, for_client
 from asgi_signalr.hub_connection import HubConnection
 from asgi_signalr.hubs import Hub, HubMethod, methods_of
 from asgi_signalr.invoker import HubInvoker, is_to_be_awaited
+from asgi_signalr.logs import outline, printable
 from asgi_signalr.messages import (
     CancelInvocation,
     Completion,
@@ -33,6 +34,9 @@ from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.quick_calls import Take, quick_calls
 from asgi_signalr.streams import Upload, items_of
+
+# Clients choose the names that they call, so there is an end to those that are remembered.
+_MOST_WARNINGS = 100
 
 
 class HubDispatcher:
@@ -63,6 +67,7 @@ class HubDispatcher:
         }
         """What acts on a call that comes alone, by the name of the protocol."""
         self._unfinished: set[asyncio.Task[None]] = set()
+        self._called_in_vain: set[str] = set()
 
     def end(self, connection: HubConnection) -> None:
         """End the calls of a connection that has ended; methods that go on are held on to."""
@@ -93,7 +98,7 @@ class HubDispatcher:
                     try:
                         return upload.put(item)
                     except HubException as error:
-                        connection.log("=", f"stream {stream_id}: {error}")
+                        connection.log("=", f"stream {printable(stream_id)}: {outline(error.__cause__ or error)}")
                         del calls.uploads[stream_id]
             case Completion(stream_id, _, error):
                 if (upload := calls.uploads.pop(stream_id, None)) is not None:
@@ -156,6 +161,8 @@ class HubDispatcher:
         self, connection: HubConnection, method: HubMethod | None, message: CallMessage, uploads: Sequence[Upload]
     ) -> None:
         if method is None:
+            if message.invocation_id is None:
+                self._warn(connection, message, "there is no such method")
             _answer_error(connection, message, f"Unknown hub method '{message.target}'")
         elif isinstance(message, StreamInvocation):
             self._begin_stream(connection, method, message, uploads)
@@ -373,7 +380,8 @@ class HubDispatcher:
             raise _RefusedError(
                 f"The client attempted to invoke the streaming '{target}' method with a non-streaming invocation."
                 if method.is_stream
-                else f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation."
+                else f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation.",
+                "it answers with a stream, which is asked for otherwise" if method.is_stream else "it is no stream",
             )
         if len(message.stream_ids) != len(method.uploads):
             sent, expected = len(message.stream_ids), len(method.uploads)
@@ -381,12 +389,14 @@ class HubDispatcher:
         try:
             return method.bind(message.arguments, connection.protocol)
         except Exception as failure:  # a type's own validation may raise anything
-            logger.debug("%s.%s cannot be called: %s", self.name, target, failure)
+            reason = outline(failure)
+            logger.debug("%s.%s cannot be called: %s", self.name, target, reason)
             text, invalid = (
                 f"Failed to invoke '{target}' due to an error on the server.",
                 InvalidDataError(str(failure)),
             )
-            raise _RefusedError(for_client(text, invalid, connection.options.detailed_errors)) from failure
+            text = for_client(text, invalid, connection.options.detailed_errors)
+            raise _RefusedError(text, f"the arguments do not fit: {reason}") from failure
 
     def _error_of(
         self, connection: HubConnection, message: CallMessage, failure: BaseException, *, streaming: bool = False
@@ -397,7 +407,11 @@ class HubDispatcher:
             asyncio.CancelledError: it is the running task itself that is cancelled.
 
         """
+        if denies(failure):
+            failure = _unauthorized(message)
         if isinstance(failure, _RefusedError):
+            if message.invocation_id is None:
+                self._warn(connection, message, failure.reason)
             return str(failure)
         if isinstance(failure, asyncio.CancelledError):
             task = asyncio.current_task()
@@ -412,13 +426,30 @@ class HubDispatcher:
             return for_client(text, failure, connection.options.detailed_errors)
         return self._failed(connection, message, failure)
 
+    def _warn(self, connection: HubConnection, message: CallMessage, reason: str) -> None:
+        """Say that a call has come to nothing, of which nobody else hears: its client does not wait. Once per name."""
+        name = printable(message.target)
+        if name not in self._called_in_vain and len(self._called_in_vain) < _MOST_WARNINGS:
+            self._called_in_vain.add(name)
+            logger.warning(
+                "A client of %s (connection %s) calls %s in vain, and does not wait to be told: %s. This is said once.",
+                self.name,
+                connection.id,
+                name,
+                reason,
+            )
+
     def _failed(self, connection: HubConnection, message: CallMessage, error: BaseException) -> str:
         text = f"An unexpected error occurred invoking '{message.target}' on the server."
         return for_client(text, error, connection.options.detailed_errors)
 
 
 class _RefusedError(Exception):
-    """A call that does not come to be; its text is the client's answer."""
+    """A call that does not come to be; its text is the client's answer, and the reason is for the log."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:
@@ -432,7 +463,8 @@ async def _check_authorized(connection: HubConnection, method: HubMethod, messag
 
 
 def _unauthorized(message: CallMessage) -> _RefusedError:
-    return _RefusedError(f"Failed to invoke '{message.target}' because user is unauthorized")
+    text = f"Failed to invoke '{message.target}' because user is unauthorized"
+    return _RefusedError(text, "the user is unauthorized")
 
 
 def _too_many_streams(connection: HubConnection) -> HubException:

@@ -21,6 +21,12 @@ class MessageSizeError(InvalidDataError):
     """The client sent a longer message than it may."""
 
 
+def denies(error: BaseException) -> bool:
+    """Say whether an error is a web framework's 401 or 403, as raised by a dependency that is shared with it."""
+    is_ours = isinstance(error, HubException)
+    return not is_ours and hasattr(error, "detail") and getattr(error, "status_code", None) in (401, 403)
+
+
 _WIRE_NAMES = {
     "InvalidDataError": "InvalidDataException",
     "MessageSizeError": "InvalidDataException",

@@ -13,6 +13,7 @@ from asgi_signalr.calls import Calls
 from asgi_signalr.connection import Connection, Ending, logger
 from asgi_signalr.context import HubCallerContext
 from asgi_signalr.errors import for_client
+from asgi_signalr.logs import printable
 from asgi_signalr.message_buffer import MessageBuffer
 from asgi_signalr.messages import Close, Message, Ping
 from asgi_signalr.options import Options
@@ -24,8 +25,6 @@ from asgi_signalr.transports.resumable import ResumableTransport
 
 if TYPE_CHECKING:
     from asgi_signalr.lifetime import HubLifetime
-
-_MAX_LOGGED = 200  # characters
 
 CLIENT_TIMEOUT = "Client hasn't sent a message/ping within the configured ClientTimeoutInterval."
 
@@ -85,7 +84,7 @@ class HubConnection(Connection):
         """Write a message into the transcript: its kind, target, id and size in bytes, never its contents."""
         if logger.isEnabledFor(logging.DEBUG):
             facts = _facts(message) if size is None else _facts(message) | {"size": size}
-            parts = [_printable(str(each)) for name, each in facts.items() if name != "size"]
+            parts = [printable(str(each)) for name, each in facts.items() if name != "size"]
             if getattr(message, "error", None):
                 parts.append("with an error")
             if size is not None:
@@ -224,7 +223,7 @@ class HubConnection(Connection):
 
     def fail(self, error: Exception, *, allow_reconnect: bool) -> None:
         """End the connection because of an error."""
-        self.log("=", f"ends: {type(error).__name__}: {error}")
+        self.log("=", f"ends: {type(error).__name__}: {printable(str(error))}")
         text = for_client("Connection closed with an error.", error, self.options.detailed_errors)
         self.end(Ending(error, Close(text, allow_reconnect)))
 
@@ -281,8 +280,3 @@ def _facts(message: Message) -> dict[str, object]:
         if (value := getattr(message, name, None)) is not None:
             facts[name] = value
     return facts
-
-
-def _printable(text: str) -> str:
-    """Keep what a client has chosen to one line of bounded length."""
-    return text if text.isprintable() and len(text) <= _MAX_LOGGED else ascii(text[:_MAX_LOGGED])

@@ -1,15 +1,22 @@
 """What can be chosen about a server. Times are in seconds, sizes in bytes; the defaults are ASP.NET Core's."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any, get_args, get_type_hints
 
+from asgi_signalr.origins import check_origin
 from asgi_signalr.outbox import SlowClientPolicy
-from asgi_signalr.users import FindExpiry, FindUser
+from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
 
 
 @dataclass(frozen=True)
 class Options:
-    """The keyword arguments of `SignalR`."""
+    """The keyword arguments of `SignalR`.
+
+    Raises:
+        ValueError: one of them is nothing that can be chosen; the message names it, and says what can be.
+
+    """
 
     keep_alive_interval: float = 15
     """The server pings a client to which it has sent nothing for so long; at most half of what clients wait for."""
@@ -66,8 +73,23 @@ class Options:
     """So many connections may be negotiated and not yet opened; one more, and the oldest of them is forgotten."""
     user: FindUser | None = None
     """How to find the user of a request; by default in `scope["user"]`, where Starlette's authentication leaves it."""
+    user_identifier: FindIdentifier | None = None
+    """How to name a user, unlike every other one; by default its `identity`, `sub`, `pk`, `id` or `username`."""
     expires: FindExpiry | None = None
     """When a user's authentication expires, which closes its connections; by default its `expires_at`, if any."""
+
+    def __post_init__(self) -> None:
+        for name, declared in get_type_hints(Options).items():
+            value = getattr(self, name)
+            may_be_zero = name in _MAY_BE_ZERO and type(value) is int and value == 0
+            if declared in _RULES and not may_be_zero:
+                fits, what = _RULES[declared]
+                if not fits(value):
+                    raise ValueError(f"{name} has to be {what}, not {value!r}.")
+        if not isinstance(self.allowed_origins, Collection):
+            raise ValueError(f"allowed_origins has to be a list of origins, not {self.allowed_origins!r}.")
+        for origin in self.allowed_origins:
+            check_origin(origin)
 
     @property
     def tick(self) -> float:
@@ -80,3 +102,33 @@ class Options:
             self.send_timeout,
         )
         return min(1.0, shortest / 4)
+
+
+def _is_duration(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_function(value: Any) -> bool:
+    return value is None or callable(value)
+
+
+_RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
+    float: (_is_duration, "a number of seconds above 0"),
+    int: (_is_count, "a whole number above 0"),
+    int | None: (lambda value: value is None or _is_count(value), "a whole number above 0, or None"),
+    bool: (lambda value: isinstance(value, bool), "True or False"),
+    SlowClientPolicy: (
+        lambda value: value in get_args(SlowClientPolicy),
+        " or ".join(map(repr, get_args(SlowClientPolicy))),
+    ),
+    FindUser | None: (_is_function, "a function that takes the scope, or None"),
+    FindIdentifier | None: (_is_function, "a function that takes the user, or None"),
+    FindExpiry | None: (_is_function, "a function that takes the user, or None"),
+}
+"""What an option may be, by the type that it is declared with."""
+
+_MAY_BE_ZERO = {"max_streams_per_connection", "max_groups_per_connection", "minimum_negotiate_version"}

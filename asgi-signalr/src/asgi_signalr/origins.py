@@ -3,10 +3,32 @@
 A request without an Origin comes from no page and is let through; authentication is not this module's affair.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+# As browsers send it: a scheme, a host and maybe a port, and nothing behind them. Some pages in apps have no host.
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d+))?/?|file://|null"
+)
+
+
+def check_origin(origin: object) -> None:
+    """See that a page may have an origin that the application allows.
+
+    Raises:
+        ValueError: no browser sends it like this, so that it would allow nothing.
+
+    """
+    if origin == "*":
+        return
+    form = "such as 'https://app.example.com' or 'http://localhost:5173', or '*' for any"
+    found = _ORIGIN.fullmatch(origin.lower()) if isinstance(origin, str) else None
+    if found is None:
+        raise ValueError(f"In allowed_origins, {origin!r} is no origin. Write each as browsers send it, {form}.")
+    if found["port"] is not None and int(found["port"]) == _PORTS.get(found["scheme"]):
+        raise ValueError(f"In allowed_origins, leave the port out of {origin!r}: browsers do, as it is the usual one.")
 
 
 def is_allowed(headers: Mapping[str, str], allowed: Collection[str]) -> bool:

@@ -40,6 +40,8 @@ class Server:
         self.id = secrets.token_hex(8)
         self.flusher = Flusher()
         self.is_alone = alone
+        self.is_served = False
+        """Whether requests come here, or the application has started here; else it has only sent from here."""
         self._options = options
         self._protocols = protocols
         self._loop = asyncio.get_running_loop()
@@ -63,6 +65,11 @@ class Server:
                 if self._backplane is not None:
                     lifetime.presence.begin()
         return self._lifetimes[hub]
+
+    @property
+    def has_clients(self) -> bool:
+        """Whether anybody is connected; other threads may ask."""
+        return any(lifetime.connections for lifetime in tuple(self._lifetimes.values()))
 
     def _presences(self) -> list[PresenceTracker]:
         return [each.presence for each in self._lifetimes.values() if each.presence is not None]

@@ -1,15 +1,19 @@
 """Who is connected: the user that the application's own authentication has put into the scope, and for how long."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from asgi_signalr.context import Scope
 
 FindUser = Callable[[Scope], object | Awaitable[object]]
 """The application's own way from a request's scope to its user: an object, a plain name, or None."""
+
+FindIdentifier = Callable[[Any], str | int | UUID]
+"""The application's own way from a user to its identifier: a name that no other user has, or can choose to have."""
 
 FindExpiry = Callable[[Any], datetime | float | None]
 """The application's own way from a user to when its authentication expires: None, or a time as `expiry` takes it."""
@@ -43,18 +47,42 @@ def bearer_token(scope: Scope) -> str | None:
     return next((value for name, value in query if name == "access_token"), None)
 
 
-def identifier(user: object | None) -> str | None:
-    """Name a user: all connections with the same name are this user's."""
-    if user is None or isinstance(user, str):
+def identifier(user: object | None, find: FindIdentifier | None = None) -> str | None:
+    """Name a user: all connections with the same name are this user's. None if nobody is signed in.
+
+    Without a function of the application's own it is what the user has of `identity`, `sub`, `pk`, `id` and
+    `username`: the first of them, whether the user is an object or a dictionary, such as a token's claims. Text is its
+    own name.
+
+    Raises:
+        TypeError: the user has none of them, or the function gives something else than a name or a number.
+
+    """
+    if user is None:
+        return None
+    if find is not None:
+        name: object = find(user)
+        if not isinstance(name, str | int | UUID) or name == "":
+            raise TypeError(f"SignalR(user_identifier=…) has to name a user by text or a number, not by {name!r}.")
+        return str(name)
+    if isinstance(user, str):
         return user
-    for attribute in ("identity", "username", "display_name", "pk"):
+    for attribute in _IDENTIFIERS:
         try:
-            value = getattr(user, attribute, None)
+            value = user.get(attribute) if isinstance(user, Mapping) else getattr(user, attribute, None)
         except NotImplementedError:  # Starlette's base class declares attributes that it does not have
             continue
-        if value is not None and value != "":
+        if value is not None and value != "" and not callable(value):
             return str(value)
-    return None
+    *names, last = _IDENTIFIERS
+    raise TypeError(
+        f"A user of type {type(user).__name__} has no {', '.join(names)} or {last} that tells it from others. Name "
+        "what does, and no user can choose: SignalR(user_identifier=lambda user: user.customer_number)."
+    )
+
+
+# What is given to a user once and for all comes first. A name that users choose for themselves is not among them.
+_IDENTIFIERS = ("identity", "sub", "pk", "id", "username")
 
 
 def expiry(user: object | None, find: FindExpiry | None) -> float | None:

@@ -23,7 +23,6 @@ from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing.asgi import ASGIApp
 from asgi_signalr.testing.base import BaseClient
-from asgi_signalr.testing.connection import ClosedError
 from asgi_signalr.testing.hub_connection import HubConnection
 
 T = TypeVar("T")
@@ -289,11 +288,11 @@ class TestClient(BaseClient[HubConnection]):
         error = None
         try:
             async for item in stream:
+                if self.is_closed:
+                    return
                 self._connection.write(StreamItem(stream_id, item))
                 await self._connection.room()
                 await asyncio.sleep(0)  # a stream that never waits is not to keep the server from its turn
-        except ClosedError:
-            return
         except Exception as failure:  # noqa: BLE001  (the test's own; the server is told, as the official clients do)
             error = str(failure) or type(failure).__name__
         if not self.is_closed:
@@ -329,9 +328,15 @@ class TestClient(BaseClient[HubConnection]):
         Raises:
             ClosedError: the connection ended first.
             TimeoutError: there was no such call in time; the message says what was called instead.
+            RuntimeError: the method has a handler, which takes its calls.
 
         """
         calls = self._calls.setdefault(method.lower(), deque())
+        if not calls and method.lower() in self._handlers:
+            raise RuntimeError(
+                f"Calls of {method!r} go to the handler that on({method!r}) has set, so next({method!r}) would wait "
+                "for ever. Look at what the handler is given, or set none."
+            )
 
         def instead() -> str:
             return ", ".join(f"{name} ({count} in all)" for name, count in self._called.items()) or "nothing"

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping
-from typing import TypeVar
-from urllib.parse import urlencode
+from typing import TypeVar, overload
+from urllib.parse import parse_qsl, urlencode
 
 from asgi_signalr.messages import Close
 from asgi_signalr.negotiate import NegotiateError
@@ -80,7 +80,7 @@ class Connection:
         """What belongs to the test and was raised where the test could not see it."""
         self.timeout = timeout
         self._app = app
-        self._path = path
+        self._path = _checked(path)
         self._scope = {} if user is None else {"user": user}
         self._headers = headers or {}
         self._query = query or {}
@@ -171,10 +171,11 @@ class Connection:
 
         Raises:
             ClosedError: the connection has ended.
+            Exception: it has ended, and this was raised unseen, by the application for example.
 
         """
         if self.end is not None:
-            raise self.end
+            raise self._reason(self.end)
         self._open_socket().send(data, binary=binary)
 
     async def room(self) -> None:
@@ -230,17 +231,25 @@ class Connection:
         try:
             async with limit:
                 while (found := find()) is None:
-                    if self.failure is not None:
-                        failure, self.failure = self.failure, None
-                        raise failure
-                    if self.end is not None:
-                        raise self.end
+                    if (reason := self._reason(self.end)) is not None:
+                        raise reason
                     await self._news.wait()
                 return found
         except TimeoutError:
             if not limit.expired():
                 raise
             raise TimeoutError(f"{what} within {self.timeout:g} s{more()}.") from None
+
+    @overload
+    def _reason(self, end: Exception) -> BaseException: ...
+
+    @overload
+    def _reason(self, end: Exception | None) -> BaseException | None: ...
+
+    def _reason(self, end: Exception | None) -> BaseException | None:
+        """Find what to raise instead of waiting: what was raised unseen, once, or else why the connection has ended."""
+        failure, self.failure = self.failure, None
+        return failure or end
 
     def tell(self) -> None:
         """Have everybody who waits look again."""
@@ -284,3 +293,22 @@ class Connection:
     def finish(self, end: Exception) -> None:
         """Say why nothing more can come. The first reason counts."""
         self.end = self.end or end
+
+
+def _checked(path: object) -> str:
+    """See that a path is one.
+
+    Raises:
+        TypeError: it is something else, such as the hub itself.
+        ValueError: it is a whole URL, or has a query string.
+
+    """
+    if not isinstance(path, str):
+        raise TypeError(f"The path of a hub in the application is text such as '/signalr/chat', not {path!r}.")
+    if "?" in path:
+        bare, _, query = path.partition("?")
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        raise ValueError(f"A path has no query string; instead of {path!r} give {bare!r}, query={parameters!r}.")
+    if not path.startswith("/"):
+        raise ValueError(f"A path begins with a slash and has no host, such as '/signalr/chat', not {path!r}.")
+    return path
