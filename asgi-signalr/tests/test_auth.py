@@ -182,6 +182,25 @@ def test_an_application_that_names_a_user_by_something_else_is_told(name: Any) -
         identifier("ada", lambda user: name)
 
 
+@pytest.mark.parametrize("transport", ["ServerSentEvents", "LongPolling"])
+async def test_the_application_s_name_for_a_user_counts_everywhere(
+    request_to: Request, ask: Ask, open_to: Open, transport: str
+) -> None:
+    app = chat(user_identifier=lambda user: user.email, max_connections_per_user=1)
+    ada, eve = Person(id=7, email="ada@example.com"), Person(id=7, email="eve@example.com")
+    token = await negotiated(request_to, app, user=ada)
+    url, headers = f"/chat?id={token}", EVENTS if transport == "ServerSentEvents" else {}
+    opening = ask(app, "GET", url, headers, user=ada)
+    await (opening.begun() if headers else opening.answer())
+    assert (await request_to(app, "POST", url, user=eve)).status == 403
+    assert (await request_to(app, "POST", url)).status == 401
+    assert (await request_to(app, "POST", "/chat/negotiate", user=ada)).status == 429
+    peer = await open_to(app, user=eve).shake_hands()
+    assert await peer.call("who") == '{"type":3,"invocationId":"1","result":"eve@example.com"}'
+    await app.hub_context(Chat).clients.user("eve@example.com").send("found")
+    assert await peer.frame() == '{"type":1,"target":"found","arguments":[]}\x1e'
+
+
 # Tokens.
 
 

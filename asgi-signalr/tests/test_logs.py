@@ -217,3 +217,26 @@ async def test_a_hub_exception_with_a_status_keeps_its_message() -> None:
     async with TestClient(signalr, "/door") as client:
         with pytest.raises(HubException, match=r"HubException: Not by this door\.$"):
             await client.invoke("knock")
+
+
+async def test_a_hub_that_refuses_a_client_has_not_failed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "asgi_signalr")
+    signalr, reasons = SignalR(), [HubException("Come back tomorrow."), HTTPException(403, SECRET), LookupError(SECRET)]
+
+    @signalr.hub("/closed")
+    class Closed(Hub):
+        async def on_connected(self) -> None:
+            raise reasons.pop(0)
+
+    ids, errors = [], []
+    while reasons:
+        async with TestClient(signalr, "/closed") as client:
+            ids.append(client.connection_id)
+            errors.append((await client.closed()).error)
+    error = "Connection closed with an error."
+    assert errors == [f"{error} HubException: Come back tomorrow.", error, error]
+    assert [(each.levelname, each.getMessage(), each.exc_info is not None) for each in caplog.records] == [
+        ("INFO", f"Closed.on_connected refuses connection {ids[0]}.", False),
+        ("INFO", f"Closed.on_connected refuses connection {ids[1]}.", False),
+        ("ERROR", "Closed.on_connected failed; the connection is closed.", True),
+    ]

@@ -54,6 +54,7 @@ class Request:
     query: Mapping[str, str]
     """With the tokens, which the scope does not have any more."""
     user: object | None
+    user_identifier: str | None
     expires_at: float | None
 
 
@@ -195,7 +196,7 @@ class Endpoint:
             and negotiate.asks_for_stateful_reconnect(request.query)
         )
         now = asyncio.get_running_loop().time()
-        entry = Negotiated(identity.connection_id, self.handler.name, identifier(request.user), now, stateful)
+        entry = Negotiated(identity.connection_id, self.handler.name, request.user_identifier, now, stateful)
         self._find_server().connections.negotiate(identity.token, entry, address_of(request.scope))
         return _json(negotiate.answer(version, identity, self.transports, stateful=stateful))
 
@@ -373,7 +374,7 @@ class Endpoint:
         expires_at = expiry(user, self._options.expires)
         if expires_at is not None and expires_at <= time.time():
             raise Refusal(401)
-        return Request(scope, headers, query, user, expires_at)
+        return Request(scope, headers, query, user, identifier(user, self._options.user_identifier), expires_at)
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:
         if not origins.is_allowed(headers, self._options.allowed_origins):
@@ -394,11 +395,10 @@ class Endpoint:
         """
         if transport is not None and transport not in self.transports:
             raise Refusal(404, f"{transport} transport not supported by this end point type")
-        if entry is not None:
-            name = identifier(request.user)
-            if name != entry.user_identifier:
-                # Without a user it is one whose token has expired: with 401 the official client fetches another.
-                raise Refusal(401) if name is None else Refusal(403, "This connection was negotiated by another user.")
+        if entry is not None and request.user_identifier != entry.user_identifier:
+            if request.user is None:  # its authentication has expired, most likely: a client may have it renewed
+                raise Refusal(401)
+            raise Refusal(403, "This connection was negotiated by another user.")
         context = self._context(entry.connection_id if entry else negotiate.new_identity(1).connection_id, request)
         await self._check_user(context)
         if entry is not None:
@@ -432,8 +432,8 @@ class Endpoint:
             raise Refusal(401 if context.user is None else 403)
 
     def _context(self, connection_id: str, request: Request) -> HubCallerContext:
-        user = request.user
-        context = HubCallerContext(connection_id, request.scope, user, identifier(user), self.handler.name)
+        name = self.handler.name
+        context = HubCallerContext(connection_id, request.scope, request.user, request.user_identifier, name)
         context.expires_at = request.expires_at
         return context
 

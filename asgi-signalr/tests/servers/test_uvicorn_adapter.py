@@ -207,6 +207,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 @example(frames=[masked(0x01, b"a"), masked(0x89, b"p"), masked(0x80, b"b")], cuts=[1, 9], deflate=False, with_head=0)
 @example(frames=[masked(0x81, b"early"), masked(0x81, b"later")], cuts=[], deflate=False, with_head=5)
 @example(frames=[masked(0x81, b"\xff"), masked(0x81, b"later")], cuts=[2], deflate=True, with_head=0)
+@example(frames=[masked(0x81, b"\xff")], cuts=[], deflate=False, with_head=6)
 async def test_every_other_app_sees_no_difference(
     frames: list[bytes], cuts: list[int], deflate: bool, with_head: int
 ) -> None:

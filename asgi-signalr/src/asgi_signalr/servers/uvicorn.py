@@ -46,6 +46,8 @@ MASKED_16 = 0xFE
 # The difference between that second byte and the length of a whole small frame: its head has six bytes.
 MASKED_LESS_HEAD = MASKED - 6
 NO_ASCII = b"\xff"
+# The end of the request's head (RFC 9112, section 2.1): what follows are frames.
+END_OF_HEAD = b"\r\n\r\n"
 # Close frames: with no code, as websockets echoes one, and with 1000.
 CLOSE_UNSAID = b"\x88\x00"
 CLOSE_1000 = b"\x88\x02\x03\xe8"
@@ -306,6 +308,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.queue: Any = _Inbox(self._way)  # as much of a queue as is used of it
         self.is_handed_over = False
         """Whether messages are told to a hub, and not kept for the app."""
+        self._last_of_head: bytes | None = b""  # until the app has accepted
         self._has_early_frames = False
 
     def is_open(self) -> bool:
@@ -346,6 +349,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Called when the app has accepted."""
         super().start_keepalive()
         self._way.open(self.transport)
+        self._last_of_head = None
         if not self._has_early_frames:
             self.transport.set_protocol(self._way)
 
@@ -376,11 +380,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called with what is not, or no longer, taken in by the way."""
-        if self.handshake_initiated:
-            self._has_early_frames = True
+        if self._last_of_head is not None:
+            head = self._last_of_head + data
+            end = head.find(END_OF_HEAD)
+            self._has_early_frames |= self.handshake_initiated or 0 <= end < len(head) - len(END_OF_HEAD)
+            self._last_of_head = head[1 - len(END_OF_HEAD) :]
         super().data_received(data)
-        if self.conn.reader.buffer:
-            self._has_early_frames = True
 
     def handle_close(self, event: Frame) -> None:
         """Called with the client's close frame. A hub answers one without a code with 1000, as ASP.NET Core does."""
