@@ -198,6 +198,7 @@ async def test_clients_come_back_after_the_end_of_a_server(
                 ends.push(new Promise((done) => hub.onreconnecting((error) => done(error ? error.message : null))));
                 await hub.start();
             }
+            await new Promise((done) => setTimeout(done, 300));  // the next poll has to be there to be answered
             process.kill(PID, "SIGTERM");
             say(await Promise.all(ends));
             """.replace("PID", str(server.process.pid)),
