@@ -1,0 +1,15 @@
+from asgi_signalr import Hub, SignalR
+from chat.users import django_user
+from django.contrib.auth.models import User
+
+signalr = SignalR(user=django_user)
+
+
+@signalr.hub("/chat", authorize=True)
+class Chat(Hub):
+    async def say(self, text: str) -> int:
+        await self.clients.all.send("said", self.context.user_identifier, text)
+        return await User.objects.acount()
+
+
+chat = signalr.hub_context(Chat)
