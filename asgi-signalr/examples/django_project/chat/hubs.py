@@ -7,9 +7,11 @@ signalr = SignalR(user=django_user)
 
 @signalr.hub("/chat", authorize=True)
 class Chat(Hub):
-    async def say(self, text: str) -> int:
+    async def say(self, text: str) -> None:
         await self.clients.all.send("said", self.context.user_identifier, text)
-        return await User.objects.acount()
+
+    async def names(self) -> list[str]:
+        return [user.username async for user in User.objects.order_by("username")]
 
 
 chat = signalr.hub_context(Chat)
