@@ -8,7 +8,7 @@ signalr = SignalR(user=django_user)
 @signalr.hub("/chat", authorize=True)
 class Chat(Hub):
     async def say(self, text: str) -> None:
-        await self.clients.all.send("said", self.context.user_identifier, text)
+        await self.clients.all.send("said", str(self.context.user), text)
 
     async def names(self) -> list[str]:
         return [user.username async for user in User.objects.order_by("username")]
