@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from asgi_signalr import Hub, SignalR
+from asgi_signalr import Hub, Receive, Scope, Send, SignalR
 
 signalr = SignalR()
 
@@ -11,11 +11,12 @@ class Chat(Hub):
         await self.clients.all.send("said", text)
 
 
-async def app(scope, receive, send):
-    if scope["type"] == "http" and scope["path"] == "/":
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    root = scope.get("root_path", "")  # the path carries it, too: behind a proxy that takes a prefix off
+    if scope["type"] == "http" and scope["path"].removeprefix(root) == "/":
         page = Path(__file__).with_name("chat.html").read_bytes()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
         await send({"type": "http.response.body", "body": page})
     else:
-        scope["root_path"] = "/signalr"
+        scope["root_path"] = root + "/signalr"
         await signalr(scope, receive, send)

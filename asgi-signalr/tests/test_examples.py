@@ -1,5 +1,7 @@
 """The examples run as the README says: each served by a uvicorn of its own, and used by the official client."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -28,12 +30,13 @@ def url_of(process: subprocess.Popen[str]) -> str:
     raise AssertionError("".join(seen))
 
 
-@pytest.fixture(scope="module")
-def urls() -> Iterator[dict[str, str]]:
-    """Every chat, served as the README says; they start at the same time."""
+@pytest.fixture(scope="module", params=["", "/api"], ids=["alone", "behind a prefix"])
+def urls(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Every chat, served as the README says; they start at the same time. What Django warns of is an error."""
+    python = [sys.executable, "-W", "error:StreamingHttpResponse"]
     servers = {
         name: subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", f"{name}:app", "--port", "0"],
+            [*python, "-m", "uvicorn", f"{name}:app", "--port", "0", "--root-path", request.param],
             cwd=EXAMPLES,
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -63,12 +66,14 @@ async def test_the_official_client_chats(
         await ann.send("say", "hello");
         say(await Promise.all(all.map((next) => next())));
         await Promise.all([ann.stop(), bob.stop()]);
-        const page = await (await fetch(url + "/")).text();
-        say((await fetch(url + page.match(/<script src="(.*?)">/)[1])).status);
+        const page = await fetch(url + "/");
+        say([page.status, page.headers.get("content-type").split(";")[0]]);
+        say((await fetch(url + (await page.text()).match(/<script src="(.*?)">/)[1])).status);
     """
-    assert await run_in_node(script, urls[name]) == [[["hello"], ["hello"]], 200]
+    assert await run_in_node(script, urls[name]) == [[["hello"], ["hello"]], [200, "text/html"], 200]
 
 
+@pytest.mark.parametrize("urls", [""], ids=["alone"], indirect=True)
 async def test_two_windows_chat_in_a_browser(urls: dict[str, str]) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(**launch_options())
@@ -84,11 +89,66 @@ async def test_two_windows_chat_in_a_browser(urls: dict[str, str]) -> None:
         await browser.close()
 
 
-async def test_its_own_test_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(EXAMPLES)
-    import test_chat
+# A Django project.
 
-    await test_chat.test_everybody_hears_what_one_says()
+USES_THE_PROJECT = """
+import asyncio, json
+
+from mysite.asgi import application
+
+import httpx
+from asgi_signalr.testing import RefusedError, TestClient
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from django.core.management import call_command
+from django.http import HttpRequest
+
+call_command("migrate", verbosity=0)
+request = HttpRequest()
+request.session = SessionStore()
+login(request, User.objects.create_user("ann"))
+request.session.save()
+cookie = f"{settings.SESSION_COOKIE_NAME}={request.session.session_key}"
+
+
+async def main():
+    said = []
+    asked = httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://localhost")
+    async with asked, TestClient(application, "/signalr/chat", headers={"Cookie": cookie}) as ann:
+        await ann.send("say", "hello")
+        said += [await ann.next("said"), await ann.invoke("names")]
+        for path in ("/announce", "/announce-too"):
+            said += [(await asked.get(path)).status_code, await ann.next("said")]
+    try:
+        async with TestClient(application, "/signalr/chat"):
+            pass
+    except RefusedError as refused:
+        said.append(refused.status)
+    print(json.dumps(said))
+
+
+asyncio.run(main())
+"""
+
+
+def test_a_django_project_has_hubs_beside_it_and_its_views_send_to_them(tmp_path: Path) -> None:
+    """The files that docs/django.md shows, laid over what `django-admin startproject` makes."""
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    run("-m", "django", "startproject", "mysite", ".")
+    shutil.copytree(EXAMPLES / "django_project", tmp_path, dirs_exist_ok=True)
+    with (tmp_path / "mysite" / "urls.py").open("a", encoding="utf-8") as urls:
+        urls.write("from chat import views\n")
+        urls.write('urlpatterns += [path("announce", views.announce), path("announce-too", views.announce_too)]\n')
+    hello = ["server", "hello"]
+    assert json.loads(run("-c", USES_THE_PROJECT)) == [["ann", "hello"], ["ann"], 204, hello, 204, hello, 401]
 
 
 # Django's users.
@@ -124,8 +184,8 @@ async def session_of_ann(tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def test_a_hub_knows_who_has_signed_in_to_django(session_of_ann: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(EXAMPLES)
-    from django_users import django_user
+    monkeypatch.syspath_prepend(EXAMPLES / "django_project")
+    from chat.users import django_user
 
     class Private(Hub):
         def whoami(self) -> tuple[str, str | None]:

@@ -1,26 +1,90 @@
-"""What the README shows is what there is."""
+"""What the README and the pages of docs show is what there is."""
 
 import ast
+import importlib
 import importlib.util
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pytest
 from asgi_signalr import SignalR
 from asgi_signalr.options import Options
+from itsdangerous import TimestampSigner
 
 LIBRARY = Path(__file__).parent.parent
+EXAMPLES = LIBRARY / "examples"
 README = (LIBRARY / "README.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (LIBRARY / "docs").glob("*.md")} | {
+    "README.md": README
+}
+
+# What a page's Python goes on from: the first example, and what the README calls the application's own.
+BEFORE = """
+from typing import Any
+from asgi_signalr import Hub, SignalR
+from chat_fastapi import Chat, app, signalr
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+session_maker: async_sessionmaker[AsyncSession]
+notes: Table
+"""
+
+MYPY = """
+[mypy]
+strict = True
+mypy_path = {0}, {0}/django_project
+explicit_package_bases = True
+disable_error_code = top-level-await
+[mypy-django.*,asgiref.*]
+ignore_missing_imports = True
+[mypy-sqlalchemy.*]
+follow_imports = skip
+"""
 
 
-def test_its_examples_and_its_options_are_those_of_the_sources() -> None:
-    """Otherwise run tools/refresh_readme.py."""
+def python_of(page: str) -> str:
+    """All Python of a page but the examples that are files, as one script."""
+    own = re.sub(r"<!-- from .*?<!-- end -->", "", page, flags=re.DOTALL)
+    return "\n".join(re.findall(r"```python\n(.*?)```", own, re.DOTALL))
+
+
+SCRIPTS = {name: python_of(page) for name, page in sorted(PAGES.items()) if python_of(page)}
+
+
+def refresh_tool() -> ModuleType:
     spec = importlib.util.spec_from_file_location("refresh_readme", LIBRARY / "tools" / "refresh_readme.py")
     assert spec is not None and spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    assert tool.refreshed(README) == README
+    return tool
+
+
+@pytest.fixture
+def examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the examples be imported, afresh."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.delitem(sys.modules, "chat_fastapi", raising=False)
+
+
+async def run_page(name: str) -> dict[str, Any]:
+    """Run a page's Python from top to bottom; returns what it has defined."""
+    names: dict[str, Any] = {}
+    code = compile(BEFORE + SCRIPTS[name], name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    waiting = eval(code, names)
+    if waiting is not None:
+        await waiting
+    return names
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_examples_and_options_are_those_of_the_sources(name: str) -> None:
+    """Otherwise run tools/refresh_readme.py."""
+    assert refresh_tool().refreshed(PAGES[name]) == PAGES[name]
 
 
 def test_every_option_is_in_the_table_and_nothing_else() -> None:
@@ -31,42 +95,94 @@ def test_every_option_is_in_the_table_and_nothing_else() -> None:
 
 
 def test_every_example_is_shown() -> None:
-    shown = re.findall(r"<!-- from (examples/.*?) -->", README)
-    assert sorted(shown) == sorted(f"examples/{path.name}" for path in (LIBRARY / "examples").glob("*.*"))
+    shown = re.findall(r"<!-- from (examples/.*?) -->", "".join(PAGES.values()))
+    there = (path for path in EXAMPLES.rglob("*.*") if path.suffix in (".py", ".html"))
+    assert sorted(shown) == sorted(path.relative_to(LIBRARY).as_posix() for path in there)
 
 
-async def test_it_runs_from_top_to_bottom() -> None:
-    """All its Python is one script, without the frameworks that are not the first; its tests pass."""
-    readme = re.sub(r"<details>.*?</details>", "", README, flags=re.DOTALL)
-    names: dict[str, Any] = {
-        "__file__": str(LIBRARY / "examples" / "chat_fastapi.py"),
-        "AsyncSession": object,  # SQLAlchemy's
-        "find_user": None,
-    }
-    for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL):
-        if "from chat_fastapi import" in block or "django" in block:
-            continue
-        waiting = eval(compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-        if waiting is not None:
-            await waiting
-    tests = [value for name, value in names.items() if name.startswith("test_")]
-    assert len(tests) == 2
-    for test in tests:
+@pytest.mark.usefixtures("examples")
+@pytest.mark.parametrize(("name", "tests"), [("README.md", 2), ("frameworks.md", 1), ("origins.md", 0)])
+async def test_pages_run_from_top_to_bottom_and_their_tests_pass(name: str, tests: int) -> None:
+    names = await run_page(name)
+    found = [value for key, value in names.items() if key.startswith("test_")]
+    assert len(found) == tests
+    for test in found:
         await test()
 
 
+def test_no_page_with_python_is_left_out() -> None:
+    assert sorted(SCRIPTS) == ["README.md", "frameworks.md", "origins.md"]
+
+
+def test_it_type_checks_as_strictly_as_mypy_can(tmp_path: Path) -> None:
+    """The README, the pages and the examples; Django itself has no types."""
+    config = tmp_path / "mypy.ini"
+    config.write_text(MYPY.format(EXAMPLES), encoding="utf-8")
+    files = [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("django_project/*/*.py")]
+    for name, script in SCRIPTS.items():
+        files.append(tmp_path / f"{name.partition('.')[0].lower()}.py")
+        files[-1].write_text(BEFORE + script, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", tmp_path / "cache", *files]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", cwd=tmp_path)
+    assert done.stdout == f"Success: no issues found in {len(files)} source files\n"
+
+
+@pytest.mark.usefixtures("examples")
+async def test_its_user_function_takes_good_tokens_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = await run_page("README.md")
+    user_of, tokens = names["user_of"], names["tokens"]
+
+    def user(token: str) -> Any:
+        return user_of({"headers": [(b"authorization", f"Bearer {token}".encode())]})
+
+    good = tokens.dumps("ann")
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda signer: 0)
+    expired = tokens.dumps("ann")
+    monkeypatch.undo()
+    assert [user(good), user(good + "x"), user(expired), user("")] == ["ann", None, None, None]
+
+
+def test_its_first_test_passes_as_it_says(tmp_path: Path) -> None:
+    """With pytest alone, and with the settings that it shows."""
+    (settings,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "pyproject.toml").write_text(settings, encoding="utf-8")
+    for name in ("chat_fastapi.py", "test_chat.py"):
+        (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert re.search(r"^1 passed in ", done.stdout, re.MULTILINE), done.stdout
+
+
 def test_what_it_says_of_asp_net_core_names_options_that_there_are() -> None:
-    page = (LIBRARY / "docs" / "aspnet-core.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"^\| `.*\| `(\w+)`", page.partition("## Options")[2], re.MULTILINE))
+    named = set(re.findall(r"^\| `.*\| `(\w+)`", PAGES["aspnet-core.md"].partition("## Options")[2], re.MULTILINE))
     assert len(named) == 16
     assert named <= set(inspect.signature(SignalR).parameters)
 
 
-def test_its_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", README):
-        assert (LIBRARY / target).exists(), target
-    anchors = {
-        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)", README, re.MULTILINE)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= anchors
+# Links.
+
+
+def anchors_of(page: str) -> set[str]:
+    text = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_links_lead_somewhere(name: str) -> None:
+    folder = LIBRARY if name == "README.md" else LIBRARY / "docs"
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", PAGES[name])
+    broken = [
+        (target, anchor)
+        for target, anchor in links
+        if not (folder / target).exists()
+        or (anchor and anchor not in anchors_of(PAGES[Path(target).name] if target else PAGES[name]))
+    ]
+    assert broken == []
+
+
+def test_links_lead_to_nothing_that_the_source_distribution_does_not_have() -> None:
+    grafted = re.findall(r"^graft (.*)$", (LIBRARY / "MANIFEST.in").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = set(re.findall(r"\]\((?!https?:|#)([^)#]*)", README))
+    assert {target.partition("/")[0] for target in targets} == {"docs"}
+    assert {"docs", "examples"} <= set(grafted)

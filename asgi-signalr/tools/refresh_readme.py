@@ -1,4 +1,4 @@
-"""Write into README.md what has its source elsewhere: the examples and the table of options.
+"""Write into README.md and the pages of docs what has its source elsewhere: the examples and the table of options.
 
     python asgi-signalr/tools/refresh_readme.py
 
@@ -14,15 +14,15 @@ from typing import Any
 from asgi_signalr import SignalR, options
 
 LIBRARY = Path(__file__).parent.parent
-README = LIBRARY / "README.md"
+PAGES = [LIBRARY / "README.md", *sorted((LIBRARY / "docs").glob("*.md"))]
 
 _BLOCK = re.compile(r"(<!-- from (?P<source>[^ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _LANGUAGES = {".py": "python", ".html": "html"}
 
 
-def refreshed(readme: str) -> str:
-    """Fill the blocks of a README anew."""
-    return _BLOCK.sub(lambda block: block[1] + _content(block["source"]) + block[3], readme)
+def refreshed(page: str) -> str:
+    """Fill the blocks of a page anew."""
+    return _BLOCK.sub(lambda block: block[1] + _content(block["source"]) + block[3], page)
 
 
 def _content(source: str) -> str:
@@ -71,4 +71,5 @@ def _spelled(default: Any) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(refreshed(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    for path in PAGES:
+        path.write_text(refreshed(path.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")

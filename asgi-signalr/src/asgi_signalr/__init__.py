@@ -15,6 +15,8 @@ a module of its own:
 * `asgi_signalr.servers`: what some ASGI servers can do better.
 """
 
+from typing import TYPE_CHECKING
+
 from asgi_signalr.app import SignalR
 from asgi_signalr.backplanes import Backplane, BackplaneError, Deliver, OnGap, open_backplane
 from asgi_signalr.clients import (
@@ -29,6 +31,7 @@ from asgi_signalr.context import HubCallerContext
 from asgi_signalr.dependencies import Depends
 from asgi_signalr.errors import HubException, InvalidDataError
 from asgi_signalr.filters import HubFilter, InvocationContext, LifetimeContext
+from asgi_signalr.http import Receive, Scope, Send
 from asgi_signalr.hubs import Hub, hub_method
 from asgi_signalr.negotiate import Redirect
 from asgi_signalr.persistent import (
@@ -70,10 +73,24 @@ __all__ = [
     "PersistentConnection",
     "Presence",
     "PresenceEvent",
+    "Receive",
     "Redirect",
+    "Scope",
+    "Send",
     "SignalR",
     "SingleClientProxy",
     "bearer_token",
     "hub_method",
     "open_backplane",
 ]
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        if name == "__version__":  # read from the distribution only when somebody asks
+            from importlib.metadata import version
+
+            return version("asgi-signalr")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,13 +1,16 @@
-"""The command line: `asgi-signalr tail URL`, or `python -m asgi_signalr tail URL`."""
+"""The command line: `asgi-signalr tail URL` and `asgi-signalr --version`, or `python -m asgi_signalr …`."""
 
 import argparse
 import asyncio
 import sys
 
+from asgi_signalr import __version__
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="asgi-signalr", description="Tools for SignalR hubs on ASGI.")
+    parser.add_argument("--version", action="version", version=f"asgi-signalr {__version__}", help="print it, then end")
     commands = parser.add_subparsers(title="commands", dest="command", required=True)
     tail = commands.add_parser(
         "tail",

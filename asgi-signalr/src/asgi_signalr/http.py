@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Scope = MutableMapping[str, Any]
+"""What an ASGI server says of a request; the same type as Starlette's."""
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
+"""How an ASGI application hears from the server."""
 Send = Callable[[Event], Awaitable[None]]
+"""How an ASGI application answers."""
 
 
 @dataclass(frozen=True)

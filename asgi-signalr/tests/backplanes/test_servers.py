@@ -256,3 +256,17 @@ async def test_what_newer_servers_say_is_passed_over(
         True,
     ]
     assert warnings[2] == "A delivery for Chat cannot be written as json."
+
+
+async def test_a_command_sends_to_the_clients_of_the_servers(database_url: str) -> None:
+    """It has no clients and an event loop of its own, as another process."""
+    signalr = SignalR(backplane=database_url)
+    signalr.hub("/chat")(Chat)
+
+    async def announce() -> None:
+        async with signalr.lifespan():
+            await signalr.hub_context(Chat).clients.all.send("said", "hello")
+
+    async with signalr.lifespan(), TestClient(signalr, "/chat") as client:
+        await asyncio.to_thread(asyncio.run, announce())
+        assert await client.next("said") == ["hello"]

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, assert_type
 
+import asgi_signalr
 from asgi_signalr import (
     Backplane,
     BackplaneError,
@@ -34,7 +35,10 @@ from asgi_signalr import (
     PersistentConnection,
     Presence,
     PresenceEvent,
+    Receive,
     Redirect,
+    Scope,
+    Send,
     SignalR,
     SingleClientProxy,
     bearer_token,
@@ -56,7 +60,7 @@ class Point:
     y: float
 
 
-def user_of(scope: Any) -> str | None:
+def user_of(scope: Scope) -> str | None:
     return bearer_token(scope)
 
 
@@ -283,9 +287,18 @@ own_protocol: HubProtocol = Shouting()
 
 # In applications.
 
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    assert_type(scope["path"], Any)
+    await signalr(scope, receive, send)
+
+
 fastapi = FastAPI(lifespan=signalr.lifespan)
 fastapi.mount("/signalr", signalr)
 starlette = Starlette(routes=[Mount("/signalr", signalr)], lifespan=signalr.lifespan)
+
+assert_type(asgi_signalr.__version__, str)
+assert_type(asgi_signalr.Hubb, Any)  # type: ignore[attr-defined]
 
 
 # Tests.

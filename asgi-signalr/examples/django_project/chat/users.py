@@ -2,13 +2,15 @@
 
 from importlib import import_module
 from io import BytesIO
+from typing import Any
 
+from asgi_signalr import Scope
 from django.conf import settings
 from django.contrib.auth import aget_user
 from django.core.handlers.asgi import ASGIRequest
 
 
-async def django_user(scope):
+async def django_user(scope: Scope) -> Any:
     """Find the user of Django's session cookie: for SignalR(user=django_user)."""
     request = ASGIRequest({"method": "GET", **scope}, BytesIO())
     store = import_module(settings.SESSION_ENGINE).SessionStore

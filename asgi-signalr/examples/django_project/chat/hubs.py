@@ -1,0 +1,17 @@
+from asgi_signalr import Hub, SignalR
+from chat.users import django_user
+from django.contrib.auth.models import User
+
+signalr = SignalR(user=django_user)
+
+
+@signalr.hub("/chat", authorize=True)
+class Chat(Hub):
+    async def say(self, text: str) -> None:
+        await self.clients.all.send("said", str(self.context.user), text)
+
+    async def names(self) -> list[str]:
+        return [user.username async for user in User.objects.order_by("username")]
+
+
+chat = signalr.hub_context(Chat)
