@@ -125,6 +125,7 @@ async def test_the_rule_of_a_hub_is_asked_at_every_request(request_to: Request, 
         ([(b"authorization", b"Bearer ")], b"", None),
         ([(b"authorization", b"Basic abc")], b"access_token=def", "def"),
         ([], b"id=1&access_token=a%2Bb", "a+b"),
+        ([], b"Access_Token=abc", "abc"),
         ([], b"id=1", None),
     ],
 )
