@@ -212,6 +212,7 @@ async def test_the_application_s_name_for_a_user_counts_everywhere(
         ([(b"authorization", b"Bearer ")], b"", None),
         ([(b"authorization", b"Basic abc")], b"access_token=def", "def"),
         ([], b"id=1&access_token=a%2Bb", "a+b"),
+        ([], b"Access_Token=abc", "abc"),
         ([], b"id=1", None),
     ],
 )

@@ -50,6 +50,20 @@ async def test_a_refused_handshake_says_why_and_closes(
     assert peer.has_nothing_more
 
 
+@pytest.mark.parametrize("is_too_long", [False, True])
+async def test_a_request_is_as_long_as_a_message_may_be_at_most(open_to: Callable[..., Any], is_too_long: bool) -> None:
+    app = SignalR(max_message_size=100)
+    app.hub("/chat")(Chat)
+    peer = await open_to(app).accepted()
+    request = '{"protocol":"json","version":1}'.ljust(100 if is_too_long else 99) + "\x1e"
+    peer.send(request + '{"type":6}\x1e' * 20)  # what follows does not count
+    if is_too_long:
+        assert await peer.frame() == '{"error":"Handshake was canceled."}\x1e'
+        assert await peer.closed() == 1000
+    else:
+        assert await peer.frame() == "{}\x1e"
+
+
 async def test_details_are_told_if_errors_are_detailed(open_to: Callable[..., Any]) -> None:
     app = SignalR(detailed_errors=True)
     app.hub("/chat")(Chat)

@@ -684,6 +684,41 @@ async def test_the_connection_is_torn_down_in_order(connect: Connect, open_to: C
     assert log == ["aborted: True"]
 
 
+@pytest.mark.parametrize("close", ['{"type":7}\x1e', None])
+async def test_a_connection_ends_without_an_error_even_if_calls_have_failed(
+    connect: Connect, close: str | None
+) -> None:
+    app, log = SignalR(), []
+
+    @app.hub("/chat")
+    class Failing(Chat):
+        async def numbers(self) -> AsyncIterator[int]:
+            yield 1
+            raise ValueError("a secret")
+
+        async def count(self, numbers: AsyncIterator[int]) -> int:
+            return len([each async for each in numbers])
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            log.append(error)
+
+    peer = await connect(app)
+    for method in ("fail", "tell", "unsendable", "nowhere"):
+        assert '"error"' in await peer.call(method)
+    peer.send('{"type":4,"target":"numbers","arguments":[],"invocationId":"2"}\x1e')
+    while '"error"' not in await peer.frame():
+        pass
+    peer.send('{"type":1,"target":"count","arguments":[],"invocationId":"3","streamIds":["a"]}\x1e')
+    peer.send('{"type":2,"invocationId":"a","item":"no number"}\x1e')
+    assert '"error"' in await peer.frame()
+    if close is None:
+        await peer.drop()
+    else:
+        peer.send(close)
+    await peer.ended()
+    assert log == [None]
+
+
 async def test_an_error_in_on_disconnected_harms_nobody(connect: Connect) -> None:
     app = SignalR()
 
@@ -705,6 +740,25 @@ async def test_a_silent_server_pings(connect: Connect) -> None:
     app.hub("/chat")(Chat)
     peer = await connect(app)
     assert await peer.frame() == '{"type":6}\x1e'
+    assert await peer.frame() == '{"type":6}\x1e'
+
+
+@pytest.mark.parametrize("sends", ["broadcasts", "answers"])
+async def test_a_server_that_keeps_sending_does_not_ping(connect: Connect, sends: str) -> None:
+    app, times = SignalR(keep_alive_interval=0.4), 15
+    app.hub("/chat")(Chat)
+    peer = await connect(app)
+    frames = []
+    for _ in range(times):
+        await asyncio.sleep(0.04)
+        if sends == "answers":
+            frames.append(await peer.call("add", 1, 2))
+        else:
+            await app.hub_context(Chat).clients.all.send("said")
+            frames.append(await peer.frame())
+    answer = '{"type":3,"invocationId":"1","result":3}'
+    said = '{"type":1,"target":"said","arguments":[]}\x1e'
+    assert frames == [answer if sends == "answers" else said] * times
     assert await peer.frame() == '{"type":6}\x1e'
 
 
@@ -741,6 +795,36 @@ async def test_the_pings_of_a_client_that_waits_for_long_methods_are_heard(conne
         peer.send('{"type":6}\x1e')
     go.set()
     assert '"result":"done"' in await peer.frame()
+
+
+@pytest.mark.parametrize("full", ["calls", "upload"])
+async def test_a_client_is_not_missed_while_it_is_not_read_from(connect: Connect, full: str) -> None:
+    app, ticks = SignalR(client_timeout_interval=0.1, keep_alive_interval=0.05, stream_buffer_capacity=1), 6
+
+    @app.hub("/chat")
+    class Slow(Hub):
+        async def think(self) -> None:
+            await go.wait()
+
+        async def count(self, numbers: AsyncIterator[int]) -> None:
+            await go.wait()
+            async for _ in numbers:
+                pass
+
+    go = asyncio.Event()
+    peer = await connect(app)
+    peer.send('{"type":6}\x1e')
+    if full == "calls":
+        peer.send('{"type":1,"target":"think","arguments":[]}\x1e' * (LOOK_AHEAD + 2))
+    else:
+        peer.send('{"type":1,"target":"count","arguments":[],"streamIds":["a"]}\x1e')
+        peer.send('{"type":2,"invocationId":"a","item":1}\x1e' * 3)
+    for _ in range(ticks):
+        assert await peer.frame() == '{"type":6}\x1e'
+    go.set()
+    while (frame := await peer.frame()) == '{"type":6}\x1e':
+        pass  # it is read from again, and is silent
+    assert frame == '{"type":7,"error":"Connection closed with an error.","allowReconnect":true}\x1e'
 
 
 async def test_stop_asks_clients_to_come_back_later(connect: Connect) -> None:

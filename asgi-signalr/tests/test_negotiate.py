@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubCallerContext, SignalR
+from asgi_signalr import Hub, HubCallerContext, SignalR, bearer_token
 from asgi_signalr.client import script
 
 Request = Callable[..., Awaitable[Any]]
@@ -66,11 +66,18 @@ async def test_version_0_gives_one_id_that_is_also_the_token(request_to: Request
     ("query", "answer"),
     [
         ("negotiateVersion=2", 1),
+        ("negotiateVersion=2000000000", 1),
+        ("negotiateVersion=%2B2147483647", 1),
+        ("negotiateVersion=000000000001", 1),
         ("NEGOTIATEVERSION=1", 1),
         ("negotiateVersion=0", 0),
         ("negotiateVersion=x", "The client requested an invalid protocol version 'x'"),
         ("negotiateVersion=", "The client requested an invalid protocol version ''"),
         ("negotiateVersion=-1", "The client requested version '-1', but the server does not support this version."),
+        *(
+            (f"negotiateVersion={number}", f"The client requested an invalid protocol version '{number}'")
+            for number in ("2147483648", "-2147483649", "9" * 5000)
+        ),
     ],
 )
 async def test_versions_that_cannot_be_are_an_error_with_status_200(
@@ -205,6 +212,22 @@ async def test_tokens_are_in_no_log_and_not_in_the_scope(
     assert "shook hands" in caplog.text
     for secret in (token, "hush"):
         assert secret not in caplog.text
+
+
+async def test_tokens_are_found_and_kept_secret_in_any_spelling(request_to: Request, open_to: Open) -> None:
+    scopes: list[Any] = []
+    app = chat(user=bearer_token)
+    token = await negotiated(request_to, app, headers={"Authorization": "Bearer ann"})
+
+    async def server(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await app(scope, receive, send)
+
+    peer = await open_to(server, f"/chat?ID={token}&%41ccess_Token=ann&Room=1").shake_hands()
+    peer.send('{"type":1,"target":"who","arguments":[],"invocationId":"1"}\x1e')
+    assert await peer.frame() == '{"type":3,"invocationId":"1","result":"ann"}\x1e'
+    assert (await open_to(server, "/chat?iD=unknown&ACCESS_TOKEN=ann").refused()).status == 404
+    assert [scope["query_string"] for scope in scopes] == [b"Room=1", b""]
 
 
 # Who may.

@@ -63,11 +63,15 @@ def take_secrets(scope: Scope) -> dict[str, str]:
     """Read the query string, and take the tokens out of it before anything that follows can log them.
 
     The server's own access log prints the scope as well, so it is the scope that is changed.
+
+    Returns:
+        the parameters, the tokens included, by their names in lower case: upper and lower case make no difference.
+
     """
     pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-    if any(name in SECRETS for name, _ in pairs):
-        scope["query_string"] = urlencode([pair for pair in pairs if pair[0] not in SECRETS]).encode("ascii")
-    return dict(pairs)
+    if any(name.lower() in SECRETS for name, _ in pairs):
+        scope["query_string"] = urlencode([pair for pair in pairs if pair[0].lower() not in SECRETS]).encode("ascii")
+    return {name.lower(): value for name, value in pairs}
 
 
 def checked_rule(authorize: Authorize) -> Authorize:

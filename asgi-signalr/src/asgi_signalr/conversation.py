@@ -108,9 +108,7 @@ class HubConversation:
         return connection.handshaken
 
     async def _agree_on_protocol(self, connection: HubConnection) -> tuple[HubProtocol, int] | None:
-        while (request := take_request(connection.buffer)) is None:
-            if len(connection.buffer) > connection.options.max_message_size:
-                raise HandshakeError("Handshake was canceled.")
+        while (request := take_request(connection.buffer, connection.options.max_message_size)) is None:
             data = await connection.receive()
             if data is None:
                 return None

@@ -60,7 +60,10 @@ class HubDispatcher:
         self._invoker = invoker
         self._methods = methods_of(hub, protocols)
         if invoker.may_wait:
-            self._methods = {name: replace(method, is_plain=False) for name, method in self._methods.items()}
+            # A filter may also answer with something else than the method declares.
+            self._methods = {
+                name: replace(method, is_plain=False, writers={}) for name, method in self._methods.items()
+            }
         self.takes_at_once: Mapping[str, Take | None] = {
             name: quick_calls(each, self._methods, invoker, options, self._begin_alone, self._conclude)
             for name, each in protocols.items()
@@ -271,7 +274,8 @@ class HubDispatcher:
             return
         if error is None:
             try:
-                connection.send(Completion(invocation_id, result))
+                write = self._methods[invocation.target.lower()].writers.get(connection.protocol.name)
+                connection.send(Completion(invocation_id, result), write)
                 return
             except Exception as failure:  # noqa: BLE001  (so may what encodes its values)
                 error = self._error_of(connection, invocation, failure)
@@ -306,6 +310,7 @@ class HubDispatcher:
         slot.current.set(call)
         call.has_begun = True
         invocation_id, has_sent, error, late = invocation.invocation_id, False, None, None
+        write = method.writers.get(connection.protocol.name)
         try:
             # Cancelled by the very frame that began it, it begins all the same, and hears of it as soon as it waits.
             if call.cancelled() and call.task is not None:
@@ -321,7 +326,7 @@ class HubDispatcher:
                         async for item in items:
                             if late is not None:
                                 late.cancel()
-                            connection.send(StreamItem(invocation_id, item))
+                            connection.send(StreamItem(invocation_id, item), write)
                             has_sent = True
                             await connection.room()
                             if call.cancelled() or connection.ending is not None:

@@ -38,7 +38,7 @@ def for_client(text: str, error: BaseException | None, detailed: bool) -> str:
     """Add the error's name and message to a text, if they may leave the server."""
     if error is None or not (detailed or isinstance(error, HubException)):
         return text
-    name = "HubException" if isinstance(error, HubException) else type(error).__name__
+    name = type(error).__name__
     try:
         message = str(error)
     except Exception:  # noqa: BLE001  (it is not ours)

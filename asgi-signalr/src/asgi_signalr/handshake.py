@@ -3,6 +3,7 @@
 It is JSON whatever the protocol, ended by the record separator.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,17 @@ class HandshakeError(Exception):
     """The handshake fails; the message is what the client is told."""
 
 
-def take_request(buffer: bytearray) -> bytes | None:
-    """Take the handshake request out of the buffer; None while it is incomplete. Messages may follow it."""
-    end = buffer.find(SEPARATOR)
+def take_request(buffer: bytearray, max_size: int = sys.maxsize) -> bytes | None:
+    """Take the handshake request out of the buffer; None while it is incomplete. Messages may follow it.
+
+    Raises:
+        HandshakeError: with its separator it is longer than `max_size`.
+
+    """
+    end = buffer.find(SEPARATOR, 0, max_size)
     if end < 0:
+        if len(buffer) > max_size:
+            raise HandshakeError("Handshake was canceled.")
         return None
     request = bytes(buffer[:end])
     del buffer[: end + 1]

@@ -6,7 +6,7 @@ with the next one as if nothing had happened.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgi_signalr.calls import Calls
@@ -106,14 +106,14 @@ class HubConnection(Connection):
             self.transport.on_detached = self._pause
             self.transport.on_attached = self._resume
 
-    def send(self, message: Message) -> None:
-        """Encode one message and queue it.
+    def send(self, message: Message, write: Callable[[Message], bytes] | None = None) -> None:
+        """Encode one message, as its protocol does if nothing else is given, and queue it.
 
         Raises:
             TypeError, ValueError: an argument or a result cannot be encoded.
 
         """
-        self.write(self._encode(message))
+        self.write(self._encode(message, write))
 
     def write(self, payload: Payload) -> None:
         """Queue one encoded message; a connection that has ended takes none."""
@@ -138,8 +138,8 @@ class HubConnection(Connection):
         if self.ending is None and self._detached_at is None:
             self.outbox.put(self._encode(message))
 
-    def _encode(self, message: Message) -> Payload:
-        payload = Payload(self.protocol.write(message), binary=self.protocol.binary)
+    def _encode(self, message: Message, write: Callable[[Message], bytes] | None = None) -> Payload:
+        payload = Payload((write or self.protocol.write)(message), binary=self.protocol.binary)
         self.log_message(">", message, len(payload.data))
         return payload
 

@@ -7,16 +7,17 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, get_args, overload
 
 from asgi_signalr.clients import GroupManager, HubCallerClients
 from asgi_signalr.context import Authorize, checked_rule
 from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.messages import Message
 from asgi_signalr.presence import Presence
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.registration import check_event, check_members, check_takes_self
-from asgi_signalr.streams import is_stream, item_type
+from asgi_signalr.streams import awaited, is_stream, item_type
 
 if TYPE_CHECKING:
     from asgi_signalr.hub_connection import HubConnection
@@ -177,6 +178,8 @@ class HubMethod:
     """Whether nothing in it can wait, so that it needs no task."""
     converters: Mapping[str, Callable[[list[Any]], list[Any]]]
     """What converts received arguments, by the protocol's name."""
+    writers: Mapping[str, Callable[[Message], bytes]]
+    """What writes its results or items, by the protocol's name, where that is not just the protocol's `write`."""
 
     def bind(self, arguments: list[Any], protocol: HubProtocol) -> list[Any]:
         """Turn received arguments into what the method declares.
@@ -269,6 +272,9 @@ def _method(
             each.converter((*uploads.values(), Any if rest is None else rest))  # only to see that there is one
     except TypeError as error:
         raise TypeError(f"{where} cannot be called by clients. {error}") from error
+    returns = awaited(hints.get("return", Any))
+    answer = next(iter(get_args(returns)), Any) if streams else returns
+    writers = {each.name: writer(answer) for each in protocols.values() if (writer := getattr(each, "writer", None))}
     return HubMethod(
         name=name,
         function=function,
@@ -283,4 +289,5 @@ def _method(
         is_async=is_async,
         is_plain=not (is_async or streams or uploads or sources) and isinstance(authorize, bool),
         converters=converters,
+        writers=writers,
     )

@@ -46,12 +46,16 @@ class Redirect:
 def requested_version(query: Mapping[str, str], minimum: int) -> int:
     """Read which version the client speaks; the answer is in this one, or in the newest there is.
 
+    Args:
+        query: as `take_secrets` reads it.
+        minimum: the oldest version that is answered.
+
     Raises:
         NegotiateError: it is no number, or too old.
 
     """
-    asked = next((value for name, value in query.items() if name.lower() == "negotiateversion"), "0")
-    if not re.fullmatch(r"[+-]?[0-9]{1,9}", asked, re.ASCII):
+    asked = query.get("negotiateversion", "0")
+    if not re.fullmatch(r"[+-]?0*[0-9]{1,10}", asked, re.ASCII) or not -(2**31) <= int(asked) < 2**31:
         raise NegotiateError(f"The client requested an invalid protocol version '{asked}'")
     version = int(asked)
     if version < minimum:
@@ -67,7 +71,7 @@ def new_identity(version: int) -> Identity:
 
 def asks_for_stateful_reconnect(query: Mapping[str, str]) -> bool:
     """Say whether the client can bring another WebSocket when one is lost."""
-    asked = next((value for name, value in query.items() if name.lower() == "usestatefulreconnect"), "")
+    asked = query.get("usestatefulreconnect", "")
     return asked.strip().lower() == "true"
 
 

@@ -18,7 +18,7 @@ from asgi_signalr.calls import Call, begin_task
 from asgi_signalr.hub_connection import HubConnection
 from asgi_signalr.hubs import HubMethod
 from asgi_signalr.invoker import HubInvoker
-from asgi_signalr.messages import Completion, Invocation
+from asgi_signalr.messages import Completion, Invocation, Message
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.values import PLAIN
@@ -52,12 +52,13 @@ def quick_calls(
             method.types[0] if len(method.types) == 1 and method.types[0] in PLAIN else None,
             range(method.required, len(method.types) + 1),
             method.converters[protocol.name],
+            method.writers.get(protocol.name, protocol.write),
         )
         for method in methods.values()
         if method.authorize is False and method.names is None and (method.is_plain or _is_simple(method, invoker))
         for name in (method.name, method.name.lower())
     }
-    write, binary, make_hub = protocol.write, protocol.binary, invoker.hub
+    binary, make_hub = protocol.binary, invoker.hub
     max_message_size, max_id_length = options.max_message_size, options.max_id_length
 
     def take(connection: HubConnection, data: bytes) -> bool:
@@ -76,7 +77,7 @@ def quick_calls(
             or (invocation_id is not None and len(invocation_id) > max_id_length)
         ):
             return begin(connection, message)
-        function, is_async, only, numbers, convert = found
+        function, is_async, only, numbers, convert, write = found
         arguments = message.arguments
         if len(arguments) != 1 or type(arguments[0]) is not only:  # else there is nothing to convert
             if len(arguments) not in numbers:
@@ -87,7 +88,7 @@ def quick_calls(
                 return begin(connection, message)
         if is_async:
             call = Call(calls, holds_slot=True)
-            call.task = begin_task(finish(connection, call, message, function, arguments))
+            call.task = begin_task(finish(connection, call, message, function, arguments, write))
             return True
         try:
             hub = make_hub()
@@ -109,6 +110,7 @@ def quick_calls(
         message: Invocation,
         function: Callable[..., Any],
         arguments: list[Any],
+        write: Callable[[Message], bytes],
     ) -> None:
         slot.current.set(call)
         try:

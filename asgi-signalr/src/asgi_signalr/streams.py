@@ -25,10 +25,16 @@ def is_stream(function: Callable[..., Any], returns: Any) -> bool:
     inner = inspect.unwrap(function)
     if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
         return True
+    returns = awaited(returns)
+    return (get_origin(returns) or returns) in (AsyncIterator, AsyncIterable, AsyncGenerator)
+
+
+def awaited(returns: Any) -> Any:
+    """Read from a method's annotation what is there once everything has been waited for."""
     while get_origin(returns) in (Annotated, Awaitable, Coroutine):
         arguments = get_args(returns)
         returns = arguments[0] if get_origin(returns) is Annotated else arguments[-1]
-    return (get_origin(returns) or returns) in (AsyncIterator, AsyncIterable, AsyncGenerator)
+    return returns
 
 
 async def items_of(stream: Any) -> AsyncGenerator[Any, None]:

@@ -44,7 +44,7 @@ def bearer_token(scope: Scope) -> str | None:
             if scheme.lower() == "bearer":
                 return token.strip() or None
     query = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
-    return next((value for name, value in query if name == "access_token"), None)
+    return next((value for name, value in query if name.lower() == "access_token"), None)
 
 
 def identifier(user: object | None, find: FindIdentifier | None = None) -> str | None:

@@ -84,7 +84,7 @@ INVOKING = "An unexpected error occurred invoking '{}' on the server."
         ("at_once", INVOKING + " HubException: no file ?"),
         ("later", INVOKING + " HubException: no file ?"),
         ("streaming", "An error occurred on the server while streaming results. HubException: no file ?"),
-        ("mute", INVOKING + " HubException: it cannot be told"),
+        ("mute", INVOKING + " MuteError: it cannot be told"),
         ("half", INVOKING),
     ],
 )

@@ -20,6 +20,7 @@ from asgi_signalr.messages import (
     StreamItem,
 )
 from asgi_signalr.protocols import check_size
+from asgi_signalr.protocols.enums import FREE, is_free, named
 from asgi_signalr.protocols.values import Values, unsendable
 
 PING = b"\x02\x91\x06"
@@ -73,6 +74,10 @@ class MessagePackHubProtocol:
         except (UnicodeEncodeError, OverflowError, RecursionError) as error:
             raise unsendable(error) from None
         return write_length(len(body)) + body
+
+    def writer(self, to: Any) -> Callable[[Message], bytes]:
+        """Prepare `write` for the results or items of a declared type: most can hold no enum to look for."""
+        return _write_as_declared if is_free(to) else self.write
 
 
 # The framing.
@@ -129,23 +134,36 @@ _SHORT = [bytes((length,)) for length in range(0x80)]
 
 
 def _completion(message: Completion) -> list[Any]:
+    result = message.result
     if message.error is not None:
         return [3, {}, message.invocation_id, ERROR_RESULT, message.error]
-    if message.result is UNSET:
+    if result is UNSET:
         return [3, {}, message.invocation_id, VOID_RESULT]
-    return [3, {}, message.invocation_id, NON_VOID_RESULT, message.result]
+    return [3, {}, message.invocation_id, NON_VOID_RESULT, result if type(result) in FREE else named(result)]
 
 
 _ARRAYS: dict[type[Message], Callable[[Any], list[Any]]] = {
-    Invocation: lambda m: [1, {}, m.invocation_id or None, m.target, m.arguments, m.stream_ids],
-    StreamItem: lambda m: [2, {}, m.invocation_id, m.item],
+    Invocation: lambda m: [1, {}, m.invocation_id or None, m.target, named(m.arguments), m.stream_ids],
+    StreamItem: lambda m: [2, {}, m.invocation_id, m.item if type(m.item) in FREE else named(m.item)],
     Completion: _completion,
-    StreamInvocation: lambda m: [4, {}, m.invocation_id, m.target, m.arguments, m.stream_ids],
+    StreamInvocation: lambda m: [4, {}, m.invocation_id, m.target, named(m.arguments), m.stream_ids],
     CancelInvocation: lambda m: [5, {}, m.invocation_id],
     Close: lambda m: [7, m.error or None, m.allow_reconnect],
     Ack: lambda m: [8, m.sequence_id],
     Sequence: lambda m: [9, m.sequence_id],
 }
+
+
+def _write_as_declared(message: Any) -> bytes:
+    """Encode a result or an item that holds no enum."""
+    try:
+        if type(message) is Completion:
+            body = _encode([3, {}, message.invocation_id, NON_VOID_RESULT, message.result])
+        else:
+            body = _encode([2, {}, message.invocation_id, message.item])
+    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+        raise unsendable(error) from None
+    return write_length(len(body)) + body
 
 
 # Arrays to messages.

@@ -7,7 +7,7 @@ What Python sends, and what it takes for a declared type:
     datetime                    ISO 8601 text                  timestamp (ext -1); without a zone: ISO 8601 text
     date, time, timedelta       ISO 8601 text                  ISO 8601 text
     UUID, Decimal               text                           text
-    Enum                        its value; as an argument, a result or an item of its own also taken by its name
+    Enum                        its value                      its name; either is taken by both
     dataclass, Struct, TypedDict, attrs class                  object, map
     NamedTuple, tuple, set      array                          array
     NaN, Infinity               null: JSON has no word for it  float
@@ -30,6 +30,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, inspect, structs
+
+from asgi_signalr.protocols.enums import member_of, named, valued
 
 Convert = Callable[[list[Any]], list[Any]]
 """Turns received arguments into declared types."""
@@ -55,7 +57,7 @@ class Values:
         """
         dump = getattr(value, "model_dump", None)
         if dump is not None:
-            return dump(mode="python" if self._binary else "json", by_alias=True)
+            return named(dump(mode="python", by_alias=True)) if self._binary else dump(mode="json", by_alias=True)
         pydantic_core = sys.modules.get("pydantic_core")
         # Only if the application uses it. What is built in is here as a key that JSON does not have, or to be used up.
         if pydantic_core is not None and type(value).__module__ != "builtins":
@@ -93,7 +95,8 @@ class Values:
         if all(to is Any for to in types):
             return _unchanged
         apart = {at: way for at, to in enumerate(types) if (way := self._apart(to)) is not None}
-        fields = [(f"_{at}", Any if at in apart else to, UNSET) for at, to in enumerate(types)]
+        inner = [Any if at in apart else to for at, to in enumerate(types)]
+        fields = [(f"_{at}", to, UNSET) for at, to in enumerate(inner)]
         # One conversion for all of them: msgspec prepares a class once, where it looks at a mere type at every call.
         arguments = msgspec.defstruct("Arguments", fields, array_like=True)
         is_complete = not self._check(arguments)
@@ -103,7 +106,13 @@ class Values:
         def convert(values: list[Any]) -> list[Any]:
             if plain is not None and tuple(map(type, values)) == plain:
                 return values
-            converted = msgspec.convert(values, arguments, builtin_types=native, str_keys=True, dec_hook=decode)
+            try:
+                converted = msgspec.convert(values, arguments, builtin_types=native, str_keys=True, dec_hook=decode)
+            except msgspec.ValidationError:
+                converted = None
+            if converted is None:
+                values = list(map(valued, values, inner))
+                converted = msgspec.convert(values, arguments, builtin_types=native, str_keys=True, dec_hook=decode)
             result = list(structs.astuple(converted)[: len(values)])
             if not is_complete:
                 _complete(result)
@@ -118,9 +127,9 @@ class Values:
         """Find the way for a type that msgspec does not take, or takes too narrowly; None if there is no need."""
         if _is_of_pydantic(to):
             return self._validator(to)
-        if (names := _names_of(to)) is not None:
-            return lambda value: names[value] if type(value) is str and value in names else msgspec.convert(value, to)
-        return None
+        if (kind := _enum_of(to)) is None:
+            return None
+        return lambda value: msgspec.convert(value, to) if (found := member_of(kind, value)) is None else found
 
     def _decode(self, to: type, value: Any) -> Any:
         """Make what msgspec does not know, as its `dec_hook`: what is pydantic's inside of other classes."""
@@ -138,9 +147,19 @@ class Values:
         except Exception as error:  # what pydantic raises can be named only by importing it
             name = getattr(to, "__name__", to)
             raise TypeError(f"A value of type {name} cannot be received from a client.") from error
-        if self._binary:
-            return adapter.validate_python  # type: ignore[no-any-return]
-        return lambda value: adapter.validate_json(msgspec.json.encode(value))
+        binary = self._binary
+
+        def validate(value: Any) -> Any:
+            return adapter.validate_python(value) if binary else adapter.validate_json(msgspec.json.encode(value))
+
+        def convert(value: Any) -> Any:
+            try:
+                return validate(value)
+            except ValueError:
+                pass
+            return validate(valued(value, to))
+
+        return convert
 
     def _check(self, arguments: type) -> bool:
         """Look for types that no received value can become, and for dataclasses, in whatever they are nested.
@@ -218,13 +237,9 @@ def _is_of_pydantic(to: Any) -> bool:
     return any(_is_of_pydantic(each) for each in get_args(to))
 
 
-def _names_of(to: Any) -> dict[str, Any] | None:
-    """List an enum's members by those of their names that are not values as well; None if the type is no enum."""
+def _enum_of(to: Any) -> EnumMeta | None:
+    """Find the enum that a type is, or is but for None."""
     if get_origin(to) in (Union, UnionType):
         others = [each for each in get_args(to) if each is not type(None)]
-        return _names_of(others[0]) if len(others) == 1 else None
-    if not isinstance(to, EnumMeta):
-        return None
-    members: dict[str, Any] = dict(to.__members__)
-    values = [member.value for member in members.values()]
-    return {name: member for name, member in members.items() if name not in values}
+        return _enum_of(others[0]) if len(others) == 1 else None
+    return to if isinstance(to, EnumMeta) else None
