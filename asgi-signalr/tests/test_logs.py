@@ -215,7 +215,7 @@ async def test_a_hub_exception_with_a_status_keeps_its_message() -> None:
             raise Denied("Not by this door.")
 
     async with TestClient(signalr, "/door") as client:
-        with pytest.raises(HubException, match=r"HubException: Not by this door\.$"):
+        with pytest.raises(HubException, match=r"Denied: Not by this door\.$"):
             await client.invoke("knock")
 
 
