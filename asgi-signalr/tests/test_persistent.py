@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 import pytest
-from asgi_signalr import Depends, Hub, HubCallerContext, PersistentConnection, SignalR
+from asgi_signalr import Depends, Hub, HubCallerContext, HubException, PersistentConnection, SignalR
 
 Request = Callable[..., Awaitable[Any]]
 Ask = Callable[..., Any]
@@ -126,6 +126,28 @@ async def test_one_that_cannot_be_made_is_over_for_who_polls(request_to: Request
     url = f"/broken?id={answer['connectionToken']}"
     seen = [(await ask(app, "GET", url).answer()).status for _ in range(3)]
     assert seen == [200, 204, 404]
+
+
+async def test_one_that_refuses_a_client_has_not_failed(open_to: Open, caplog: pytest.LogCaptureFixture) -> None:
+    class Closed(PersistentConnection):
+        def on_connected(self) -> None:
+            raise HubException("Not today.")
+
+    caplog.set_level(logging.INFO, "asgi_signalr")
+    app = SignalR()
+    app.connection("/closed")(Closed)
+    peer = await open_to(app, "/closed").accepted()
+    assert await peer.closed() == 1011
+    await peer.ended()
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.getMessage().startswith("Closed.on_connected refuses connection ")
+
+
+@pytest.mark.parametrize("data", [5, None, {"a": 1}])
+async def test_only_text_and_bytes_are_sent(data: Any) -> None:
+    with pytest.raises(TypeError, match="Text or bytes can be sent, not"):
+        await echo().connection_context(Echo).connections.all.send(data)
 
 
 async def test_an_object_lasts_as_long_as_its_connection(open_to: Open) -> None:

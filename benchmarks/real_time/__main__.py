@@ -11,7 +11,7 @@ from pathlib import Path
 
 import chart
 import report
-from entrants import ALL, GROUPS
+from entrants import ALL, GROUPS, OURS
 from machine import LOAD_CORE, allow_open_files, pin
 from requirements import judge
 from sessions import FULL, QUICK, Figures, session, session_alone
@@ -46,7 +46,12 @@ def main() -> int:
                 session(taking_part, plan, figures)
     for entrant in entrants:
         print(f"alone: {entrant.name}", file=sys.stderr)
-        session_alone(entrant, plan, figures)
+        try:
+            session_alone(entrant, plan, figures)
+        except TimeoutError as error:  # a channel layer drops what does not fit, and it never comes
+            if entrant in OURS:
+                raise
+            print(f"{entrant.name} has lost messages: {error}", file=sys.stderr)
     requirements = judge(figures)
     report.show(figures, requirements)
     if options.json:

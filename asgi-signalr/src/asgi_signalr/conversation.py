@@ -15,7 +15,7 @@ from asgi_signalr.connection import Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import Overrides
 from asgi_signalr.dispatch import HubDispatcher
-from asgi_signalr.errors import HubException, InvalidDataError, MessageSizeError, denies, for_client
+from asgi_signalr.errors import HubException, InvalidDataError, MessageSizeError, for_client, is_refusal
 from asgi_signalr.filters import HubFilter
 from asgi_signalr.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
 from asgi_signalr.hub_connection import HubConnection
@@ -141,7 +141,7 @@ class HubConversation:
         try:
             await self._invoker.connected(connection)
         except Exception as error:  # noqa: BLE001  (the hub's code may raise anything)
-            if isinstance(error, HubException) or denies(error):  # how a hub refuses a client, no failure of its own
+            if is_refusal(error):
                 logger.info("%s.on_connected refuses connection %s.", self.name, connection.id)
             else:
                 logger.exception("%s.on_connected failed; the connection is closed.", self.name)

@@ -27,6 +27,11 @@ def denies(error: BaseException) -> bool:
     return not is_ours and hasattr(error, "detail") and getattr(error, "status_code", None) in (401, 403)
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Say whether an error is how a hub refuses a client that connects, and no failure of its own."""
+    return isinstance(error, HubException) or denies(error)
+
+
 _WIRE_NAMES = {
     "InvalidDataError": "InvalidDataException",
     "MessageSizeError": "InvalidDataException",

@@ -22,7 +22,7 @@ from asgi_signalr.clients import Audiences, FindLifetime, GroupManager
 from asgi_signalr.connection import Connection, Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import sources_of
-from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.errors import InvalidDataError, is_refusal
 from asgi_signalr.invoker import is_to_be_awaited, settle
 from asgi_signalr.messages import Close
 from asgi_signalr.names import CONNECTION, one
@@ -141,8 +141,17 @@ class ConnectionSender:
 
 
 def encode(data: str | bytes) -> dict[str, bytes]:
-    """Write data as a delivery carries it: text or bytes, which WebSockets tell apart."""
-    return {"text": data.encode()} if isinstance(data, str) else {"binary": bytes(data)}
+    """Write data as a delivery carries it: text or bytes, which WebSockets tell apart.
+
+    Raises:
+        TypeError: it is neither.
+
+    """
+    if isinstance(data, str):
+        return {"text": data.encode()}
+    if isinstance(data, bytes | bytearray | memoryview):
+        return {"binary": bytes(data)}
+    raise TypeError(f"Text or bytes can be sent, not {data!r}; encode it first, such as by json.dumps.")
 
 
 def summary(data: str | bytes) -> str:
@@ -285,7 +294,10 @@ class ConnectionDispatcher:
             connected = one
             error = await self._listen(connection, one)
         except Exception as failure:  # noqa: BLE001  (the application's code may raise anything)
-            logger.exception("%s failed; the connection is closed.", self.name)
+            if connected is None and is_refusal(failure):
+                logger.info("%s.on_connected refuses connection %s.", self.name, connection.id)
+            else:
+                logger.exception("%s failed; the connection is closed.", self.name)
             connection.end(Ending(failure, Close()))
             error = failure
         finally:
