@@ -101,6 +101,7 @@ setInterval(async () => showStatistics(await (await fetch("/api/statistics")).js
 FINAL_LINE = 'connection.start().then(() => showFreshness("Live", true), console.error);'
 
 
+@pytest.mark.slow
 def test_another_name_for_the_methods_is_as_good(make: Make) -> None:
     folder = make(
         EX1,
@@ -140,7 +141,8 @@ def test_another_address_of_the_hub_is_as_good(make: Make) -> None:
     assert failed(verified(EX1, folder)) == {}
 
 
-@pytest.mark.parametrize("interval", ["200", pytest.param("5000", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("interval", ["200", "5000"])
 def test_a_page_that_polls_beside_its_hub_connection_fails(make: Make, interval: str) -> None:
     poll = POLL.replace("INTERVAL", interval)
     folder = make(EX1, SERVE_STATISTICS, (SCRIPT, HANDLER, "});" + poll))
