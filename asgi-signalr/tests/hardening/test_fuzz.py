@@ -560,7 +560,7 @@ def _is_as_it_should(line: str) -> bool:
             *(f"error asgi_signalr {hub}.{name} " for hub in hubs for name in HUB_LOGS),
             "error asgi_signalr the result of ",
             *("warning asgi_signalr a client ", "warning asgi_signalr pages of "),
-            *(f"warning asgi_signalr {hub}: no connection with that id. " for hub in hubs),
+            *(f"warning asgi_signalr {name}: no connection with that id. " for name in (*hubs, "echo")),
         )
     )
 
