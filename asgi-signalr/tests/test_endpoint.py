@@ -359,49 +359,50 @@ async def test_who_comes_while_the_application_stops_is_sent_away(request_to: Re
 # What has changed while the server was waiting for something.
 
 
+class SlowRule:
+    """Lets the negotiation in at once, and everybody after it when it is told to."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self._asked = 0
+
+    async def __call__(self, context: Any) -> bool:
+        self._asked += 1
+        if self._asked > 1:
+            await self.go_on.wait()
+        return True
+
+    async def asked(self, times: int) -> None:
+        async with asyncio.timeout(10):
+            while self._asked < times:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("second", ["poll", "stateful WebSocket"])
 async def test_a_token_that_two_transports_open_at_once_is_the_first_ones(
     request_to: Request, ask: Ask, open_to: Open, second: str
 ) -> None:
-    arrived, go_on = [], asyncio.Event()
-
-    async def rule(context: Any) -> bool:
-        arrived.append(context)
-        if len(arrived) > 1:  # the first one has negotiated
-            await go_on.wait()
-        return True
-
+    rule = SlowRule()
     app = chat(authorize=rule, allow_stateful_reconnects=True)
     stateful = "&useStatefulReconnect=true" if second != "poll" else ""
     answer = await request_to(app, "POST", f"/chat/negotiate?negotiateVersion=1{stateful}")
     url = f"/chat?id={answer.json['connectionToken']}"
     events = ask(app, "GET", url, EVENTS)
     other = ask(app, "GET", url) if second == "poll" else open_to(app, url)
-    async with asyncio.timeout(10):
-        while len(arrived) < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-    go_on.set()
+    await rule.asked(3)
+    rule.go_on.set()
     assert (await events.begun()).status == 200
     refused = await (other.answer() if second == "poll" else other.refused())
     assert (refused.status, refused.text) == (400, "Cannot change transports mid-connection")
 
 
 async def test_a_token_that_was_forgotten_meanwhile_opens_nothing(request_to: Request, ask: Ask) -> None:
-    arrived, go_on = [], asyncio.Event()
-
-    async def rule(context: Any) -> bool:
-        arrived.append(context)
-        if len(arrived) > 1:
-            await go_on.wait()
-        return True
-
+    rule = SlowRule()
     app = chat(authorize=rule, max_negotiated_connections=1)
     token, _ = await negotiated(request_to, app)
     poll = ask(app, "GET", f"/chat?id={token}")
-    async with asyncio.timeout(10):
-        while len(arrived) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-    go_on.set()
+    await rule.asked(2)
+    rule.go_on.set()
     await negotiated(request_to, app)  # there is room for one
     refused = await poll.answer()
     assert (refused.status, refused.text) == (404, "No Connection with that ID")

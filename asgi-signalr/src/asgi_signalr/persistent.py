@@ -16,14 +16,14 @@ client posts at once is one message. Long polling keeps no bounds: a poll answer
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asgi_signalr.clients import Audiences, FindLifetime, GroupManager
 from asgi_signalr.connection import Connection, Ended, Ending, logger
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import sources_of
 from asgi_signalr.errors import InvalidDataError, is_refusal
-from asgi_signalr.invoker import is_to_be_awaited, settle
+from asgi_signalr.invoker import settle
 from asgi_signalr.messages import Close
 from asgi_signalr.names import CONNECTION, one
 from asgi_signalr.options import Options
@@ -329,9 +329,7 @@ class ConnectionDispatcher:
                     connection.log("=", "the client has gone")
                     return None
                 connection.log("<", summary(message))
-                received: Any = one.on_received(message)
-                if is_to_be_awaited(received):
-                    await received
+                await settle(one.on_received(message))
         except InvalidDataError as error:
             connection.log("=", f"ends: {error}")
             connection.end(Ending(error, Close()))

@@ -99,6 +99,16 @@ class Wire(asyncio.Transport):
         return {"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)}.get(name, default)
 
 
+def wired(app: Any, state: ServerState, kind: Any = WebSocketProtocol, **options: Any) -> Wire:
+    """Connect a wire to a server."""
+    config = Config(app, lifespan="off", log_config=None, ws_ping_interval=None, **options)
+    config.load()
+    wire = Wire()
+    wire.set_protocol(kind(config=config, server_state=state, app_state={}))
+    wire.protocol.connection_made(wire)
+    return wire
+
+
 async def conversation(
     kind: Any, pieces: list[bytes], head: bytes, quits_at: bytes, *, in_one_tick: bool = False
 ) -> dict[str, Any]:
@@ -126,12 +136,8 @@ async def conversation(
                 with contextlib.suppress(Exception):  # the client may be in the wrong by now
                     await send(event | {"type": "websocket.send"})
 
-    config = Config(app, lifespan="off", ws_max_size=LONGEST - 1, log_config=None, ws_ping_interval=None)
-    config.load()
-    state, wire = ServerState(), Wire()
-    protocol = kind(config=config, server_state=state, app_state={})
-    wire.set_protocol(protocol)
-    protocol.connection_made(wire)
+    state = ServerState()
+    wire = wired(app, state, kind, ws_max_size=LONGEST - 1)
     crashed = False
     for piece in (head, *pieces):
         async with asyncio.timeout(PATIENCE):
@@ -275,14 +281,10 @@ async def test_a_message_that_cannot_be_taken_in_ends_its_own_connection_only() 
         way.offer = offers.pop(0)
         await receive()
 
-    config = Config(app, lifespan="off", log_config=None, ws_ping_interval=None)
-    config.load()
     offers = [take, fail, take]
-    wires = [Wire() for _ in offers]
     state = ServerState()
+    wires = [wired(app, state) for _ in offers]
     for wire in wires:
-        wire.set_protocol(WebSocketProtocol(config=config, server_state=state, app_state={}))
-        wire.protocol.connection_made(wire)
         wire.protocol.data_received(upgrade())
         await turns()
     for number, wire in enumerate(wires):
@@ -306,12 +308,8 @@ async def test_an_app_that_receives_nothing_is_sent_no_more_than_a_few_messages(
         for _ in range(40):
             await receive()
 
-    config = Config(app, lifespan="off", log_config=None, ws_ping_interval=None)
-    config.load()
-    state, wire = ServerState(), Wire()
-    protocol = WebSocketProtocol(config=config, server_state=state, app_state={})
-    wire.set_protocol(protocol)
-    protocol.connection_made(wire)
+    state = ServerState()
+    wire = wired(app, state)
     wire.protocol.data_received(upgrade())
     await turns()
     sent = 0
@@ -431,12 +429,8 @@ async def test_a_plain_method_sees_what_a_middleware_has_left_for_its_connection
 
 
 async def test_messages_that_cross_the_servers_close_are_passed_over() -> None:
-    config = Config(an_app(), lifespan="off", log_config=None, ws_ping_interval=None)
-    config.load()
-    wire = Wire()
-    protocol = WebSocketProtocol(config=config, server_state=ServerState(), app_state={})
-    wire.set_protocol(protocol)
-    protocol.connection_made(wire)
+    wire = wired(an_app(), ServerState())
+    protocol = wire.protocol
     head = UPGRADE.replace(b"/chat", b"/room") % (base64.b64encode(b"k" * 16), b"")
     for piece in (head, masked(0x81, HANDSHAKE.encode()), masked(0x81, call("leave").encode())):
         wire.protocol.data_received(piece)

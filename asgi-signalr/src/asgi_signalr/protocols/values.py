@@ -24,7 +24,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import EnumMeta
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -100,19 +100,19 @@ class Values:
         # One conversion for all of them: msgspec prepares a class once, where it looks at a mere type at every call.
         arguments = msgspec.defstruct("Arguments", fields, array_like=True)
         is_complete = not self._check(arguments)
-        decode, native = self._decode, self._native
+        fit = partial(msgspec.convert, type=arguments, builtin_types=self._native, str_keys=True, dec_hook=self._decode)
         plain = tuple(types) if PLAIN.issuperset(types) else None
 
         def convert(values: list[Any]) -> list[Any]:
             if plain is not None and tuple(map(type, values)) == plain:
                 return values
             try:
-                converted = msgspec.convert(values, arguments, builtin_types=native, str_keys=True, dec_hook=decode)
+                converted = fit(values)
             except msgspec.ValidationError:
                 converted = None
             if converted is None:
                 values = list(map(valued, values, inner))
-                converted = msgspec.convert(values, arguments, builtin_types=native, str_keys=True, dec_hook=decode)
+                converted = fit(values)
             result = list(structs.astuple(converted)[: len(values)])
             if not is_complete:
                 _complete(result)
