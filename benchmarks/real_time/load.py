@@ -147,16 +147,21 @@ class Clients:
                 raise TimeoutError(f"{left} of {deliveries} deliveries are missing.")
         assert left == 0, f"{-left} deliveries too many"
 
-    def fan_out(self, seconds: float, times: int = 1, window: int = 2) -> tuple[int, float]:
-        """Have the server broadcast for a while, never waiting for the clients; returns deliveries and seconds."""
+    def fan_out(self, seconds: float, times: int = 1, *, one_at_a_time: bool = False) -> tuple[int, float]:
+        """Have the server broadcast for a while; returns deliveries and seconds.
+
+        The server is kept busy: it is asked again when the last broadcast but one begins to arrive, so two or three are
+        under way. Or one at a time: it is asked again when everybody has been reached.
+        """
         receive, poll, mark = self._receive, self._poll, MARK
         per_ask = times * len(self._sockets)
+        most_left = 0 if one_at_a_time else 2 * per_ask - 1
         started = time.perf_counter()
         end = started + seconds
         taken = asked = 0
         while True:
             now = time.perf_counter()
-            while now < end and asked * per_ask - taken < window * per_ask:
+            while now < end and asked * per_ask - taken <= most_left:
                 self.ask(times)
                 asked += 1
             if taken >= asked * per_ask:

@@ -10,7 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from sessions import Figures, Plan
 
-COLUMNS = ("fan-out 100", "fan-out 1,000", "fan-out 5,000", "4 in a tick", "echo 1", "echo 100", "echo 100, def")
+COLUMNS = (
+    "fan-out 100",
+    "fan-out 1,000",
+    "fan-out 5,000",
+    "one at a time",
+    "4 in a tick",
+    "echo 1",
+    "echo 100",
+    "echo 100, def",
+)
 
 
 def show(figures: Figures, requirements: list[Requirement]) -> None:

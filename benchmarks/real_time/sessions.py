@@ -113,6 +113,7 @@ def _take_figures(sides: Sequence[Side], deflating: Sequence[Side], plan: Plan, 
         side.clients.use(side.entrant.dialect)
     _connect([*sides, *deflating], 1000)
     rate("fan-out 1,000", load.Clients.fan_out)
+    rate("one at a time", lambda clients, seconds: clients.fan_out(seconds, one_at_a_time=True))
     rate("fan-out 1,000, deflate offered", load.Clients.fan_out, deflating)
     rate("4 in a tick", lambda clients, seconds: clients.fan_out(seconds, IN_A_TICK))
 

@@ -19,8 +19,9 @@ import msgspec
 FRAME_BYTES = 64 * 1024
 # So many queued bytes make a sender wait: for the flush, or for the one connection that it writes to.
 HIGH_WATER = 64 * 1024
-# A flush lets the loop do other things after so many connections.
-CONNECTIONS_PER_TURN = 500
+# A flush lets the loop do other things after so many connections. What is sent meanwhile leaves together with this for
+# all whose turn is still to come: the busier a server is, the fewer pieces it sends.
+CONNECTIONS_PER_TURN = 100
 
 
 CANCELLED = "The server has cancelled what was to be sent."

@@ -79,7 +79,8 @@ def quick_calls(
             return begin(connection, message)
         function, is_async, only, numbers, convert, write = found
         arguments = message.arguments
-        if len(arguments) != 1 or type(arguments[0]) is not only:  # else there is nothing to convert
+        is_easy = len(arguments) == 1 and type(arguments[0]) is only  # there is nothing to convert
+        if not is_easy:
             if len(arguments) not in numbers:
                 return begin(connection, message)
             try:
@@ -93,7 +94,7 @@ def quick_calls(
         try:
             hub = make_hub()
             hub._hub_connection = connection
-            result = function(hub, *arguments)
+            result = function(hub, arguments[0]) if is_easy else function(hub, *arguments)
             if type(result) in _VALUES and connection.ending is None:
                 if invocation_id is not None:
                     connection.outbox.put_now(write(Completion(invocation_id, result)), binary)

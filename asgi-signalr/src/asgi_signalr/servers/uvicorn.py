@@ -60,22 +60,18 @@ MAX_UNREAD = 16
 class _Arrivals:
     """What has come in on one event loop since it last went round, until all of it is taken in together."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("pieces",)
 
     def __init__(self) -> None:
-        self._pieces: list[tuple[_Way, bytes]] = []
+        self.pieces: list[tuple[_Way, bytes]] = []
 
-    def add(self, way: "_Way", data: bytes) -> None:
-        """Note what a client has sent, or a part of it."""
-        if not self._pieces:
-            asyncio.get_running_loop().call_soon(self.take)
-        self._pieces.append((way, data))
-        if len(data) > MAX_JOINED:
-            self.take()  # there may be more of this in the same tick
+    def begin(self) -> None:
+        """Take in what comes from now on when the loop goes round again."""
+        asyncio.get_running_loop().call_soon(self.take)
 
     def take(self) -> None:
         """Take it in, each client's in order."""
-        pieces, self._pieces = self._pieces, []
+        pieces, self.pieces = self.pieces, []
         for way, data in pieces:
             try:
                 size = len(data)
@@ -177,7 +173,12 @@ class _Way(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called with what the client has sent, cut anywhere."""
-        self._arrivals.add(self, data)
+        arrivals = self._arrivals
+        if not arrivals.pieces:
+            arrivals.begin()
+        arrivals.pieces.append((self, data))
+        if len(data) > MAX_JOINED:
+            arrivals.take()  # there may be more of this in the same tick
 
     def eof_received(self) -> None:
         """Called when the client will send nothing more: the transport is closed after this."""
