@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import pytest
-from asgi_signalr.outbox import FRAME_BYTES, Flusher, Outbox, Payload, SlowClientError
+from asgi_signalr.outbox import CONNECTIONS_PER_TURN, FRAME_BYTES, Flusher, Outbox, Payload, SlowClientError
 
 
 class Line:
@@ -70,6 +70,17 @@ async def test_what_is_put_in_one_tick_goes_in_one_piece(flusher: Flusher, at_on
     client.put("d")
     await sent()
     assert client.line.pieces == ["abc", "d"]
+
+
+async def test_what_is_sent_during_a_broadcast_joins_it_for_those_whose_turn_is_to_come(flusher: Flusher) -> None:
+    clients = [Client(flusher) for _ in range(2 * CONNECTIONS_PER_TURN)]
+    for text in ("a", "b"):
+        for client in clients:
+            client.put(text)
+        await asyncio.sleep(0)  # the first turn of the flush, if it has not begun
+    await sent()
+    halves = clients[:CONNECTIONS_PER_TURN], clients[CONNECTIONS_PER_TURN:]
+    assert [{tuple(client.line.pieces) for client in half} for half in halves] == [{("a", "b")}, {("ab",)}]
 
 
 async def test_a_piece_stays_within_its_size_but_for_a_message_that_is_longer(flusher: Flusher) -> None:
