@@ -39,12 +39,13 @@ def cache_folder() -> Path:
 
 def wheel(name: str) -> tuple[str, bytes]:
     """The installed distribution as a wheel: its file name and content, the same bytes for the same files."""
-    try:
-        distribution = importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
+    # In the current folder, python -m may find what an earlier build has left (egg-info): that is installed nowhere.
+    found = importlib.metadata.distributions(name=name)
+    distribution = next((each for each in found if each.read_text("METADATA") is not None), None)
+    if distribution is None:
         raise MachineError(
             f"The package {name} is not installed beside labkit.", "Install labkit afresh; its README says how."
-        ) from None
+        )
     stem = f"{re.sub(r'[-_.]+', '_', name).lower()}-{distribution.version}"
     about = distribution.read_text("WHEEL") or "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     members = dict(_code(distribution, name))

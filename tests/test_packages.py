@@ -26,6 +26,15 @@ def test_a_wheel_has_the_code_and_the_metadata(name: str) -> None:
     assert not [member for member in members if member.endswith((".pyc", "direct_url.json", ".pth")) or ".." in member]
 
 
+def test_what_a_build_has_left_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = packages.wheel("idna")
+    (tmp_path / "idna.egg-info").mkdir()
+    (tmp_path / "idna.egg-info" / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: idna\nVersion: 0.0\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert importlib.metadata.version("idna") == "0.0"
+    assert packages.wheel("idna") == installed
+
+
 def test_the_same_files_make_the_same_bytes() -> None:
     assert packages.wheel("idna") == packages.wheel("idna")
 

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -1180,6 +1181,23 @@ def test_a_path_has_no_parameters(path: str) -> None:
         f"The path {path!r} has parameters. A client may give such a thing as an argument of a method, or in its query "
         "string: self.context.query."
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("/chat/negotiate", "The negotiation of Chat is already served at /chat/negotiate."),
+        ("/deep", "Base is already served at /deep/negotiate."),
+        ("/signalr.js", "The official client is already served at /signalr.js."),
+        ("/status/", "The status is already served at /status."),
+    ],
+)
+def test_a_hub_takes_no_address_that_something_else_has(path: str, complaint: str) -> None:
+    app = SignalR(status_path="/status")
+    app.hub("/chat")(Chat)
+    app.hub("/deep/negotiate")(Base)
+    with pytest.raises(ValueError, match=f"^{re.escape(complaint)}$"):
+        app.hub(path)
 
 
 def test_paths_and_names_of_hubs_are_unique() -> None:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from asgi_signalr import scripts, status
+from asgi_signalr import client, scripts, status
 from asgi_signalr.backplanes import Backplane, also_tell, open_backplane
 from asgi_signalr.clients import HubContext
 from asgi_signalr.connection import ConnectionHandler
@@ -178,8 +178,8 @@ class SignalR:
             presence: whether to keep who is in which group on all servers, see `asgi_signalr.presence`.
 
         Raises:
-            ValueError: the path is taken or has parameters, another hub class has the same name, or there is no such
-                transport.
+            ValueError: the path is taken (by a script of the client, for example) or has parameters, another hub class
+                has the same name, or there is no such transport.
             TypeError: it is no hub, has a method that clients or the library could not call, or an argument is not
                 what it should be.
 
@@ -254,8 +254,22 @@ class SignalR:
         if redirect is not None and not callable(redirect):
             raise TypeError(f"redirect is a function that returns Redirect(url) or None, not {redirect!r}.")
         checked(self.options.transports if transports is None else transports)
-        if (endpoint := self._endpoints.get(normal_path(path))) is not None:
-            raise ValueError(f"{endpoint.handler.name} is already served at {normal_path(path)}.")
+        for address in (normal_path(path), normal_path(f"{path}/negotiate")):
+            if (served := self._served_at(address)) is not None:
+                raise ValueError(f"{served} is already served at {address}.")
+
+    def _served_at(self, path: str) -> str | None:
+        """Name what is at an address already."""
+        if path == self._status_path:
+            return "The status"
+        if path.lstrip("/") in client.SCRIPTS:
+            return "The official client"
+        for hub, endpoint in self._endpoints.items():
+            if path == hub:
+                return endpoint.handler.name
+            if path == f"{hub.rstrip('/')}/negotiate":
+                return f"The negotiation of {endpoint.handler.name}"
+        return None
 
     def _serve(
         self,
