@@ -451,7 +451,7 @@ def declared_packages(app: Any) -> dict[str, set[str]]:
     import tomllib
 
     try:
-        table = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
+        table = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise NotDone("a pyproject.toml that can be read", str(error), where="pyproject.toml") from error
     found: dict[str, set[str]] = {}

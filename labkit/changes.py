@@ -72,6 +72,10 @@ def diff(before: bytes | None, after: bytes | None, old_name: str, new_name: str
     new_name = new_name if after is not None else "/dev/null"
     if old is None or new is None:
         return f"Binary files {old_name} and {new_name} differ\n"
+    if ("\r\n" in old) != ("\r\n" in new):  # else every line would be shown, and nobody could see why
+        old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+        if old == new:
+            return f"Files {old_name} and {new_name} differ in their line endings only\n"
     lines = difflib.unified_diff(_lines(old), _lines(new), old_name, new_name)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 

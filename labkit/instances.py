@@ -168,7 +168,9 @@ def check_ports(first: int, count: int) -> None:
     Raises PortInUse that says who has one and what to type, UsageError for numbers that are no ports.
     """
     if not 1 <= first <= 65536 - count:
-        raise UsageError(f"{first} is no port for {count} instance(s).", "Choose one from 1024 to 65535, e.g. 8000.")
+        raise UsageError(
+            f"{first} is no port for {count} instance(s).", f"Choose one from 1 to {65536 - count}, e.g. 8000."
+        )
     for port in range(first, first + count):
         try:
             free = _is_free(port)

@@ -513,6 +513,10 @@ def keep(mode: str, home: str) -> None:
                     cluster.start()
                 if mode == "stay":
                     cluster.stays.touch()
+            if sys.platform != "win32":
+                # A server that dies is not to stay in the process table: PostgreSQL would take it for a running one,
+                # and no other could be started here.
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
             _tell({"url": cluster.url, "home": str(cluster.home)})
         except LabError as error:
             _tell({"error": error.message, "next": error.next})

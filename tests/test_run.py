@@ -19,7 +19,7 @@ import pytest
 
 from labkit import processes, workspace
 from labkit.lab import find_lab
-from labkit.postgres import Server
+from labkit.postgres import LabServer, Server
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
 
@@ -292,3 +292,27 @@ def test_a_workspace_uses_the_labs_own_server(
     folder = workspace.create(the_lab, the_lab.exercise("b2"), tmp_path / "b2").folder
     (url,) = labkit(folder, "run").urls()
     assert get(f"{url}size") == "pots"
+
+
+def test_a_database_server_that_was_killed_is_told_of_and_can_be_started_again(
+    labkit: Callable[..., Labkit], lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home-0"))  # that of the labkit below
+    monkeypatch.delenv("LABKIT_DATABASE_SERVER", raising=False)
+    the_lab = find_lab(lab)
+    run = labkit(workspace.create(the_lab, the_lab.exercise("b2"), tmp_path / "b2").folder, "run")
+    run.until("Ctrl-C stops it.")
+    server = LabServer()
+    home = server.status().home
+    assert home
+    pid = int((home / "data" / "postmaster.pid").read_text("utf-8").split("\n", 1)[0])
+    os.kill(pid, signal.SIGKILL)
+    run.until("PostgreSQL has ended, and the instances reach it no more.\nnext: labkit db start")
+    try:
+        assert server.start().databases() == []
+        run.until("PostgreSQL runs again")
+        run.process.send_signal(signal.SIGINT)
+        assert run.ends()[0] == 0
+        assert server.status().running
+    finally:
+        server.stop()

@@ -191,3 +191,8 @@ def test_a_diff_says_when_a_file_does_not_end_with_a_newline() -> None:
     assert changes.diff(b"a", b"a\nb\n", "x", "y") == (
         "--- x\n+++ y\n@@ -1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n"
     )
+
+
+def test_a_diff_does_not_show_every_line_because_of_line_endings() -> None:
+    assert changes.diff(b"a\r\nb\r\n", b"a\nb\n", "x", "y") == "Files x and y differ in their line endings only\n"
+    assert changes.diff(b"a\r\nb\r\n", b"a\nc\n", "x", "y") == "--- x\n+++ y\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n"

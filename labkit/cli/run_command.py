@@ -6,6 +6,7 @@ import queue
 import secrets
 import sys
 import tempfile
+import time
 import webbrowser
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -80,7 +81,7 @@ def run(
             ready = True
             _announce(subject, running)
             _open_pages(subject.exercise, running, open_)
-            _follow(running, lines)
+            _follow(running, lines, subject)
     except KeyboardInterrupt:
         if not ready:
             raise Interrupted("Interrupted before the app was ready. Nothing of it runs any more.") from None
@@ -185,18 +186,48 @@ def _open_pages(exercise: Exercise, running: "Instances", wanted: bool | None) -
             return
 
 
-def _follow(running: "Instances", lines: _Lines) -> None:
-    """Print the log until Ctrl-C; raise LabError if an instance dies."""
+def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
+    """Print the log until Ctrl-C, and what becomes of the database server; raise LabError if an instance dies."""
+    server = _Watch() if subject.own and subject.exercise.database else None
     while True:
         with contextlib.suppress(queue.Empty):
             # In steps, so that a death is seen, and so that Ctrl-C is on Windows.
             _print_line(*lines.get(timeout=0.2))
+        if server is not None:
+            server.look()
         dead = running.poll()
         if dead:
             tail = running.tail(dead, lines=10)
             status = running.exit_status(dead)
             _print_waiting(lines)
             raise _died(dead, status, tail, alone=len(running.list) == 1)
+
+
+class _Watch:
+    """Tells when the database server ends, and when it is back: the instances say no more than that they miss it."""
+
+    def __init__(self) -> None:
+        from labkit import postgres
+
+        self._server = postgres.find_server()
+        self._was_up = True
+        self._next_look = 0.0
+
+    def look(self) -> None:
+        """Look at most once a second."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + 1
+        is_up = self._server.existing() is not None
+        if is_up != self._was_up:
+            self._was_up = is_up
+            if is_up:
+                err.print("[yellow]note:[/] PostgreSQL runs again; the instances reconnect by themselves.")
+            else:
+                err.print(
+                    "[yellow]note:[/] PostgreSQL has ended, and the instances reach it no more.\n"
+                    "next: labkit db start, in a second terminal, starts it again"
+                )
 
 
 def _died(instance: "Instance", status: int | None, tail: str, alone: bool) -> LabError:
