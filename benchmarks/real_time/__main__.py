@@ -16,7 +16,7 @@ from machine import LOAD_CORE, allow_open_files, pin
 from requirements import judge
 from sessions import FULL, QUICK, Figures, session, session_alone
 
-IMAGE = Path(__file__).parents[2] / "docs" / "images" / "fan-out.svg"
+IMAGE = Path(__file__).parents[2] / "asgi-signalr" / "docs" / "images" / "fan-out.svg"
 
 
 def main() -> int:

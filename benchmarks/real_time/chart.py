@@ -8,6 +8,7 @@ from sessions import Figures
 WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 760, 210, 90, 20, 8, 44
 PANELS = (
     ("fan-out 1,000", "Deliveries per second of one core, one message to 1,000 clients"),
+    ("one at a time", "The same, each asked for when everybody has had the last one"),
     ("4 in a tick", "The same, four messages in one tick of the loop"),
     ("echo 100", "Calls per second of one core, 100 connections"),
 )
