@@ -154,6 +154,13 @@ def _check_problems(exercise: Exercise) -> Iterator[str]:
         for name in check.snippets:
             if name not in exercise.snippets:
                 yield f"{check.where}: the check {check.name} names the unknown snippet {name}."
+    places: dict[tuple[int, str], list[str]] = {}
+    for check in declared:
+        for number in check.tasks:
+            places.setdefault((number, check.name), []).append(check.where)
+    for (number, name), where in places.items():
+        if len(where) > 1:
+            yield f"task {number} has {len(where)} checks {name}: {' and '.join(where)}."
     checked = {number for check in declared for number in check.tasks}
     for number, task in enumerate(exercise.tasks, start=1):
         if number not in checked:

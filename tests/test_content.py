@@ -83,6 +83,11 @@ def test_the_small_lab_lacks_only_its_chapters_code(tea: Lab) -> None:
             "checks/test_brew.py:5: the check test_pot is marked with task 3, which does not exist.",
         ),
         (
+            "checks/test_more.py",
+            ("", "import pytest\n\n\n@pytest.mark.task(2)\ndef test_cup() -> None:\n    pass\n"),
+            "task 2 has 2 checks test_cup: checks/test_brew.py:10 and checks/test_more.py:5.",
+        ),
+        (
             "checks/test_brew.py",
             ('    """The pot is there."""', "    pass"),
             "checks/test_brew.py:5: the check test_pot has no docstring for the trainee to read.",

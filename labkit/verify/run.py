@@ -265,7 +265,7 @@ class _Run:
         if event is None or "fault" in event:
             said = event["fault"] if event else "\n".join(_tail(process.log, 5))
             raise InternalError(
-                f"The checks of {self._subject.exercise.id} cannot be read: {said}", "Report it to the lab's author."
+                f"The checks of {self._subject.exercise.id} cannot be run: {said}", "Report it to the lab's author."
             )
         self.checks = [Check(**{**check, "snippets": tuple(check["snippets"])}) for check in event["collected"]]
         if not self.checks:

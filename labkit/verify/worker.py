@@ -88,6 +88,7 @@ class Reporter:
             if check.task not in self._job["known_tasks"]:
                 self._channel.send({"fault": f"{item.nodeid} is marked with no task of the exercise."})
             self._checks[item.nodeid] = check
+        self._refuse_equal_ids(items)
         chosen = [
             item
             for item in items
@@ -105,7 +106,7 @@ class Reporter:
         """Tell that a check begins, and what it found."""
         check = self._check(item)
         self._result = Result(Verdict.PASSED)
-        self._recorder.makers[:] = [check.id]
+        self._recorder.makers[:] = [check.file_name]
         self._channel.send({"started": check.id})
         outcome = yield
         self._channel.send({"finished": check.id, "result": self._result.to_json()})
@@ -132,6 +133,14 @@ class Reporter:
             self._result = self._judge(item, call.excinfo, call.when)
         return report
 
+    def _refuse_equal_ids(self, items: list[pytest.Item]) -> None:
+        """Results are told apart by the checks' ids: of two checks with one id, the second would never count."""
+        first: dict[str, pytest.Item] = {}
+        for item in items:
+            id_ = self._check(item).id
+            if first.setdefault(id_, item) is not item:
+                self._channel.send({"fault": f"{_place(first[id_])} and {_place(item)} have the same id, {id_}."})
+
     def _judge(self, item: pytest.Item, info: pytest.ExceptionInfo[BaseException], when: str) -> Result:
         check, error = self._check(item), info.value
         if id(error) in self._raised:
@@ -141,7 +150,7 @@ class Reporter:
         result = translate(error) if when != "teardown" else _fault(error)
         if result.verdict is Verdict.SKIPPED:
             return result
-        makers = {check.id, *getattr(item, "fixturenames", ())}
+        makers = {check.file_name, *getattr(item, "fixturenames", ())}
         evidence = self._recorder.keep(makers) if when != "teardown" else []
         if result.verdict is Verdict.CHECKER:
             evidence.append(self._write_traceback(check, error))
@@ -171,7 +180,7 @@ class Reporter:
         return replace(result, cause=cause, snippet=snippet, next=advice)
 
     def _write_traceback(self, check: Check, error: BaseException) -> str:
-        path = Path(self._job["evidence"]) / f"{check.id.replace('/', '-')}.traceback.txt"
+        path = Path(self._job["evidence"]) / f"{check.file_name.replace('/', '-')}.traceback.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         return str(path)
@@ -252,13 +261,28 @@ def _check(item: pytest.Item, exercise: str) -> Check:
     name = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", "-")
     title = (function.__doc__ or name.replace("-", " ")).strip().split("\n")[0]
     task = f"{exercise}.{mark.args[0]}" if mark and mark.args else ""
+    parameters = _parameters(item)
     return Check(
-        id=f"{task}/{name}",
-        title=title,
+        id=f"{task}/{name}{parameters and f'[{parameters}]'}",
+        title=f"{title}{parameters and f' [{parameters}]'}",
         task=task,
         budget=float(budget.args[0]) if budget else BUDGET,
         snippets=tuple(name for each in item.iter_markers("snippets") for name in each.args),
     )
+
+
+def _place(item: pytest.Item) -> str:
+    path, line, _ = item.location
+    return f"{path}:{(line or 0) + 1}"
+
+
+def _parameters(item: pytest.Item) -> str:
+    """The id that pytest gives the check's parameters, without the browser's name that pytest-playwright adds."""
+    call = getattr(item, "callspec", None)
+    if call is None:
+        return ""
+    browser = call.params.get("browser_name", "")
+    return str(call.id).removeprefix(browser).removeprefix("-") if browser else str(call.id)
 
 
 def _last_line(text: str) -> str:

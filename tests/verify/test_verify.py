@@ -267,6 +267,38 @@ def test_checks_that_cannot_be_read_are_a_fault_of_the_lab(verify_shop: VerifySh
         verify_shop()
 
 
+def test_each_parameter_of_a_check_runs_and_counts(verify_shop: VerifyShop, shop: Exercise) -> None:
+    add_checks(
+        shop,
+        "pytestmark = pytest.mark.task(1)\n\n\n"
+        "@pytest.mark.parametrize('path', ['/', '/../x?'])\n@pytest.mark.parametrize('loaves', [3, 4])\n"
+        "def test_open(page, loaves, path):\n"
+        "    '''The shop is open.'''\n    page.goto('/')\n    assert loaves == 3\n\n\n"
+        "@pytest.mark.parametrize('chromium', ['chromium'])\ndef test_plain(chromium):\n    pass\n",
+    )
+    report = verify(Subject(shop, shop.end, "end", None), [shop.task("1")])
+    assert [(check.id, check.title, result.verdict.value) for check, result in report.results] == [
+        ("b1.1/the-shop-is-open", "The shop has a door.", "passed"),
+        ("b1.1/open[3-/]", "The shop is open. [3-/]", "passed"),
+        ("b1.1/open[3-/../x?]", "The shop is open. [3-/../x?]", "passed"),
+        ("b1.1/open[4-/]", "The shop is open. [4-/]", "not done"),
+        ("b1.1/open[4-/../x?]", "The shop is open. [4-/../x?]", "not done"),
+        ("b1.1/plain[chromium]", "plain [chromium]", "passed"),
+    ]
+    kept = [path for _, result in report.results for path in result.evidence if path.endswith("trace.zip")]
+    assert [Path(path).parent.name for path in kept] == ["open[4--]", "open[4--..-x-]"]
+    assert report.exit_code == 1
+
+
+def test_two_checks_of_one_id_are_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
+    add_checks(shop, "@pytest.mark.task(1)\ndef test_the_shop_is_open():\n    assert False\n")
+    with pytest.raises(InternalError) as caught:
+        verify_shop()
+    assert caught.value.message == (
+        "The checks of b1 cannot be run: test_bakery.py:7 and test_more.py:4 have the same id, b1.1/the-shop-is-open."
+    )
+
+
 def test_a_check_without_a_task_is_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
     add_checks(shop, "def test_stray():\n    pass\n")
     with pytest.raises(InternalError, match=r"test_stray.* is marked with no task"):
