@@ -86,8 +86,6 @@ def _app_problems(exercise: Exercise) -> Iterator[str]:
             yield f"begin/{relative}: `labkit start` writes that file."
     for place, line, text in snippets.unfilled(exercise.begin):
         yield f"begin/{place}:{line} has a placeholder {text} that nobody fills in."
-    if not exercise.app.command:
-        yield "exercise.toml names no command that runs the app."
 
 
 def _snippet_problems(exercise: Exercise) -> Iterator[str]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from labkit import form
 from labkit.errors import UsageError, unknown
 
 BUNDLED = Path(__file__).parent / "_lab"
@@ -183,15 +184,14 @@ def find_lab(folder: Path | None = None) -> Lab:
     if not (folder / "lab.toml").is_file():
         raise UsageError(f"No lab in {folder}: it has no lab.toml.", "labkit new lab NAME makes one")
     folder = folder.resolve()
-    table = _read(folder / "lab.toml")
-    with _naming(folder / "lab.toml"):
-        return Lab(
-            folder=folder,
-            title=table["title"],
-            snippet_prefix=table.get("snippet-prefix", ""),
-            packages=tuple(table.get("packages", ())),
-            exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
-        )
+    table = _read(folder / "lab.toml", form.LAB)
+    return Lab(
+        folder=folder,
+        title=table["title"],
+        snippet_prefix=table.get("snippet-prefix", ""),
+        packages=tuple(table.get("packages", ())),
+        exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
+    )
 
 
 def carried_lab() -> Path:
@@ -212,65 +212,50 @@ def _lab_round(start: Path) -> Path | None:
 
 def _exercise(lab: Path, name: str) -> Exercise:
     folder = lab / "exercises" / name
-    table = _read(folder / "exercise.toml")
-    with _naming(folder / "exercise.toml"):
-        app, database = table["app"], table.get("database")
-        short = name.split("-")[0]
-        return Exercise(
-            name=name,
-            folder=folder,
-            snippets_folder=lab / "snippets" / name,
-            title=table["title"],
-            minutes=table.get("minutes", 30),
-            app=App(
-                command=tuple(app["command"]),
-                ready=app["ready"],
-                home=app.get("home", "/"),
-                instances=app.get("instances", 1),
-                environment=dict(app.get("environment", {})),
-            ),
-            database=Database(
-                solution=tuple(database["solution"]),
-                snippet=database["snippet"],
-                tail=tuple(database.get("tail", ())),
-            )
-            if database
-            else None,
-            tasks=tuple(
-                Task(
-                    id=f"{short}.{number}",
-                    title=task["title"],
-                    steps=tuple(Step(**step) for step in task.get("step", ())),
-                )
-                for number, task in enumerate(table.get("task", ()), start=1)
-            ),
-            continues=table.get("continues"),
+    table = _read(folder / "exercise.toml", form.EXERCISE)
+    app, database = table["app"], table.get("database")
+    short = name.split("-")[0]
+    return Exercise(
+        name=name,
+        folder=folder,
+        snippets_folder=lab / "snippets" / name,
+        title=table["title"],
+        minutes=table.get("minutes", 30),
+        app=App(
+            command=tuple(app["command"]),
+            ready=app["ready"],
+            home=app.get("home", "/"),
+            instances=app.get("instances", 1),
+            environment=dict(app.get("environment", {})),
+        ),
+        database=Database(
+            solution=tuple(database["solution"]),
+            snippet=database["snippet"],
+            tail=tuple(database.get("tail", ())),
         )
+        if database
+        else None,
+        tasks=tuple(
+            Task(
+                id=f"{short}.{number}",
+                title=task["title"],
+                steps=tuple(Step(**step) for step in task.get("step", ())),
+            )
+            for number, task in enumerate(table.get("task", ()), start=1)
+        ),
+        continues=table.get("continues"),
+    )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, wanted: form.Form) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path} is missing.", "Restore the file, or name another lab with --lab DIR.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
-
-
-class _naming:  # noqa: N801  (reads as a word of the `with` statement)
-    """Turns a missing or mistyped entry into an error that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, KeyError):
-            raise UsageError(f"{self._path} has no entry {error}.", "Add it to the file.") from error
-        if isinstance(error, (TypeError, AttributeError)):
-            raise UsageError(f"{self._path} has an entry of a wrong kind: {error}.", "Mend the file.") from error
+    form.check(path, table, wanted)
+    return table
 
 
 def _plain(text: str) -> str:
