@@ -13,6 +13,7 @@ from typing import Any
 
 from labkit import form
 from labkit.errors import UsageError, unknown
+from labkit.files import read_text
 
 BUNDLED = Path(__file__).parent / "_lab"
 """Where setup.py puts the lab in an installed labkit."""
@@ -70,7 +71,7 @@ class Snippet:
     @property
     def text(self) -> str:
         """The snippet as its file has it, placeholders included, with line feeds."""
-        return self.path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+        return read_text(self.path)
 
 
 @dataclass(frozen=True)
@@ -249,10 +250,10 @@ def _exercise(lab: Path, name: str) -> Exercise:
 
 def _read(path: Path, wanted: form.Form) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise UsageError(f"{path} is missing.", "Restore the file, or name another lab with --lab DIR.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
     form.check(path, table, wanted)
     return table

@@ -107,6 +107,24 @@ def test_what_is_wrong_is_found(tea_folder: Path, path: str, change: tuple[str, 
     assert f"a1-brew: {problem}" in content.problems(find_lab(tea_folder))
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "exercises/a1-brew/begin/app.py",
+        "snippets/a1-brew/pour.py",
+        "exercises/a1-brew/README.md",
+        "exercises/a1-brew/checks/test_brew.py",
+    ],
+)
+def test_a_file_that_is_not_in_utf_8_is_found(tea_folder: Path, path: str) -> None:
+    file = tea_folder / path
+    file.write_bytes(file.read_bytes() + "# Kännchen\n".encode("latin-1"))
+    line = file.read_bytes().count(b"\n")
+    assert content.problems(find_lab(tea_folder)) == [f"a1-brew: {file}:{line} is not in UTF-8."]
+    file.write_text("# TODO pour: x", encoding="utf-16")
+    assert content.problems(find_lab(tea_folder)) == [f"a1-brew: {file}:1 is not in UTF-8."]
+
+
 def test_begin_of_a_continued_exercise_is_the_former_end_but_for_todo_lines(
     tea_folder: Path, write_files: Callable[[Path, dict[str, str]], Path]
 ) -> None:

@@ -93,6 +93,24 @@ def test_a_broken_lab_names_its_file_and_the_entry(tea_folder: Path, text: str, 
     assert caught.value.message == f"{path}{message}"
 
 
+def test_a_lab_is_read_with_byte_order_marks(tea_folder: Path) -> None:
+    for path in [path for path in tea_folder.rglob("*") if path.suffix == ".toml" or path.parent.name == "a1-brew"]:
+        if path.is_file():
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    lab = find_lab(tea_folder)
+    assert (lab.title, lab.exercises[0].title) == ("Tea", "Brew a pot of tea")
+    assert lab.exercises[0].snippets["cup-label"].text == "<h1>Cup</h1>\n"
+
+
+@pytest.mark.parametrize("path", ["lab.toml", "exercises/a1-brew/exercise.toml", "snippets/a1-brew/pour.py"])
+def test_a_file_that_is_not_in_utf_8_is_named_with_the_line(tea_folder: Path, path: str) -> None:
+    file = tea_folder / path
+    file.write_bytes(b"#\n# K\xe4nnchen\n" + file.read_bytes())
+    with pytest.raises(UsageError) as caught:
+        [snippet.text for exercise in find_lab(tea_folder).exercises for snippet in exercise.snippets.values()]
+    assert (caught.value.message, caught.value.next) == (f"{file}:2 is not in UTF-8.", "Save the file as UTF-8.")
+
+
 def test_an_exercise_that_is_not_there_is_named(tea_folder: Path) -> None:
     (tea_folder / "lab.toml").write_text('title = "x"\nexercises = ["b"]')
     with pytest.raises(UsageError) as caught:

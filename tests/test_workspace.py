@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -30,6 +31,15 @@ def describe(folder: Path, entries: dict[str, object]) -> Workspace:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(described | entries))
     return Workspace(folder, "a1-brew", "i", "s", __version__)
+
+
+def test_without_a_begin_there_is_no_workspace(tea: Lab, brew: Exercise, tmp_path: Path) -> None:
+    shutil.rmtree(brew.begin)
+    for attempt in (lambda: workspace.create(tea, brew, tmp_path / "new"), lambda: snippets.todo_lines(brew.begin)):
+        with pytest.raises(UsageError) as caught:
+            attempt()
+        assert caught.value.message == f"There is no folder {brew.begin}."
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercise, tmp_path: Path) -> None:
