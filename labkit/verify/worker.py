@@ -60,6 +60,7 @@ class Reporter:
     def __init__(self, channel: Channel, job: dict[str, Any]) -> None:
         self._channel = channel
         self._job = job
+        self._code = Path(job["checks"]).parent.parent
         self._stage: Stage | None = None
         self._recorder = Recorder(Path(job["evidence"]), Path(job["pictures"]) if job["pictures"] else None)
         self._checks: dict[str, Check] = {}
@@ -76,10 +77,14 @@ class Reporter:
         config.stash[LAUNCH] = self._job["launch"]
         config.stash[RECORDER] = self._recorder
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+    def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
         """A file of checks that cannot be read is the lab's fault."""
-        if report.failed:
-            self._channel.send({"fault": f"{report.nodeid} cannot be read: {_last_line(report.longreprtext)}"})
+        if isinstance(node, pytest.Collector) and call.excinfo is not None:
+            error = call.excinfo.value
+            if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
+                error = error.__cause__  # pytest's own error has the traceback as text
+            place = self._place(error) or node.name
+            self._channel.send({"fault": f"{node.name} cannot be read: {_fault(error).cause} ({place})"})
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the checks of the job, in the order of their tasks."""
@@ -153,6 +158,7 @@ class Reporter:
         makers = {check.file_name, *getattr(item, "fixturenames", ())}
         evidence = self._recorder.keep(makers) if when != "teardown" else []
         if result.verdict is Verdict.CHECKER:
+            result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
             evidence.append(self._write_traceback(check, error))
         result = replace(result, evidence=tuple(evidence))
         return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
@@ -178,6 +184,17 @@ class Reporter:
             cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
         advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job["compare"]
         return replace(result, cause=cause, snippet=snippet, next=advice)
+
+    def _place(self, error: BaseException) -> str | None:
+        """The line of the lab's own code that an error comes from, whoever raised it."""
+        if isinstance(error, pytest.FixtureLookupError):
+            asking = error.formatrepr()
+            return f"{Path(asking.filename).name}:{asking.firstlineno + 1}"
+        places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        if isinstance(error, SyntaxError) and error.filename:
+            places.append((error.filename, error.lineno))
+        own = [(Path(path), line) for path, line in places if Path(path).is_relative_to(self._code)]
+        return f"{own[-1][0].name}:{own[-1][1]}" if own else None
 
     def _write_traceback(self, check: Check, error: BaseException) -> str:
         path = Path(self._job["evidence"]) / f"{check.file_name.replace('/', '-')}.traceback.txt"
@@ -244,14 +261,11 @@ def _assertion(text: str) -> Result:
 
 
 def _fault(error: BaseException) -> Result:
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    message = str(error).split("\n")[0]
-    return Result(
-        Verdict.CHECKER,
-        cause=f"{type(error).__name__}: {message}{place}",
-        next="This is not your fault: report it to the lab's author.",
-    )
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, pytest.FixtureLookupError):
+        message = error.formatrepr().errorstring
+    first, *_ = message.strip().split("\n")
+    return Result(Verdict.CHECKER, cause=f"{type(error).__name__}: {first}")
 
 
 def _check(item: pytest.Item, exercise: str) -> Check:
@@ -283,11 +297,6 @@ def _parameters(item: pytest.Item) -> str:
         return ""
     browser = call.params.get("browser_name", "")
     return str(call.id).removeprefix(browser).removeprefix("-") if browser else str(call.id)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("E").strip() if lines else "no reason given"
 
 
 def main() -> None:
