@@ -8,6 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import tomlkit
 
 from labkit import content
 from labkit.errors import MachineError, UsageError
@@ -16,7 +19,6 @@ from labkit.lab import Exercise, Lab, find_lab
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_LIST = re.compile(r"^(?P<head>exercises\s*=\s*\[)(?P<names>[^\]]*)\]", re.MULTILINE)
 
 
 def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
@@ -37,8 +39,8 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
     for path in (folder, snippets_folder):
         if path.exists():
             raise UsageError(f"{path} is there already. Nothing was changed.", "Choose another name.")
-    text = (lab.folder / "lab.toml").read_bytes().decode("utf-8")
-    listed = _listed(text, name)
+    before = (lab.folder / "lab.toml").read_bytes()
+    after = _listed(before.decode("utf-8-sig"), name).encode("utf-8")
     context = {"name": name, "id": short, **_titles(title or _title_from(name, short))}
     made: list[Path] = []
     try:
@@ -46,14 +48,14 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
             for source, target in ((generated / "exercise", folder), (generated / "snippets", snippets_folder)):
                 target.parent.mkdir(exist_ok=True)
                 made.append(source.rename(target))
-        write_whole(lab.folder / "lab.toml", listed.encode("utf-8"))
+        write_whole(lab.folder / "lab.toml", after)
         exercise = find_lab(lab.folder).exercise(name)
         content.write_end(exercise)
     except BaseException:
         for path in made:
             shutil.rmtree(path, ignore_errors=True)
-        if (lab.folder / "lab.toml").read_bytes().decode("utf-8") != text:
-            write_whole(lab.folder / "lab.toml", text.encode("utf-8"))
+        if (lab.folder / "lab.toml").read_bytes() != before:
+            write_whole(lab.folder / "lab.toml", before)
         raise
     return exercise
 
@@ -113,18 +115,9 @@ def _free_id(lab: Lab) -> str:
 
 def _listed(text: str, name: str) -> str:
     """lab.toml with one more exercise, the rest of its text as it was."""
-    if not _LIST.search(text):
-        raise UsageError("lab.toml has no list `exercises = […]`.", "Add `exercises = []` to it.")
-
-    def add(match: re.Match[str]) -> str:
-        names = match["names"].rstrip()
-        comma = "" if not names.strip() else " " if names.endswith(",") else ", "
-        if "\n" in match["names"]:
-            lines = names if names.endswith(",") or not names.strip() else f"{names},"
-            return f'{match["head"]}{lines}\n    "{name}",\n]'
-        return f'{match["head"]}{names}{comma}"{name}"]'
-
-    return _LIST.sub(add, text, count=1)
+    document: Any = tomlkit.parse(text)
+    document["exercises"].append(name)
+    return tomlkit.dumps(document)
 
 
 def _titles(title: str) -> dict[str, str]:

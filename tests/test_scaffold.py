@@ -65,12 +65,23 @@ print(urllib.request.urlopen(f"{url}/").read().decode())
         ("exercises = []", 'exercises = ["new"]'),
         ('exercises = ["a"]', 'exercises = ["a", "new"]'),
         ('exercises = ["a",]  # all', 'exercises = ["a", "new"]  # all'),
-        ('exercises = [\n  "a",\n  "b"\n]', 'exercises = [\n  "a",\n  "b",\n    "new",\n]'),
+        ('exercises = [\n  "a",\n  "b"\n]', 'exercises = [\n  "a",\n  "b",\n  "new"\n]'),
+        ('exercises = [\r\n  "a",\r\n]\r', 'exercises = [\r\n  "a",\r\n  "new",\r\n]\r'),
+        ('exercises = [\n  "a" # the start\n]', 'exercises = [\n  "a", # the start\n  "new"\n]'),
+        ('exercises = [\n  "a", # the [first] one\n]', 'exercises = [\n  "a", # the [first] one\n  "new",\n]'),
+        ('"exercises" = [ "a]" ]', '"exercises" = [ "a]", "new" ]'),
     ],
 )
 def test_the_list_of_exercises_is_added_to_in_its_own_form(before: str, after: str) -> None:
     assert scaffold._listed(f'title = "x"\n{before}\nmore = 1\n', "new") == f'title = "x"\n{after}\nmore = 1\n'
-    assert tomllib.loads(after)["exercises"][-1] == "new"
+    assert tomllib.loads(f"{after}\n")["exercises"][-1] == "new"
+
+
+def test_a_lab_toml_with_a_byte_order_mark_is_added_to(tea: Lab) -> None:
+    path = tea.folder / "lab.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    scaffold.new_exercise(find_lab(tea.folder), "serve")
+    assert [each.name for each in find_lab(tea.folder).exercises] == ["a1-brew", "a2-serve"]
 
 
 @pytest.mark.parametrize("name", ["", "---", "1st", "茶", "../"])
