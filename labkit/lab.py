@@ -93,8 +93,8 @@ class Exercise:
 
     @property
     def id(self) -> str:
-        """The short id, e.g. `ex1` of `ex1-realtime`."""
-        return self.name.split("-")[0]
+        """The short id, e.g. `ex1` of `ex1-realtime`; in small letters, whatever its folder has."""
+        return _id(self.name)
 
     @property
     def begin(self) -> Path:
@@ -162,9 +162,9 @@ class Lab:
         """The exercise that `ex1`, `ex1-realtime` or a unique beginning names."""
         wanted = text.strip().lower()
         for exercise in self.exercises:
-            if wanted in (exercise.id, exercise.name):
+            if wanted in (exercise.id, exercise.name.lower()):
                 return exercise
-        found = [exercise for exercise in self.exercises if wanted and exercise.name.startswith(wanted)]
+        found = [exercise for exercise in self.exercises if wanted and exercise.name.lower().startswith(wanted)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -215,7 +215,6 @@ def _exercise(lab: Path, name: str) -> Exercise:
     folder = lab / "exercises" / name
     table = _read(folder / "exercise.toml", form.EXERCISE)
     app, database = table["app"], table.get("database")
-    short = name.split("-")[0]
     return Exercise(
         name=name,
         folder=folder,
@@ -238,7 +237,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
         else None,
         tasks=tuple(
             Task(
-                id=f"{short}.{number}",
+                id=f"{_id(name)}.{number}",
                 title=task["title"],
                 steps=tuple(Step(**step) for step in task.get("step", ())),
             )
@@ -257,6 +256,10 @@ def _read(path: Path, wanted: form.Form) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
     form.check(path, table, wanted)
     return table
+
+
+def _id(name: str) -> str:
+    return name.split("-")[0].lower()
 
 
 def _plain(text: str) -> str:

@@ -14,6 +14,15 @@ def test_an_exercise_is_named_by_id_name_or_beginning(tea: Lab, text: str) -> No
     assert tea.exercise(text).name == "a1-brew"
 
 
+@pytest.mark.parametrize("text", ["A1", "a1", "A1-Brew", "a1-brew", "a1-b"])
+def test_an_exercise_in_a_folder_with_capitals_is_named_in_any_case(tea_folder: Path, text: str) -> None:
+    for parent in ("exercises", "snippets"):
+        (tea_folder / parent / "a1-brew").rename(tea_folder / parent / "A1-Brew")
+    (tea_folder / "lab.toml").write_text('title = "Tea"\nexercises = ["A1-Brew"]\n')
+    exercise = find_lab(tea_folder).exercise(text)
+    assert (exercise.name, exercise.id, exercise.task("A1.2").id) == ("A1-Brew", "a1", "a1.2")
+
+
 def test_an_unknown_exercise_is_an_error_with_the_known_ones(tea: Lab) -> None:
     with pytest.raises(UsageError) as caught:
         tea.exercise("coffee")

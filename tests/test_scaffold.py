@@ -19,7 +19,7 @@ def tree_of(folder: Path) -> dict[str, bytes]:
 
 def test_a_new_lab_has_one_exercise(tmp_path: Path) -> None:
     lab = scaffold.new_lab("Bird Watching", tmp_path / "birds")
-    assert (lab.title, lab.snippet_prefix) == ("Bird watching", "BirdWatching")
+    assert (lab.title, lab.snippet_prefix) == ("Bird Watching", "BirdWatching")
     assert [(each.name, each.title) for each in lab.exercises] == [("ex1-first-steps", "First steps")]
     assert [path.name for path in tmp_path.iterdir()] == ["birds"]
 
@@ -84,7 +84,24 @@ def test_a_lab_toml_with_a_byte_order_mark_is_added_to(tea: Lab) -> None:
     assert [each.name for each in find_lab(tea.folder).exercises] == ["a1-brew", "a2-serve"]
 
 
-@pytest.mark.parametrize("name", ["", "---", "1st", "茶", "../"])
+@pytest.mark.parametrize(
+    ("typed", "name", "title"),
+    [
+        ("Vögel & Wälder", "a2-vogel-walder", "Vögel & Wälder"),
+        ("Größe", "a2-grosse", "Größe"),
+        ("live-charts", "a2-live-charts", "Live charts"),
+        ("a7-live_charts", "a7-live-charts", "Live charts"),
+        ("A7 All about TLS", "a7-all-about-tls", "All about TLS"),
+        ("a7", "a7", "A7"),
+        ("Why a2 is hot", "a2-why-a2-is-hot", "Why a2 is hot"),
+    ],
+)
+def test_a_name_is_folded_and_the_title_is_as_typed(tea: Lab, typed: str, name: str, title: str) -> None:
+    made = scaffold.new_exercise(tea, typed)
+    assert (made.name, made.title) == (name, title)
+
+
+@pytest.mark.parametrize("name", ["", "---", "1st", "!", "../"])
 def test_a_name_that_cannot_be_a_folder_is_refused(tea: Lab, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a name"):
         scaffold.new_exercise(tea, name)
