@@ -28,8 +28,9 @@ IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
 
 
 def app_files(folder: Path) -> Iterator[str]:
-    """Yield the app's files as sorted paths relative to `folder`, with forward slashes; links are not followed.
+    """Yield the app's files as sorted paths relative to `folder`, with forward slashes.
 
+    A link to a file counts as the file, as it does for the app; links to folders may go in circles and are left out.
     Raises UsageError if there is no such folder.
     """
     if not folder.is_dir():
