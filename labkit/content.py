@@ -107,6 +107,8 @@ def _app_problems(exercise: Exercise) -> Iterator[str]:
 
 
 def _snippet_problems(exercise: Exercise) -> Iterator[str]:
+    for place, line, name in snippets.misnamed(exercise.begin):
+        yield f"begin/{place}:{line}: “{name}” cannot be a TODO line's name: it has a-z, 0-9, and between them . _ -."
     todos = snippets.todo_lines(exercise.begin)
     for name, places in _by_name(todos).items():
         where = " and ".join(f"begin/{todo.path}:{todo.line}" for todo in places)

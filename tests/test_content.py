@@ -39,6 +39,11 @@ def test_the_small_lab_lacks_only_its_chapters_code(tea: Lab) -> None:
     [
         ("begin/app.py", ("kettle = 1", "kettle = 2"), "app.py differs between begin with all snippets and end."),
         ("begin/app.py", ("TODO pour", "TODO poor"), "begin/app.py:3: the TODO line poor has no snippet."),
+        (
+            "begin/app.py",
+            ("TODO pour", "TODO Pour"),
+            "begin/app.py:3: “Pour” cannot be a TODO line's name: it has a-z, 0-9, and between them . _ -.",
+        ),
         ("begin/app.py", ("TODO pour", "TODO poor"), "no TODO line in begin names the snippet pour."),
         (
             "begin/app.py",
