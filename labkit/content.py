@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit import changes, snippets, tree
-from labkit.errors import LabError
+from labkit.errors import LabError, UsageError
+from labkit.files import read_text
 from labkit.lab import Exercise, Lab
 from labkit.snippets import TodoLine
 
@@ -68,11 +69,28 @@ def _problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
     yield from (f"there is no folder {folder.name}/." for folder in missing)
     if exercise.begin in missing or exercise.end in missing:
         return
+    unreadable = list(_encoding_problems(exercise))
+    yield from unreadable
+    if unreadable:
+        return
     yield from _app_problems(exercise)
     yield from _snippet_problems(exercise)
     yield from _equation_problems(lab, exercise)
     yield from _check_problems(exercise)
     yield from _chapter_problems(exercise)
+
+
+def _encoding_problems(exercise: Exercise) -> Iterator[str]:
+    # Of the app's files those that are meant to have TODO lines, in UTF-16 as well: an app has files that are no text.
+    files = [exercise.begin / path for path in tree.app_files(exercise.begin)]
+    todo = [path for path in files if b"TODO" in path.read_bytes().replace(b"\0", b"")]
+    chapter = [path for path in (exercise.folder / "README.md",) if path.is_file()]
+    code = [snippet.path for snippet in exercise.snippets.values()]
+    for path in [*todo, *code, *chapter, *sorted(exercise.checks.rglob("*.py"))]:
+        try:
+            read_text(path)
+        except UsageError as error:
+            yield error.message
 
 
 def _app_problems(exercise: Exercise) -> Iterator[str]:
@@ -86,11 +104,11 @@ def _app_problems(exercise: Exercise) -> Iterator[str]:
             yield f"begin/{relative}: `labkit start` writes that file."
     for place, line, text in snippets.unfilled(exercise.begin):
         yield f"begin/{place}:{line} has a placeholder {text} that nobody fills in."
-    if not exercise.app.command:
-        yield "exercise.toml names no command that runs the app."
 
 
 def _snippet_problems(exercise: Exercise) -> Iterator[str]:
+    for place, line, name in snippets.misnamed(exercise.begin):
+        yield f"begin/{place}:{line}: “{name}” cannot be a TODO line's name: it has a-z, 0-9, and between them . _ -."
     todos = snippets.todo_lines(exercise.begin)
     for name, places in _by_name(todos).items():
         where = " and ".join(f"begin/{todo.path}:{todo.line}" for todo in places)
@@ -140,7 +158,7 @@ def _equation_problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
 def _check_problems(exercise: Exercise) -> Iterator[str]:
     try:
         declared = checks(exercise)
-    except (SyntaxError, UnicodeDecodeError) as error:
+    except SyntaxError as error:
         yield f"the checks cannot be read: {error}."
         return
     for check in declared:
@@ -154,6 +172,13 @@ def _check_problems(exercise: Exercise) -> Iterator[str]:
         for name in check.snippets:
             if name not in exercise.snippets:
                 yield f"{check.where}: the check {check.name} names the unknown snippet {name}."
+    places: dict[tuple[int, str], list[str]] = {}
+    for check in declared:
+        for number in check.tasks:
+            places.setdefault((number, check.name), []).append(check.where)
+    for (number, name), where in places.items():
+        if len(where) > 1:
+            yield f"task {number} has {len(where)} checks {name}: {' and '.join(where)}."
     checked = {number for check in declared for number in check.tasks}
     for number, task in enumerate(exercise.tasks, start=1):
         if number not in checked:
@@ -165,7 +190,7 @@ def _chapter_problems(exercise: Exercise) -> Iterator[str]:
     if not path.is_file():
         yield "there is no chapter, README.md."
         return
-    chapter = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    chapter = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     for name, snippet in exercise.snippets.items():
         code = [line.strip() for line in snippets.fill(snippet.text).splitlines() if line.strip()]
         starts = (n for n, line in enumerate(chapter) if code and line == code[0])
@@ -176,7 +201,7 @@ def _chapter_problems(exercise: Exercise) -> Iterator[str]:
 
 
 def _checks_of(path: Path, where: str) -> Iterator[Check]:
-    module = ast.parse(path.read_text(encoding="utf-8"), path.name)
+    module = ast.parse(read_text(path), path.name)
     shared = [node.value for node in module.body if isinstance(node, ast.Assign) and _assigns_marks(node)]
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):

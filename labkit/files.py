@@ -1,10 +1,22 @@
-"""Files are written whole, and keep their line endings."""
+"""Files are read as UTF-8, whatever an editor puts before it; they are written whole, and keep their line endings."""
 
 import os
 import tempfile
 from pathlib import Path
 
-from labkit.errors import MachineError
+from labkit.errors import MachineError, UsageError
+
+
+def read_text(path: Path) -> str:
+    """The text of one of the lab's files, with line feeds and without a byte order mark.
+
+    Raises UsageError, which names the file and the line, if it is not in UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path}:{line} is not in UTF-8.", "Save the file as UTF-8.") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -11,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from labkit import form
 from labkit.errors import UsageError, unknown
+from labkit.files import read_text
 
 BUNDLED = Path(__file__).parent / "_lab"
 """Where setup.py puts the lab in an installed labkit."""
@@ -69,7 +71,7 @@ class Snippet:
     @property
     def text(self) -> str:
         """The snippet as its file has it, placeholders included, with line feeds."""
-        return self.path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+        return read_text(self.path)
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ class Exercise:
 
     @property
     def id(self) -> str:
-        """The short id, e.g. `ex1` of `ex1-realtime`."""
-        return self.name.split("-")[0]
+        """The short id, e.g. `ex1` of `ex1-realtime`; in small letters, whatever its folder has."""
+        return _id(self.name)
 
     @property
     def begin(self) -> Path:
@@ -160,9 +162,9 @@ class Lab:
         """The exercise that `ex1`, `ex1-realtime` or a unique beginning names."""
         wanted = text.strip().lower()
         for exercise in self.exercises:
-            if wanted in (exercise.id, exercise.name):
+            if wanted in (exercise.id, exercise.name.lower()):
                 return exercise
-        found = [exercise for exercise in self.exercises if wanted and exercise.name.startswith(wanted)]
+        found = [exercise for exercise in self.exercises if wanted and exercise.name.lower().startswith(wanted)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -183,15 +185,14 @@ def find_lab(folder: Path | None = None) -> Lab:
     if not (folder / "lab.toml").is_file():
         raise UsageError(f"No lab in {folder}: it has no lab.toml.", "labkit new lab NAME makes one")
     folder = folder.resolve()
-    table = _read(folder / "lab.toml")
-    with _naming(folder / "lab.toml"):
-        return Lab(
-            folder=folder,
-            title=table["title"],
-            snippet_prefix=table.get("snippet-prefix", ""),
-            packages=tuple(table.get("packages", ())),
-            exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
-        )
+    table = _read(folder / "lab.toml", form.LAB)
+    return Lab(
+        folder=folder,
+        title=table["title"],
+        snippet_prefix=table.get("snippet-prefix", ""),
+        packages=tuple(table.get("packages", ())),
+        exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
+    )
 
 
 def carried_lab() -> Path:
@@ -212,65 +213,53 @@ def _lab_round(start: Path) -> Path | None:
 
 def _exercise(lab: Path, name: str) -> Exercise:
     folder = lab / "exercises" / name
-    table = _read(folder / "exercise.toml")
-    with _naming(folder / "exercise.toml"):
-        app, database = table["app"], table.get("database")
-        short = name.split("-")[0]
-        return Exercise(
-            name=name,
-            folder=folder,
-            snippets_folder=lab / "snippets" / name,
-            title=table["title"],
-            minutes=table.get("minutes", 30),
-            app=App(
-                command=tuple(app["command"]),
-                ready=app["ready"],
-                home=app.get("home", "/"),
-                instances=app.get("instances", 1),
-                environment=dict(app.get("environment", {})),
-            ),
-            database=Database(
-                solution=tuple(database["solution"]),
-                snippet=database["snippet"],
-                tail=tuple(database.get("tail", ())),
-            )
-            if database
-            else None,
-            tasks=tuple(
-                Task(
-                    id=f"{short}.{number}",
-                    title=task["title"],
-                    steps=tuple(Step(**step) for step in task.get("step", ())),
-                )
-                for number, task in enumerate(table.get("task", ()), start=1)
-            ),
-            continues=table.get("continues"),
+    table = _read(folder / "exercise.toml", form.EXERCISE)
+    app, database = table["app"], table.get("database")
+    return Exercise(
+        name=name,
+        folder=folder,
+        snippets_folder=lab / "snippets" / name,
+        title=table["title"],
+        minutes=table.get("minutes", 30),
+        app=App(
+            command=tuple(app["command"]),
+            ready=app["ready"],
+            home=app.get("home", "/"),
+            instances=app.get("instances", 1),
+            environment=dict(app.get("environment", {})),
+        ),
+        database=Database(
+            solution=tuple(database["solution"]),
+            snippet=database["snippet"],
+            tail=tuple(database.get("tail", ())),
         )
+        if database
+        else None,
+        tasks=tuple(
+            Task(
+                id=f"{_id(name)}.{number}",
+                title=task["title"],
+                steps=tuple(Step(**step) for step in task.get("step", ())),
+            )
+            for number, task in enumerate(table.get("task", ()), start=1)
+        ),
+        continues=table.get("continues"),
+    )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, wanted: form.Form) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise UsageError(f"{path} is missing.", "Restore the file, or name another lab with --lab DIR.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
+    form.check(path, table, wanted)
+    return table
 
 
-class _naming:  # noqa: N801  (reads as a word of the `with` statement)
-    """Turns a missing or mistyped entry into an error that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, KeyError):
-            raise UsageError(f"{self._path} has no entry {error}.", "Add it to the file.") from error
-        if isinstance(error, (TypeError, AttributeError)):
-            raise UsageError(f"{self._path} has an entry of a wrong kind: {error}.", "Mend the file.") from error
+def _id(name: str) -> str:
+    return name.split("-")[0].lower()
 
 
 def _plain(text: str) -> str:

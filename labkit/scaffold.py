@@ -8,6 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import tomlkit
+from slugify import slugify
 
 from labkit import content
 from labkit.errors import MachineError, UsageError
@@ -16,7 +20,6 @@ from labkit.lab import Exercise, Lab, find_lab
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_LIST = re.compile(r"^(?P<head>exercises\s*=\s*\[)(?P<names>[^\]]*)\]", re.MULTILINE)
 
 
 def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
@@ -25,7 +28,7 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
     The name becomes the folder's; where the others' ids are numbered, the next id is put before it.
     Raises UsageError for a name that cannot be used; then the lab is unchanged.
     """
-    name = _numbered(lab, slug(name))
+    typed, name = name, _numbered(lab, slug(name))
     short = name.split("-")[0]
     for other in lab.exercises:
         if short == other.id:
@@ -37,38 +40,38 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
     for path in (folder, snippets_folder):
         if path.exists():
             raise UsageError(f"{path} is there already. Nothing was changed.", "Choose another name.")
-    text = (lab.folder / "lab.toml").read_bytes().decode("utf-8")
-    listed = _listed(text, name)
-    context = {"name": name, "id": short, **_titles(title or _title_from(name, short))}
+    before = (lab.folder / "lab.toml").read_bytes()
+    after = _listed(before.decode("utf-8-sig"), name).encode("utf-8")
+    context = {"name": name, "id": short, **_titles(title or _title_from(_without_id(typed, short)))}
     made: list[Path] = []
     try:
         with _generated("exercise", lab.folder, context) as generated:
             for source, target in ((generated / "exercise", folder), (generated / "snippets", snippets_folder)):
                 target.parent.mkdir(exist_ok=True)
                 made.append(source.rename(target))
-        write_whole(lab.folder / "lab.toml", listed.encode("utf-8"))
+        write_whole(lab.folder / "lab.toml", after)
         exercise = find_lab(lab.folder).exercise(name)
         content.write_end(exercise)
     except BaseException:
         for path in made:
             shutil.rmtree(path, ignore_errors=True)
-        if (lab.folder / "lab.toml").read_bytes().decode("utf-8") != text:
-            write_whole(lab.folder / "lab.toml", text.encode("utf-8"))
+        if (lab.folder / "lab.toml").read_bytes() != before:
+            write_whole(lab.folder / "lab.toml", before)
         raise
     return exercise
 
 
 def new_lab(name: str, folder: Path, title: str | None = None) -> Lab:
     """Make a lab with one exercise in `folder`, which must not exist or be empty; a failure leaves nothing behind."""
-    name = slug(name)
+    typed, name = name, slug(name)
     folder = folder.resolve()
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UsageError(
             f"{folder} is there already and not empty. Nothing was changed.",
             f"Choose another folder: labkit new lab {name} {folder.name}-2",
         )
-    words = name.split("-")
-    context = {"name": name, "prefix": "".join(map(str.capitalize, words)), **_titles(title or _sentence(words))}
+    prefix = "".join(map(str.capitalize, name.split("-")))
+    context = {"name": name, "prefix": prefix, **_titles(title or _title_from(typed))}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -84,11 +87,11 @@ def new_lab(name: str, folder: Path, title: str | None = None) -> Lab:
 
 
 def slug(name: str) -> str:
-    """The name in the form of a folder's: lower-case words with hyphens.
+    """The name in the form of a folder's: lower-case words with hyphens, in letters that every system can type.
 
     Raises UsageError if nothing usable is left.
     """
-    plain = re.sub(r"[^a-z0-9]+", "-", name.strip().lower()).strip("-")
+    plain = slugify(name)
     if not _NAME.fullmatch(plain):
         raise UsageError(
             f"“{name}” cannot be a name: it begins with a letter and has letters, digits and hyphens.",
@@ -113,18 +116,9 @@ def _free_id(lab: Lab) -> str:
 
 def _listed(text: str, name: str) -> str:
     """lab.toml with one more exercise, the rest of its text as it was."""
-    if not _LIST.search(text):
-        raise UsageError("lab.toml has no list `exercises = […]`.", "Add `exercises = []` to it.")
-
-    def add(match: re.Match[str]) -> str:
-        names = match["names"].rstrip()
-        comma = "" if not names.strip() else " " if names.endswith(",") else ", "
-        if "\n" in match["names"]:
-            lines = names if names.endswith(",") or not names.strip() else f"{names},"
-            return f'{match["head"]}{lines}\n    "{name}",\n]'
-        return f'{match["head"]}{names}{comma}"{name}"]'
-
-    return _LIST.sub(add, text, count=1)
+    document: Any = tomlkit.parse(text)
+    document["exercises"].append(name)
+    return tomlkit.dumps(document)
 
 
 def _titles(title: str) -> dict[str, str]:
@@ -133,13 +127,16 @@ def _titles(title: str) -> dict[str, str]:
     return {"title": title, "quoted_title": json.dumps(title, ensure_ascii=False)}
 
 
-def _title_from(name: str, short: str) -> str:
-    words = name.split("-")
-    return _sentence(words[1:] if re.fullmatch(r"[a-z]+\d+", short) and len(words) > 1 else words)
+def _without_id(typed: str, short: str) -> str:
+    numbered = re.fullmatch(r"[a-z]+\d+", short)
+    return re.sub(rf"^{short}[\s_-]+", "", typed.strip(), flags=re.IGNORECASE) if numbered else typed
 
 
-def _sentence(words: list[str]) -> str:
-    return " ".join(words).capitalize()
+def _title_from(typed: str) -> str:
+    """The name as it was typed; of one in the form of a folder's the words."""
+    words = typed.split() if re.search(r"\s", typed.strip()) else re.split(r"[_-]+", typed.strip())
+    title = " ".join(words)
+    return title[:1].upper() + title[1:]
 
 
 @contextmanager

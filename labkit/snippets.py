@@ -17,10 +17,9 @@ from labkit.changes import Change, FileChange
 from labkit.errors import UsageError
 from labkit.lab import Exercise, Snippet
 
-_TODO = re.compile(
-    r"^(?P<indent>\ufeff?[ \t]*)(?:\#|//|--|\{\#|<!--)[ \t]*TODO[ \t]+(?P<name>[a-z0-9][a-z0-9_.-]*):"
-    r"[ \t]*(?P<text>.*?)[ \t]*(?:\#\}|-->)?[ \t]*\r?$"
-)
+_BEGINNING = r"^(?P<indent>\ufeff?[ \t]*)(?:\#|//|--|/\*|\{\#|<!--)[ \t]*TODO[ \t]+"
+_TODO = re.compile(_BEGINNING + r"(?P<name>[a-z0-9][a-z0-9_.-]*):[ \t]*(?P<text>.*?)[ \t]*(?:\#\}|-->|\*/)?[ \t]*\r?$")
+_ANY_WORD = re.compile(_BEGINNING + r"(?P<name>[^\s:]+):")
 _PLACEHOLDER = re.compile(r"\$\{(\d):([^{}\n]*)\}")
 _UNFILLED = re.compile(r"\$\{\d:[^{}\n]*\}|<YOUR-[A-Z0-9-]+>")
 
@@ -60,6 +59,16 @@ class InsertChange(Change):
 def todo_lines(folder: Path) -> list[TodoLine]:
     """Every TODO line under the folder, in the order of paths and lines; binary files are skipped."""
     return [todo for path, text in _texts(folder, "TODO") for todo in _todo_lines_of(path, text)]
+
+
+def misnamed(folder: Path) -> list[tuple[str, int, str]]:
+    """Comments that are no TODO lines only because of the name, such as `Tea-Pot`: path, line and the name."""
+    return [
+        (path, number, match["name"])
+        for path, text in _texts(folder, "TODO")
+        for number, line in enumerate(text.split("\n"), start=1)
+        if not _TODO.match(line) and (match := _ANY_WORD.match(line))
+    ]
 
 
 def placeholders(text: str) -> dict[int, str]:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from labkit.errors import UsageError
+
 IGNORED_FOLDERS = frozenset(
     {
         ".git",
@@ -26,7 +28,13 @@ IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
 
 
 def app_files(folder: Path) -> Iterator[str]:
-    """Yield the app's files as sorted paths relative to `folder`, with forward slashes; links are not followed."""
+    """Yield the app's files as sorted paths relative to `folder`, with forward slashes.
+
+    A link to a file counts as the file, as it does for the app; links to folders may go in circles and are left out.
+    Raises UsageError if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.", "Restore it.")
 
     def walk(path: str, prefix: str) -> Iterator[str]:
         with os.scandir(path) as entries:

@@ -79,9 +79,11 @@ class TaskProgress:
 def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
     """Make a workspace in `folder`, which must not exist or be empty; on any failure nothing is left of it.
 
-    Raises UsageError if something is in the way, MachineError if the folder cannot be written.
+    Raises UsageError if something is in the way or begin is missing, MachineError if the folder cannot be written.
     """
     folder = folder.resolve()
+    if not exercise.begin.is_dir():
+        raise UsageError(f"There is no folder {exercise.begin}.", "Restore it.")
     _refuse_to_overwrite(lab, exercise, folder)
     with _writing(exercise, folder), _temporary_sibling(folder) as temporary:
         _copy(exercise.begin, temporary)

@@ -39,6 +39,11 @@ def test_the_small_lab_lacks_only_its_chapters_code(tea: Lab) -> None:
     [
         ("begin/app.py", ("kettle = 1", "kettle = 2"), "app.py differs between begin with all snippets and end."),
         ("begin/app.py", ("TODO pour", "TODO poor"), "begin/app.py:3: the TODO line poor has no snippet."),
+        (
+            "begin/app.py",
+            ("TODO pour", "TODO Pour"),
+            "begin/app.py:3: “Pour” cannot be a TODO line's name: it has a-z, 0-9, and between them . _ -.",
+        ),
         ("begin/app.py", ("TODO pour", "TODO poor"), "no TODO line in begin names the snippet pour."),
         (
             "begin/app.py",
@@ -83,6 +88,11 @@ def test_the_small_lab_lacks_only_its_chapters_code(tea: Lab) -> None:
             "checks/test_brew.py:5: the check test_pot is marked with task 3, which does not exist.",
         ),
         (
+            "checks/test_more.py",
+            ("", "import pytest\n\n\n@pytest.mark.task(2)\ndef test_cup() -> None:\n    pass\n"),
+            "task 2 has 2 checks test_cup: checks/test_brew.py:10 and checks/test_more.py:5.",
+        ),
+        (
             "checks/test_brew.py",
             ('    """The pot is there."""', "    pass"),
             "checks/test_brew.py:5: the check test_pot has no docstring for the trainee to read.",
@@ -100,6 +110,24 @@ def test_what_is_wrong_is_found(tea_folder: Path, path: str, change: tuple[str, 
     assert change[0] in before
     file.write_text(before.replace(*change) if change[0] else change[1])
     assert f"a1-brew: {problem}" in content.problems(find_lab(tea_folder))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "exercises/a1-brew/begin/app.py",
+        "snippets/a1-brew/pour.py",
+        "exercises/a1-brew/README.md",
+        "exercises/a1-brew/checks/test_brew.py",
+    ],
+)
+def test_a_file_that_is_not_in_utf_8_is_found(tea_folder: Path, path: str) -> None:
+    file = tea_folder / path
+    file.write_bytes(file.read_bytes() + "# Kännchen\n".encode("latin-1"))
+    line = file.read_bytes().count(b"\n")
+    assert content.problems(find_lab(tea_folder)) == [f"a1-brew: {file}:{line} is not in UTF-8."]
+    file.write_text("# TODO pour: x", encoding="utf-16")
+    assert content.problems(find_lab(tea_folder)) == [f"a1-brew: {file}:1 is not in UTF-8."]
 
 
 def test_begin_of_a_continued_exercise_is_the_former_end_but_for_todo_lines(

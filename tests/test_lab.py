@@ -14,6 +14,15 @@ def test_an_exercise_is_named_by_id_name_or_beginning(tea: Lab, text: str) -> No
     assert tea.exercise(text).name == "a1-brew"
 
 
+@pytest.mark.parametrize("text", ["A1", "a1", "A1-Brew", "a1-brew", "a1-b"])
+def test_an_exercise_in_a_folder_with_capitals_is_named_in_any_case(tea_folder: Path, text: str) -> None:
+    for parent in ("exercises", "snippets"):
+        (tea_folder / parent / "a1-brew").rename(tea_folder / parent / "A1-Brew")
+    (tea_folder / "lab.toml").write_text('title = "Tea"\nexercises = ["A1-Brew"]\n')
+    exercise = find_lab(tea_folder).exercise(text)
+    assert (exercise.name, exercise.id, exercise.task("A1.2").id) == ("A1-Brew", "a1", "a1.2")
+
+
 def test_an_unknown_exercise_is_an_error_with_the_known_ones(tea: Lab) -> None:
     with pytest.raises(UsageError) as caught:
         tea.exercise("coffee")
@@ -77,16 +86,74 @@ def test_a_folder_without_a_lab_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "message"),
+    ("text", "message"),
     [
-        ("lab.toml", "title = ", "is not valid TOML"),
-        ("lab.toml", 'title = "x"', "has no entry 'exercises'"),
-        ("lab.toml", 'title = "x"\nexercises = ["b"]', "is missing"),
-        ("exercises/a1-brew/exercise.toml", 'title = "x"', "has no entry 'app'"),
-        ("exercises/a1-brew/exercise.toml", 'title = "x"\napp = 3', "has an entry of a wrong kind"),
+        ("title = ", " is not valid TOML: Invalid value (at end of document)."),
+        ('title = "x"', ": `exercises` is missing."),
+        ('title = "x"\nexercises = "a1-brew"', ': `exercises` must be a list of texts, such as ["one", "two"].'),
+        ('titel = "x"\nexercises = []', ": Unknown entry “titel”. Did you mean title?"),
     ],
 )
-def test_a_broken_lab_names_the_file(tea_folder: Path, path: str, text: str, message: str) -> None:
-    (tea_folder / path).write_text(text)
-    with pytest.raises(UsageError, match=rf"(lab|exercise)\.toml {message}"):
+def test_a_broken_lab_names_its_file_and_the_entry(tea_folder: Path, text: str, message: str) -> None:
+    path = tea_folder / "lab.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
         find_lab(tea_folder)
+    assert caught.value.message == f"{path}{message}"
+
+
+def test_a_lab_is_read_with_byte_order_marks(tea_folder: Path) -> None:
+    for path in [path for path in tea_folder.rglob("*") if path.suffix == ".toml" or path.parent.name == "a1-brew"]:
+        if path.is_file():
+            path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    lab = find_lab(tea_folder)
+    assert (lab.title, lab.exercises[0].title) == ("Tea", "Brew a pot of tea")
+    assert lab.exercises[0].snippets["cup-label"].text == "<h1>Cup</h1>\n"
+
+
+@pytest.mark.parametrize("path", ["lab.toml", "exercises/a1-brew/exercise.toml", "snippets/a1-brew/pour.py"])
+def test_a_file_that_is_not_in_utf_8_is_named_with_the_line(tea_folder: Path, path: str) -> None:
+    file = tea_folder / path
+    file.write_bytes(b"#\n# K\xe4nnchen\n" + file.read_bytes())
+    with pytest.raises(UsageError) as caught:
+        [snippet.text for exercise in find_lab(tea_folder).exercises for snippet in exercise.snippets.values()]
+    assert (caught.value.message, caught.value.next) == (f"{file}:2 is not in UTF-8.", "Save the file as UTF-8.")
+
+
+def test_an_exercise_that_is_not_there_is_named(tea_folder: Path) -> None:
+    (tea_folder / "lab.toml").write_text('title = "x"\nexercises = ["b"]')
+    with pytest.raises(UsageError) as caught:
+        find_lab(tea_folder)
+    assert caught.value.message == f"{tea_folder / 'exercises' / 'b' / 'exercise.toml'} is missing."
+
+
+COMMAND = 'a list of a program and its arguments, such as ["{python}", "app.py", "{port}"]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"Brew a pot of tea"', "5", "`title` must be text in quotes."),
+        ("minutes = 5", "minutes = true", "`minutes` must be a whole number from 1."),
+        ("[app]", "[[app]]", "`app` must be a table."),
+        ('ready = "/"', "", "`app.ready` is missing."),
+        ('ready = "/"', 'ready = "healthz"', "`app.ready` must be text that begins with a slash."),
+        ('ready = "/"', 'ready = "/"\ninstances = "two"', "`app.instances` must be a whole number from 1."),
+        ('ready = "/"', 'ready = "/"\ninstances = 0', "`app.instances` must be a whole number from 1."),
+        ('ready = "/"', 'ready = "/"\ninstnaces = 3', "Unknown entry of `app` “instnaces”. Did you mean instances?"),
+        ('ready = "/"', 'ready = "/"\nenvironment.X = 5', "`app.environment` must be a table of texts in quotes."),
+        ('["{python}", "app.py", "{port}"]', '"{python} app.py {port}"', f"`app.command` must be {COMMAND}."),
+        ('["{python}", "app.py", "{port}"]', "[]", f"`app.command` must be {COMMAND}."),
+        ('[[task.step]]\ntext = "Look at the pot"\ncommand =', "step =", "`task 1.step` must be a list of tables."),
+        ('text = "Label the cup"', "text = 1", "`task 2.step 2.text` must be text in quotes."),
+        ('snippet = "pour"', 'snipet = "pour"', "Unknown entry of `task 2.step 1` “snipet”. Did you mean snippet?"),
+    ],
+)
+def test_a_mistyped_entry_of_an_exercise_is_named(tea_folder: Path, old: str, new: str, message: str) -> None:
+    path = tea_folder / "exercises" / "a1-brew" / "exercise.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        find_lab(tea_folder)
+    assert caught.value.message == f"{path}: {message}"

@@ -19,7 +19,7 @@ def tree_of(folder: Path) -> dict[str, bytes]:
 
 def test_a_new_lab_has_one_exercise(tmp_path: Path) -> None:
     lab = scaffold.new_lab("Bird Watching", tmp_path / "birds")
-    assert (lab.title, lab.snippet_prefix) == ("Bird watching", "BirdWatching")
+    assert (lab.title, lab.snippet_prefix) == ("Bird Watching", "BirdWatching")
     assert [(each.name, each.title) for each in lab.exercises] == [("ex1-first-steps", "First steps")]
     assert [path.name for path in tmp_path.iterdir()] == ["birds"]
 
@@ -65,15 +65,43 @@ print(urllib.request.urlopen(f"{url}/").read().decode())
         ("exercises = []", 'exercises = ["new"]'),
         ('exercises = ["a"]', 'exercises = ["a", "new"]'),
         ('exercises = ["a",]  # all', 'exercises = ["a", "new"]  # all'),
-        ('exercises = [\n  "a",\n  "b"\n]', 'exercises = [\n  "a",\n  "b",\n    "new",\n]'),
+        ('exercises = [\n  "a",\n  "b"\n]', 'exercises = [\n  "a",\n  "b",\n  "new"\n]'),
+        ('exercises = [\r\n  "a",\r\n]\r', 'exercises = [\r\n  "a",\r\n  "new",\r\n]\r'),
+        ('exercises = [\n  "a" # the start\n]', 'exercises = [\n  "a", # the start\n  "new"\n]'),
+        ('exercises = [\n  "a", # the [first] one\n]', 'exercises = [\n  "a", # the [first] one\n  "new",\n]'),
+        ('"exercises" = [ "a]" ]', '"exercises" = [ "a]", "new" ]'),
     ],
 )
 def test_the_list_of_exercises_is_added_to_in_its_own_form(before: str, after: str) -> None:
     assert scaffold._listed(f'title = "x"\n{before}\nmore = 1\n', "new") == f'title = "x"\n{after}\nmore = 1\n'
-    assert tomllib.loads(after)["exercises"][-1] == "new"
+    assert tomllib.loads(f"{after}\n")["exercises"][-1] == "new"
 
 
-@pytest.mark.parametrize("name", ["", "---", "1st", "茶", "../"])
+def test_a_lab_toml_with_a_byte_order_mark_is_added_to(tea: Lab) -> None:
+    path = tea.folder / "lab.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    scaffold.new_exercise(find_lab(tea.folder), "serve")
+    assert [each.name for each in find_lab(tea.folder).exercises] == ["a1-brew", "a2-serve"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "title"),
+    [
+        ("Vögel & Wälder", "a2-vogel-walder", "Vögel & Wälder"),
+        ("Größe", "a2-grosse", "Größe"),
+        ("live-charts", "a2-live-charts", "Live charts"),
+        ("a7-live_charts", "a7-live-charts", "Live charts"),
+        ("A7 All about TLS", "a7-all-about-tls", "All about TLS"),
+        ("a7", "a7", "A7"),
+        ("Why a2 is hot", "a2-why-a2-is-hot", "Why a2 is hot"),
+    ],
+)
+def test_a_name_is_folded_and_the_title_is_as_typed(tea: Lab, typed: str, name: str, title: str) -> None:
+    made = scaffold.new_exercise(tea, typed)
+    assert (made.name, made.title) == (name, title)
+
+
+@pytest.mark.parametrize("name", ["", "---", "1st", "!", "../"])
 def test_a_name_that_cannot_be_a_folder_is_refused(tea: Lab, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a name"):
         scaffold.new_exercise(tea, name)

@@ -7,7 +7,7 @@ import pytest
 
 from labkit import changes, snippets, workspace
 from labkit.errors import UsageError
-from labkit.lab import Exercise
+from labkit.lab import Exercise, find_lab
 from labkit.snippets import Insertion, TodoLine
 
 
@@ -33,6 +33,7 @@ def insert(folder: Path, exercise: Exercise, *names: str, **values: str) -> snip
         "-- TODO tea-pot: put it on",
         "{# TODO tea-pot: put it on #}",
         "<!-- TODO tea-pot: put it on -->",
+        "/* TODO tea-pot: put it on */",
         "#TODO tea-pot:put it on",
         "# TODO tea-pot: put it on  \r",
     ],
@@ -46,6 +47,34 @@ def test_a_comment_in_any_language_is_a_todo_line(tmp_path: Path, line: str) -> 
 def test_other_comments_are_no_todo_lines(tmp_path: Path, line: str) -> None:
     (tmp_path / "a.txt").write_text(line)
     assert snippets.todo_lines(tmp_path) == []
+
+
+def test_comments_that_miss_being_todo_lines_by_their_name_are_found(tmp_path: Path) -> None:
+    lines = [
+        "# TODO Tea-Pot: x",
+        "/* TODO tea-pöt: x */",
+        "# TODO tea-pot: x",
+        "# TODO later: tea",
+        "# TODO a b: x",
+        "x",
+    ]
+    (tmp_path / "a.txt").write_text("\n".join(lines), encoding="utf-8")
+    assert snippets.misnamed(tmp_path) == [("a.txt", 1, "Tea-Pot"), ("a.txt", 2, "tea-pöt")]
+
+
+def test_a_snippet_replaces_a_comment_of_a_style_sheet(
+    tea_folder: Path, write_files: Callable[[Path, dict[str, str]], Path]
+) -> None:
+    write_files(
+        tea_folder,
+        {
+            "exercises/a1-brew/begin/a.css": "p {\n  /* TODO colour: choose one */\n}\n",
+            "snippets/a1-brew/colour.css": "color: ${1:green};\n",
+        },
+    )
+    exercise = find_lab(tea_folder).exercises[0]
+    insert(exercise.begin, exercise, "colour")
+    assert (exercise.begin / "a.css").read_text() == "p {\n  color: green;\n}\n"
 
 
 def test_binary_files_and_tools_folders_are_skipped(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -30,6 +31,31 @@ def describe(folder: Path, entries: dict[str, object]) -> Workspace:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(described | entries))
     return Workspace(folder, "a1-brew", "i", "s", __version__)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="making links needs a privilege")
+def test_a_link_to_a_file_is_a_file_and_one_to_a_folder_is_left_out(mine: Workspace, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    before = (mine.folder / "app.py").read_bytes()
+    (mine.folder / "app.py").rename(outside / "app.py")
+    (mine.folder / "app.py").symlink_to(outside / "app.py")
+    (mine.folder / "folder").symlink_to(outside)
+    (mine.folder / "round").symlink_to(mine.folder)
+    (mine.folder / "nowhere").symlink_to(tmp_path / "nowhere")
+    assert list(tree.app_files(mine.folder)) == ["app.py", "pages/cup.html"]
+
+    mine.apply(Change("x", (FileChange("app.py", before, b"new"),)))
+    assert ((mine.folder / "app.py").read_bytes(), (outside / "app.py").read_bytes()) == (b"new", before)
+
+
+def test_without_a_begin_there_is_no_workspace(tea: Lab, brew: Exercise, tmp_path: Path) -> None:
+    shutil.rmtree(brew.begin)
+    for attempt in (lambda: workspace.create(tea, brew, tmp_path / "new"), lambda: snippets.todo_lines(brew.begin)):
+        with pytest.raises(UsageError) as caught:
+            attempt()
+        assert caught.value.message == f"There is no folder {brew.begin}."
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercise, tmp_path: Path) -> None:

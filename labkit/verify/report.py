@@ -1,5 +1,6 @@
 """What a run of the checks found: verdicts, with all that a trainee needs to go on."""
 
+import re
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -44,6 +45,13 @@ class Check:
     task: str
     budget: float
     snippets: tuple[str, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """What its evidence is named after: the id as a relative path, short and of characters that all disks have."""
+        task, _, name = self.id.partition("/")
+        plain = re.sub(r"[^\w.\[\]-]", "-", name)
+        return f"{task}/{plain[:100]}"
 
 
 @dataclass(frozen=True)

@@ -265,11 +265,11 @@ class _Run:
         if event is None or "fault" in event:
             said = event["fault"] if event else "\n".join(_tail(process.log, 5))
             raise InternalError(
-                f"The checks of {self._subject.exercise.id} cannot be read: {said}", "Report it to the lab's author."
+                f"The checks of {self._subject.exercise.id} cannot be run: {said}", self._subject.advice
             )
         self.checks = [Check(**{**check, "snippets": tuple(check["snippets"])}) for check in event["collected"]]
         if not self.checks:
-            raise InternalError("These tasks have no checks.", "Report it to the lab's author.")
+            raise InternalError("These tasks have no checks.", self._subject.advice)
         self._progress.collected(self.checks)
 
     def _run_checks(
@@ -286,9 +286,7 @@ class _Run:
                 another.send(stage)
                 done = self._follow(another, instances)
         for check in self._pending:
-            self._finish(
-                check, Result(Verdict.CHECKER, cause="the check never ran", next="Report it to the lab's author.")
-            )
+            self._finish(check, Result(Verdict.CHECKER, cause="the check never ran"))
 
     def _follow(self, process: CheckingProcess, instances: "Instances") -> bool:
         """Take in what one process reports; false if it has to be replaced before all checks have run."""
@@ -324,6 +322,8 @@ class _Run:
         return next(check for check in self.checks if check.id == id_)
 
     def _finish(self, check: Check, result: Result) -> None:
+        if result.verdict is Verdict.CHECKER:
+            result = replace(result, next=self._subject.advice)
         self._results[check.id] = result
         self._progress.finished(check, result)
 
@@ -396,7 +396,6 @@ def _ended(process: CheckingProcess) -> Result:
     return Result(
         Verdict.CHECKER,
         cause=f"the checking process ended during the check: {' '.join(_tail(process.log, 3)) or 'without a word'}",
-        next="This is not your fault: report it to the lab's author.",
     )
 
 

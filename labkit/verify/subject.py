@@ -28,6 +28,11 @@ class Subject:
         whose = "the workspace" if self.workspace else f"the lab's own {self.kind}"
         return f"Verifying {self.exercise.id}, “{self.exercise.title}”: {whose} in {self.folder}"
 
+    @property
+    def advice(self) -> str:
+        """What to do about checks that are at fault: whoever verifies begin or end is the lab's author."""
+        return "This is not your fault: report it to the lab's author." if self.workspace else "Mend the checks."
+
 
 def find(lab: Lab, start: Path, exercise: str | None, solution: str | None) -> Subject:
     """The subject that a command line means; see `workspace.find` for the rule.

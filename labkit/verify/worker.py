@@ -60,6 +60,7 @@ class Reporter:
     def __init__(self, channel: Channel, job: dict[str, Any]) -> None:
         self._channel = channel
         self._job = job
+        self._code = Path(job["checks"]).parent.parent
         self._stage: Stage | None = None
         self._recorder = Recorder(Path(job["evidence"]), Path(job["pictures"]) if job["pictures"] else None)
         self._checks: dict[str, Check] = {}
@@ -76,10 +77,14 @@ class Reporter:
         config.stash[LAUNCH] = self._job["launch"]
         config.stash[RECORDER] = self._recorder
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+    def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
         """A file of checks that cannot be read is the lab's fault."""
-        if report.failed:
-            self._channel.send({"fault": f"{report.nodeid} cannot be read: {_last_line(report.longreprtext)}"})
+        if isinstance(node, pytest.Collector) and call.excinfo is not None:
+            error = call.excinfo.value
+            if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
+                error = error.__cause__  # pytest's own error has the traceback as text
+            place = self._place(error) or node.name
+            self._channel.send({"fault": f"{node.name} cannot be read: {_fault(error).cause} ({place})"})
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the checks of the job, in the order of their tasks."""
@@ -88,6 +93,7 @@ class Reporter:
             if check.task not in self._job["known_tasks"]:
                 self._channel.send({"fault": f"{item.nodeid} is marked with no task of the exercise."})
             self._checks[item.nodeid] = check
+        self._refuse_equal_ids(items)
         chosen = [
             item
             for item in items
@@ -105,7 +111,7 @@ class Reporter:
         """Tell that a check begins, and what it found."""
         check = self._check(item)
         self._result = Result(Verdict.PASSED)
-        self._recorder.makers[:] = [check.id]
+        self._recorder.makers[:] = [check.file_name]
         self._channel.send({"started": check.id})
         outcome = yield
         self._channel.send({"finished": check.id, "result": self._result.to_json()})
@@ -132,6 +138,14 @@ class Reporter:
             self._result = self._judge(item, call.excinfo, call.when)
         return report
 
+    def _refuse_equal_ids(self, items: list[pytest.Item]) -> None:
+        """Results are told apart by the checks' ids: of two checks with one id, the second would never count."""
+        first: dict[str, pytest.Item] = {}
+        for item in items:
+            id_ = self._check(item).id
+            if first.setdefault(id_, item) is not item:
+                self._channel.send({"fault": f"{_place(first[id_])} and {_place(item)} have the same id, {id_}."})
+
     def _judge(self, item: pytest.Item, info: pytest.ExceptionInfo[BaseException], when: str) -> Result:
         check, error = self._check(item), info.value
         if id(error) in self._raised:
@@ -141,9 +155,10 @@ class Reporter:
         result = translate(error) if when != "teardown" else _fault(error)
         if result.verdict is Verdict.SKIPPED:
             return result
-        makers = {check.id, *getattr(item, "fixturenames", ())}
+        makers = {check.file_name, *getattr(item, "fixturenames", ())}
         evidence = self._recorder.keep(makers) if when != "teardown" else []
         if result.verdict is Verdict.CHECKER:
+            result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
             evidence.append(self._write_traceback(check, error))
         result = replace(result, evidence=tuple(evidence))
         return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
@@ -170,8 +185,19 @@ class Reporter:
         advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job["compare"]
         return replace(result, cause=cause, snippet=snippet, next=advice)
 
+    def _place(self, error: BaseException) -> str | None:
+        """The line of the lab's own code that an error comes from, whoever raised it."""
+        if isinstance(error, pytest.FixtureLookupError):
+            asking = error.formatrepr()
+            return f"{Path(asking.filename).name}:{asking.firstlineno + 1}"
+        places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        if isinstance(error, SyntaxError) and error.filename:
+            places.append((error.filename, error.lineno))
+        own = [(Path(path), line) for path, line in places if Path(path).is_relative_to(self._code)]
+        return f"{own[-1][0].name}:{own[-1][1]}" if own else None
+
     def _write_traceback(self, check: Check, error: BaseException) -> str:
-        path = Path(self._job["evidence"]) / f"{check.id.replace('/', '-')}.traceback.txt"
+        path = Path(self._job["evidence"]) / f"{check.file_name.replace('/', '-')}.traceback.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         return str(path)
@@ -235,14 +261,11 @@ def _assertion(text: str) -> Result:
 
 
 def _fault(error: BaseException) -> Result:
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    message = str(error).split("\n")[0]
-    return Result(
-        Verdict.CHECKER,
-        cause=f"{type(error).__name__}: {message}{place}",
-        next="This is not your fault: report it to the lab's author.",
-    )
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, pytest.FixtureLookupError):
+        message = error.formatrepr().errorstring
+    first, *_ = message.strip().split("\n")
+    return Result(Verdict.CHECKER, cause=f"{type(error).__name__}: {first}")
 
 
 def _check(item: pytest.Item, exercise: str) -> Check:
@@ -252,18 +275,28 @@ def _check(item: pytest.Item, exercise: str) -> Check:
     name = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", "-")
     title = (function.__doc__ or name.replace("-", " ")).strip().split("\n")[0]
     task = f"{exercise}.{mark.args[0]}" if mark and mark.args else ""
+    parameters = _parameters(item)
     return Check(
-        id=f"{task}/{name}",
-        title=title,
+        id=f"{task}/{name}{parameters and f'[{parameters}]'}",
+        title=f"{title}{parameters and f' [{parameters}]'}",
         task=task,
         budget=float(budget.args[0]) if budget else BUDGET,
         snippets=tuple(name for each in item.iter_markers("snippets") for name in each.args),
     )
 
 
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("E").strip() if lines else "no reason given"
+def _place(item: pytest.Item) -> str:
+    path, line, _ = item.location
+    return f"{path}:{(line or 0) + 1}"
+
+
+def _parameters(item: pytest.Item) -> str:
+    """The id that pytest gives the check's parameters, without the browser's name that pytest-playwright adds."""
+    call = getattr(item, "callspec", None)
+    if call is None:
+        return ""
+    browser = call.params.get("browser_name", "")
+    return str(call.id).removeprefix(browser).removeprefix("-") if browser else str(call.id)
 
 
 def main() -> None:

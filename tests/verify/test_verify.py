@@ -255,16 +255,90 @@ def test_a_check_with_a_bug_is_at_fault_and_a_shared_failure_is_said_once(
         NAMES[1]: "passed",
         NAMES[2]: "passed",
     }
-    assert (results["bug"].cause or "").startswith("KeyError: 'loaf' (test_more.py:")
+    assert (results["bug"].cause, results["bug"].next) == ("KeyError: 'loaf' (test_more.py:14)", "Mend the checks.")
     assert (results["cake"].expected, results["cake"].seen) == ("a hot oven", "a cold one")
     assert results["pie"].cause == "needs the same as “There is cake.”"
     assert results["plain"].expected == "assert (1 + 1) == 3"
 
 
-def test_checks_that_cannot_be_read_are_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
-    add_checks(shop, "import no_such_module\n")
-    with pytest.raises(InternalError, match=r"test_more.py cannot be read: .*no_such_module"):
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module' (test_more.py:4)"),
+        ("def x(:\n", "SyntaxError: invalid syntax (test_more.py:4)"),
+        ("import helper\n", "NameError: name 'oven' is not defined (helper.py:2)"),
+    ],
+)
+def test_checks_that_cannot_be_read_are_a_fault_of_the_lab_with_its_line(
+    verify_shop: VerifyShop, shop: Exercise, text: str, fault: str
+) -> None:
+    add_checks(shop, text)
+    (shop.checks / "helper.py").write_text("\noven.bake()\n", encoding="utf-8")
+    with pytest.raises(InternalError) as caught:
         verify_shop()
+    assert caught.value.message == f"The checks of b1 cannot be run: test_more.py cannot be read: {fault}"
+    assert caught.value.next == "Mend the checks."
+
+
+def test_an_unknown_fixture_and_what_another_library_raises_have_the_line_of_the_check(
+    verify_shop: VerifyShop, shop: Exercise
+) -> None:
+    add_checks(
+        shop,
+        "pytestmark = pytest.mark.task(1)\n\n\n"
+        "def test_mill(mill):\n    pass\n\n\n"
+        "@pytest.fixture\ndef dough(flour):\n    pass\n\n\n"
+        "def test_dough(dough):\n    pass\n\n\n"
+        "def test_number():\n    import json\n\n    json.loads('x')\n",
+    )
+    results = verify_shop()
+    assert {name: results[name].cause for name in ("mill", "dough", "number")} == {
+        "mill": "FixtureLookupError: fixture 'mill' not found (test_more.py:7)",
+        "dough": "FixtureLookupError: fixture 'flour' not found (test_more.py:11)",
+        "number": "JSONDecodeError: Expecting value: line 1 column 1 (char 0) (test_more.py:23)",
+    }
+
+
+def test_a_trainee_is_told_to_report_a_check_that_is_at_fault(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
+    add_checks(shop, "@pytest.mark.task(1)\ndef test_bug():\n    {}['loaf']\n")
+    mine = workspace.create(bakery, shop, tmp_path / "mine")
+    report = verify(Subject(shop, mine.folder, "workspace", mine), [shop.task("1")])
+    assert [result.next for _, result in report.results] == [
+        None,
+        "This is not your fault: report it to the lab's author.",
+    ]
+
+
+def test_each_parameter_of_a_check_runs_and_counts(verify_shop: VerifyShop, shop: Exercise) -> None:
+    add_checks(
+        shop,
+        "pytestmark = pytest.mark.task(1)\n\n\n"
+        "@pytest.mark.parametrize('path', ['/', '/../x?'])\n@pytest.mark.parametrize('loaves', [3, 4])\n"
+        "def test_open(page, loaves, path):\n"
+        "    '''The shop is open.'''\n    page.goto('/')\n    assert loaves == 3\n\n\n"
+        "@pytest.mark.parametrize('chromium', ['chromium'])\ndef test_plain(chromium):\n    pass\n",
+    )
+    report = verify(Subject(shop, shop.end, "end", None), [shop.task("1")])
+    assert [(check.id, check.title, result.verdict.value) for check, result in report.results] == [
+        ("b1.1/the-shop-is-open", "The shop has a door.", "passed"),
+        ("b1.1/open[3-/]", "The shop is open. [3-/]", "passed"),
+        ("b1.1/open[3-/../x?]", "The shop is open. [3-/../x?]", "passed"),
+        ("b1.1/open[4-/]", "The shop is open. [4-/]", "not done"),
+        ("b1.1/open[4-/../x?]", "The shop is open. [4-/../x?]", "not done"),
+        ("b1.1/plain[chromium]", "plain [chromium]", "passed"),
+    ]
+    kept = [path for _, result in report.results for path in result.evidence if path.endswith("trace.zip")]
+    assert [Path(path).parent.name for path in kept] == ["open[4--]", "open[4--..-x-]"]
+    assert report.exit_code == 1
+
+
+def test_two_checks_of_one_id_are_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
+    add_checks(shop, "@pytest.mark.task(1)\ndef test_the_shop_is_open():\n    assert False\n")
+    with pytest.raises(InternalError) as caught:
+        verify_shop()
+    assert caught.value.message == (
+        "The checks of b1 cannot be run: test_bakery.py:7 and test_more.py:4 have the same id, b1.1/the-shop-is-open."
+    )
 
 
 def test_a_check_without_a_task_is_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:

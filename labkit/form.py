@@ -1,0 +1,75 @@
+"""The form of lab.toml and exercise.toml: which entries they have, and what each must be.
+
+A form names the kind of each entry, with a `?` behind those that may be left out. The kind of a table is its form, the
+kind of a list of tables is a list with their form.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labkit.errors import UsageError, unknown
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of values: what one must be, in words, and whether a value is one."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+def _texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+TEXT = Kind("text in quotes", lambda value: isinstance(value, str))
+TEXTS = Kind('a list of texts, such as ["one", "two"]', _texts)
+COMMAND = Kind(
+    'a list of a program and its arguments, such as ["{python}", "app.py", "{port}"]',
+    lambda value: _texts(value) and value != [],
+)
+ADDRESS = Kind("text that begins with a slash", lambda value: isinstance(value, str) and value.startswith("/"))
+NUMBER = Kind("a whole number from 1", lambda value: type(value) is int and value > 0)  # no bool, which is an int too
+ENVIRONMENT = Kind("a table of texts in quotes", lambda value: isinstance(value, dict) and _texts([*value.values()]))
+TABLE = Kind("a table", lambda value: isinstance(value, dict))
+TABLES = Kind("a list of tables", lambda value: isinstance(value, list) and all(map(TABLE.fits, value)))
+
+Form = Mapping[str, Any]
+
+LAB: Form = {"title": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
+EXERCISE: Form = {
+    "title": TEXT,
+    "minutes?": NUMBER,
+    "continues?": TEXT,
+    "app": {"command": COMMAND, "ready": ADDRESS, "home?": ADDRESS, "instances?": NUMBER, "environment?": ENVIRONMENT},
+    "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
+    "task?": [{"title": TEXT, "step?": [{"text": TEXT, "snippet?": TEXT, "command?": TEXT}]}],
+}
+
+
+def check(path: Path, table: Mapping[str, Any], form: Form, within: str = "") -> None:
+    """Raise UsageError, which names the file and the entry, unless the table has that form."""
+    kinds = {name.removesuffix("?"): kind for name, kind in form.items()}
+    for name in table:
+        if name not in kinds:
+            noun = f"entry of `{within.removesuffix('.')}`" if within else "entry"
+            raise _wrong(path, unknown(noun, name, kinds).message)
+    for name in form:
+        if name not in table and not name.endswith("?"):
+            raise _wrong(path, f"`{within}{name}` is missing.")
+    for name, value in table.items():
+        kind = kinds[name]
+        wanted = kind if isinstance(kind, Kind) else TABLES if isinstance(kind, list) else TABLE
+        if not wanted.fits(value):
+            raise _wrong(path, f"`{within}{name}` must be {wanted.words}.")
+        if wanted is TABLE:
+            check(path, value, kind, f"{within}{name}.")
+        elif wanted is TABLES:
+            for number, each in enumerate(value, start=1):
+                check(path, each, kind[0], f"{within}{name} {number}.")
+
+
+def _wrong(path: Path, said: str) -> UsageError:
+    return UsageError(f"{path}: {said}", "Mend the file.")
