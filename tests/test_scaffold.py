@@ -98,7 +98,7 @@ def test_a_failure_leaves_the_lab_as_it_was(tea: Lab, monkeypatch: pytest.Monkey
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("labkit.content.write_end", interrupted)
+    monkeypatch.setattr("labkit.content.remade", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scaffold.new_exercise(tea, "serve")
     assert tree_of(tea.folder) == before
