@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_content_of_this_lab_is_whole() -> None:
-    assert content.problems(find_lab(ROOT)) == []
+    found = content.problems(find_lab(ROOT))
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
 
 
 def test_an_exercise_that_follows_another_continues_it() -> None:
