@@ -5,11 +5,12 @@ An author runs these checks over a lab as a test; `labkit new` makes labs that p
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import changes, snippets, tree
+from labkit import snippets, tree
+from labkit.changes import Change, FileChange
 from labkit.errors import LabError, UsageError
 from labkit.files import read_text
 from labkit.lab import Exercise, Lab
@@ -46,22 +47,26 @@ def checks(exercise: Exercise) -> list[Check]:
     ]
 
 
-def derive(exercise: Exercise) -> dict[str, bytes]:
-    """The files of end, made from begin and all snippets: path to content."""
-    files = {path: (exercise.begin / path).read_bytes() for path in tree.app_files(exercise.begin)}
-    change = snippets.insert(exercise.begin, exercise, list(exercise.snippets))
-    return files | {file.path: file.after or b"" for file in change.files}
+def remade(lab: Lab, exercises: Sequence[Exercise]) -> Change:
+    """The change that makes the ends of these exercises anew, in this order; its paths begin at the lab's folder.
 
-
-def write_end(exercise: Exercise) -> None:
-    """Make end equal to begin with every snippet inserted; files that no longer belong there are removed."""
-    derived = derive(exercise)
-    for path in list(tree.app_files(exercise.end)) if exercise.end.is_dir() else []:
-        if path not in derived:
-            (exercise.end / path).unlink()
-    for path, content in derived.items():
-        if changes.content(exercise.end / path) != content:
-            changes.put(exercise.end / path, content)
+    An exercise that continues another begins with that one's end: its begin follows, but for the files with TODO lines,
+    which are written by hand. Raises UsageError if a folder to make from is missing or a snippet cannot be inserted.
+    """
+    made: dict[Path, Mapping[str, bytes]] = {}
+    for exercise in exercises:
+        begin = _source(exercise.begin, "Every exercise has one: the app that a trainee starts from.")
+        if exercise.continues:
+            former = lab.exercise(exercise.continues)
+            end = made.get(former.end) or _source(former.end, f"labkit new end {former.id}")
+            by_hand = {todo.path: begin[todo.path] for todo in snippets.todo_lines(exercise.begin)}
+            begin = {**end, **by_hand}
+            made[exercise.begin] = begin
+        made[exercise.end] = begin | _filled(exercise)
+    return Change(
+        f"make the end of {', '.join(exercise.id for exercise in exercises)}",
+        tuple(file for folder, after in made.items() for file in _file_changes(lab, folder, after)),
+    )
 
 
 def _problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
@@ -140,11 +145,14 @@ def _equation_problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
     for todo in snippets.todo_lines(exercise.end):
         yield f"end/{todo.path}:{todo.line} still has the TODO line {todo.name}."
     try:
-        derived = derive(exercise)
+        derived = _files(exercise.begin) | _filled(exercise)
     except LabError as error:
         yield f"the snippets cannot be inserted: {error.message}"
     else:
-        yield from _unequal(derived, _files(exercise.end), "begin with all snippets", "end")
+        stale = list(_unequal(derived, _files(exercise.end), "begin with all snippets", "end"))
+        yield from stale
+        if stale:
+            yield f"end is made, not written: labkit new end {exercise.id}."
     if exercise.continues is None:
         return
     former = next((each for each in lab.exercises if each.name == exercise.continues), None)
@@ -249,6 +257,26 @@ def _text_of(exercise: Exercise, name: str) -> str:
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {path: (folder / path).read_bytes() for path in tree.app_files(folder)}
+
+
+def _source(folder: Path, advice: str) -> dict[str, bytes]:
+    """The files of a folder that others are made from: if it were taken for an empty one, theirs would be removed."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is missing. Nothing was changed.", advice)
+    return _files(folder)
+
+
+def _filled(exercise: Exercise) -> dict[str, bytes]:
+    """The files of begin that have TODO lines, with every snippet inserted."""
+    change = snippets.insert(exercise.begin, exercise, list(exercise.snippets))
+    return {file.path: file.after or b"" for file in change.files}
+
+
+def _file_changes(lab: Lab, folder: Path, after: Mapping[str, bytes]) -> Iterator[FileChange]:
+    before = _files(folder) if folder.is_dir() else {}
+    for path in sorted(before.keys() | after.keys()):
+        if before.get(path) != after.get(path):
+            yield FileChange((folder / path).relative_to(lab.folder).as_posix(), before.get(path), after.get(path))
 
 
 def _without_todo_lines(content: bytes, path: str) -> bytes:

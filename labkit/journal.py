@@ -77,7 +77,7 @@ class Journal:
         records = self._records()
         if not records:
             raise UsageError(
-                "There is nothing to undo: labkit has changed nothing in this workspace.",
+                "There is nothing to undo: labkit has changed nothing here.",
                 "labkit list shows what to do next",
             )
         record = records[-1]

@@ -13,7 +13,7 @@ from typing import Any
 import tomlkit
 from slugify import slugify
 
-from labkit import content
+from labkit import changes, content
 from labkit.errors import MachineError, UsageError
 from labkit.files import write_whole
 from labkit.lab import Exercise, Lab, find_lab
@@ -50,8 +50,9 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
                 target.parent.mkdir(exist_ok=True)
                 made.append(source.rename(target))
         write_whole(lab.folder / "lab.toml", after)
-        exercise = find_lab(lab.folder).exercise(name)
-        content.write_end(exercise)
+        lab = find_lab(lab.folder)
+        exercise = lab.exercise(name)
+        changes.write(lab.folder, content.remade(lab, [exercise]))
     except BaseException:
         for path in made:
             shutil.rmtree(path, ignore_errors=True)

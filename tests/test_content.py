@@ -1,18 +1,23 @@
 """The content of every lab is whole; and what is not is found."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from labkit import content, scaffold
+from labkit.changes import Change, FileChange
+from labkit.errors import UsageError
 from labkit.lab import Lab, carried_lab, find_lab
 
 ROOT = Path(__file__).parent.parent
 
 
 def test_the_content_of_this_lab_is_whole() -> None:
-    assert content.problems(find_lab(ROOT)) == []
+    found = content.problems(find_lab(ROOT))
+    if found:
+        pytest.fail("\n".join(found), pytrace=False)
 
 
 def test_an_exercise_that_follows_another_continues_it() -> None:
@@ -153,13 +158,70 @@ def test_begin_of_a_continued_exercise_is_the_former_end_but_for_todo_lines(
     assert f"a2-more: app.py differs between {about} and the end of a1-brew." in content.problems(find_lab(tea_folder))
 
 
-def test_end_is_written_from_begin_and_snippets(tea: Lab) -> None:
+def test_end_is_made_from_begin_and_snippets(tea: Lab) -> None:
     (exercise,) = tea.exercises
-    expected = {path: path.read_bytes() for path in exercise.end.rglob("*") if path.is_file()}
+    whole = (exercise.end / "app.py").read_bytes()
     (exercise.end / "app.py").write_text("old")
     (exercise.end / "stale.py").write_text("old")
-    content.write_end(exercise)
-    assert {path: path.read_bytes() for path in exercise.end.rglob("*") if path.is_file()} == expected
+    (exercise.end / "tea.db").write_text("the app's data is no file of the app")
+    assert content.remade(tea, [exercise]) == Change(
+        "make the end of a1",
+        (
+            FileChange("exercises/a1-brew/end/app.py", b"old", whole),
+            FileChange("exercises/a1-brew/end/stale.py", b"old", None),
+        ),
+    )
+
+
+def test_a_stale_end_comes_with_the_command_that_makes_it(tea_folder: Path) -> None:
+    (tea_folder / "exercises" / "a1-brew" / "end" / "extra.txt").write_text("x")
+    assert content.problems(find_lab(tea_folder))[:2] == [
+        "a1-brew: extra.txt is in end, but not in begin with all snippets.",
+        "a1-brew: end is made, not written: labkit new end a1.",
+    ]
+
+
+def test_an_exercise_that_continues_another_follows_its_new_end_but_in_the_files_with_todo_lines(
+    tea_folder: Path, write_files: Callable[[Path, dict[str, str]], Path]
+) -> None:
+    lab = tea_folder / "lab.toml"
+    lab.write_text(lab.read_text().replace('"a1-brew"', '"a1-brew", "a2-more"'))
+    former = tea_folder / "exercises" / "a1-brew"
+    more = tea_folder / "exercises" / "a2-more"
+    write_files(
+        more,
+        {
+            "exercise.toml": 'continues = "a1-brew"\n' + (former / "exercise.toml").read_text(),
+            "begin/app.py": "# TODO pot: wash it\n",
+            "begin/gone.py": "",
+        },
+    )
+    write_files(tea_folder, {"snippets/a2-more/pot.py": "pot = 1\n"})
+    (former / "begin" / "new.txt").write_text("new")
+    page = (former / "end" / "pages" / "cup.html").read_bytes()
+    tea = find_lab(tea_folder)
+    assert content.remade(tea, tea.exercises).files == (
+        FileChange("exercises/a1-brew/end/new.txt", None, b"new"),
+        FileChange("exercises/a2-more/begin/gone.py", b"", None),
+        FileChange("exercises/a2-more/begin/new.txt", None, b"new"),
+        FileChange("exercises/a2-more/begin/pages/cup.html", None, page),
+        FileChange("exercises/a2-more/end/app.py", None, b"pot = 1\n"),
+        FileChange("exercises/a2-more/end/new.txt", None, b"new"),
+        FileChange("exercises/a2-more/end/pages/cup.html", None, page),
+    )
+
+
+@pytest.mark.parametrize("missing", ["begin", "end"])
+def test_a_folder_that_is_missing_is_not_taken_for_an_empty_one(tea_folder: Path, missing: str) -> None:
+    lab = tea_folder / "lab.toml"
+    lab.write_text(lab.read_text().replace('"a1-brew"', '"a1-brew", "a2-more"'))
+    former, more = tea_folder / "exercises" / "a1-brew", tea_folder / "exercises" / "a2-more"
+    shutil.copytree(former, more)
+    (more / "exercise.toml").write_text('continues = "a1-brew"\n' + (former / "exercise.toml").read_text())
+    shutil.rmtree({"begin": more / "begin", "end": former / "end"}[missing])
+    tea = find_lab(tea_folder)
+    with pytest.raises(UsageError, match=f"{missing} is missing. Nothing was changed."):
+        content.remade(tea, [tea.exercises[1]])
 
 
 def test_the_carried_lab_is_this_one() -> None:

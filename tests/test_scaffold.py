@@ -126,7 +126,7 @@ def test_a_failure_leaves_the_lab_as_it_was(tea: Lab, monkeypatch: pytest.Monkey
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("labkit.content.write_end", interrupted)
+    monkeypatch.setattr("labkit.content.remade", interrupted)
     with pytest.raises(KeyboardInterrupt):
         scaffold.new_exercise(tea, "serve")
     assert tree_of(tea.folder) == before
@@ -137,6 +137,21 @@ def test_a_new_lab_overwrites_nothing(tea: Lab) -> None:
     with pytest.raises(UsageError, match="already and not empty"):
         scaffold.new_lab("tea", tea.folder)
     assert tree_of(tea.folder) == before
+
+
+def test_the_test_of_a_new_lab_shows_every_problem_on_a_line_of_its_own(tmp_path: Path) -> None:
+    lab = scaffold.new_lab("birds", tmp_path / "birds")
+    (lab.exercises[0].begin / "more.txt").write_text("<YOUR-BIRD>", encoding="utf-8")
+    (lab.exercises[0].folder / "README.md").unlink()
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests"]
+    tested = subprocess.run(command, cwd=lab.folder, capture_output=True, encoding="utf-8", timeout=60)
+    assert tested.returncode == 1
+    assert [line for line in tested.stdout.splitlines() if line.startswith("ex1-first-steps: ")] == [
+        "ex1-first-steps: begin/more.txt:1 has a placeholder <YOUR-BIRD> that nobody fills in.",
+        "ex1-first-steps: more.txt is in begin with all snippets, but not in end.",
+        "ex1-first-steps: end is made, not written: labkit new end ex1.",
+        "ex1-first-steps: there is no chapter, README.md.",
+    ]
 
 
 def test_a_new_lab_is_played_and_verified_in_a_browser(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from labkit.cli.options import ExerciseArgument, LabOption, SolutionOption
+from labkit.cli import show
+from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.console import Format, FormatOption, err, out, print_json
-from labkit.lab import find_lab
+from labkit.errors import LabError
+from labkit.lab import Exercise, Lab, find_lab
 from labkit.verify import subject as subjects
 from labkit.verify.report import Check, Report, Result, Verdict
 
@@ -56,6 +58,8 @@ def verify(
     tasks = list(dict.fromkeys(subject.exercise.task(each) for each in task or ()))
     if format is Format.TEXT:
         out.print(escape(subject.said), soft_wrap=True)
+    if solution is Solution.END:
+        _note_stale_end(the_lab, subject.exercise)
     from labkit.verify import run
 
     with Shown() as shown:
@@ -65,6 +69,22 @@ def verify(
     else:
         _print(report)
     return int(report.exit_code)
+
+
+def _note_stale_end(lab: Lab, exercise: Exercise) -> None:
+    """Tell an author on stderr that what is verified is not what begin and the snippets make."""
+    from labkit import content
+
+    try:
+        stale = bool(content.remade(lab, [exercise]).files)
+    except LabError:  # the test of the lab's content tells what does not fit
+        stale = True
+    if stale:
+        err.print(
+            "[dim]note: end is not what begin and the snippets make; "
+            f"next: labkit new end {exercise.id}{escape(show.lab_option(lab))}[/]",
+            soft_wrap=True,
+        )
 
 
 class Shown:

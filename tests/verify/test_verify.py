@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from labkit import workspace
+from labkit import changes, content, workspace
 from labkit.errors import InternalError, MachineError
 from labkit.lab import Exercise, Lab
 from labkit.verify.causes import missing_snippet
@@ -430,6 +430,17 @@ def test_the_json_of_a_run_is_as_designed(labkit: Labkit, bakery: Lab) -> None:
             "evidence": [],
         }
     ]
+
+
+def test_a_stale_end_is_verified_with_a_note(labkit: Labkit, bakery: Lab, shop: Exercise) -> None:
+    changes.write(bakery.folder, content.remade(bakery, [shop]))
+    command = ("verify", "b1", "--task", "1", "--solution", "end")
+    note = "note: end is not what begin and the snippets make; next: labkit new end b1\n"
+    made = labkit(*command, cwd=bakery.folder)
+    assert (made.returncode, note in made.stderr) == (0, False)
+    (shop.begin / "more.py").write_text("", encoding="utf-8")
+    stale = labkit(*command, cwd=bakery.folder)
+    assert (stale.returncode, note in stale.stderr) == (0, True)
 
 
 def test_evidence_goes_elsewhere_when_the_workspaces_disk_is_full(
