@@ -1,5 +1,6 @@
 """The `labkit` command."""
 
+import io
 import os
 import sys
 
@@ -7,9 +8,9 @@ import sys
 def main() -> None:
     """Run the command line; `--version` is answered before anything heavy is imported."""
     try:
+        _open_streams()
         code = _run(sys.argv[1:])
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:  # while the command is still being loaded, or says its last word
         _say("Interrupted.")
         code = 130
@@ -32,6 +33,17 @@ def _run(arguments: list[str]) -> int:
     from labkit.cli import run
 
     return run(arguments)
+
+
+def _open_streams() -> None:
+    """Let stdout and stderr take all that labkit says, in place of a fault for what their encoding does not have.
+
+    A terminal and `PYTHONIOENCODING` decide on the encoding; elsewhere it is UTF-8, also on Windows.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            decided = stream.isatty() or os.environ.get("PYTHONIOENCODING")
+            stream.reconfigure(encoding=None if decided else "utf-8", errors="replace")
 
 
 def _say(text: str) -> None:

@@ -165,11 +165,15 @@ if "dismissed" not in lines:
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a trainee's program: labkit's own, without what steers labkit's Python or its tests."""
+    """The environment for a trainee's program: labkit's own, without what steers labkit's Python or its tests.
+
+    Its output is UTF-8, as labkit reads it.
+    """
     own = {
         name: value
         for name, value in os.environ.items()
-        if name not in {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH"} and not name.startswith("PYTEST_")
+        if name not in {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONIOENCODING"}
+        and not name.startswith("PYTEST_")
     }
     settings = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     return {**own, **settings, **extra}
