@@ -38,10 +38,15 @@ def _run(arguments: list[str]) -> int:
 def _open_streams() -> None:
     """Let stdout and stderr take all that labkit says, in place of a fault for what their encoding does not have.
 
-    A terminal and `PYTHONIOENCODING` decide on the encoding; elsewhere it is UTF-8, also on Windows.
+    A terminal and `PYTHONIOENCODING` decide on the encoding; elsewhere it is UTF-8, also on Windows. A stream that is
+    closed (`>&-`) is nowhere.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # It stays open until the end; pathlib would cost `--version` its import.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
             decided = stream.isatty() or os.environ.get("PYTHONIOENCODING")
             stream.reconfigure(encoding=None if decided else "utf-8", errors="replace")
 

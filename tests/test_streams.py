@@ -56,3 +56,26 @@ def test_json_names_a_folder_whose_name_is_no_text(signed: Path, tmp_path: Path)
         2,
         f"No lab in {folder / 'nothing'}: it has no lab.toml.",
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes streams as a POSIX shell does")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("--version", 0, ""),
+        ("list", 0, ""),
+        ("list --format json", 0, ""),
+        ("list x9", 2, "Unknown exercise “x9”. There is no exercise here.\nnext: labkit list\n"),
+    ],
+)
+def test_closed_streams_change_no_exit_code(signed: Path, arguments: str, code: int, said: str) -> None:
+    command = f'exec "$0" -m labkit {arguments}'
+    for closed, heard in (("<&- >&-", said), ("<&- >&- 2>&-", "")):
+        done = subprocess.run(
+            ["sh", "-c", f"{command} {closed}", sys.executable],
+            env=os.environ | {"LABKIT_LAB": str(signed)},
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (code, heard)
