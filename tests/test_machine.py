@@ -93,7 +93,7 @@ def test_doctor_says_what_to_type_and_exits_with_3(tmp_path: Path) -> None:
         [sys.executable, "-m", "labkit", "doctor", "--lab", str(find_lab().folder)],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env=os.environ | {"LABKIT_BROWSER": "/nowhere/chrome", "COLUMNS": "200"},
     )
     assert done.returncode == 3

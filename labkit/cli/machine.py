@@ -15,6 +15,7 @@ from labkit.console import Format, FormatOption, err, out, print_json, working
 from labkit.errors import ExitCode
 from labkit.lab import Lab, find_lab
 from labkit.machine import Check, Finding, State
+from labkit.workspace import lab_option
 
 commands = typer.Typer()
 
@@ -118,5 +119,5 @@ def _report(lab: Lab, findings: list[Finding], format: Format) -> int:  # noqa: 
         return ExitCode.MACHINE
     say("[green]This machine is ready.[/]")
     if lab.exercises:
-        say_next(f"labkit start {lab.exercises[0].id}")
+        say_next(f"labkit start {lab.exercises[0].id}{lab_option(lab)}")
     return ExitCode.OK

@@ -7,13 +7,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from labkit import tree
-from labkit.cli import show
+from labkit import tree, workspace
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, out, print_json
 from labkit.errors import UsageError
-from labkit.lab import Lab, find_lab
+from labkit.lab import find_lab
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -48,7 +47,7 @@ def exercise(
     ):
         say(f"  {escape(where)}/{path}  [dim]{what}[/]")
     say(f"  {escape(tree.nearby(made.snippets_folder))}  [dim]one file for each TODO line[/]")
-    option = _option(the_lab)
+    option = workspace.lab_option(the_lab)
     say_next(f"labkit verify {made.id} --solution end{option}   or   labkit start {made.id} DIR{option}")
 
 
@@ -73,7 +72,7 @@ def lab(
     if made.folder == Path.cwd():
         say_next("labkit list")
     else:
-        say_next(f"cd {show.folder_argument(tree.nearby(made.folder))}")
+        say_next(f"cd {tree.argument(made.folder)}")
         say("[dim]then:[/] labkit list")
 
 
@@ -92,7 +91,3 @@ def _lab_folder_here() -> Path:
     raise UsageError(
         "There is no lab here to add an exercise to.", "cd into a lab, name one with --lab DIR, or: labkit new lab NAME"
     )
-
-
-def _option(the_lab: Lab) -> str:
-    return "" if find_lab().folder == the_lab.folder else f" --lab {tree.nearby(the_lab.folder)}"

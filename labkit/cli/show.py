@@ -65,11 +65,6 @@ def asks() -> bool:
     return sys.stdin.isatty()
 
 
-def folder_argument(path: str) -> str:
-    """The path as a shell's argument, quoted if it has spaces."""
-    return f'"{path}"' if " " in path else path
-
-
 def _style(line: str) -> str:
     if line.startswith(("+++", "---")):
         return "bold"
