@@ -115,13 +115,20 @@ def find(install: bool = True, say: Say = lambda line: None, headless: bool = Tr
 def probe(browser: Browser, headless: bool = True, timeout: float = 60) -> str:
     """Launch the browser with Playwright, load a page in it, and return the version that it reports.
 
-    It runs in a process of its own, because Playwright's sync interface would spoil this one for asyncio.
+    It runs in a process of its own, because Playwright's sync interface would spoil this one for asyncio, and has a
+    folder of its own for what a browser that is cut short leaves.
     Raises MachineError with what the browser said.
     """
-    with Group() as group, tempfile.TemporaryFile() as output:
+    with (
+        tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as temporary,
+        Group(Path(temporary)) as group,
+        tempfile.TemporaryFile() as output,
+    ):
+        settings = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary) | {"PYTHONIOENCODING": "utf-8"}
         process = group.start(
             [sys.executable, "-c", _PROBE, json.dumps(browser.launch_options(headless))],
-            cwd=Path(tempfile.gettempdir()),
+            cwd=Path(temporary),
+            environment={**os.environ, **settings},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
