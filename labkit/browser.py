@@ -23,6 +23,7 @@ from typing import Any
 
 from labkit.errors import MachineError
 from labkit.files import write_whole
+from labkit.places import at_home
 from labkit.processes import Group
 
 VARIABLE = "LABKIT_BROWSER"
@@ -183,18 +184,22 @@ def _playwrights_own(name: str) -> bool:
 
 
 def registry() -> Path:
-    """The folder where Playwright keeps its browsers, by Playwright's rules."""
+    """The folder where Playwright keeps its browsers, by Playwright's rules.
+
+    Raises MachineError if this account has no home folder: Playwright has no browser then.
+    """
     named = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
     if named == "0":
         return _driver() / ".local-browsers"
     if named:
         return Path(named).absolute()
-    if sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    with at_home():
+        if sys.platform == "win32":
+            cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            cache = Path.home() / "Library" / "Caches"
+        else:
+            cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "ms-playwright"
 
 

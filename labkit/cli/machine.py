@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from labkit import machine
 from labkit.cli import show
@@ -107,7 +108,8 @@ def _report(lab: Lab, findings: list[Finding], format: Format) -> int:  # noqa: 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for finding in findings:
         sign, style = _SIGNS[finding.state]
-        table.add_row(f"[{style}]{sign}[/]", escape(finding.name), f"[{style}]{finding.state}[/]", escape(finding.seen))
+        seen = Text(finding.seen, overflow="fold")  # a path that is cut is of no use
+        table.add_row(f"[{style}]{sign}[/]", escape(finding.name), f"[{style}]{finding.state}[/]", seen)
     out.print(table)
     say()
     for finding in findings:
