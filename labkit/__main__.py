@@ -1,5 +1,6 @@
 """The `labkit` command."""
 
+import io
 import os
 import sys
 
@@ -7,9 +8,9 @@ import sys
 def main() -> None:
     """Run the command line; `--version` is answered before anything heavy is imported."""
     try:
+        _open_streams()
         code = _run(sys.argv[1:])
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:  # while the command is still being loaded, or says its last word
         _say("Interrupted.")
         code = 130
@@ -29,9 +30,44 @@ def _run(arguments: list[str]) -> int:
 
         sys.stdout.write(f"labkit {__version__}\n")
         return 0
+    _take_signals()
     from labkit.cli import run
 
     return run(arguments)
+
+
+def _open_streams() -> None:
+    """Let stdout and stderr take all that labkit says, in place of a fault for what their encoding does not have.
+
+    A terminal and `PYTHONIOENCODING` decide on the encoding; elsewhere it is UTF-8, also on Windows. A stream that is
+    closed (`>&-`) is nowhere.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # It stays open until the end; pathlib would cost `--version` its import.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            decided = stream.isatty() or os.environ.get("PYTHONIOENCODING")
+            stream.reconfigure(encoding=None if decided else "utf-8", errors="replace")
+
+
+def _take_signals() -> None:
+    """Let what asks labkit to end (kill, a closed window, Ctrl-Break) go the way of Ctrl-C: nothing is left behind.
+
+    Only the first one does: a second, which a closed window may bring, would cut the clearing up short.
+    """
+    import signal
+
+    def interrupt(*_: object) -> None:
+        for each in taken:
+            signal.signal(each, lambda *_: None)
+        raise KeyboardInterrupt
+
+    there = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    taken = [each for each in there if signal.getsignal(each) is signal.SIG_DFL]  # nohup has one ignored
+    for each in taken:
+        signal.signal(each, interrupt)
 
 
 def _say(text: str) -> None:

@@ -4,12 +4,9 @@ In this order: `$LABKIT_BROWSER`, Playwright's own, Chrome, Chromium or Edge of 
 only and takes a few milliseconds; Playwright's driver is not started for it.
 """
 
-import contextlib
-import hashlib
 import importlib.util
 import json
 import os
-import plistlib
 import re
 import shutil
 import subprocess
@@ -17,12 +14,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from labkit.errors import MachineError
-from labkit.files import write_whole
+from labkit.places import at_home
 from labkit.processes import Group
 
 VARIABLE = "LABKIT_BROWSER"
@@ -73,13 +69,6 @@ class Browser:
     source: str
     executable: Path | None
 
-    @cached_property
-    def version(self) -> str:
-        """Its version number; `unknown` if it does not tell."""
-        if self.executable is None:
-            return _described("chromium-headless-shell")["browserVersion"]
-        return _remembered_version(self.executable)
-
     def launch_options(self, headless: bool = True) -> dict[str, Any]:
         """The keyword arguments for `chromium.launch` of Playwright's sync and async interface."""
         arguments = [*_ARGUMENTS]
@@ -115,13 +104,20 @@ def find(install: bool = True, say: Say = lambda line: None, headless: bool = Tr
 def probe(browser: Browser, headless: bool = True, timeout: float = 60) -> str:
     """Launch the browser with Playwright, load a page in it, and return the version that it reports.
 
-    It runs in a process of its own, because Playwright's sync interface would spoil this one for asyncio.
+    It runs in a process of its own, because Playwright's sync interface would spoil this one for asyncio, and has a
+    folder of its own for what a browser that is cut short leaves.
     Raises MachineError with what the browser said.
     """
-    with Group() as group, tempfile.TemporaryFile() as output:
+    with (
+        tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as temporary,
+        Group(Path(temporary)) as group,
+        tempfile.TemporaryFile() as output,
+    ):
+        settings = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary) | {"PYTHONIOENCODING": "utf-8"}
         process = group.start(
             [sys.executable, "-c", _PROBE, json.dumps(browser.launch_options(headless))],
-            cwd=Path(tempfile.gettempdir()),
+            cwd=Path(temporary),
+            environment={**os.environ, **settings},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -176,18 +172,22 @@ def _playwrights_own(name: str) -> bool:
 
 
 def registry() -> Path:
-    """The folder where Playwright keeps its browsers, by Playwright's rules."""
+    """The folder where Playwright keeps its browsers, by Playwright's rules.
+
+    Raises MachineError if this account has no home folder: Playwright has no browser then.
+    """
     named = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
     if named == "0":
         return _driver() / ".local-browsers"
     if named:
         return Path(named).absolute()
-    if sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    with at_home():
+        if sys.platform == "win32":
+            cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            cache = Path.home() / "Library" / "Caches"
+        else:
+            cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "ms-playwright"
 
 
@@ -221,47 +221,6 @@ def _machines_own() -> Iterator[Path]:
         yield from map(Path, _OF_LINUX)
         # Last, because a snap sees other temporary folders than its caller.
         yield Path("/snap/bin/chromium")
-
-
-def _remembered_version(executable: Path) -> str:
-    """The version of a browser of the machine: asked once, then remembered until the program changes."""
-    from platformdirs import user_cache_dir
-
-    status = executable.resolve().stat()
-    key = hashlib.sha256(f"{executable.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
-    memory = Path(user_cache_dir("labkit", appauthor=False)) / f"browser-{key}.txt"
-    try:
-        return memory.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        version = _version(executable)
-    if version != "unknown":
-        with contextlib.suppress(MachineError):  # a cache that cannot be written is only slower
-            write_whole(memory, version.encode())
-    return version
-
-
-def _version(executable: Path) -> str:
-    if sys.platform == "win32":
-        # `chrome.exe --version` opens a window; the installation has a folder named after the version.
-        versions = [each.name for each in executable.parent.iterdir() if re.fullmatch(r"\d+(\.\d+){3}", each.name)]
-        return max(versions, key=lambda name: [int(part) for part in name.split(".")], default="unknown")
-    information = executable.parent.parent / "Info.plist"
-    if sys.platform == "darwin" and information.is_file():
-        return str(plistlib.loads(information.read_bytes()).get("CFBundleShortVersionString", "unknown"))
-    try:
-        said = subprocess.run(
-            [executable, "--version"],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=20,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    number = re.search(r"\d+(?:\.\d+){1,3}", said.stdout)
-    return number[0] if number else "unknown"
 
 
 def install_own(say: Say, headless: bool = True) -> Browser:

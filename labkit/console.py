@@ -27,8 +27,10 @@ FormatOption = Annotated[
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Write one JSON document to stdout, with the schema's number first."""
-    sys.stdout.write(json.dumps({"schema": 1, **document}, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Write one JSON document to stdout, with the schema's number first; in UTF-8, whatever stdout's encoding is."""
+    text = json.dumps({"schema": 1, **document}, indent=2, ensure_ascii=False, default=str) + "\n"
+    # What UTF-8 cannot have, bytes of a file's name that are no text, becomes an escape of JSON's.
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
     sys.stdout.flush()
 
 

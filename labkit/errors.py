@@ -7,7 +7,7 @@ with its code::
       UsageError        2  the command was given something it cannot use
       MachineError      3  the machine or the set-up is at fault
       InternalError     4  labkit or a check is at fault
-      Interrupted     130  somebody pressed Ctrl-C
+      Interrupted     130  somebody pressed Ctrl-C, or asked labkit to end otherwise
 """
 
 import difflib

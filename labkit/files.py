@@ -19,8 +19,14 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path}:{line} is not in UTF-8.", "Save the file as UTF-8.") from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace the file in one step (temporary file, then rename), so that a full disk or Ctrl-C leaves the old one."""
+_ADVICE = "Free some disk space or choose a folder that you may write to, then repeat the command."
+
+
+def write_whole(path: Path, content: bytes, advice: str = _ADVICE) -> None:
+    """Replace the file in one step (temporary file, then rename), so that a full disk or Ctrl-C leaves the old one.
+
+    Raises MachineError with the advice.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -39,7 +45,4 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise MachineError(
-            f"Cannot write {path}: {error.strerror or error}. Nothing was changed.",
-            "Free some disk space or choose a folder that you may write to, then repeat the command.",
-        ) from error
+        raise MachineError(f"Cannot write {path}: {error.strerror or error}. Nothing was changed.", advice) from error

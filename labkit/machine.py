@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__
+from labkit import __version__, places
 from labkit.errors import LabError, MachineError
 from labkit.lab import Lab
 
@@ -90,7 +90,7 @@ def checks(lab: Lab, folder: Path) -> list[Check]:
         Check("network", _loopback),
         Check("this folder", lambda: _room(folder)),
         Check("temporary files", lambda: _room(Path(tempfile.gettempdir()))),
-        Check("labkit's files", lambda: _room(*_own_folders())),
+        Check("labkit's files", lambda: _room(places.data_folder(), places.cache_folder(), advice=places.ADVICE)),
         Check("memory", _memory),
         Check("uv", _uv),
     ]
@@ -153,7 +153,10 @@ def facts() -> dict[str, Any]:
 
 def impersonal(text: str) -> str:
     """The text with `~` for the user's home folder, whose name is often the user's."""
-    home = str(Path.home())
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # an account without one
+        return text
     return text if len(home) < 4 else text.replace(home, "~").replace(Path(home).as_posix(), "~")
 
 
@@ -271,7 +274,7 @@ def _loopback() -> str:
     return "127.0.0.1 works, ports are free"
 
 
-def _room(*folders: Path) -> str:
+def _room(*folders: Path, advice: str = "Free some disk space, or work in a folder that you may write to.") -> str:
     """Whether the folders, or where they will be made, take files and have room for more."""
     least, where = sys.maxsize, folders[0]
     for folder in folders:
@@ -281,10 +284,8 @@ def _room(*folders: Path) -> str:
                 file.write(bytes(4096))
                 file.flush()
         except OSError as error:
-            raise MachineError(
-                f"{existing} takes no file: {error.strerror or error}.",
-                "Free some disk space, or work in a folder that you may write to.",
-            ) from error
+            wanted = "" if existing == folder else f"{folder} cannot be made: "
+            raise MachineError(f"{wanted}{existing} takes no file: {error.strerror or error}.", advice) from error
         free = shutil.disk_usage(existing).free
         if free < least:
             least, where = free, existing
@@ -293,17 +294,6 @@ def _room(*folders: Path) -> str:
             f"only {least // _MEGABYTE} MB are free in {where}.", f"Free {_NEEDED // _MEGABYTE} MB or more there."
         )
     return f"{least / _MEGABYTE / 1024:.1f} GB free"
-
-
-def _own_folders() -> list[Path]:
-    """Where labkit keeps its caches and the lab's PostgreSQL."""
-    import platformdirs
-
-    from labkit import packages
-
-    home = os.environ.get("LABKIT_HOME")
-    data = Path(home) if home else Path(platformdirs.user_data_dir("labkit", appauthor=False))
-    return [data.absolute(), packages.cache_folder().absolute()]
 
 
 def _memory() -> str:

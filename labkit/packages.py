@@ -6,12 +6,12 @@ import importlib.metadata
 import importlib.util
 import io
 import json
-import os
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from labkit import places
 from labkit.errors import MachineError
 from labkit.files import write_whole
 
@@ -25,16 +25,6 @@ def wheel_folders(names: Iterable[str]) -> list[Path]:
     Raises MachineError if a distribution is not installed or the cache cannot be written.
     """
     return [_wheel_folder(name) for name in names]
-
-
-def cache_folder() -> Path:
-    """Where labkit keeps what it can make again; `$LABKIT_HOME` moves it."""
-    home = os.environ.get("LABKIT_HOME")
-    if home:
-        return Path(home) / "cache"
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("labkit", appauthor=False))
 
 
 def wheel(name: str) -> tuple[str, bytes]:
@@ -57,9 +47,9 @@ def wheel(name: str) -> tuple[str, bytes]:
 def _wheel_folder(name: str) -> Path:
     file_name, content = wheel(name)
     # Named by the content: a workspace's lock file stays right although labkit is updated.
-    folder = cache_folder() / "wheels" / hashlib.sha256(content).hexdigest()[:16]
+    folder = places.cache_folder() / "wheels" / hashlib.sha256(content).hexdigest()[:16]
     if not (folder / file_name).is_file():
-        write_whole(folder / file_name, content)
+        write_whole(folder / file_name, content, places.ADVICE)
     return folder
 
 

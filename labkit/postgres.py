@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from labkit.errors import LabError, MachineError, UsageError, unknown
+from labkit.places import data_folder
 from labkit.postgres_cluster import WINDOWS, Cluster, installed_binaries, lab_home, locked, program
 
 SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
@@ -233,11 +234,11 @@ class Status:
 class LabServer:
     """The lab's own server, shared by every labkit of this user; its databases last.
 
-    The folder is `postgres` in `$LABKIT_HOME`, else in the user's data folder.
+    The folder is `postgres` in labkit's data folder.
     """
 
     def __init__(self, home: Path | None = None) -> None:
-        self._wanted = home or _labkit_home() / "postgres"
+        self._wanted = home or data_folder() / "postgres"
 
     @property
     def _cluster(self) -> Cluster:
@@ -364,12 +365,3 @@ def find_server(url: str | None = None) -> LabServer:
     """
     url = url or os.environ.get(SERVER_VARIABLE)
     return ExternalServer(url) if url else LabServer()
-
-
-def _labkit_home() -> Path:
-    wanted = os.environ.get("LABKIT_HOME")
-    if wanted:
-        return Path(wanted).absolute()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("labkit", appauthor=False))

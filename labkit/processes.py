@@ -44,14 +44,17 @@ File = int | IO[bytes] | None
 
 
 class Group:
-    """Programs that are stopped together, with everything that they started."""
+    """Programs that are stopped together, with everything that they started.
 
-    def __init__(self) -> None:
+    Whoever starts them removes their `temporary` folder; if labkit is ended the hard way, the watchdog does.
+    """
+
+    def __init__(self, temporary: Path | None = None) -> None:
         self.token = secrets.token_hex(8)
         self._programs: dict[int, subprocess.Popen[bytes]] = {}
         self._started: dict[int, float] = {}
         self._starting = False
-        self._watchdog = Watchdog(self.token)
+        self._watchdog = Watchdog(self.token, temporary)
 
     def __enter__(self) -> Self:
         """Hold programs until the end of the `with` statement."""
@@ -112,14 +115,17 @@ class Group:
 
 
 class Watchdog:
-    """A small process that ends a token's programs once the process that made it has died, or asks it to."""
+    """A small process that ends a token's programs once the process that made it has died, or asks it to.
 
-    def __init__(self, token: str) -> None:
+    It then removes their `temporary` folder.
+    """
+
+    def __init__(self, token: str, temporary: Path | None = None) -> None:
         # -I -S: up within ten milliseconds. What it needs for ending programs it imports only then.
         # (An editable labkit is on no path: hence its own folder.)
         path = json.dumps([str(Path(__file__).parent.parent), *filter(None, sys.path)])
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _WATCHDOG, token, path],
+            [sys.executable, "-I", "-S", "-c", _WATCHDOG, token, path, *([str(temporary)] if temporary else [])],
             cwd=tempfile.gettempdir(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -157,19 +163,25 @@ for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
 lines = sys.stdin.read().split()
 if "dismissed" not in lines:
-    import json
+    import json, shutil
     sys.path[:0] = json.loads(sys.argv[2])
     from labkit.processes import end
     end({int(pid): float(at) for pid, at in (line.split("=") for line in lines)}, sys.argv[1], grace=1.0)
+    for folder in sys.argv[3:]:
+        shutil.rmtree(folder, ignore_errors=True)
 """
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a trainee's program: labkit's own, without what steers labkit's Python or its tests."""
+    """The environment for a trainee's program: labkit's own, without what steers labkit's Python or its tests.
+
+    Its output is UTF-8, as labkit reads it.
+    """
     own = {
         name: value
         for name, value in os.environ.items()
-        if name not in {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH"} and not name.startswith("PYTEST_")
+        if name not in {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONIOENCODING"}
+        and not name.startswith("PYTEST_")
     }
     settings = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     return {**own, **settings, **extra}

@@ -1,6 +1,7 @@
 """The files of an app folder: what its author wrote, without what tools leave beside it."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +67,9 @@ def nearby(path: Path) -> str:
     except ValueError:  # another drive
         return str(path)
     return relative if relative.count("..") < 2 else str(path)
+
+
+def argument(path: Path) -> str:
+    """The same as an argument of a command, quoted where a shell would take it for more than one."""
+    text = nearby(path)
+    return text if re.fullmatch(r"[\w@%+=:,./\\~-]+", text) else f'"{text}"'

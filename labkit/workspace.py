@@ -1,5 +1,6 @@
 """A workspace is a trainee's copy of an exercise's begin, with what labkit keeps for it in `.labkit/`."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -14,7 +15,7 @@ from labkit import __version__, changes, snippets, tree
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.journal import Journal
-from labkit.lab import Exercise, Lab, Task, carried_lab
+from labkit.lab import Exercise, Lab, Task, carried_lab, find_lab
 
 SCHEMA = 1
 """The number of workspace.json's form; a labkit refuses a newer one."""
@@ -85,7 +86,7 @@ def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
     if not exercise.begin.is_dir():
         raise UsageError(f"There is no folder {exercise.begin}.", "Restore it.")
     _refuse_to_overwrite(lab, exercise, folder)
-    with _writing(exercise, folder), _temporary_sibling(folder) as temporary:
+    with _writing(lab, exercise, folder), _temporary_sibling(folder) as temporary:
         _copy(exercise.begin, temporary)
         _write_uv_settings(lab, temporary)
         _write_editor_snippets(lab, exercise, temporary)
@@ -163,6 +164,14 @@ def read(folder: Path) -> Workspace:
         raise UsageError(
             f"{path} is damaged: {error}.", "Start afresh, labkit start EX NEWDIR, and copy your own files into it."
         ) from error
+
+
+def lab_option(lab: Lab) -> str:
+    """What names the lab in a command to be typed here: ` --lab DIR`, nothing if it is found without."""
+    with contextlib.suppress(UsageError):  # which one is found cannot be read: all the more this one has to be named
+        if find_lab().folder == lab.folder:
+            return ""
+    return f" --lab {tree.argument(lab.folder)}"
 
 
 def copy_app(folder: Path, to: Path) -> None:
@@ -251,53 +260,55 @@ def _no_workspace(
     if matching:
         names = " and ".join(each.folder.name for each in matching)
         return UsageError(
-            f"Several workspaces here: {names}. Go into the one you mean.", f"cd {matching[0].folder.name}"
+            f"Several workspaces here: {names}. Go into the one you mean.", f"cd {tree.argument(matching[0].folder)}"
         )
     found = [f"{each.folder.name} ({each.exercise_name})" for each in below]
-    beside: list[Workspace] = []
+    # Another lab's exercise may have the same id: its workspace is meant, and knows its lab.
+    meant = [each for each in below if exercise and each.exercise_name.split("-")[0] == exercise.id]
     if here:
         found.insert(0, f"{here} ({read(here).exercise_name})")
-        beside = [each for each in children(here.parent) if exercise and each.exercise_name == exercise.name]
+        meant += [each for each in children(here.parent) if exercise and each.exercise_name == exercise.name]
     wanted = f" of {exercise.id}" if exercise else ""
     message = f"No workspace{wanted} in {start}." + (f" Found: {', '.join(found)}." if found else "")
-    if beside:
-        return UsageError(message, f"cd {beside[0].folder}")
+    if meant:
+        return UsageError(message, f"cd {tree.argument(meant[0].folder)}")
     first = exercise or (lab.exercises[0] if lab.exercises else None)
-    name = first.id if first else "EX"
+    command = f"labkit start {first.id if first else 'EX'}{lab_option(lab)}"
     return UsageError(
-        message,
-        f"labkit start {name} makes one; `--solution end` takes the lab's own instead (run and verify know it).",
+        message, f"{command} makes one; `--solution end` takes the lab's own instead (run and verify know it)."
     )
 
 
 def _refuse_to_overwrite(lab: Lab, exercise: Exercise, folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         return
+    another = tree.argument(folder.parent / f"{folder.name}-2")
+    afresh = f"labkit start {exercise.id} {another}{lab_option(lab)}"
     if folder.is_dir():
-        afresh = f"labkit start {exercise.id} {tree.nearby(folder.parent / (folder.name + '-2'))}"
         if not _is_workspace(folder):
             advice = f"Choose another folder: {afresh}"
         elif folder == Path.cwd():
             advice = f"You are in your workspace: labkit list shows how to go on. Or start afresh: {afresh}"
         else:
-            advice = f"Go on with it: cd {tree.nearby(folder)}. Or start afresh: {afresh}"
+            advice = f"Go on with it: cd {tree.argument(folder)}. Or start afresh: {afresh}"
         raise UsageError(f"{folder} is there already and not empty. Nothing was changed.", advice)
     if folder.exists() or folder.is_symlink():
         raise UsageError(
             f"{folder} is there already and is not a folder. Nothing was changed.",
-            f"Choose another name: labkit start {exercise.id} {folder.name}-2",
+            f"Choose another name: {afresh}",
         )
 
 
 @contextmanager
-def _writing(exercise: Exercise, folder: Path) -> Iterator[None]:
+def _writing(lab: Lab, exercise: Exercise, folder: Path) -> Iterator[None]:
     """Say what the system refused in terms of the workspace."""
     try:
         yield
     except OSError as error:
+        elsewhere = f"labkit start {exercise.id} DIR{lab_option(lab)}"
         raise MachineError(
             f"Cannot make {folder}: {error.strerror or error}. Nothing was left behind.",
-            f"Free some disk space, or choose a folder that you may write to: labkit start {exercise.id} DIR",
+            f"Free some disk space, or choose a folder that you may write to: {elsewhere}",
         ) from error
 
 

@@ -1,5 +1,6 @@
 """The browser is found where there is one, and launches; without one, the error says what to type."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,16 +26,15 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def executable(path: Path, says: str = "Chromium 156.0.8078.79 built on Debian") -> Path:
-    """A program that only tells its version."""
-    path.write_text(f"#!/bin/sh\necho '{says}'\necho asked >> '{path}.log'\n")
+def executable(path: Path) -> Path:
+    """A program that is no browser."""
+    path.write_text("#!/bin/sh\n")
     path.chmod(0o755)
     return path
 
 
 def test_the_browser_of_this_machine_launches_and_tells_its_version() -> None:
-    found = browser.find(install=False)
-    assert browser.probe(found) == found.version
+    assert re.fullmatch(r"\d+(\.\d+){3}", browser.probe(browser.find(install=False)))
 
 
 def test_the_named_browser_comes_first(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,12 +137,3 @@ def test_launching_needs_no_network_and_no_sandbox_as_root(monkeypatch: pytest.M
         "headless": False,
         "args": [*OFFLINE, "--no-sandbox"],
     }
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the version is read from files")
-def test_the_version_is_asked_once_until_the_program_changes(bare: Path) -> None:
-    path = executable(bare / "chrome")
-    assert [Browser("machine", path).version for _ in range(2)] == ["156.0.8078.79"] * 2
-    assert (bare / "chrome.log").read_text().split() == ["asked"]
-    executable(path, says="Google Chrome 157.0.1.2")
-    assert Browser("machine", path).version == "157.0.1.2"

@@ -35,6 +35,16 @@ def test_a_lab_that_one_is_not_in_is_never_changed(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.startswith("There is no lab here to change.\n")
 
 
+def test_hints_name_another_lab_as_a_shell_takes_it(
+    tmp_path: Path, tea_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tea_folder.rename(tmp_path / "green tea")
+    assert run(["new", "exercise", "serve", "--lab", "green tea"]) == 0
+    assert capsys.readouterr().out.endswith(
+        'next: labkit verify a2 --solution end --lab "green tea"   or   labkit start a2 DIR --lab "green tea"\n'
+    )
+
+
 def test_another_lab_is_named_with_its_folder(tea_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["new", "exercise", "serve", "--lab", str(tea_folder), "--format", "json"]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -136,7 +136,7 @@ def test_outside_a_workspace_insert_says_how_to_get_one(
     monkeypatch.chdir(tmp_path)
     code, _, err = labkit("insert", "pour", "--lab", str(tea_folder))
     assert code == 2
-    assert "labkit start a1 makes one" in err
+    assert "labkit start a1 --lab tea makes one" in err
 
 
 def test_list_says_where_each_belongs_and_what_is_done(labkit: Labkit, mine: Path) -> None:

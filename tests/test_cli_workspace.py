@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from labkit.cli import run
+from labkit import machine
+from labkit.cli import demo, run
+from labkit.lab import Lab
 
 Labkit = Callable[..., tuple[int, str, str]]
 
@@ -69,6 +71,34 @@ def test_start_in_a_folder_of_ones_choice(labkit: Labkit) -> None:
         "workspace": str(Path.cwd() / "my tea"),
         "next": 'cd "my tea"',
     }
+
+
+def test_commands_about_another_lab_lead_into_it(
+    labkit: Labkit, tea_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LABKIT_LAB")
+    lab = tea_folder.rename(tmp_path / "green tea")
+    option = f'--lab "{Path("..", "green tea")}"'
+    assert document(labkit, "list", "--lab", str(lab))["next"] == f"labkit start a1 {option}"
+    assert labkit("start", "--lab", str(lab))[2].endswith(f"\nnext: labkit start a1 {option}\n")
+    assert f"\nnext: labkit start a1 {option} makes one;" in labkit("verify", "a1", "--lab", str(lab))[2]
+    monkeypatch.setattr(machine, "checks", lambda lab, folder: [])
+    assert labkit("doctor", "--lab", str(lab))[1].endswith(f"\nnext: labkit start a1 {option}\n")
+    labkit("start", "a1", "my tea", "--lab", str(lab))
+    assert labkit("start", "a1", "my tea", "--lab", str(lab))[2].endswith(
+        f'\nnext: Go on with it: cd "my tea". Or start afresh: labkit start a1 "my tea-2" {option}\n'
+    )
+    assert document(labkit, "list", "--lab", str(lab))["next"] == 'cd "my tea"'
+    monkeypatch.chdir("my tea")
+    assert document(labkit, "list", "--lab", str(lab))["next"] == "labkit snippet insert pour"
+
+
+def test_the_demo_of_another_lab_leads_into_it(
+    tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    demo._summarise(tea, [], tmp_path, tmp_path / "screenshots", 1)
+    assert capsys.readouterr().out.endswith("\nnext: labkit start a1 --lab tea (to do it yourself)\n")
 
 
 def test_start_overwrites_nothing(labkit: Labkit) -> None:

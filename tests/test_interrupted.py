@@ -1,8 +1,12 @@
 """However a command is cut short, by Ctrl-C or by its output, it says so in one way."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,3 +56,30 @@ def test_output_that_cannot_be_written_is_the_machines_fault(arguments: list[str
             [sys.executable, "-m", "labkit", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert (done.returncode, "No space left on device" in done.stderr, "Traceback" in done.stderr) == (3, True, False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
+@pytest.mark.parametrize("asking", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+def test_setup_cut_short_leaves_nothing_of_the_browser_that_it_tries(
+    tea_folder: Path, tmp_path: Path, asking: str
+) -> None:
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "labkit", "setup", "--yes", "--lab", str(tea_folder)],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        wait_until(lambda: any(temporary.glob("labkit-*/playwright_chromiumdev_profile-*")))
+        process.send_signal(getattr(signal, asking))
+        assert process.wait(60) == (-9 if asking == "SIGKILL" else 130)
+    wait_until(lambda: not any(temporary.iterdir()))
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)

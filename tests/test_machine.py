@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from labkit import browser, cli, machine, packages
+from labkit import browser, cli, machine, places
 from labkit.browser import Browser
 from labkit.cli import show
 from labkit.errors import MachineError
@@ -93,7 +93,7 @@ def test_doctor_says_what_to_type_and_exits_with_3(tmp_path: Path) -> None:
         [sys.executable, "-m", "labkit", "doctor", "--lab", str(find_lab().folder)],
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         env=os.environ | {"LABKIT_BROWSER": "/nowhere/chrome", "COLUMNS": "200"},
     )
     assert done.returncode == 3
@@ -200,7 +200,7 @@ def test_setup_makes_the_labs_packages_ready_for_workspaces(tmp_path: Path, monk
     assert machine.look([check])[0].state is State.OK
     assert list(tmp_path.iterdir()) == []
     machine.repair(check, lambda line: None)
-    assert len(list(packages.cache_folder().rglob("*.whl"))) == 1
+    assert len(list(places.cache_folder().rglob("*.whl"))) == 1
 
 
 def test_a_lab_without_a_database_needs_no_postgresql(tea: Lab) -> None:
@@ -237,6 +237,56 @@ def test_too_little_room_and_a_folder_that_takes_nothing_are_problems(
             "Free some disk space, or work in a folder that you may write to.",
         )
     ]
+
+
+def test_a_home_folder_that_takes_nothing_leads_to_labkit_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home" / "labkit"))
+    these = {check.name: check for check in machine.checks(find_lab(), tmp_path)}
+    wheels = machine.repair(these["offline packages"], lambda line: None)
+    assert (wheels.state, wheels.next) == (State.PROBLEM, places.ADVICE)
+
+    def refuse(dir: Path) -> None:  # noqa: A002
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
+    assert without_time(machine.look([these["labkit's files"]])) == [
+        (
+            "labkit's files",
+            "problem",
+            f"{tmp_path / 'home' / 'labkit'} cannot be made: {tmp_path} takes no file: Permission denied.",
+            "Free some disk space, or set LABKIT_HOME to a folder that you may write to.",
+        )
+    ]
+
+
+def test_an_account_without_a_home_folder_is_told_to_set_one(tea: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LABKIT_HOME", "PLAYWRIGHT_BROWSERS_PATH", "LOCALAPPDATA", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv(browser.VARIABLE, raising=False)
+
+    def homeless(*_: object, **__: object) -> str:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr("platformdirs.user_data_dir", homeless)
+    these = [check for check in machine.checks(tea, Path()) if check.name in ("browser", "labkit's files")]
+    findings = machine.look(these)
+    assert without_time(findings) == [
+        (name, "problem", "This account has no home folder.", "Set HOME to a folder that you may write to.")
+        for name in ("browser", "labkit's files")
+    ]
+    assert findings[0].to_json()["seen"] == "This account has no home folder."
+
+
+def test_doctor_folds_a_long_path_in_place_of_cutting_it(
+    with_checks: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "/" + "deep/" * 30
+    with_checks(Check("kettle", lambda: path))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.run(["doctor"]) == 0
+    assert path in "".join(word for word in capsys.readouterr().out.split() if "/" in word)
 
 
 def test_what_is_reported_has_no_home_folder_in_it() -> None:

@@ -177,19 +177,39 @@ def test_a_workspace_is_found_in_a_child_folder(tea: Lab, brew: Exercise, mine: 
     assert workspace.find(tea, mine.folder.parent) == mine
 
 
-def test_of_several_child_workspaces_one_must_be_chosen(tea: Lab, brew: Exercise, mine: Workspace) -> None:
-    workspace.copy_app(mine.folder, mine.folder.parent / "other")
-    describe(mine.folder.parent / "other", {})
-    with pytest.raises(UsageError, match="Several workspaces here: mine and other"):
+def test_of_several_child_workspaces_one_must_be_chosen(
+    tea: Lab, brew: Exercise, mine: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(mine.folder.parent)
+    workspace.copy_app(mine.folder, mine.folder.parent / "my other")
+    describe(mine.folder.parent / "my other", {})
+    with pytest.raises(UsageError, match="Several workspaces here: mine and my other") as caught:
         workspace.find(tea, mine.folder.parent, brew)
+    assert caught.value.next == "cd mine"
 
 
-def test_without_a_workspace_the_error_says_how_to_get_one(tea: Lab, tmp_path: Path) -> None:
+def test_without_a_workspace_the_error_says_how_to_get_one(
+    tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as caught:
         workspace.find(tea, tmp_path, tea.exercise("a1"))
     assert caught.value.message == f"No workspace of a1 in {tmp_path.resolve()}."
     assert caught.value.next is not None
-    assert caught.value.next.startswith("labkit start a1 makes one; `--solution end`")
+    assert caught.value.next.startswith("labkit start a1 --lab tea makes one; `--solution end`")
+
+
+def test_a_workspace_of_another_labs_exercise_of_that_id_is_the_one_meant(
+    tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    describe(tmp_path / "my cocoa", {"exercise": "a1-stir"})
+    with pytest.raises(UsageError) as caught:
+        workspace.find(tea, tmp_path, tea.exercise("a1"))
+    assert (caught.value.message, caught.value.next) == (
+        f"No workspace of a1 in {tmp_path.resolve()}. Found: my cocoa (a1-stir).",
+        'cd "my cocoa"',
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import snippets, workspace
+from labkit import snippets, tree, workspace
 from labkit.cli.options import LabOption
-from labkit.cli.show import folder_argument, say, say_next
+from labkit.cli.show import say, say_next
 from labkit.cli.verify_command import Shown
 from labkit.console import Format, FormatOption, err, print_json, working
 from labkit.errors import ExitCode, InternalError, MachineError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.verify.report import Report, Verdict
-from labkit.workspace import Workspace
+from labkit.workspace import Workspace, lab_option
 
 if TYPE_CHECKING:
     from labkit.verify.subject import Subject
@@ -143,7 +143,7 @@ def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bo
     if before.exit_code is not ExitCode.NOT_DONE:
         raise InternalError(
             f"{exercise.id}'s begin should not be done yet, but verify says: {_said(before)}.",
-            f"labkit verify {exercise.id} --solution begin",
+            f"labkit verify {exercise.id} --solution begin{lab_option(lab)}",
         )
     tell(f"  {_said(before)}, as it has to be.")
     if exercise.database:
@@ -209,9 +209,9 @@ def _summarise(lab: Lab, played: list[Played], where: Path, pictures: Path, seco
     say(f"[dim]screenshots:[/] {escape(str(pictures))} ({len(list(pictures.rglob('*.png')))} pictures)")
     failed = next((each for each in played if not each.passed), None)
     if failed:
-        say_next(f"cd {folder_argument(str(failed.workspace.folder))} && labkit verify")
+        say_next(f"cd {tree.argument(failed.workspace.folder)} && labkit verify")
     else:
-        say_next(f"labkit start {lab.exercises[0].id} (to do it yourself)")
+        say_next(f"labkit start {lab.exercises[0].id}{lab_option(lab)} (to do it yourself)")
 
 
 def _count(checks: Any) -> str:

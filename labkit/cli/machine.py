@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from labkit import machine
 from labkit.cli import show
@@ -15,6 +16,7 @@ from labkit.console import Format, FormatOption, err, out, print_json, working
 from labkit.errors import ExitCode
 from labkit.lab import Lab, find_lab
 from labkit.machine import Check, Finding, State
+from labkit.workspace import lab_option
 
 commands = typer.Typer()
 
@@ -106,7 +108,8 @@ def _report(lab: Lab, findings: list[Finding], format: Format) -> int:  # noqa: 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for finding in findings:
         sign, style = _SIGNS[finding.state]
-        table.add_row(f"[{style}]{sign}[/]", escape(finding.name), f"[{style}]{finding.state}[/]", escape(finding.seen))
+        seen = Text(finding.seen, overflow="fold")  # a path that is cut is of no use
+        table.add_row(f"[{style}]{sign}[/]", escape(finding.name), f"[{style}]{finding.state}[/]", seen)
     out.print(table)
     say()
     for finding in findings:
@@ -118,5 +121,5 @@ def _report(lab: Lab, findings: list[Finding], format: Format) -> int:  # noqa: 
         return ExitCode.MACHINE
     say("[green]This machine is ready.[/]")
     if lab.exercises:
-        say_next(f"labkit start {lab.exercises[0].id}")
+        say_next(f"labkit start {lab.exercises[0].id}{lab_option(lab)}")
     return ExitCode.OK

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from labkit import changes, tree
+from labkit import changes, tree, workspace
 from labkit.changes import Change
 from labkit.cli import show
 from labkit.cli.options import LabOption
@@ -52,7 +52,7 @@ def exercise(
     ):
         say(f"  {escape(where)}/{path}  [dim]{what}[/]")
     say(f"  {escape(tree.nearby(made.snippets_folder))}  [dim]one file for each TODO line[/]")
-    option = show.lab_option(the_lab)
+    option = workspace.lab_option(the_lab)
     say_next(f"labkit verify {made.id} --solution end{option}   or   labkit start {made.id} DIR{option}")
 
 
@@ -77,7 +77,7 @@ def lab(
     if made.folder == Path.cwd():
         say_next("labkit list")
     else:
-        say_next(f"cd {show.folder_argument(tree.nearby(made.folder))}")
+        say_next(f"cd {tree.argument(made.folder)}")
         say("[dim]then:[/] labkit list")
 
 
@@ -134,7 +134,7 @@ def end(
 
 
 def _print_remade(the_lab: Lab, chosen: Sequence[Exercise], change: Change, problems: list[str]) -> None:
-    option = show.lab_option(the_lab)
+    option = workspace.lab_option(the_lab)
     for file in change.files:
         added, removed = changes.counts(file.before, file.after)
         note = "  new" if file.before is None else "  removed" if file.after is None else ""

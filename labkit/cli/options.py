@@ -28,10 +28,6 @@ ExerciseArgument = Annotated[
     ),
 ]
 
-ChosenExercise = Annotated[
-    str, typer.Argument(metavar="EX", help="The exercise: its id, its name or a unique beginning.")
-]
-
 SolutionOption = Annotated[
     Solution | None,
     typer.Option("--solution", help="Use the lab's own begin or end instead of a workspace."),

@@ -100,7 +100,7 @@ def _subject(lab_folder: Path | None, exercise: str | None, solution: Solution |
         _, chosen, found = show.subject(lab_folder, exercise)
         yield _Subject(chosen, found.folder, found.data, found.data / "logs", found.secret, found.id, own=True)
         return
-    from labkit.packages import cache_folder
+    from labkit.places import cache_folder
 
     lab = find_lab(lab_folder)
     chosen = lab.exercise(exercise) if exercise else show.subject(lab_folder, None)[1]

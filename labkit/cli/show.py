@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from labkit import __version__, tree, workspace
+from labkit import __version__, workspace
 from labkit.console import err, out
 from labkit.errors import LabError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
@@ -63,16 +63,6 @@ def confirm(question: str, yes: bool) -> None:
 def asks() -> bool:
     """Whether there is a person at a terminal to answer a question."""
     return sys.stdin.isatty()
-
-
-def folder_argument(path: str) -> str:
-    """The path as a shell's argument, quoted if it has spaces."""
-    return f'"{path}"' if " " in path else path
-
-
-def lab_option(lab: Lab) -> str:
-    """What a command to type next needs so that it finds the lab from the current folder."""
-    return "" if find_lab().folder == lab.folder else f" --lab {folder_argument(tree.nearby(lab.folder))}"
 
 
 def _style(line: str) -> str:

@@ -10,7 +10,6 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from labkit.cli import show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.console import Format, FormatOption, err, out, print_json
 from labkit.errors import LabError
@@ -73,7 +72,7 @@ def verify(
 
 def _note_stale_end(lab: Lab, exercise: Exercise) -> None:
     """Tell an author on stderr that what is verified is not what begin and the snippets make."""
-    from labkit import content
+    from labkit import content, workspace
 
     try:
         stale = bool(content.remade(lab, [exercise]).files)
@@ -82,7 +81,7 @@ def _note_stale_end(lab: Lab, exercise: Exercise) -> None:
     if stale:
         err.print(
             "[dim]note: end is not what begin and the snippets make; "
-            f"next: labkit new end {exercise.id}{escape(show.lab_option(lab))}[/]",
+            f"next: labkit new end {exercise.id}{escape(workspace.lab_option(lab))}[/]",
             soft_wrap=True,
         )
 

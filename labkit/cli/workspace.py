@@ -14,7 +14,7 @@ from labkit.console import Format, FormatOption, print_json, working
 from labkit.errors import UsageError
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab, find_lab
-from labkit.workspace import TaskProgress, Workspace
+from labkit.workspace import TaskProgress, Workspace, lab_option
 
 commands = typer.Typer()
 
@@ -75,12 +75,12 @@ def start(
     if exercise is None:
         known = ", ".join(f"{each.id} ({each.title})" for each in the_lab.exercises)
         first = the_lab.exercises[0].id if the_lab.exercises else "EX"
-        raise UsageError(f"Say which exercise to start: {known}.", f"labkit start {first}")
+        raise UsageError(f"Say which exercise to start: {known}.", f"labkit start {first}{lab_option(the_lab)}")
     chosen = the_lab.exercise(exercise)
     target = _target(folder, chosen)
     with working("Making your workspace"):
         made = workspace.create(the_lab, chosen, target)
-    enter = f"cd {show.folder_argument(tree.nearby(made.folder))}"
+    enter = f"cd {tree.argument(made.folder)}"
     if format is Format.JSON:
         print_json({"exercise": chosen.id, "name": chosen.name, "workspace": str(made.folder), "next": enter})
         return
@@ -337,17 +337,17 @@ def _next(
         open_ones = [e for e in lab.exercises if e.name in workspaces and not _all_done(progresses[e.name])]
         exercise = open_ones[0] if open_ones else exercise or lab.exercises[-1]
     if exercise is None:
-        return "labkit new exercise NAME"
+        return f"labkit new exercise NAME{lab_option(lab)}"
     here = workspaces.get(exercise.name)
     if here is None:
-        return f"labkit start {exercise.id}"
+        return f"labkit start {exercise.id}{lab_option(lab)}"
     if workspace.around(Path.cwd()) != here.folder:
-        return f"cd {show.folder_argument(tree.nearby(here.folder))}"
+        return f"cd {tree.argument(here.folder)}"
     for each in progresses[exercise.name]:
         for name, state in each.states.items():
             if state == "todo":
-                return f"labkit snippet insert {name}"
-    return f"labkit verify {exercise.id}"
+                return f"labkit snippet insert {name}{lab_option(lab)}"
+    return f"labkit verify {exercise.id}{lab_option(lab)}"
 
 
 def _all_done(progress: list[TaskProgress]) -> bool:

@@ -76,6 +76,6 @@ def _writable(root: Path) -> bool:
 
 
 def _cache() -> Path:
-    from labkit.packages import cache_folder
+    from labkit.places import cache_folder
 
     return cache_folder() / "evidence"

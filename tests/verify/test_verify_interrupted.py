@@ -34,10 +34,12 @@ class Verify:
 
     def __init__(self, lab: Path, folder: Path) -> None:
         self.mark = uuid.uuid4().hex
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "labkit", "verify", "b1", "--solution", "end", "--lab", str(lab)],
             cwd=folder,
-            env={**os.environ, "LABKIT_TEST_MARK": self.mark},
+            env={**os.environ, "LABKIT_TEST_MARK": self.mark, "TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -82,6 +84,24 @@ def test_ctrl_c_at_any_moment_ends_everything_with_130(verify: Verify, moment: s
     verify.wait_for(moment)
     verify.process.send_signal(signal.SIGINT)
     assert verify.process.wait(20) == 130
+    assert verify.running() == []
+
+
+@pytest.mark.parametrize("asking", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM] * 3])
+def test_whoever_asks_it_to_end_gets_the_way_of_ctrl_c_and_nothing_stays(
+    verify: Verify, asking: list[signal.Signals]
+) -> None:
+    verify.wait_for("The shop has a door")
+    assert [path.name[:7] for path in verify.temporary.iterdir()] == ["labkit-"]
+    for each in asking:
+        verify.process.send_signal(each)
+        time.sleep(0.02)
+    said = verify.process.communicate(timeout=20)[0]
+    assert (verify.process.returncode, said.splitlines()[-1], list(verify.temporary.iterdir())) == (
+        130,
+        "Interrupted.",
+        [],
+    )
     assert verify.running() == []
 
 

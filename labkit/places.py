@@ -1,0 +1,47 @@
+"""Where labkit keeps files of its own, whatever lab is played; `$LABKIT_HOME` moves them all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from labkit.errors import MachineError
+
+ADVICE = "Free some disk space, or set LABKIT_HOME to a folder that you may write to."
+"""What to do if they cannot be written."""
+
+
+def data_folder() -> Path:
+    """For what lasts: the lab's PostgreSQL.
+
+    Raises MachineError if this account has no home folder.
+    """
+    moved = os.environ.get("LABKIT_HOME")
+    if moved:
+        return Path(moved).absolute()
+    import platformdirs
+
+    with at_home():
+        return Path(platformdirs.user_data_dir("labkit", appauthor=False)).expanduser()
+
+
+def cache_folder() -> Path:
+    """For what can be made again.
+
+    Raises MachineError if this account has no home folder.
+    """
+    if os.environ.get("LABKIT_HOME"):
+        return data_folder() / "cache"
+    import platformdirs
+
+    with at_home():
+        return Path(platformdirs.user_cache_dir("labkit", appauthor=False)).expanduser()
+
+
+@contextmanager
+def at_home() -> Iterator[None]:
+    """Say what to do where an account has no home folder, as in a container; Python raises RuntimeError there."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise MachineError("This account has no home folder.", "Set HOME to a folder that you may write to.") from error
