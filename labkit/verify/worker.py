@@ -149,7 +149,7 @@ class Reporter:
         return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
 
     def _explain(self, check: Check, result: Result, makers: set[str]) -> Result:
-        """Find the likeliest cause: a TODO line, else what the app or the page said, else what the check thinks."""
+        """Find the likeliest cause: a TODO line, else what the app said, else what the check thinks and the page."""
         if self._stage is None:
             return result
         todo = self._stage.todo
@@ -163,8 +163,10 @@ class Reporter:
             cause = f"the app raised {errors[-1]}" + (f" at {place}" if place else "")
             snippet = nearest_todo(place, todo)
             result = replace(result, where=result.where or place)
-        elif page_errors := self._recorder.page_errors(makers):
-            cause = f"a script of the page failed: {page_errors[-1]}"
+        elif (page_errors := self._recorder.page_errors(makers)) and not (cause and page_errors[-1] == result.seen):
+            # A failed script may be a consequence as well: it is said beside the check's own cause, not instead.
+            said = f"a script of the page failed: {page_errors[-1]}"
+            cause = f"{cause}; {said}" if cause else said
         if snippet and not missing:
             cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
         advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job["compare"]

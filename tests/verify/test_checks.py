@@ -177,6 +177,35 @@ def test_charts_that_do_not_follow_fail_only_where_charts_are_checked(make: Make
     assert list(found) == ["ex1.2/a-message-redraws-the-charts", "ex1.3/the-charts-follow"]
 
 
+MOUNT = ("geekquiz/startup.py", '    app.mount("/signalr", signalr)\n', "")
+UNDEFINED = "a script of the page failed: signalR is not defined"
+UNMAPPED = f"no hub is mapped to /signalr/statistics; {UNDEFINED}"
+
+
+@pytest.mark.parametrize(
+    ("edit", "causes"),
+    [
+        pytest.param(
+            MOUNT,
+            {
+                "ex1.2/the-hub-answers-a-signed-in-user": UNMAPPED,
+                "ex1.2/the-hub-refuses-a-stranger": UNMAPPED,
+                "ex1.2/an-answer-is-told": UNMAPPED,
+                "ex1.2/everybody-is-told": UNMAPPED,
+                "ex1.2/the-page-loads-the-client": "the page does not load /signalr/signalr.js before its own script",
+                "ex1.3/the-counters-follow": UNDEFINED,
+                "ex1.3/the-charts-follow": UNDEFINED,
+                "ex1.3/the-news-comes-through-the-hub": UNDEFINED,
+            },
+            id="no mount",
+        ),
+    ],
+)
+def test_the_cause_is_the_one_that_there_is(make: Make, edit: tuple[str, str, str], causes: dict[str, str]) -> None:
+    found = failed(verified(EX1, make(EX1, edit)))
+    assert {id_: result.cause for id_, result in found.items()} == causes
+
+
 @pytest.mark.parametrize("polls", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_without_its_backplane_the_end_fails_though_the_data_is_shared(make: Make, polls: bool) -> None:
     line = 'signalr.use_backplane(f"{settings.database_server}/signalr")'

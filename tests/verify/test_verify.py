@@ -261,6 +261,26 @@ def test_a_check_with_a_bug_is_at_fault_and_a_shared_failure_is_said_once(
     assert results["plain"].expected == "assert (1 + 1) == 3"
 
 
+def test_a_failed_script_is_said_beside_the_checks_own_cause_and_not_instead(
+    verify_shop: VerifyShop, shop: Exercise
+) -> None:
+    add_checks(
+        shop,
+        "from labkit.checking import NotDone\n"
+        "pytestmark = pytest.mark.task(1)\n\n\n"
+        "@pytest.fixture\ndef oven(page):\n"
+        "    with page.expect_event('pageerror'):\n"
+        "        page.evaluate('() => { setTimeout(() => oven.bake()); }')\n\n\n"
+        "def test_bread(oven):\n    raise NotDone('bread', 'none')\n\n\n"
+        "def test_cake(oven):\n    raise NotDone('cake', 'none', cause='nobody bakes')\n\n\n"
+        "def test_pie(oven):\n    raise NotDone('an oven', 'oven is not defined', cause='nobody has built it')\n",
+    )
+    results = verify_shop()
+    failed = "a script of the page failed: oven is not defined"
+    causes = {name: result.cause for name, result in results.items() if name not in NAMES}
+    assert causes == {"bread": failed, "cake": f"nobody bakes; {failed}", "pie": "nobody has built it"}
+
+
 def test_checks_that_cannot_be_read_are_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
     add_checks(shop, "import no_such_module\n")
     with pytest.raises(InternalError, match=r"test_more.py cannot be read: .*no_such_module"):
