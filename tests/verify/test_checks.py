@@ -180,6 +180,7 @@ def test_charts_that_do_not_follow_fail_only_where_charts_are_checked(make: Make
 MOUNT = ("geekquiz/startup.py", '    app.mount("/signalr", signalr)\n', "")
 UNDEFINED = "a script of the page failed: signalR is not defined"
 UNMAPPED = f"no hub is mapped to /signalr/statistics; {UNDEFINED}"
+NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_updates' was never awaited"
 
 
 @pytest.mark.parametrize(
@@ -198,6 +199,18 @@ UNMAPPED = f"no hub is mapped to /signalr/statistics; {UNDEFINED}"
                 "ex1.3/the-news-comes-through-the-hub": UNDEFINED,
             },
             id="no mount",
+        ),
+        pytest.param(
+            ("geekquiz/trivia.py", "await StatisticsService", "StatisticsService"),
+            {
+                "ex1.2/an-answer-is-told": NEVER_AWAITED,
+                "ex1.2/everybody-is-told": NEVER_AWAITED,
+                "ex1.3/the-counters-follow": NEVER_AWAITED,
+                "ex1.3/the-charts-follow": NEVER_AWAITED,
+                "ex1.3/the-news-comes-through-the-hub": NEVER_AWAITED,
+            },
+            id="no await",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -158,6 +158,14 @@ def test_an_exception_of_the_app_is_the_cause_of_what_a_check_sees(verify_shop: 
     )
 
 
+def test_a_call_without_await_is_the_cause_of_what_a_check_sees(verify_shop: VerifyShop, folder: Path) -> None:
+    edit(folder / "shop.py", "class Shop(", "async def bake(): ...\n\n\nclass Shop(")
+    edit(folder / "shop.py", 'lines.append(f\'<p data-testid="loaves"', "bake()\n        lines.append(f'<p")
+    loaves = verify_shop(folder)["the-loaves-are-counted"]
+    assert loaves.cause == "shop.py:13: coroutine 'bake' was never awaited"
+    assert loaves.next == "Write `await` before the call in shop.py:13, then verify again."
+
+
 def test_an_instance_that_ends_while_it_is_checked_is_said(verify_shop: VerifyShop, folder: Path) -> None:
     edit(
         folder / "shop.py",
