@@ -222,6 +222,8 @@ def _innermost(frames: Sequence[tuple[str, int]], folder: Path) -> Place | None:
     home = folder.resolve()
     for name, number in reversed(frames):
         path = (home / name).resolve()
+        if name.startswith("<"):  # no file, but a part of Python: <frozen importlib._bootstrap>
+            continue
         if not path.is_relative_to(home) or {".venv", "site-packages"} & set(path.relative_to(home).parts):
             continue
         return Place(path.relative_to(home).as_posix(), number, _line(path, number))

@@ -34,3 +34,10 @@ def test_a_call_without_await_is_found_at_its_line(tmp_path: Path) -> None:
         found = diagnosis.never_awaited([f"{nowhere}: {warning}"], tmp_path)
         assert found == diagnosis.Raised("RuntimeWarning", text, None)
     assert diagnosis.never_awaited(["opening on 8000"], tmp_path) is None
+
+
+def test_a_frame_of_python_itself_is_no_line_of_the_app(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("bake()\n", encoding="utf-8")
+    lines = ['  File "shop.py", line 1, in <module>', '  File "<frozen _collections_abc>", line 774, in get']
+    found = diagnosis.last_exception([*lines, "KeyError: 'bread'"], tmp_path)
+    assert found == diagnosis.Raised("KeyError", "'bread'", diagnosis.Place("shop.py", 1, "bake()"))
