@@ -180,6 +180,7 @@ def test_charts_that_do_not_follow_fail_only_where_charts_are_checked(make: Make
 MOUNT = ("geekquiz/startup.py", '    app.mount("/signalr", signalr)\n', "")
 UNDEFINED = "a script of the page failed: signalR is not defined"
 UNMAPPED = f"no hub is mapped to /signalr/statistics; {UNDEFINED}"
+UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
 NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_updates' was never awaited"
 
 
@@ -212,9 +213,23 @@ NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_upda
             id="no await",
             marks=pytest.mark.slow,
         ),
+        pytest.param(
+            ("geekquiz/statistics.py", "clients.all", 'clients.group("nobody")'),
+            {
+                "ex1.2/an-answer-is-told": UNSENT,
+                "ex1.2/everybody-is-told": UNSENT,
+                "ex1.3/the-counters-follow": None,
+                "ex1.3/the-charts-follow": None,
+                "ex1.3/the-news-comes-through-the-hub": None,
+            },
+            id="sent to nobody",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
-def test_the_cause_is_the_one_that_there_is(make: Make, edit: tuple[str, str, str], causes: dict[str, str]) -> None:
+def test_the_cause_is_the_one_that_there_is(
+    make: Make, edit: tuple[str, str, str], causes: dict[str, str | None]
+) -> None:
     found = failed(verified(EX1, make(EX1, edit)))
     assert {id_: result.cause for id_, result in found.items()} == causes
 
