@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Error, Page, Request, Response, WebSocket, WebSocketRoute
@@ -133,6 +134,8 @@ class StatisticsPage:
         self.requests: list[str] = []
         self.connections: list[Connection] = []
         self.refused = False
+        self.trouble: str | None = None
+        """The first thing that a script, or its connection, asked for and did not get."""
         self.page.on("framenavigated", lambda frame: self._on_load() if frame == self.page.main_frame else None)
         self.page.on("request", self._on_request)
         self.page.on("response", self._on_response)
@@ -186,8 +189,11 @@ class StatisticsPage:
             self.requests.append(f"{request.method} {request.url}")
 
     def _on_response(self, response: Response) -> None:
-        if "/negotiate" in response.url and response.status >= 400:
-            self.refused = True
+        if response.status < 400 or response.request.resource_type not in ("script", "fetch", "xhr"):
+            return
+        path = urlsplit(response.url).path
+        self.refused |= path.endswith("/negotiate")
+        self.trouble = self.trouble or f"the page asks {path} and gets {response.status}"
 
     def _on_websocket(self, socket: WebSocket) -> None:
         connection = Connection(socket.url)
@@ -247,6 +253,7 @@ class HeldPage(StatisticsPage):
                 expected="the news comes over the page's own connection to the hub",
                 seen="no message came over it" if self.connected else "the page has no connection to a hub",
                 where=self.where,
+                cause=self.trouble,
             )
         if self.after == self.before:
             raise NotDone(

@@ -99,7 +99,7 @@ def test_the_page_loads_the_client(explored: Explored) -> None:
             expected="the script defines signalR on the page",
             seen="signalR is not defined",
             where=page.where,
-            cause="the page does not load /signalr/signalr.js before its own script",
+            cause=page.trouble or "the page does not load /signalr/signalr.js before its own script",
         )
 
 
