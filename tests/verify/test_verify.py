@@ -13,7 +13,7 @@ import pytest
 from labkit import workspace
 from labkit.errors import InternalError, MachineError
 from labkit.lab import Exercise, Lab
-from labkit.verify.causes import missing_snippet
+from labkit.verify.causes import missing_file, missing_snippet
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import KEPT_RUNS, ROOM, Subject, evidence_folder
@@ -126,6 +126,32 @@ def test_an_app_that_does_not_start_fails_the_first_check_with_the_reason(
 def test_only_a_todo_line_that_lacks_the_missing_name_keeps_an_app_from_starting(said: str, name: str | None) -> None:
     texts = {"bread": "class Bread: ...", "oven": "from shop import oven\noven.bake()"}
     assert missing_snippet(said, dict.fromkeys(texts, "shop.py:5"), texts) == name
+
+
+@pytest.mark.parametrize(
+    ("said", "file"),
+    [
+        ("an import fails in app.py, line 1: No module named 'shop.oven'.", "shop/oven.py"),
+        ("No module named 'shop'", "shop/__init__.py"),
+        ("No module named 'shop.till'", None),
+        ("No module named 'shop.ovn'", None),
+        ("cannot import name 'Bread' from 'shop.oven'", None),
+    ],
+)
+def test_a_module_that_was_removed_is_known_by_its_file_in_begin(tmp_path: Path, said: str, file: str | None) -> None:
+    for path in ("begin/shop/__init__.py", "begin/shop/oven.py", "begin/shop/till.py", "mine/shop/till.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert missing_file(said, tmp_path / "mine", tmp_path / "begin") == file
+
+
+def test_a_file_that_was_removed_is_to_be_brought_back(verify_shop: VerifyShop, shop: Exercise, folder: Path) -> None:
+    for path in (shop.begin, folder):
+        edit(path / "shop.py", "import sys", "import oven\nimport sys")
+    (shop.begin / "oven.py").touch()
+    first = verify_shop(folder)[NAMES[0]]
+    assert (first.cause or "").split("\n")[-1] == "The file oven.py is missing."
+    assert (first.next, first.snippet) == ("labkit reset oven.py", None)
 
 
 def test_an_error_of_the_trainees_own_is_to_be_mended_though_todo_lines_are_left(
