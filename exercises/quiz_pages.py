@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Error, Page, Request, Response, WebSocket, WebSocketRoute
@@ -50,6 +50,22 @@ _OUTCOME = """() => {
   const alert = document.querySelector('[role="alert"]');
   return [answer ? answer.textContent.trim() : "", alert ? alert.textContent.trim() : ""];
 }"""
+
+_BY_WEBSOCKET = """(() => {
+  const prepare = () => {
+    const builder = window.signalR?.HubConnectionBuilder?.prototype;
+    if (!builder || builder.byWebSocket) return;
+    const { withUrl } = builder;
+    builder.byWebSocket = true;
+    builder.withUrl = function (url, options) {
+      const others = typeof options === "object" ? options : {};
+      return withUrl.call(this, url, { ...others, transport: signalR.HttpTransportType.WebSockets });
+    };
+  };
+  prepare();
+  document.addEventListener("load", prepare, true);  // of each script, before the next one runs
+})();"""
+"""Has a page connect by WebSocket, whichever transport it chooses: the others can be neither held back nor played."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +107,7 @@ class Invocation:
 
 @dataclass
 class Connection:
-    """A WebSocket to a hub: what came over it."""
+    """A connection to a hub: what came over it, if it is a WebSocket."""
 
     url: str
     is_open: bool = False
@@ -189,6 +205,9 @@ class StatisticsPage:
             self.requests.append(f"{request.method} {request.url}")
 
     def _on_response(self, response: Response) -> None:
+        if response.ok and response.request.method == "POST" and "id" in parse_qs(urlsplit(response.url).query):
+            # Without a WebSocket a page posts what it sends, beginning with the handshake.
+            self.connections.append(Connection(response.url, is_open=True))
         if response.status < 400 or response.request.resource_type not in ("script", "fetch", "xhr"):
             return
         path = urlsplit(response.url).path
@@ -214,6 +233,7 @@ class HeldPage(StatisticsPage):
         self._asked_before = 0
         self._released = False
         self.page.clock.install()
+        self.page.add_init_script(_BY_WEBSOCKET)
         self.page.route_web_socket(lambda url: True, self._between)
 
     def note(self) -> None:
@@ -281,7 +301,7 @@ class ScriptedPage(StatisticsPage):
         super().__init__(context, instance)
         self._sockets: list[WebSocketRoute] = []
         client = resources.files("asgi_signalr") / "client" / "signalr.js"
-        self.page.add_init_script(client.read_text(encoding="utf-8"))
+        self.page.add_init_script(client.read_text(encoding="utf-8") + "\n" + _BY_WEBSOCKET)
         transports = [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
         negotiated = {"negotiateVersion": 1, "connectionId": "id", "connectionToken": "token"}
         answer = json.dumps({**negotiated, "availableTransports": transports})

@@ -132,6 +132,18 @@ def test_a_page_that_skips_negotiation_is_as_good(make: Make) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("transport", ["ServerSentEvents", "LongPolling"])
+def test_another_transport_is_as_good(make: Make, transport: str) -> None:
+    choice = f'.withUrl("/signalr/figures", signalR.HttpTransportType.{transport})'
+    folder = make(
+        EX1,
+        (SCRIPT, '.withUrl("/signalr/statistics")', choice),
+        ("geekquiz/hubs/statistics.py", '"/statistics"', '"/figures"'),
+    )
+    assert failed(verified(EX1, folder)) == {}
+
+
+@pytest.mark.slow
 def test_another_address_of_the_hub_is_as_good(make: Make) -> None:
     folder = make(
         EX1,
