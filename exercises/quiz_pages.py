@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Error, Page, Request, Response, WebSocket, WebSocketRoute
@@ -49,6 +50,22 @@ _OUTCOME = """() => {
   const alert = document.querySelector('[role="alert"]');
   return [answer ? answer.textContent.trim() : "", alert ? alert.textContent.trim() : ""];
 }"""
+
+_BY_WEBSOCKET = """(() => {
+  const prepare = () => {
+    const builder = window.signalR?.HubConnectionBuilder?.prototype;
+    if (!builder || builder.byWebSocket) return;
+    const { withUrl } = builder;
+    builder.byWebSocket = true;
+    builder.withUrl = function (url, options) {
+      const others = typeof options === "object" ? options : {};
+      return withUrl.call(this, url, { ...others, transport: signalR.HttpTransportType.WebSockets });
+    };
+  };
+  prepare();
+  document.addEventListener("load", prepare, true);  // of each script, before the next one runs
+})();"""
+"""Has a page connect by WebSocket, whichever transport it chooses: the others can be neither held back nor played."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +107,7 @@ class Invocation:
 
 @dataclass
 class Connection:
-    """A WebSocket to a hub: what came over it."""
+    """A connection to a hub: what came over it, if it is a WebSocket."""
 
     url: str
     is_open: bool = False
@@ -133,6 +150,8 @@ class StatisticsPage:
         self.requests: list[str] = []
         self.connections: list[Connection] = []
         self.refused = False
+        self.trouble: str | None = None
+        """The first thing that a script, or its connection, asked for and did not get."""
         self.page.on("framenavigated", lambda frame: self._on_load() if frame == self.page.main_frame else None)
         self.page.on("request", self._on_request)
         self.page.on("response", self._on_response)
@@ -186,8 +205,14 @@ class StatisticsPage:
             self.requests.append(f"{request.method} {request.url}")
 
     def _on_response(self, response: Response) -> None:
-        if "/negotiate" in response.url and response.status >= 400:
-            self.refused = True
+        if response.ok and response.request.method == "POST" and "id" in parse_qs(urlsplit(response.url).query):
+            # Without a WebSocket a page posts what it sends, beginning with the handshake.
+            self.connections.append(Connection(response.url, is_open=True))
+        if response.status < 400 or response.request.resource_type not in ("script", "fetch", "xhr"):
+            return
+        path = urlsplit(response.url).path
+        self.refused |= path.endswith("/negotiate")
+        self.trouble = self.trouble or f"the page asks {path} and gets {response.status}"
 
     def _on_websocket(self, socket: WebSocket) -> None:
         connection = Connection(socket.url)
@@ -208,6 +233,7 @@ class HeldPage(StatisticsPage):
         self._asked_before = 0
         self._released = False
         self.page.clock.install()
+        self.page.add_init_script(_BY_WEBSOCKET)
         self.page.route_web_socket(lambda url: True, self._between)
 
     def note(self) -> None:
@@ -247,6 +273,7 @@ class HeldPage(StatisticsPage):
                 expected="the news comes over the page's own connection to the hub",
                 seen="no message came over it" if self.connected else "the page has no connection to a hub",
                 where=self.where,
+                cause=self.trouble,
             )
         if self.after == self.before:
             raise NotDone(
@@ -274,7 +301,7 @@ class ScriptedPage(StatisticsPage):
         super().__init__(context, instance)
         self._sockets: list[WebSocketRoute] = []
         client = resources.files("asgi_signalr") / "client" / "signalr.js"
-        self.page.add_init_script(client.read_text(encoding="utf-8"))
+        self.page.add_init_script(client.read_text(encoding="utf-8") + "\n" + _BY_WEBSOCKET)
         transports = [{"transport": "WebSockets", "transferFormats": ["Text", "Binary"]}]
         negotiated = {"negotiateVersion": 1, "connectionId": "id", "connectionToken": "token"}
         answer = json.dumps({**negotiated, "availableTransports": transports})

@@ -13,6 +13,7 @@ TAIL = 20
 
 _FRAME = re.compile(r'^\s*File "(?P<path>.+?)", line (?P<line>\d+)(?P<dump> in .+)?')
 _ERROR = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$")
+_NEVER_AWAITED = re.compile(r"(?P<path>.+):(?P<line>-?\d+): RuntimeWarning: (?P<text>coroutine .+ was never awaited)")
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _GROUP = re.compile(r"^ +\| ?")
 _DISK = re.compile(
@@ -47,7 +48,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception in a log; `place` is the innermost line of the app's own code that led to it."""
+    """An exception, or a warning, in a log; `place` is the innermost line of the app's own code that led to it."""
 
     type: str
     text: str
@@ -89,6 +90,16 @@ def last_exception(lines: Sequence[str], folder: Path) -> Raised | None:
                 found = Raised(error["type"].rsplit(".", 1)[-1], error["text"] or "", place)
             frames = []
     return found
+
+
+def never_awaited(lines: Sequence[str], folder: Path) -> Raised | None:
+    """Python's last warning of a call without `await` in the log of the app in `folder`."""
+    found = [match for line in lines if (match := _NEVER_AWAITED.match(_ESCAPES.sub("", line)))]
+    if not found:
+        return None
+    place = _innermost([(found[-1]["path"], int(found[-1]["line"]))], folder)
+    # Python warns where the coroutine was thrown away: that may be no line (-1), or no file (sys:1).
+    return Raised("RuntimeWarning", found[-1]["text"], place if place and place.source else None)
 
 
 def waiting_place(lines: Sequence[str], folder: Path) -> Place | None:
@@ -211,6 +222,8 @@ def _innermost(frames: Sequence[tuple[str, int]], folder: Path) -> Place | None:
     home = folder.resolve()
     for name, number in reversed(frames):
         path = (home / name).resolve()
+        if name.startswith("<"):  # no file, but a part of Python: <frozen importlib._bootstrap>
+            continue
         if not path.is_relative_to(home) or {".venv", "site-packages"} & set(path.relative_to(home).parts):
             continue
         return Place(path.relative_to(home).as_posix(), number, _line(path, number))

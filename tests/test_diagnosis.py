@@ -21,3 +21,23 @@ def test_an_app_that_cannot_write_is_the_machines_fault(tmp_path: Path, last: st
     error = diagnosis.ended("The app", 1, lines, tmp_path, tmp_path / "logs" / "instance-1.log")
     assert isinstance(error, MachineError)
     assert error.message == f"The app cannot write its data: {last.replace('sqlite3.', '')}."
+
+
+def test_a_call_without_await_is_found_at_its_line(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("async def bake(): ...\n\n\nbake()\n", encoding="utf-8")
+    warning = "RuntimeWarning: coroutine 'bake' was never awaited"
+    lines = [f"{tmp_path / 'shop.py'}:4: {warning}", "  bake()", "RuntimeWarning: Enable tracemalloc to get more"]
+    place = diagnosis.Place("shop.py", 4, "bake()")
+    text = "coroutine 'bake' was never awaited"
+    assert diagnosis.never_awaited(lines, tmp_path) == diagnosis.Raised("RuntimeWarning", text, place)
+    for nowhere in ("sys:1", f"{tmp_path / 'shop.py'}:-1"):
+        found = diagnosis.never_awaited([f"{nowhere}: {warning}"], tmp_path)
+        assert found == diagnosis.Raised("RuntimeWarning", text, None)
+    assert diagnosis.never_awaited(["opening on 8000"], tmp_path) is None
+
+
+def test_a_frame_of_python_itself_is_no_line_of_the_app(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("bake()\n", encoding="utf-8")
+    lines = ['  File "shop.py", line 1, in <module>', '  File "<frozen _collections_abc>", line 774, in get']
+    found = diagnosis.last_exception([*lines, "KeyError: 'bread'"], tmp_path)
+    assert found == diagnosis.Raised("KeyError", "'bread'", diagnosis.Place("shop.py", 1, "bake()"))

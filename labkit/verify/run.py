@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labkit import snippets, workspace
 from labkit.errors import InternalError, LabError, MachineError
 from labkit.lab import Database, Task
-from labkit.verify.causes import missing_snippet
+from labkit.verify.causes import missing_file, missing_snippet
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.subject import Subject, evidence_folder
@@ -233,8 +233,11 @@ class _Run:
         if not isinstance(error, AppDidNotStart):
             raise error
         texts = {name: each.text for name, each in self._subject.exercise.snippets.items()}
-        snippet = missing_snippet(error.message, self._todo, texts)
+        file = missing_file(error.message, app, self._subject.exercise.begin)
+        snippet = None if file else missing_snippet(error.message, self._todo, texts)
         cause = error.message
+        if file:
+            cause += f"\nThe file {file} is missing."
         if snippet:
             cause += f"\nThe TODO line {snippet} is still at {self._todo[snippet]}."
         return Result(
@@ -243,7 +246,7 @@ class _Run:
             seen=error.reason,
             where=error.where,
             cause=cause.replace(str(app), self._subject.folder.name),
-            next=f"labkit snippet insert {snippet}" if snippet else error.next,
+            next=f"labkit reset {file}" if file else f"labkit snippet insert {snippet}" if snippet else error.next,
             snippet=snippet,
         )
 

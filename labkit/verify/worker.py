@@ -21,7 +21,7 @@ import pytest
 
 from labkit import checking
 from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
-from labkit.diagnosis import last_exception
+from labkit.diagnosis import last_exception, never_awaited
 from labkit.errors import MachineError
 from labkit.verify.causes import nearest_todo
 from labkit.verify.report import Check, Result, Verdict
@@ -164,12 +164,14 @@ class Reporter:
         return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
 
     def _explain(self, check: Check, result: Result, makers: set[str]) -> Result:
-        """Find the likeliest cause: a TODO line, else what the app or the page said, else what the check thinks."""
+        """Find the likeliest cause: a TODO line, else what the app said, else what the check thinks and the page."""
         if self._stage is None:
             return result
         todo = self._stage.todo
         missing = next((name for name in check.snippets if name in todo), None)
-        errors = [found for each in self._stage.instances if (found := last_exception(each.lines(), self._stage.app))]
+        logs, app = [each.lines() for each in self._stage.instances], self._stage.app
+        errors = [found for lines in logs if (found := last_exception(lines, app))]
+        forgotten = [found for lines in logs if (found := never_awaited(lines, app))]
         cause, snippet = result.cause, missing
         if missing:
             cause = f"the TODO line {missing} is still at {todo[missing]}"
@@ -178,8 +180,15 @@ class Reporter:
             cause = f"the app raised {errors[-1]}" + (f" at {place}" if place else "")
             snippet = nearest_todo(place, todo)
             result = replace(result, where=result.where or place)
-        elif page_errors := self._recorder.page_errors(makers):
-            cause = f"a script of the page failed: {page_errors[-1]}"
+        elif forgotten:
+            text, at = forgotten[-1].text, forgotten[-1].place
+            cause = f"{at}: {text}" if at else text
+            call = f"the call in {at}" if at else "the call"
+            result = replace(result, next=f"Write `await` before {call}, then verify again.")
+        elif (page_errors := self._recorder.page_errors(makers)) and not (cause and page_errors[-1] == result.seen):
+            # A failed script may be a consequence as well: it is said beside the check's own cause, not instead.
+            said = f"a script of the page failed: {page_errors[-1]}"
+            cause = f"{cause}; {said}" if cause else said
         if snippet and not missing:
             cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
         advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job["compare"]

@@ -132,6 +132,18 @@ def test_a_page_that_skips_negotiation_is_as_good(make: Make) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("transport", ["ServerSentEvents", "LongPolling"])
+def test_another_transport_is_as_good(make: Make, transport: str) -> None:
+    choice = f'.withUrl("/signalr/figures", signalR.HttpTransportType.{transport})'
+    folder = make(
+        EX1,
+        (SCRIPT, '.withUrl("/signalr/statistics")', choice),
+        ("geekquiz/hubs/statistics.py", '"/statistics"', '"/figures"'),
+    )
+    assert failed(verified(EX1, folder)) == {}
+
+
+@pytest.mark.slow
 def test_another_address_of_the_hub_is_as_good(make: Make) -> None:
     folder = make(
         EX1,
@@ -177,6 +189,86 @@ def test_charts_that_do_not_follow_fail_only_where_charts_are_checked(make: Make
     assert list(found) == ["ex1.2/a-message-redraws-the-charts", "ex1.3/the-charts-follow"]
 
 
+MOUNT = ("geekquiz/startup.py", '    app.mount("/signalr", signalr)\n', "")
+UNDEFINED = "a script of the page failed: signalR is not defined"
+UNMAPPED = f"no hub is mapped to /signalr/statistics; {UNDEFINED}"
+NO_CLIENT = "the page asks /signalr/signalr.js and gets 404"
+NO_ADDRESS = "the page asks /signalr/statistic/negotiate and gets 404"
+UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
+NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_updates' was never awaited"
+
+
+@pytest.mark.parametrize(
+    ("edit", "causes"),
+    [
+        pytest.param(
+            MOUNT,
+            {
+                "ex1.2/the-hub-answers-a-signed-in-user": UNMAPPED,
+                "ex1.2/the-hub-refuses-a-stranger": UNMAPPED,
+                "ex1.2/an-answer-is-told": UNMAPPED,
+                "ex1.2/everybody-is-told": UNMAPPED,
+                "ex1.2/the-page-loads-the-client": NO_CLIENT,
+                "ex1.3/the-counters-follow": f"{NO_CLIENT}; {UNDEFINED}",
+                "ex1.3/the-charts-follow": f"{NO_CLIENT}; {UNDEFINED}",
+                "ex1.3/the-news-comes-through-the-hub": f"{NO_CLIENT}; {UNDEFINED}",
+            },
+            id="no mount",
+        ),
+        pytest.param(
+            ("geekquiz/templates/statistics.html", '<script src="/signalr/signalr.js"></script>', ""),
+            {
+                "ex1.2/the-page-loads-the-client": "the page does not load /signalr/signalr.js before its own script",
+                "ex1.3/the-counters-follow": UNDEFINED,
+                "ex1.3/the-charts-follow": UNDEFINED,
+                "ex1.3/the-news-comes-through-the-hub": UNDEFINED,
+            },
+            id="no script",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            (SCRIPT, "/signalr/statistics", "/signalr/statistic"),
+            {
+                "ex1.3/the-counters-follow": NO_ADDRESS,
+                "ex1.3/the-charts-follow": NO_ADDRESS,
+                "ex1.3/the-news-comes-through-the-hub": NO_ADDRESS,
+            },
+            id="another address",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("geekquiz/trivia.py", "await StatisticsService", "StatisticsService"),
+            {
+                "ex1.2/an-answer-is-told": NEVER_AWAITED,
+                "ex1.2/everybody-is-told": NEVER_AWAITED,
+                "ex1.3/the-counters-follow": NEVER_AWAITED,
+                "ex1.3/the-charts-follow": NEVER_AWAITED,
+                "ex1.3/the-news-comes-through-the-hub": NEVER_AWAITED,
+            },
+            id="no await",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("geekquiz/statistics.py", "clients.all", 'clients.group("nobody")'),
+            {
+                "ex1.2/an-answer-is-told": UNSENT,
+                "ex1.2/everybody-is-told": UNSENT,
+                "ex1.3/the-counters-follow": None,
+                "ex1.3/the-charts-follow": None,
+                "ex1.3/the-news-comes-through-the-hub": None,
+            },
+            id="sent to nobody",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_the_cause_is_the_one_that_there_is(
+    make: Make, edit: tuple[str, str, str], causes: dict[str, str | None]
+) -> None:
+    found = failed(verified(EX1, make(EX1, edit)))
+    assert {id_: result.cause for id_, result in found.items()} == causes
+
+
 @pytest.mark.parametrize("polls", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_without_its_backplane_the_end_fails_though_the_data_is_shared(make: Make, polls: bool) -> None:
     line = 'signalr.use_backplane(f"{settings.database_server}/signalr")'
@@ -202,9 +294,12 @@ def test_the_backplanes_database_is_looked_for_on_the_labs_server(
     changes.write(mine.folder, snippets.insert(mine.folder, EX2, list(EX2.snippets), {1: name}))
     subject = Subject(EX2, mine.folder, "workspace", mine)
 
+    near = name.replace("scale", "scael")
+    postgres_server.create_database(near)
     before = failed(verify(subject))
     assert list(before) == ["ex2.2/the-database-exists"]
-    assert before["ex2.2/the-database-exists"].next == f"labkit db create {name}"
+    advice = f"labkit db create {name}, or write {near} in geekquiz/startup.py"
+    assert before["ex2.2/the-database-exists"].next == advice
 
     postgres_server.create_database(name)
     assert failed(verify(subject)) == {}

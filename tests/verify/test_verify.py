@@ -13,7 +13,7 @@ import pytest
 from labkit import changes, content, workspace
 from labkit.errors import InternalError, MachineError
 from labkit.lab import Exercise, Lab
-from labkit.verify.causes import missing_snippet
+from labkit.verify.causes import missing_file, missing_snippet
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import KEPT_RUNS, ROOM, Subject, evidence_folder
@@ -128,6 +128,32 @@ def test_only_a_todo_line_that_lacks_the_missing_name_keeps_an_app_from_starting
     assert missing_snippet(said, dict.fromkeys(texts, "shop.py:5"), texts) == name
 
 
+@pytest.mark.parametrize(
+    ("said", "file"),
+    [
+        ("an import fails in app.py, line 1: No module named 'shop.oven'.", "shop/oven.py"),
+        ("No module named 'shop'", "shop/__init__.py"),
+        ("No module named 'shop.till'", None),
+        ("No module named 'shop.ovn'", None),
+        ("cannot import name 'Bread' from 'shop.oven'", None),
+    ],
+)
+def test_a_module_that_was_removed_is_known_by_its_file_in_begin(tmp_path: Path, said: str, file: str | None) -> None:
+    for path in ("begin/shop/__init__.py", "begin/shop/oven.py", "begin/shop/till.py", "mine/shop/till.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert missing_file(said, tmp_path / "mine", tmp_path / "begin") == file
+
+
+def test_a_file_that_was_removed_is_to_be_brought_back(verify_shop: VerifyShop, shop: Exercise, folder: Path) -> None:
+    for path in (shop.begin, folder):
+        edit(path / "shop.py", "import sys", "import oven\nimport sys")
+    (shop.begin / "oven.py").touch()
+    first = verify_shop(folder)[NAMES[0]]
+    assert (first.cause or "").split("\n")[-1] == "The file oven.py is missing."
+    assert (first.next, first.snippet) == ("labkit reset oven.py", None)
+
+
 def test_an_error_of_the_trainees_own_is_to_be_mended_though_todo_lines_are_left(
     verify_shop: VerifyShop, shop: Exercise, tmp_path: Path
 ) -> None:
@@ -156,6 +182,14 @@ def test_an_exception_of_the_app_is_the_cause_of_what_a_check_sees(verify_shop: 
     assert (
         results[NAMES[0]].cause == "the app raised AttributeError: 'Shop' object has no attribute 'loaf' at shop.py:10"
     )
+
+
+def test_a_call_without_await_is_the_cause_of_what_a_check_sees(verify_shop: VerifyShop, folder: Path) -> None:
+    edit(folder / "shop.py", "class Shop(", "async def bake(): ...\n\n\nclass Shop(")
+    edit(folder / "shop.py", 'lines.append(f\'<p data-testid="loaves"', "bake()\n        lines.append(f'<p")
+    loaves = verify_shop(folder)["the-loaves-are-counted"]
+    assert loaves.cause == "shop.py:13: coroutine 'bake' was never awaited"
+    assert loaves.next == "Write `await` before the call in shop.py:13, then verify again."
 
 
 def test_an_instance_that_ends_while_it_is_checked_is_said(verify_shop: VerifyShop, folder: Path) -> None:
@@ -259,6 +293,26 @@ def test_a_check_with_a_bug_is_at_fault_and_a_shared_failure_is_said_once(
     assert (results["cake"].expected, results["cake"].seen) == ("a hot oven", "a cold one")
     assert results["pie"].cause == "needs the same as “There is cake.”"
     assert results["plain"].expected == "assert (1 + 1) == 3"
+
+
+def test_a_failed_script_is_said_beside_the_checks_own_cause_and_not_instead(
+    verify_shop: VerifyShop, shop: Exercise
+) -> None:
+    add_checks(
+        shop,
+        "from labkit.checking import NotDone\n"
+        "pytestmark = pytest.mark.task(1)\n\n\n"
+        "@pytest.fixture\ndef oven(page):\n"
+        "    with page.expect_event('pageerror'):\n"
+        "        page.evaluate('() => { setTimeout(() => oven.bake()); }')\n\n\n"
+        "def test_bread(oven):\n    raise NotDone('bread', 'none')\n\n\n"
+        "def test_cake(oven):\n    raise NotDone('cake', 'none', cause='nobody bakes')\n\n\n"
+        "def test_pie(oven):\n    raise NotDone('an oven', 'oven is not defined', cause='nobody has built it')\n",
+    )
+    results = verify_shop()
+    failed = "a script of the page failed: oven is not defined"
+    causes = {name: result.cause for name, result in results.items() if name not in NAMES}
+    assert causes == {"bread": failed, "cake": f"nobody bakes; {failed}", "pie": "nobody has built it"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from labkit.checking import NotDone, Stage
 
 pytestmark = pytest.mark.task(2)
 
+UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
+
 
 @pytest.mark.snippets("signalr-package")
 def test_the_package_is_declared(stage: Stage) -> None:
@@ -24,13 +26,12 @@ def test_the_package_is_declared(stage: Stage) -> None:
 @pytest.mark.snippets("map-signalr", "map-signalr-imports", "statistics-hub-class")
 def test_the_hub_answers_a_signed_in_user(hub: Hub, live: Live) -> None:
     """The hub accepts the connection of a signed-in user."""
-    where = f"POST {hub.path}/negotiate"
     if not live.listener.connected:
         raise NotDone(
             expected="the hub answers 200 and accepts the connection",
             seen=f"the answer {hub.status}" if hub.status != 200 else "200, but no connection",
-            where=where,
-            cause="no hub is mapped to this address",
+            where=f"POST {hub.path}/negotiate",
+            cause=_unmapped(hub, hub.status),
         )
 
 
@@ -44,7 +45,7 @@ def test_the_hub_refuses_a_stranger(hub: Hub) -> None:
             where=f"POST {hub.path}/negotiate, without a cookie",
             cause="the hub lets everybody in: authorize=True is missing"
             if hub.stranger_status == 200
-            else "there is no class of a hub to answer",
+            else _unmapped(hub, hub.stranger_status),
         )
 
 
@@ -56,14 +57,14 @@ def test_the_hub_refuses_a_stranger(hub: Hub) -> None:
     "map-signalr",
     "map-signalr-imports",
 )
-def test_an_answer_is_told(live: Live) -> None:
+def test_an_answer_is_told(live: Live, hub: Hub) -> None:
     """After an answer is stored, the server sends a message through the hub."""
     if not live.listener.invocations and not live.watched.invocations and not live.other.invocations:
         raise NotDone(
             expected="a message from the hub after the answer",
             seen="no message" if live.listener.connected else "no hub to send one",
             where="POST /api/trivia",
-            cause="nothing calls notify_updates after the answer is stored",
+            cause=UNSENT if live.listener.connected else _unmapped(hub, hub.status),
         )
 
 
@@ -75,14 +76,17 @@ def test_an_answer_is_told(live: Live) -> None:
     "map-signalr",
     "map-signalr-imports",
 )
-def test_everybody_is_told(live: Live) -> None:
+def test_everybody_is_told(live: Live, hub: Hub) -> None:
     """The message goes to every user who is connected, not only to the one who answered."""
     if not live.other.invocations:
+        sent = live.listener.invocations or live.watched.invocations
         raise NotDone(
             expected="the message reaches another user's connection as well",
             seen="nothing there" if live.other.connected else "another user cannot connect either",
             where="a second user, connected to the hub",
-            cause="the message is not sent to all clients",
+            cause=("the message is not sent to all clients" if sent else UNSENT)
+            if live.other.connected
+            else _unmapped(hub, hub.status),
         )
 
 
@@ -95,7 +99,7 @@ def test_the_page_loads_the_client(explored: Explored) -> None:
             expected="the script defines signalR on the page",
             seen="signalR is not defined",
             where=page.where,
-            cause="the page does not load /signalr/signalr.js before its own script",
+            cause=page.trouble or "the page does not load /signalr/signalr.js before its own script",
         )
 
 
@@ -135,3 +139,8 @@ def test_a_message_redraws_the_charts(live: Live) -> None:
             where=f"{live.scripted.where}, #answers-chart and #average-chart",
             cause="the page has no handler for the message, or it does not update the charts",
         )
+
+
+def _unmapped(hub: Hub, status: int) -> str | None:
+    """The cause of an answer of the hub, if that is known."""
+    return f"no hub is mapped to {hub.path}" if status == 404 else None

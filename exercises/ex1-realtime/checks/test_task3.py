@@ -29,6 +29,7 @@ def test_the_counters_follow(live: Live) -> None:
             expected=f"{expected} within {WAIT:g} s" if live.outcome else f"a change within {WAIT:g} s",
             seen=f"still {live.after.counters}",
             where=f"{live.watched.where}, the counters",
+            cause=live.watched.trouble,
         )
 
 
@@ -40,6 +41,7 @@ def test_the_charts_follow(live: Live) -> None:
             expected=f"{expected} within {WAIT:g} s" if live.outcome else f"other charts within {WAIT:g} s",
             seen=f"still {live.after.charts}",
             where=f"{live.watched.where}, #answers-chart and #average-chart",
+            cause=live.watched.trouble,
         )
 
 

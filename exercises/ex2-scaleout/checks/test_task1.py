@@ -35,4 +35,5 @@ def _judge(answered: Answered, number: int) -> None:
             expected=f"other figures within {WAIT:g} s after an answer on instance {number}",
             seen=f"still {answered.own_after.counters}",
             where=answered.own.where,
+            cause=answered.own.trouble,
         )

@@ -1,5 +1,7 @@
 """Task 2: the backplane's database, on the lab's own server."""
 
+import difflib
+
 import pytest
 
 from labkit.checking import Databases, NotDone
@@ -14,12 +16,14 @@ SUGGESTED = "signalr"
 def database(databases: Databases) -> str:
     """The backplane's database: the one that the code names, else the first that there is."""
     if databases.named and databases.named not in databases.existing:
+        near = difflib.get_close_matches(databases.named, databases.existing, n=1)
         raise NotDone(
             expected=f"the database {databases.named}, which the code names",
             seen=f"only {', '.join(databases.existing)}" if databases.existing else "no database",
             where="the lab's PostgreSQL server",
             cause=f"the database {databases.named} has not been created",
-            next=f"labkit db create {databases.named}",
+            next=f"labkit db create {databases.named}"
+            + (f", or write {near[0]} in geekquiz/startup.py" if near else ""),
         )
     if not databases.existing:
         raise NotDone(

@@ -72,5 +72,5 @@ def _judge(answered: Answered, here: int, there: int) -> None:
             expected=f"{expected.counters} on instance {there} within {WAIT:g} s after an answer on instance {here}",
             seen=f"still {answered.other_after.counters}",
             where=answered.other.where,
-            cause=f"the message of instance {here} does not reach instance {there}",
+            cause=answered.other.trouble or f"the message of instance {here} does not reach instance {there}",
         )
