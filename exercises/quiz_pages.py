@@ -247,6 +247,8 @@ class HeldPage(StatisticsPage):
 
     def release(self) -> None:
         """Note what the page shows, let it have the messages, and note what it shows then."""
+        if self._asked():  # the answer may be on its way still
+            until(self.page, lambda: self.figures() != self.before, BRIEFLY)
         self.meanwhile = self.figures()
         self._released = True
         for page, payload in self.held:
@@ -261,7 +263,7 @@ class HeldPage(StatisticsPage):
         Raises NotDone that says what it did instead.
         """
         if self.meanwhile != self.before:
-            asked = [request for request in self.requests[self._asked_before :] if "/negotiate" not in request]
+            asked = self._asked()
             raise NotDone(
                 expected="nothing changes on the page while the hub's message is held back",
                 seen=f"it showed {self.meanwhile.counters} all the same" + (f", after {asked[0]}" if asked else ""),
@@ -281,6 +283,10 @@ class HeldPage(StatisticsPage):
                 seen=f"still {self.after.counters}",
                 where=self.where,
             )
+
+    def _asked(self) -> list[str]:
+        """What the page has asked for since `note`, other than a connection."""
+        return [request for request in self.requests[self._asked_before :] if "/negotiate" not in request]
 
     def _between(self, page: WebSocketRoute) -> None:
         server = page.connect_to_server()
