@@ -217,6 +217,7 @@ class ConnectionManager:
         if entry.connection is None:
             logger.debug("%s = was negotiated, and never opened", entry.connection_id)
         elif isinstance(entry.connection.transport, LongPollingTransport):
-            entry.connection.log("=", "has not polled for too long")
+            if entry.connection.ending is None:
+                entry.connection.log("=", "has not polled for too long")
             self._abandoned.add(entry.connection)
             entry.connection.transport.terminate()

@@ -373,7 +373,7 @@ class Endpoint:
             query = take_secrets(scope)
         expires_at = expiry(user, self._options.expires)
         if expires_at is not None and expires_at <= time.time():
-            raise Refusal(401)
+            raise _unauthorized()
         return Request(scope, headers, query, user, identifier(user, self._options.user_identifier), expires_at)
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:
@@ -397,7 +397,7 @@ class Endpoint:
             raise Refusal(404, f"{transport} transport not supported by this end point type")
         if entry is not None and request.user_identifier != entry.user_identifier:
             if request.user is None:  # its authentication has expired, most likely: a client may have it renewed
-                raise Refusal(401)
+                raise _unauthorized()
             raise Refusal(403, "This connection was negotiated by another user.")
         context = self._context(entry.connection_id if entry else negotiate.new_identity(1).connection_id, request)
         await self._check_user(context)
@@ -428,8 +428,7 @@ class Endpoint:
 
     async def _check_user(self, context: HubCallerContext) -> None:
         if not await is_authorized(self.handler.authorize, context):
-            # An empty body: the official client then says "Unauthorized: Status code '401'".
-            raise Refusal(401 if context.user is None else 403)
+            raise _unauthorized() if context.user is None else Refusal(403, "Forbidden")
 
     def _context(self, connection_id: str, request: Request) -> HubCallerContext:
         name = self.handler.name
@@ -460,6 +459,11 @@ IF_SEVERAL = (
     "(sticky sessions), and they need a backplane to reach each other's clients."
 )
 OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def _unauthorized() -> Refusal:
+    # In its body as well: not every server writes the reason phrase, and HTTP/2 has none.
+    return Refusal(401, "Unauthorized")
 
 
 def _token(request: Request) -> str:
