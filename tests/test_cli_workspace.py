@@ -1,13 +1,14 @@
 """The trainee's commands, as a trainee types them: list, start, diff, reset, undo."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from labkit import machine
+from labkit import cli, machine
 from labkit.cli import demo, run
 from labkit.lab import Lab
 
@@ -255,8 +256,18 @@ def test_a_workspace_of_another_labkit_is_noted(labkit: Labkit, started: Path) -
     assert "a1-brew was made by labkit 0.0.1" in err
 
 
-@pytest.mark.parametrize("command", ["list", "start", "diff", "reset", "undo"])
-def test_each_command_has_a_help_that_teaches(labkit: Labkit, command: str) -> None:
-    code, out, _ = labkit(command, "--help")
-    assert code == 0
-    assert f"Usage: labkit {command}" in out
+def commands(group: Any, *path: str) -> Iterator[str]:
+    """Every command as it is typed, those that lead to others included."""
+    for name, command in group.commands.items():
+        yield " ".join((*path, name))
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+
+
+def test_each_command_has_a_help_that_teaches(labkit: Labkit) -> None:
+    every = list(commands(typer.main.get_command(cli.app)))
+    assert {"start", "snippet insert", "db shell", "new end"} <= set(every)
+    for command in every:
+        code, out, _ = labkit(*command.split(), "--help")
+        assert (code, f"Usage: labkit {command} " in out) == (0, True), command
+        assert [mark for mark in ("[/", "[bold", "**", "``") if mark in out] == [], command  # it is rendered

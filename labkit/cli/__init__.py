@@ -16,12 +16,12 @@ from labkit.errors import ExitCode, InternalError, LabError
 app = typer.Typer(
     name="labkit",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A hands-on lab, from an empty machine to verified exercises.\n\n"
-    "First time here? [bold]labkit demo[/] plays the whole lab. To do it yourself: [bold]labkit setup[/], "
-    "[bold]labkit list[/], then [bold]labkit start EX[/].",
+    "First time here? **labkit demo** plays the whole lab. To do it yourself: **labkit setup**, "
+    "**labkit list**, then **labkit start EX**.",
 )
 for module in (machine, workspace, run_command, verify_command, demo):
     app.add_typer(module.commands)

@@ -26,8 +26,8 @@ commands = typer.Typer(
     no_args_is_help=True,
     help="The lab's PostgreSQL server: start and stop it, create databases, look into them.\n\n"
     "It is a real PostgreSQL of your own: it listens on this machine only, with a random password that labkit gives "
-    "to your app. Commands start it when they need it and stop it afterwards; after [bold]labkit db start[/] it stays "
-    "until [bold]labkit db stop[/]. Its databases last in any case.\n\n"
+    "to your app. Commands start it when they need it and stop it afterwards; after **labkit db start** it stays "
+    "until **labkit db stop**. Its databases last in any case.\n\n"
     "LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:PORT names another server to use instead.",
 )
 
@@ -39,7 +39,7 @@ DatabaseArgument = Annotated[
 
 @commands.command()
 def start(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
-    """Start the server; it stays until [bold]labkit db stop[/].
+    """Start the server; it stays until **labkit db stop**.
 
     If it runs already, it stays as well. No other command leaves it running.
     """
@@ -104,17 +104,15 @@ def create(
 
 @commands.command()
 def shell(name: DatabaseArgument = None) -> None:
-    """Open PostgreSQL's own shell, psql, on a database. \\q leaves it, \\? lists its commands.
+    """Open PostgreSQL's own shell, psql, on a database. `\\q` leaves it, `\\?` lists its commands.
 
-    [bold]Try LISTEN and NOTIFY[/] with two shells, in two terminals:
+    **Try LISTEN and NOTIFY** with two shells, in two terminals:
 
-    1. in the first:    LISTEN doorbell;
+    1. in the first: `LISTEN doorbell;`
+    2. in the second: `NOTIFY doorbell, 'Hello';`
+    3. in the first: `;` (psql reports notifications after it has been given something to do)
 
-    2. in the second:   NOTIFY doorbell, 'Hello';
-
-    3. in the first:    ;        (psql reports notifications after it has been given something to do)
-
-    SQL on standard input works as well: echo "SELECT version()" | labkit db shell NAME
+    SQL on standard input works as well: `echo "SELECT version()" | labkit db shell NAME`
     """
     with _using(_find()) as server:
         result = server.shell(_database(server, name))
