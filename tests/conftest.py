@@ -1,6 +1,7 @@
 """What several test modules share: a lab that has nothing in common with the one in this repository."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def write_files() -> Callable[[Path, dict[str, str]], Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def hang_ups() -> Iterator[None]:
+    """Have what a test starts hear of hang-ups: whoever runs the tests may ignore them (nohup), which is inherited."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -87,14 +87,13 @@ def test_ctrl_c_at_any_moment_ends_everything_with_130(verify: Verify, moment: s
     assert verify.running() == []
 
 
-@pytest.mark.parametrize("asking", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM] * 3])
-def test_whoever_asks_it_to_end_gets_the_way_of_ctrl_c_and_nothing_stays(
-    verify: Verify, asking: list[signal.Signals]
-) -> None:
+@pytest.mark.usefixtures("hang_ups")
+@pytest.mark.parametrize("asking", [["SIGTERM"], ["SIGHUP"], ["SIGHUP", "SIGTERM"] * 3], ids=" ".join)
+def test_whoever_asks_it_to_end_gets_the_way_of_ctrl_c_and_nothing_stays(verify: Verify, asking: list[str]) -> None:
     verify.wait_for("The shop has a door")
     assert [path.name[:7] for path in verify.temporary.iterdir()] == ["labkit-"]
     for each in asking:
-        verify.process.send_signal(each)
+        verify.process.send_signal(getattr(signal, each))
         time.sleep(0.02)
     said = verify.process.communicate(timeout=20)[0]
     assert (verify.process.returncode, said.splitlines()[-1], list(verify.temporary.iterdir())) == (
