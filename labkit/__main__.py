@@ -21,8 +21,6 @@ def main() -> None:
         _discard_output()
         _say(f"Cannot write the output: {error.strerror or error}.\nnext: Free some disk space, or send it elsewhere.")
         code = 3
-    if code == 130:
-        _ignore_signals()
     sys.exit(code)
 
 
@@ -66,23 +64,10 @@ def _take_signals() -> None:
             signal.signal(each, lambda *_: None)
         raise KeyboardInterrupt
 
-    taken = [each for each in _signals() if signal.getsignal(each) is signal.SIG_DFL]  # nohup has one ignored
+    there = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    taken = [each for each in there if signal.getsignal(each) is signal.SIG_DFL]  # nohup has one ignored
     for each in taken:
         signal.signal(each, interrupt)
-
-
-def _ignore_signals() -> None:
-    """Let nothing change the exit code at the last moment: while Python ends, its own handlers are gone already."""
-    import signal
-
-    for each in _signals():
-        signal.signal(each, signal.SIG_IGN)
-
-
-def _signals() -> list[int]:
-    import signal
-
-    return [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
 
 def _say(text: str) -> None:
