@@ -135,17 +135,23 @@ def test_a_file_that_is_not_in_utf_8_is_found(tea_folder: Path, path: str) -> No
     assert content.problems(find_lab(tea_folder)) == [f"a1-brew: {file}:1 is not in UTF-8."]
 
 
+def continued(tea_folder: Path) -> tuple[Path, Path]:
+    """Add an exercise that continues the lab's only one: the folders of both; the new one has no more than its TOML."""
+    lab = tea_folder / "lab.toml"
+    lab.write_text(lab.read_text().replace('"a1-brew"', '"a1-brew", "a2-more"'))
+    former, more = (tea_folder / "exercises" / name for name in ("a1-brew", "a2-more"))
+    more.mkdir()
+    (more / "exercise.toml").write_text('continues = "a1-brew"\n' + (former / "exercise.toml").read_text())
+    return former, more
+
+
 def test_begin_of_a_continued_exercise_is_the_former_end_but_for_todo_lines(
     tea_folder: Path, write_files: Callable[[Path, dict[str, str]], Path]
 ) -> None:
-    lab = tea_folder / "lab.toml"
-    lab.write_text(lab.read_text().replace('"a1-brew"', '"a1-brew", "a2-more"'))
-    former = tea_folder / "exercises" / "a1-brew"
-    more = tea_folder / "exercises" / "a2-more"
+    former, more = continued(tea_folder)
     write_files(
         more,
         {
-            "exercise.toml": 'continues = "a1-brew"\n' + (former / "exercise.toml").read_text(),
             "begin/app.py": "# TODO pot: wash it\n" + (former / "end" / "app.py").read_text(),
             "begin/pages/cup.html": (former / "end" / "pages" / "cup.html").read_text(),
             "end/app.py": "",
@@ -184,14 +190,10 @@ def test_a_stale_end_comes_with_the_command_that_makes_it(tea_folder: Path) -> N
 def test_an_exercise_that_continues_another_follows_its_new_end_but_in_the_files_with_todo_lines(
     tea_folder: Path, write_files: Callable[[Path, dict[str, str]], Path]
 ) -> None:
-    lab = tea_folder / "lab.toml"
-    lab.write_text(lab.read_text().replace('"a1-brew"', '"a1-brew", "a2-more"'))
-    former = tea_folder / "exercises" / "a1-brew"
-    more = tea_folder / "exercises" / "a2-more"
+    former, more = continued(tea_folder)
     write_files(
         more,
         {
-            "exercise.toml": 'continues = "a1-brew"\n' + (former / "exercise.toml").read_text(),
             "begin/app.py": "# TODO pot: wash it\n",
             "begin/gone.py": "",
         },
