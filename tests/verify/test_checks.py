@@ -192,6 +192,7 @@ def test_charts_that_do_not_follow_fail_only_where_charts_are_checked(make: Make
 MOUNT = ("geekquiz/startup.py", '    app.mount("/signalr", signalr)\n', "")
 UNDEFINED = "a script of the page failed: signalR is not defined"
 UNMAPPED = f"no hub is mapped to /signalr/statistics; {UNDEFINED}"
+FOLLOWING = ("ex1.3/the-counters-follow", "ex1.3/the-charts-follow", "ex1.3/the-news-comes-through-the-hub")
 NO_CLIENT = "the page asks /signalr/signalr.js and gets 404"
 NO_ADDRESS = "the page asks /signalr/statistic/negotiate and gets 404"
 UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
@@ -209,9 +210,7 @@ NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_upda
                 "ex1.2/an-answer-is-told": UNMAPPED,
                 "ex1.2/everybody-is-told": UNMAPPED,
                 "ex1.2/the-page-loads-the-client": NO_CLIENT,
-                "ex1.3/the-counters-follow": f"{NO_CLIENT}; {UNDEFINED}",
-                "ex1.3/the-charts-follow": f"{NO_CLIENT}; {UNDEFINED}",
-                "ex1.3/the-news-comes-through-the-hub": f"{NO_CLIENT}; {UNDEFINED}",
+                **dict.fromkeys(FOLLOWING, f"{NO_CLIENT}; {UNDEFINED}"),
             },
             id="no mount",
         ),
@@ -219,20 +218,14 @@ NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_upda
             ("geekquiz/templates/statistics.html", '<script src="/signalr/signalr.js"></script>', ""),
             {
                 "ex1.2/the-page-loads-the-client": "the page does not load /signalr/signalr.js before its own script",
-                "ex1.3/the-counters-follow": UNDEFINED,
-                "ex1.3/the-charts-follow": UNDEFINED,
-                "ex1.3/the-news-comes-through-the-hub": UNDEFINED,
+                **dict.fromkeys(FOLLOWING, UNDEFINED),
             },
             id="no script",
             marks=pytest.mark.slow,
         ),
         pytest.param(
             (SCRIPT, "/signalr/statistics", "/signalr/statistic"),
-            {
-                "ex1.3/the-counters-follow": NO_ADDRESS,
-                "ex1.3/the-charts-follow": NO_ADDRESS,
-                "ex1.3/the-news-comes-through-the-hub": NO_ADDRESS,
-            },
+            dict.fromkeys(FOLLOWING, NO_ADDRESS),
             id="another address",
             marks=pytest.mark.slow,
         ),
@@ -241,9 +234,7 @@ NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_upda
             {
                 "ex1.2/an-answer-is-told": NEVER_AWAITED,
                 "ex1.2/everybody-is-told": NEVER_AWAITED,
-                "ex1.3/the-counters-follow": NEVER_AWAITED,
-                "ex1.3/the-charts-follow": NEVER_AWAITED,
-                "ex1.3/the-news-comes-through-the-hub": NEVER_AWAITED,
+                **dict.fromkeys(FOLLOWING, NEVER_AWAITED),
             },
             id="no await",
             marks=pytest.mark.slow,
@@ -253,9 +244,7 @@ NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_upda
             {
                 "ex1.2/an-answer-is-told": UNSENT,
                 "ex1.2/everybody-is-told": UNSENT,
-                "ex1.3/the-counters-follow": None,
-                "ex1.3/the-charts-follow": None,
-                "ex1.3/the-news-comes-through-the-hub": None,
+                **dict.fromkeys(FOLLOWING, None),
             },
             id="sent to nobody",
             marks=pytest.mark.slow,
