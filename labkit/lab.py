@@ -94,7 +94,7 @@ class Exercise:
     @property
     def id(self) -> str:
         """The short id, e.g. `ex1` of `ex1-realtime`; in small letters, whatever its folder has."""
-        return _id(self.name)
+        return id_of(self.name)
 
     @property
     def begin(self) -> Path:
@@ -237,7 +237,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
         else None,
         tasks=tuple(
             Task(
-                id=f"{_id(name)}.{number}",
+                id=f"{id_of(name)}.{number}",
                 title=task["title"],
                 steps=tuple(Step(**step) for step in task.get("step", ())),
             )
@@ -258,7 +258,8 @@ def _read(path: Path, wanted: form.Form) -> dict[str, Any]:
     return table
 
 
-def _id(name: str) -> str:
+def id_of(name: str) -> str:
+    """The short id of the exercise whose folder has this name."""
     return name.split("-")[0].lower()
 
 

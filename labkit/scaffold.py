@@ -16,7 +16,7 @@ from slugify import slugify
 from labkit import changes, content
 from labkit.errors import MachineError, UsageError
 from labkit.files import write_whole
-from labkit.lab import Exercise, Lab, find_lab
+from labkit.lab import Exercise, Lab, find_lab, id_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -29,7 +29,7 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
     Raises UsageError for a name that cannot be used; then the lab is unchanged.
     """
     typed, name = name, _numbered(lab, slug(name))
-    short = name.split("-")[0]
+    short = id_of(name)
     for other in lab.exercises:
         if short == other.id:
             raise UsageError(

@@ -15,7 +15,7 @@ from labkit import __version__, changes, snippets, tree
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.journal import Journal
-from labkit.lab import Exercise, Lab, Task, carried_lab, find_lab
+from labkit.lab import Exercise, Lab, Task, carried_lab, find_lab, id_of
 
 SCHEMA = 1
 """The number of workspace.json's form; a labkit refuses a newer one."""
@@ -264,7 +264,7 @@ def _no_workspace(
         )
     found = [f"{each.folder.name} ({each.exercise_name})" for each in below]
     # Another lab's exercise may have the same id: its workspace is meant, and knows its lab.
-    meant = [each for each in below if exercise and each.exercise_name.split("-")[0] == exercise.id]
+    meant = [each for each in below if exercise and id_of(each.exercise_name) == exercise.id]
     if here:
         found.insert(0, f"{here} ({read(here).exercise_name})")
         meant += [each for each in children(here.parent) if exercise and each.exercise_name == exercise.name]
