@@ -158,9 +158,8 @@ class HubConversation:
     async def _listen(self, connection: HubConnection) -> Exception | None:
         """Take the client's messages until the end; returns the error that was the reason, if one was."""
         transport = connection.transport
-        take_at_once = self._take_at_once(connection)
-        if isinstance(transport, WebSocketTransport) and transport.direct is not None:
-            transport.take_at_once = take_at_once
+        if isinstance(transport, WebSocketTransport):
+            transport.take_at_once = self._take_at_once(connection)
         try:
             while True:
                 messages = connection.protocol.parse(connection.buffer, connection.options.max_message_size)
@@ -180,9 +179,7 @@ class HubConversation:
                     if connection.ending is not None:
                         return connection.ending.error
                 with connection.waiting():
-                    while (data := connection.received(await transport.receive())) is not None and take_at_once(data):
-                        if connection.ending is not None:
-                            break
+                    data = connection.received(await transport.receive())
                 if data is None:
                     connection.log("=", "the client has gone")
                     await self._begin_all(connection, gone=True)
@@ -199,7 +196,7 @@ class HubConversation:
             return error
 
     def _take_at_once(self, connection: HubConnection) -> Callable[[bytes], bool]:
-        """Find what acts on a call that comes alone, before or instead of waking the conversation that waits for it."""
+        """Find what acts on a call that comes alone, instead of the conversation that waits for it."""
         take = self._dispatcher.takes_at_once[connection.protocol.name]
         if take is None or connection.messages is not None:  # what a stateful connection receives is counted
             return refuse_all

@@ -136,14 +136,14 @@ class HubDispatcher:
         return calls.room() if len(calls.waiting) > LOOK_AHEAD else None
 
     def _begin_alone(self, connection: HubConnection, message: Invocation) -> bool:
-        """Begin a call that has come alone; False if the conversation has to read it, as it has to wait, or to end."""
+        """Begin a call that has come alone; False if the conversation has to read it, or has come to its end."""
         if connection.calls.waiting:
             return False
         try:
             self.dispatch(connection, message)
         except InvalidDataError:
             return False
-        return True
+        return connection.ending is None
 
     def begin_waiting(self, connection: HubConnection) -> None:
         """Begin the calls whose turn has come."""

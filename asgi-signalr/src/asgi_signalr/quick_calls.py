@@ -24,9 +24,9 @@ from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.values import PLAIN
 
 Take = Callable[[HubConnection, bytes], bool]
-"""Acts on what a client has sent, if it is one call and may begin; False: it is still to be read."""
+"""Acts on what a client has sent, if it is one call and may begin; False: it is to be read, or the end has come."""
 Begin = Callable[[HubConnection, Invocation], bool]
-"""The ordinary way to begin a call; False: it is still to be read."""
+"""The ordinary way to begin a call; False as above."""
 Conclude = Callable[[HubConnection, Invocation, Any, BaseException | None], None]
 """The ordinary way to answer with a result, whatever it is, or an error."""
 
@@ -90,7 +90,7 @@ def quick_calls(
         if is_async:
             call = Call(calls, holds_slot=True)
             call.task = begin_task(finish(connection, call, message, function, arguments, write))
-            return True
+            return connection.ending is None
         try:
             hub = make_hub()
             hub._hub_connection = connection
@@ -98,12 +98,12 @@ def quick_calls(
             if type(result) in _VALUES and connection.ending is None:
                 if invocation_id is not None:
                     connection.outbox.put_now(write(Completion(invocation_id, result)), binary)
-                return True
+                return connection.ending is None
         except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything, so may what encodes its values)
             conclude(connection, message, None, failure)
         else:
             conclude(connection, message, result, None)
-        return True
+        return connection.ending is None
 
     async def finish(
         connection: HubConnection,

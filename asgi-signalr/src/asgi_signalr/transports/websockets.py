@@ -96,7 +96,7 @@ class WebSocketTransport:
         self.closed_cleanly = False
         """Whether the client has said why it closes, and has not just vanished."""
         self.take_at_once: Callable[[bytes], bool] = refuse_all
-        """Asked first about a message that comes directly while somebody waits for one, as `DirectWebSocket.offer`."""
+        """Asked first about a message that comes while somebody waits for one: whether it has dealt with that."""
         extensions = (scope or {}).get("extensions") or {}
         self.direct: DirectWebSocket | None = extensions.get(EXTENSION)
         """The server's way past ASGI. What is not blocked may be written there, instead of being sent."""
@@ -126,14 +126,18 @@ class WebSocketTransport:
         """Wait for a frame; None once the client has gone."""
         if self.direct is not None:
             return await self._receive_directly(self.direct)
-        event = await self._receive()
-        if event["type"] != "websocket.receive":
-            self._end(event.get("code", ABNORMAL))
-            return None
-        text: str | None = event.get("text")
-        if text is not None:
-            return text if self.tells_text else text.encode()
-        return event["bytes"]  # type: ignore[no-any-return]
+        receive, take_at_once = self._receive, self.take_at_once
+        while True:
+            event = await receive()
+            if event["type"] != "websocket.receive":
+                self._end(event.get("code", ABNORMAL))
+                return None
+            text: str | None = event.get("text")
+            if text is not None and self.tells_text:
+                return text
+            data: bytes = event["bytes"] if text is None else text.encode()
+            if not take_at_once(data):
+                return data
 
     def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
         """Send whole messages as one frame."""
