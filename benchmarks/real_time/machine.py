@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 from entrants import Entrant
@@ -30,6 +31,9 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Say how long it has computed, in user and kernel mode: what the network costs it included."""
+        exact = _scheduled(self._process.pid)
+        if exact is not None:
+            return exact
         times = self._info.cpu_times()
         return times.user + times.system
 
@@ -44,6 +48,15 @@ class Server:
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def _scheduled(pid: int) -> float | None:
+    """Say how many seconds a process's threads have computed, where Linux tells it: psutil's steps are of 10 ms."""
+    try:
+        threads = [path.read_text("ascii").split() for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    except OSError:
+        return None
+    return sum(int(thread[0]) for thread in threads) / 1e9 or None
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from sessions import Figures, Plan
 
+# Of the tables in a file or a pipe, which knows none.
+WIDTH = 180
 COLUMNS = (
     "fan-out 100",
     "fan-out 1,000",
@@ -25,6 +27,8 @@ COLUMNS = (
 def show(figures: Figures, requirements: list[Requirement]) -> None:
     """Print both tables."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     columns = [each for each in COLUMNS if any(each in values for values in figures.values.values())]
     table = Table(title="Deliveries and calls per second (CPU seconds of the server per million)")
     table.add_column("server", no_wrap=True)
