@@ -34,7 +34,7 @@ def show(figures: Figures, requirements: list[Requirement]) -> None:
     table.add_column("server", no_wrap=True)
     for column in (*columns, "kB per connection"):
         table.add_column(column, justify="right")
-    for each in ALL:
+    for each in (each for each in ALL if each.key in figures.values):
         cells = [_cell(figures, each.key, column) for column in columns]
         memory = figures.median(each.key, "kB per connection")
         table.add_row(each.name, *cells, "" if memory is None else f"{memory:.1f}")
