@@ -23,6 +23,8 @@ from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.values import PLAIN
 
+ParseInvocation = Callable[[bytes, int], Invocation | None]
+"""A protocol's own, as `HubProtocol` has it."""
 Take = Callable[[HubConnection, bytes], bool]
 """Acts on what a client has sent, if it is one call and may begin; False: it is to be read, or the end has come."""
 Begin = Callable[[HubConnection, Invocation], bool]
@@ -41,9 +43,9 @@ def quick_calls(
     begin: Begin,
     conclude: Conclude,
 ) -> Take | None:
-    """Make what takes the calls of one protocol's clients; None if the protocol reads no message by itself."""
-    parse_one = getattr(protocol, "parse_one", None)
-    if parse_one is None:
+    """Make what takes the calls of one protocol's clients; None if the protocol reads none by itself."""
+    parse_invocation: ParseInvocation | None = getattr(protocol, "parse_invocation", None)
+    if parse_invocation is None:
         return None
     quick = {
         name: (
@@ -64,8 +66,8 @@ def quick_calls(
     def take(connection: HubConnection, data: bytes) -> bool:
         if connection.ending is not None or connection.buffer:
             return False
-        message = parse_one(data, max_message_size)
-        if type(message) is not Invocation or message.stream_ids:
+        message = parse_invocation(data, max_message_size)
+        if message is None or message.stream_ids:
             return False
         connection.heard = True
         calls, found, invocation_id = connection.calls, quick.get(message.target), message.invocation_id

@@ -153,6 +153,6 @@ def test_a_completion_is_never_written_with_both_an_error_and_a_result() -> None
     ],
 )
 def test_a_separator_ends_a_message_wherever_it_is(record: bytes) -> None:
-    assert json.parse_one(record + b"\x1e", 1000) is None
+    assert json.parse_invocation(record + b"\x1e", 1000) is None
     with pytest.raises(InvalidDataError):
         parse(record + b"\x1e")

@@ -92,20 +92,20 @@ def test_messages_of_other_types_do_not_matter(protocol: HubProtocol, message: M
 @pytest.mark.parametrize("protocol", [JsonHubProtocol(), MessagePackHubProtocol()], ids=["json", "messagepack"])
 @quick
 @given(message=messages, more=messages, cut=some.integers(0, 500))
-def test_what_is_exactly_one_message_is_read_without_a_buffer(
+def test_what_is_exactly_one_invocation_is_read_without_a_buffer(
     protocol: JsonHubProtocol | MessagePackHubProtocol, message: Message, more: Message, cut: int
 ) -> None:
     wire = protocol.write(message)
     size = len(wire) - 1 if not protocol.binary else read_length(wire)[1]  # type: ignore[index]
-    assert protocol.parse_one(wire, size) == message
+    assert protocol.parse_invocation(wire, size) == (message if isinstance(message, Invocation) else None)
     for other in (b"", wire[: cut % len(wire)], wire + protocol.write(more), wire + wire[:1]):
-        assert protocol.parse_one(other, LIMIT) is None
-    assert protocol.parse_one(wire, size - 1) is None
+        assert protocol.parse_invocation(other, LIMIT) is None
+    assert protocol.parse_invocation(wire, size - 1) is None
 
 
 def survives(protocol: JsonHubProtocol | MessagePackHubProtocol, wire: bytes) -> None:
     """Read whatever it is, at once and byte by byte: there are messages, or there is the one error."""
-    assert isinstance(protocol.parse_one(wire, LIMIT), Message | None)
+    assert isinstance(protocol.parse_invocation(wire, LIMIT), Invocation | None)
     for chunks in ([wire], [wire[at : at + 1] for at in range(len(wire))]):
         buffer = bytearray()
         try:

@@ -16,9 +16,10 @@ class HubProtocol(Protocol):
     and sent to other servers, so it is the same for all of them. `protocols.values.Values` is there to be used for the
     arguments and results: it knows how the payload types travel.
 
-    A protocol may also have `parse_one(data, max_message_size)`, which is faster for data that is exactly one message,
-    as most of what arrives is: it returns that message, or None for anything else, which `parse` is then given. And it
-    may have `writer(to)`, which returns a faster `write` for results and stream items that are declared as that type.
+    A protocol may also have `parse_invocation(data, max_message_size)`, which is faster for data that is exactly one
+    `Invocation`, as most of what arrives is: it returns that, or None for anything else, which `parse` is then given.
+    And it may have `writer(to)`, which returns a faster `write` for results and stream items that are declared as that
+    type.
     """
 
     @property

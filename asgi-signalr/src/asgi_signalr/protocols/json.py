@@ -24,6 +24,7 @@ from asgi_signalr.protocols import check_size
 from asgi_signalr.protocols.values import Values, unsendable
 
 SEPARATOR = b"\x1e"
+SEPARATOR_BYTE = SEPARATOR[0]
 PING = b'{"type":6}' + SEPARATOR
 
 _values = Values(binary=False)
@@ -51,15 +52,15 @@ class JsonHubProtocol:
                 yield message
         check_size(len(buffer), max_message_size)
 
-    def parse_one(self, data: bytes, max_message_size: int) -> Message | None:
-        """Read the one message that the data is; None if it is something else, for `parse` to judge."""
-        if data[-1:] != SEPARATOR or len(data) > max_message_size + 1:
-            return None
+    def parse_invocation(self, data: bytes, max_message_size: int) -> Invocation | None:
+        """Read the one invocation that the data is; None if it is something else, for `parse` to judge."""
         try:
-            message: Message = _decode_message(data[:-1])
-        except (ValueError, RecursionError):  # as with another separator in it
+            if data[-1] != SEPARATOR_BYTE or len(data) > max_message_size + 1:
+                return None
+            message = _decode_message(data[:-1])
+        except (ValueError, RecursionError, IndexError):  # as with another separator in it, or nothing at all
             return None
-        return None if type(message) is Completion and _says_too_much(message) else message
+        return message if type(message) is Invocation else None
 
     def write(self, message: Message) -> bytes:
         """Encode one message with its record separator. Absent properties are left out: clients refuse empty ones."""

@@ -55,15 +55,16 @@ class MessagePackHubProtocol:
             if (message := parse_body(body)) is not None:
                 yield message
 
-    def parse_one(self, data: bytes, max_message_size: int) -> Message | None:
-        """Read the one message that the data is; None if it is something else, for `parse` to judge."""
+    def parse_invocation(self, data: bytes, max_message_size: int) -> Invocation | None:
+        """Read the one invocation that the data is; None if it is something else, for `parse` to judge."""
         try:
             prefix = read_length(data)
             if prefix is None or prefix[1] > max_message_size or prefix[0] + prefix[1] != len(data):
                 return None
-            return parse_body(data[prefix[0] :])
+            message = parse_body(data[prefix[0] :])
         except InvalidDataError:
             return None
+        return message if type(message) is Invocation else None
 
     def write(self, message: Message) -> bytes:
         """Encode one message with its length."""
