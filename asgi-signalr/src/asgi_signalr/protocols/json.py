@@ -69,10 +69,18 @@ class JsonHubProtocol:
                 message = Completion(message.invocation_id, error=message.error)  # never with a result as well
         elif type(message) is Ping:
             return PING
-        try:
-            return _encode(message) + SEPARATOR
-        except (UnicodeEncodeError, OverflowError, RecursionError) as error:
-            raise unsendable(error) from None
+        return _write(message)
+
+    def writer(self, to: Any) -> Callable[[Message], bytes]:
+        """Prepare `write` for the results or items of a declared type: they are neither errors nor pings."""
+        return _write
+
+
+def _write(message: Message) -> bytes:
+    try:
+        return _encode(message) + SEPARATOR
+    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+        raise unsendable(error) from None
 
 
 def parse_record(record: bytes | bytearray) -> Message | None:
