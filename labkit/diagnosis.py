@@ -108,6 +108,14 @@ def waiting_place(lines: Sequence[str], folder: Path) -> Place | None:
     return _innermost(frames[::-1], folder)
 
 
+def missing_file(said: str, app: Path, begin: Path) -> str | None:
+    """The file of begin that an app lacks and whose module an import error misses."""
+    found = re.search(r"No module named '([\w.]+)'", said)
+    path = found[1].replace(".", "/") if found else ""
+    names = (f"{path}.py", f"{path}/__init__.py")
+    return next((name for name in names if (begin / name).is_file() and not (app / name).exists()), None)
+
+
 def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> LabError:
     """The error for an app that ended with this exit status before it answered; a MachineError if the disk is why."""
     raised = last_exception(lines, folder)

@@ -231,6 +231,19 @@ def test_an_app_that_does_not_start_is_explained(labkit: Callable[..., Labkit], 
     )
 
 
+def test_a_file_of_the_app_that_is_gone_is_named(labkit: Callable[..., Labkit], lab: Path, brew: Path) -> None:
+    (find_lab(lab).exercise("a1").begin / "kettle.py").touch()
+    (brew / "app.py").write_text("import kettle\n")
+    code, said = labkit(brew, "run", "--instances", "1").ends()
+    assert (code, said.partition("The app ")[2]) == (
+        1,
+        "does not start: an import fails in app.py, line 1: No module named 'kettle'.\n"
+        "    1 | import kettle\n"
+        "The file kettle.py is missing.\n"
+        "next: labkit reset kettle.py\n",
+    )
+
+
 def test_the_labs_own_end_runs_with_data_that_is_thrown_away(
     labkit: Callable[..., Labkit], lab: Path, tmp_path: Path
 ) -> None:

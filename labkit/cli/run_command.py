@@ -123,7 +123,7 @@ def _start(stack: ExitStack, subject: _Subject, count: int, port: int | None, li
         with working("Starting PostgreSQL"):
             server = stack.enter_context(_server(subject))
     what = f"{count} instances" if count > 1 else "the app"
-    with working(f"Starting {what}"):
+    with working(f"Starting {what}"), _naming_a_missing_file(subject):
         return stack.enter_context(
             engine.running(
                 subject.exercise.app,
@@ -138,6 +138,21 @@ def _start(stack: ExitStack, subject: _Subject, count: int, port: int | None, li
                 on_line=lambda number, line: lines.put((number, line)),
             )
         )
+
+
+@contextmanager
+def _naming_a_missing_file(subject: _Subject) -> Iterator[None]:
+    """Say of a workspace's app that does not start if a file of its is not there any more."""
+    from labkit.diagnosis import AppDidNotStart, missing_file
+
+    try:
+        yield
+    except AppDidNotStart as error:
+        file = missing_file(error.message, subject.folder, subject.exercise.begin) if subject.own else None
+        if file:
+            error.message += f"\nThe file {file} is missing."
+            error.next = f"labkit reset {file}"
+        raise
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 
 def nearest_todo(place: str | None, todo: Mapping[str, str]) -> str | None:
@@ -25,14 +24,6 @@ def missing_snippet(said: str, todo: Mapping[str, str], texts: Mapping[str, str]
     name = next(filter(None, found.groups()), "") if found else ""
     word = re.compile(rf"\b{re.escape(name.rpartition('.')[2])}\b")
     return next((each for each in todo if name and word.search(texts.get(each, ""))), None)
-
-
-def missing_file(said: str, app: Path, begin: Path) -> str | None:
-    """The file of begin that an app lacks and whose module an import error misses."""
-    found = re.search(r"No module named '([\w.]+)'", said)
-    path = found[1].replace(".", "/") if found else ""
-    names = (f"{path}.py", f"{path}/__init__.py")
-    return next((name for name in names if (begin / name).is_file() and not (app / name).exists()), None)
 
 
 _MISSES = re.compile(

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import snippets, workspace
+from labkit.diagnosis import AppDidNotStart, missing_file
 from labkit.errors import InternalError, LabError, MachineError
 from labkit.lab import Database, Task
-from labkit.verify.causes import missing_file, missing_snippet
+from labkit.verify.causes import missing_snippet
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.subject import Subject, evidence_folder
@@ -228,8 +229,6 @@ class _Run:
 
     def _blocked(self, error: LabError, app: Path) -> Result:
         """The result that an app gives which does not start; other errors are raised on."""
-        from labkit.instances import AppDidNotStart
-
         if not isinstance(error, AppDidNotStart):
             raise error
         texts = {name: each.text for name, each in self._subject.exercise.snippets.items()}

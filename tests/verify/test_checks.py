@@ -274,6 +274,7 @@ def test_without_its_backplane_the_end_fails_though_the_data_is_shared(make: Mak
     ]
 
 
+@pytest.mark.slow
 def test_the_backplanes_database_is_looked_for_on_the_labs_server(
     postgres_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from labkit import changes, content, workspace
+from labkit.diagnosis import missing_file
 from labkit.errors import InternalError, MachineError
 from labkit.lab import Exercise, Lab
-from labkit.verify.causes import missing_file, missing_snippet
+from labkit.verify.causes import missing_snippet
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import KEPT_RUNS, ROOM, Subject, evidence_folder
