@@ -1,12 +1,14 @@
 """What verify looks at: a trainee's workspace, or the lab's own begin or end; always a copy of it."""
 
 import shutil
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from labkit import workspace
 from labkit.lab import Exercise, Lab
+from labkit.places import cache_folder
 from labkit.workspace import Workspace
 
 KEPT_RUNS = 5
@@ -55,16 +57,19 @@ ROOM = 20_000_000
 
 
 def evidence_folder(subject: Subject, now: datetime) -> Path:
-    """The folder for this run's evidence, not made yet; the oldest of earlier runs are removed."""
-    root = subject.workspace.folder / ".labkit" / "evidence" if subject.workspace else _cache()
-    if subject.workspace and not _writable(root):
-        root = _cache()
+    """The folder for this run's evidence, not made yet; the oldest of earlier runs are removed.
+
+    That is in the workspace, else in labkit's cache, else in the system's temporary folder: the first that has room.
+    """
+    roots = [subject.workspace.folder / ".labkit" / "evidence"] if subject.workspace else []
+    roots.append(cache_folder() / "evidence")
+    root = next((each for each in roots if _has_room(each)), None) or Path(tempfile.mkdtemp(prefix="labkit-evidence-"))
     for old in sorted((path for path in root.glob("*-*") if path.is_dir()), reverse=True)[KEPT_RUNS - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
     return root / f"{now:%Y%m%d-%H%M%S-%f}-{subject.exercise.id}"
 
 
-def _writable(root: Path) -> bool:
+def _has_room(root: Path) -> bool:
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / ".probe"
@@ -73,9 +78,3 @@ def _writable(root: Path) -> bool:
         return shutil.disk_usage(root).free > ROOM
     except OSError:
         return False
-
-
-def _cache() -> Path:
-    from labkit.places import cache_folder
-
-    return cache_folder() / "evidence"

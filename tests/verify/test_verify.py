@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -498,12 +499,20 @@ def test_a_stale_end_is_verified_with_a_note(labkit: Labkit, bakery: Lab, shop: 
     assert (stale.returncode, note in stale.stderr) == (0, True)
 
 
-def test_evidence_goes_elsewhere_when_the_workspaces_disk_is_full(
+def test_evidence_goes_where_there_is_room(
     bakery: Lab, shop: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = workspace.create(bakery, shop, tmp_path / "mine")
     subject = Subject(shop, mine.folder, "workspace", mine)
     now = datetime(2026, 1, 2)
-    assert evidence_folder(subject, now).is_relative_to(mine.folder)
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=ROOM))
-    assert not evidence_folder(subject, now).is_relative_to(mine.folder)
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    evidence = mine.folder / ".labkit" / "evidence"
+    assert evidence_folder(subject, now).parent == evidence
+    free = {evidence: ROOM}
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free.get(path, ROOM + 1)))
+    assert evidence_folder(subject, now).parent == tmp_path / "home" / "cache" / "evidence"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "file" / "home"))
+    assert evidence_folder(subject, now).parent.name.startswith("labkit-evidence-")
+    assert evidence_folder(subject, now).parent.parent == tmp_path
