@@ -105,6 +105,8 @@ async def test_a_stateful_reconnect_is_not_promised(request_to: Request) -> None
     ("method", "url", "status", "text"),
     [
         ("GET", "/chat/negotiate", 405, "Method Not Allowed"),
+        ("PUT", "/chat/negotiate", 405, "Method Not Allowed"),
+        ("DELETE", "/chat/negotiate", 405, "Method Not Allowed"),
         ("POST", "/nothing/negotiate", 404, "Not Found"),
         ("GET", "/", 404, "Not Found"),
         ("PUT", "/chat", 405, "Method Not Allowed"),
@@ -142,6 +144,17 @@ async def test_an_open_websocket_takes_nothing_by_http(
     response = await request_to(app, method, f"/chat?id={token}", headers)
     assert (response.status, response.text) == (status, text)
     assert await peer.call("who") == '{"type":3,"invocationId":"1","result":null}'
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "Text/Event-Stream", "text/html, text/event-stream;q=0.5"])
+async def test_a_get_that_accepts_events_is_for_them(request_to: Request, accept: str) -> None:
+    app = SignalR()
+    app.hub("/chat", transports=["LongPolling"])(Hub)
+    token = await negotiated(request_to, app)
+    response = await request_to(app, "GET", f"/chat?id={token}", {"Accept": accept})
+    assert (response.status, response.text) == (404, "ServerSentEvents transport not supported by this end point type")
+    response = await request_to(app, "GET", "/chat", {"Accept": accept})
+    assert (response.status, response.text) == (400, "Connection ID required")
 
 
 # Opening what was negotiated.

@@ -91,7 +91,8 @@ class Endpoint:
 
     async def serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: a new connection, one that was negotiated, or one that has lost its WebSocket."""
-        server, websocket = self._find_server(), WebSocketTransport(receive, send, scope)
+        server = self._find_server()
+        websocket = WebSocketTransport(receive, send, scope, self._options.close_timeout)
         try:
             request = await self._read(scope, headers_of(scope))
             token = request.query.get("id") or None
@@ -134,7 +135,7 @@ class Endpoint:
                     case "GET" if headers.get("upgrade", "").lower() == "websocket":
                         # The ASGI server speaks no WebSockets: uvicorn without a library for them is one.
                         raise Refusal(404, "WebSockets transport not supported by this end point type")
-                    case "GET" if "text/event-stream" in headers.get("accept", ""):
+                    case "GET" if "text/event-stream" in headers.get("accept", "").lower():
                         await self._serve_events(request, receive, send, more)
                         return
                     case "GET":

@@ -29,7 +29,7 @@ class Options:
     send_timeout: float = 10
     """A client that takes nothing of what is sent to it for so long is given up."""
     close_timeout: float = 5
-    """So long a closing connection may take to send what is still queued."""
+    """So long a closing connection may take to send what is still queued, and then to end."""
     group_timeout: float = 30
     """So long a change of a group waits for the server that has the connection."""
     presence_lease: float = 15

@@ -521,6 +521,52 @@ async def test_a_client_that_reads_nothing_slows_nobody_and_is_given_up(enter: A
     stuck.transport.abort()
 
 
+async def raw_client(serve: Serve, signalr: SignalR) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client that has shaken hands and does no more than it is told to."""
+    port = int((await serve(signalr, ws=WebSocketProtocol)).rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
+    writer.write(upgrade().replace(b"/chat", b"/room"))
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+    writer.write(masked(0x81, HANDSHAKE.encode()))
+    assert await reader.readexactly(5) == b"\x81\x03{}\x1e"
+    return reader, writer
+
+
+async def test_a_client_that_does_not_answer_the_close_frame_is_cut_off(serve: Serve) -> None:
+    reader, writer = await raw_client(serve, an_app(close_timeout=0.2))
+    writer.write(masked(0x81, call("leave").encode()))
+    async with asyncio.timeout(5):  # uvicorn waits for 10
+        with contextlib.suppress(ConnectionResetError):
+            while await reader.read(1000):
+                pass
+    writer.close()
+
+
+async def test_what_a_client_does_not_read_is_not_kept_once_it_is_given_up(serve: Serve) -> None:
+    ended = asyncio.Event()
+
+    class Watched(Room):
+        def much(self) -> str:
+            return "x" * 20_000_000
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            ended.set()
+
+    signalr = SignalR(keep_alive_interval=0.2, send_timeout=0.2, close_timeout=0.2)
+    signalr.hub("/room")(Watched)
+    reader, writer = await raw_client(serve, signalr)
+    writer.write(masked(0x81, call("much").encode()))
+    received = 0
+    async with asyncio.timeout(PATIENCE):
+        await ended.wait()
+        await asyncio.sleep(1)
+        with contextlib.suppress(ConnectionResetError):
+            while part := await reader.read(100_000):
+                received += len(part)
+    assert received < 20_000_000
+    writer.close()
+
+
 async def test_the_way_past_asgi_ends_with_the_connection(serve: Serve) -> None:
     scopes: list[Any] = []
     over = asyncio.Event()

@@ -169,6 +169,15 @@ class _Way(asyncio.Protocol):
         if self._protocol is None or self.blocked:
             raise ConnectionError("The WebSocket is closing, or lost.")
 
+    def abort_after(self, seconds: float) -> None:
+        """Cut the connection then, if it has not ended by itself, and forget what was still to be sent."""
+        if self._protocol is not None:
+            self._protocol.loop.call_later(seconds, self._abort)
+
+    def _abort(self) -> None:
+        if self._protocol is not None:
+            self._protocol.transport.abort()
+
     # For the transport.
 
     def data_received(self, data: bytes) -> None:

@@ -60,6 +60,9 @@ class DirectWebSocket(DirectWriter, Protocol):
 
         """
 
+    def abort_after(self, seconds: float) -> None:
+        """Cut the connection then, if it has not ended by itself, and forget what was still to be sent."""
+
 
 class WebSocketTransport:
     """One WebSocket.
@@ -68,10 +71,12 @@ class WebSocketTransport:
         receive: the server's.
         send: the server's.
         scope: the request, which may offer a more direct way.
+        close_timeout: so long the client may take to answer the close frame, where the server leaves that to us.
 
     """
 
     __slots__ = (
+        "_close_timeout",
         "_code",
         "_gone",
         "_receive",
@@ -87,7 +92,9 @@ class WebSocketTransport:
     name = "WebSockets"
     keeps_alive = False
 
-    def __init__(self, receive: Receive, send: Send, scope: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, scope: Mapping[str, Any] | None = None, close_timeout: float = 5
+    ) -> None:
         self._receive = receive
         self._send = send
         self._gone = False
@@ -103,6 +110,7 @@ class WebSocketTransport:
         self._unread: deque[str | bytes] | None = None
         self._waiting: asyncio.Future[str | bytes | None] | None = None
         self._code: int | None = None
+        self._close_timeout = close_timeout
 
     @property
     def has_gone(self) -> bool:
@@ -151,6 +159,8 @@ class WebSocketTransport:
         """Close with a code, 1000 in good order; nothing is sent to a client that has gone."""
         if not self._gone:
             self._gone = True
+            if self.direct is not None:  # a client that reads nothing would keep the connection, and all that waits
+                self.direct.abort_after(self._close_timeout)
             await self._send({"type": "websocket.close", "code": code})
 
     def _end(self, code: int) -> None:
