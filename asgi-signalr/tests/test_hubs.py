@@ -360,6 +360,14 @@ async def test_the_end_is_noticed_behind_calls_that_wait_for_one_that_never_ends
     assert turns.log == ["a begins", "disconnected"]
 
 
+async def test_methods_hear_of_the_end_before_on_disconnected(connect: Connect) -> None:
+    turns = Turns()
+    peer = await connect(turns.app)
+    peer.send(call("patient"))
+    await peer.drop()
+    assert turns.log == ["aborted", "disconnected"]
+
+
 async def test_a_method_learns_that_its_client_has_gone_though_others_wait_for_it(connect: Connect) -> None:
     turns = Turns()
     peer = await connect(turns.app)
@@ -588,6 +596,9 @@ async def test_a_message_that_is_too_long_ends_the_connection(
     assert await peer.frame() == '{"type":7,"error":"' + text + '","allowReconnect":true}\x1e'
     await peer.ended()
     assert log == ["connected", ("MessageSizeError", said)]
+    another = await connect(app)
+    another.send("x" * 200)
+    await another.ended()  # and fills no log: of the next one there is no warning
     warned = [each.message for each in caplog.records if each.levelno == logging.WARNING]
     assert warned == [f"A client of Recording was closed: {said}"]
 

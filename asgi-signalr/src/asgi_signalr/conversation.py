@@ -7,6 +7,7 @@ in a task of its own, so that the reading goes on meanwhile, pings are heard and
 import asyncio
 import contextlib
 import contextvars
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MethodType
@@ -53,6 +54,7 @@ class HubConversation:
         self.name = hub.__name__
         self.authorize = authorize
         self._protocols = protocols
+        self._size_level = logging.WARNING
         self._invoker = HubInvoker(hub, filters, overrides)
         self._dispatcher = HubDispatcher(hub, protocols, self._invoker, options)
 
@@ -132,10 +134,13 @@ class HubConversation:
             connection.lifetime.end_calls(connection)
             self._dispatcher.end(connection)
             try:
-                if connected:
-                    await self._disconnect(connection, error)
+                await asyncio.sleep(0)  # methods that wait for the end hear of it first
             finally:
-                connection.lifetime.remove(connection)
+                try:
+                    if connected:
+                        await self._disconnect(connection, error)
+                finally:
+                    connection.lifetime.remove(connection)
 
     async def _connect(self, connection: HubConnection) -> bool:
         try:
@@ -191,7 +196,8 @@ class HubConversation:
             return connection.ending.error if connection.ending else None
         except InvalidDataError as error:
             if isinstance(error, MessageSizeError):  # without detailed errors its client is not told why
-                logger.warning("A client of %s was closed: %s", self.name, error)
+                logger.log(self._size_level, "A client of %s was closed: %s", self.name, error)
+                self._size_level = logging.INFO  # a warning once: clients are not to fill the log with them
             connection.fail(error, allow_reconnect=True)
             return error
 

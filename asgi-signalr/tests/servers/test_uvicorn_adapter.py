@@ -8,6 +8,7 @@ import json
 import struct
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from socket import create_server
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from asgi_signalr import Hub, SignalR
 from asgi_signalr.servers.uvicorn import WebSocketProtocol
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from uvicorn import Config
+from uvicorn import Config, Server
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
@@ -349,6 +350,9 @@ class Room(Hub):
     def echo_at_once(self, text: str) -> str:
         return text
 
+    def much(self) -> str:
+        return "x" * 20_000_000
+
     def leave(self) -> None:
         self.context.abort()
 
@@ -521,9 +525,9 @@ async def test_a_client_that_reads_nothing_slows_nobody_and_is_given_up(enter: A
     stuck.transport.abort()
 
 
-async def raw_client(serve: Serve, signalr: SignalR) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def raw_client(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A client that has shaken hands and does no more than it is told to."""
-    port = int((await serve(signalr, ws=WebSocketProtocol)).rpartition(":")[2])
+    port = int(url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
     writer.write(upgrade().replace(b"/chat", b"/room"))
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
@@ -533,7 +537,7 @@ async def raw_client(serve: Serve, signalr: SignalR) -> tuple[asyncio.StreamRead
 
 
 async def test_a_client_that_does_not_answer_the_close_frame_is_cut_off(serve: Serve) -> None:
-    reader, writer = await raw_client(serve, an_app(close_timeout=0.2))
+    reader, writer = await raw_client(await serve(an_app(close_timeout=0.2), ws=WebSocketProtocol))
     writer.write(masked(0x81, call("leave").encode()))
     async with asyncio.timeout(5):  # uvicorn waits for 10
         with contextlib.suppress(ConnectionResetError):
@@ -546,15 +550,12 @@ async def test_what_a_client_does_not_read_is_not_kept_once_it_is_given_up(serve
     ended = asyncio.Event()
 
     class Watched(Room):
-        def much(self) -> str:
-            return "x" * 20_000_000
-
         async def on_disconnected(self, error: Exception | None) -> None:
             ended.set()
 
     signalr = SignalR(keep_alive_interval=0.2, send_timeout=0.2, close_timeout=0.2)
     signalr.hub("/room")(Watched)
-    reader, writer = await raw_client(serve, signalr)
+    reader, writer = await raw_client(await serve(signalr, ws=WebSocketProtocol))
     writer.write(masked(0x81, call("much").encode()))
     received = 0
     async with asyncio.timeout(PATIENCE):
@@ -564,6 +565,19 @@ async def test_what_a_client_does_not_read_is_not_kept_once_it_is_given_up(serve
             while part := await reader.read(100_000):
                 received += len(part)
     assert received < 20_000_000
+    writer.close()
+
+
+async def test_a_client_that_reads_nothing_does_not_keep_the_server_from_ending() -> None:
+    listener = create_server(("127.0.0.1", 0))
+    server = Server(Config(an_app(close_timeout=0.2), ws=WebSocketProtocol, log_level="warning"))
+    running = asyncio.create_task(server._serve(sockets=[listener]))
+    _, writer = await raw_client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    writer.write(masked(0x81, call("much").encode()))
+    await asyncio.sleep(0.2)
+    server.should_exit = True
+    async with asyncio.timeout(PATIENCE):
+        await running
     writer.close()
 
 

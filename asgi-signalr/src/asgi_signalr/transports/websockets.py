@@ -157,10 +157,10 @@ class WebSocketTransport:
 
     async def close(self, code: int = 1000, /) -> None:
         """Close with a code, 1000 in good order; nothing is sent to a client that has gone."""
+        if self.direct is not None:  # whoever reads nothing would keep the connection, and all that waits
+            self.direct.abort_after(self._close_timeout)
         if not self._gone:
             self._gone = True
-            if self.direct is not None:  # a client that reads nothing would keep the connection, and all that waits
-                self.direct.abort_after(self._close_timeout)
             await self._send({"type": "websocket.close", "code": code})
 
     def _end(self, code: int) -> None:
