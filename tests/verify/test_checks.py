@@ -80,7 +80,7 @@ def test_a_missing_snippet_is_not_done_and_named(make: Make, exercise: Exercise,
     found = failed(report)
     assert report.exit_code == 1
     assert {result.verdict for result in found.values()} == {Verdict.NOT_DONE}
-    assert {result.snippet for result in found.values()} == {snippet}
+    assert {result.snippet for result in found.values()} == {snippet}, found
 
 
 EX1, EX2 = LAB.exercises
