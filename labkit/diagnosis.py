@@ -116,6 +116,15 @@ def missing_file(said: str, app: Path, begin: Path) -> str | None:
     return next((name for name in names if (begin / name).is_file() and not (app / name).exists()), None)
 
 
+def name_missing_file(error: AppDidNotStart, app: Path, begin: Path) -> bool:
+    """Add to an error which file of begin the app lacks, and how to get it back; says whether one is missing."""
+    file = missing_file(error.message, app, begin)
+    if file:
+        error.message += f"\nThe file {file} is missing."
+        error.next = f"labkit reset {file}"
+    return file is not None
+
+
 def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> LabError:
     """The error for an app that ended with this exit status before it answered; a MachineError if the disk is why."""
     raised = last_exception(lines, folder)

@@ -143,15 +143,13 @@ def _start(stack: ExitStack, subject: _Subject, count: int, port: int | None, li
 @contextmanager
 def _naming_a_missing_file(subject: _Subject) -> Iterator[None]:
     """Say of a workspace's app that does not start if a file of its is not there any more."""
-    from labkit.diagnosis import AppDidNotStart, missing_file
+    from labkit.diagnosis import AppDidNotStart, name_missing_file
 
     try:
         yield
     except AppDidNotStart as error:
-        file = missing_file(error.message, subject.folder, subject.exercise.begin) if subject.own else None
-        if file:
-            error.message += f"\nThe file {file} is missing."
-            error.next = f"labkit reset {file}"
+        if subject.own:
+            name_missing_file(error, subject.folder, subject.exercise.begin)
         raise
 
 

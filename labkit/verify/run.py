@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import snippets, workspace
-from labkit.diagnosis import AppDidNotStart, missing_file
+from labkit.diagnosis import AppDidNotStart, name_missing_file
 from labkit.errors import InternalError, LabError, MachineError
 from labkit.lab import Database, Task
 from labkit.verify.causes import missing_snippet
@@ -232,11 +232,9 @@ class _Run:
         if not isinstance(error, AppDidNotStart):
             raise error
         texts = {name: each.text for name, each in self._subject.exercise.snippets.items()}
-        file = missing_file(error.message, app, self._subject.exercise.begin)
-        snippet = None if file else missing_snippet(error.message, self._todo, texts)
+        is_missing = name_missing_file(error, app, self._subject.exercise.begin)
+        snippet = None if is_missing else missing_snippet(error.message, self._todo, texts)
         cause = error.message
-        if file:
-            cause += f"\nThe file {file} is missing."
         if snippet:
             cause += f"\nThe TODO line {snippet} is still at {self._todo[snippet]}."
         return Result(
@@ -245,7 +243,7 @@ class _Run:
             seen=error.reason,
             where=error.where,
             cause=cause.replace(str(app), self._subject.folder.name),
-            next=f"labkit reset {file}" if file else f"labkit snippet insert {snippet}" if snippet else error.next,
+            next=f"labkit snippet insert {snippet}" if snippet else error.next,
             snippet=snippet,
         )
 
