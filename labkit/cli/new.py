@@ -32,7 +32,7 @@ def exercise(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is about, in a word or two: live-charts.")],
     title: TitleOption = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Add an exercise to the lab in this folder: app, snippets, chapter and checks, all of which work at once."""
     from labkit import scaffold
@@ -63,7 +63,7 @@ def lab(
         Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the lab if left out.")
     ] = None,
     title: TitleOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Make a new lab with one exercise, in a folder of its own. Nothing is ever overwritten."""
     from labkit import scaffold
@@ -90,7 +90,7 @@ def end(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the diff.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take back what this command changed last.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Make end anew from begin and the snippets: whenever you have changed one of them.
 
@@ -148,7 +148,7 @@ def _print_remade(the_lab: Lab, chosen: Sequence[Exercise], change: Change, prob
     say_next(f"labkit verify {name} --solution end{option}{takes_back}")
 
 
-def _undo(the_lab: Lab, journal: Journal, format: Format) -> None:  # noqa: A002
+def _undo(the_lab: Lab, journal: Journal, format: Format) -> None:
     undone = journal.undo(the_lab.folder, force=True)
     if format is Format.JSON:
         print_json({"undone": undone.what, "files": undone.files, "kept": str(undone.kept), "left": undone.left})
@@ -159,7 +159,7 @@ def _undo(the_lab: Lab, journal: Journal, format: Format) -> None:  # noqa: A002
     say(f"[dim]What was undone is kept in {escape(tree.nearby(undone.kept))}.[/]")
 
 
-def _asked(title: str | None, format: Format) -> str | None:  # noqa: A002
+def _asked(title: str | None, format: Format) -> str | None:
     """The title, asked for on a terminal; Enter leaves it to be made from the name."""
     if title is None and format is Format.TEXT and sys.stdin.isatty() and out.is_terminal:
         return typer.prompt("Title (Enter: made from the name)", default="", show_default=False) or None
