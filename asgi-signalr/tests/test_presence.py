@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from asgi_signalr import Hub, SignalR
 from asgi_signalr.presence import Presence, PresenceEvent
-from asgi_signalr.roster import Member
-from asgi_signalr.scaleout import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.envelopes import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.presence_roster import Member
 from asgi_signalr.testing import TestClient
 
 from labkit.postgres import Server
