@@ -320,7 +320,7 @@ async def test_gaps_are_told_to_the_application() -> None:
         raise ValueError(reason)
 
     app.on_backplane_gap(told.append)
-    app._gap("away for a while")  # raises nothing: it is the backplane that calls it
+    app._servers._gap("away for a while")  # raises nothing: it is the backplane that calls it
     assert told == ["away for a while"]
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, dispatch, hub_method
+from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
+from asgi_signalr.hubs import dispatch
 from asgi_signalr.hubs.calls import LOOK_AHEAD
 
 Connect = Callable[..., Awaitable[Any]]

@@ -180,9 +180,8 @@ async def test_groups_users_and_all_the_others(open_to: Open) -> None:
 async def test_from_outside(open_to: Open) -> None:
     app = echo()
     peers = [await open_to(app, "/echo", user=name).accepted() for name in ("ann", "bob")]
-    ids = {
-        each.context.user: each.id for each in app._servers.to_serve().local_hub("Echo").members.connections.values()
-    }
+    members = app._servers.to_serve().local_hub("Echo").members
+    ids = {member.context.user: member.id for member in members.of_group(None)}
     outside = app.connection_context(Echo)
     await outside.groups.add(ids["bob"], "room")
     await outside.connections.group("room").send("to the room")

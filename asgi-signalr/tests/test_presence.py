@@ -372,7 +372,7 @@ async def test_after_a_gap_everybody_tells_everything(serve: Serve, enter: Enter
     other.backplane.loses = lambda _: True
     await enter(one, "ada", "red")
     other.backplane.loses = lambda _: False
-    other.app._gap("away for a while")
+    other.app._servers._gap("away for a while")
     await other.sees("red", "ada")
 
 

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgi_signalr.options import Options
 from asgi_signalr.presence import PresenceEvent
 from asgi_signalr.scaleout.envelopes import Envelope, PresenceUpdate, RollCall, ServerGone
+from asgi_signalr.scaleout.members import Members
 from asgi_signalr.scaleout.presence_tracker import PresenceTracker
 
 PATIENCE = 5.0
@@ -63,29 +65,20 @@ class Node:
     def act(self) -> None:
         """Let something happen to a connection here."""
         chance = self._stream.random
-        here = list(self.lifetime.connections.values())
+        here = list(self.members.of_group(None))
         if not here or chance.random() < 0.2:
             name = f"{self.id}-{self._stream.number()}"
             context = SimpleNamespace(user_identifier=chance.choice(USERS))
-            connection: Any = SimpleNamespace(id=name, context=context, groups=set())
-            self.lifetime.connections[name] = connection
-            self.tracker.changed("joined", None, connection)
+            connection: Any = SimpleNamespace(id=name, context=context, groups=set(), ending=None, options=Options())
+            self.members.add(connection)
             return
         connection = chance.choice(here)
         if chance.random() < 0.1:
-            del self.lifetime.connections[connection.id]
-            for group in tuple(connection.groups):
-                self._leave(connection, group)
-            self.tracker.changed("left", None, connection)
+            self.members.remove(connection)
         elif (group := chance.choice(GROUPS)) in connection.groups:
-            self._leave(connection, group)
+            self.members.remove_from_group(connection, group)
         else:
-            connection.groups.add(group)
-            self.tracker.changed("joined", group, connection)
-
-    def _leave(self, connection: Any, group: str) -> None:
-        connection.groups.discard(group)
-        self.tracker.changed("left", group, connection)
+            self.members.add_to_group(connection, group)
 
     def sees(self) -> dict[str | None, Counter[str]]:
         groups = (None, *GROUPS)
@@ -108,7 +101,7 @@ class Stream:
     def deliver(self, envelope: Envelope) -> None:
         for node in tuple(self.nodes):
             if node.hears(envelope):
-                node.take(envelope)
+                node.handle(envelope)
 
     def truth(self) -> dict[str | None, Counter[str]]:
         return {

@@ -14,7 +14,10 @@ from asgi_signalr.scaleout.envelopes import (
     PresenceUpdate,
     RollCall,
     ServerGone,
+    decode,
+    encode,
 )
+from asgi_signalr.scaleout.view import describe, to_dict
 
 MESSAGE = b'{"type":1,"target":"said","arguments":["hi",{"n":1}]}\x1e'
 CAME = PresenceChange(True, "red", "c1", "ada")
@@ -210,8 +213,8 @@ def test_an_envelope_is_an_array_that_begins_with_its_kind(
     payload = encode(envelope)
     assert msgspec.msgpack.decode(payload) == wire
     assert decode(payload) == envelope
-    assert view.describe(payload) == line
-    assert view.to_dict(payload) == view
+    assert describe(payload) == line
+    assert to_dict(payload) == view
 
 
 def test_items_that_a_newer_server_appends_are_ignored() -> None:
@@ -228,6 +231,6 @@ def test_items_that_an_older_server_does_not_have_are_optional() -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"nonsense", msgspec.msgpack.encode(["new", 1])])
 def test_what_is_no_envelope_is_described_and_not_raised(payload: bytes) -> None:
-    assert view.describe(payload).startswith(f"{len(payload)} bytes that are no envelope: ")
+    assert describe(payload).startswith(f"{len(payload)} bytes that are no envelope: ")
     with pytest.raises(ValueError):
         decode(payload)

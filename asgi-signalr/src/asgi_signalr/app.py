@@ -72,7 +72,8 @@ class SignalR:
         status_path: str | None = None,
         **options: Unpack[OptionsDict],
     ) -> None:
-        self.options = Options(**options)
+        given = Options(**options)
+        self.options = replace(given, transports=checked(given.transports))
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         """What is called instead of dependencies: for tests."""
         self._filters = checked_filters(filters)
