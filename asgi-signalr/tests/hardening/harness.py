@@ -474,7 +474,7 @@ ITS_OWN = (
     "_local_hubs",
     "_options",
     "_presence",
-    "_protocols",
+    "protocols",
     "_servers",
     "options",
     "receivers",
