@@ -19,10 +19,10 @@ from asgi_signalr.transports.payload import Payload, frame_of, frames_of
 
 # A frame joins messages up to this size: well below what clients accept as one message.
 FRAME_BYTES = 64 * 1024
-# So many queued bytes make a sender wait: for the flush, or for the one connection that it writes to.
+# The most bytes queued before a sender waits: for the flush, or for the one connection that it writes to.
 HIGH_WATER = 64 * 1024
-# A flush lets the loop do other things after so many connections. What is sent meanwhile leaves together with this for
-# all whose turn is still to come: the busier a server is, the fewer pieces it sends.
+# The most connections that one turn of a flush sends to; then the loop does other things. Messages sent meanwhile leave
+# together with these for all whose turn is still to come: the busier a server is, the fewer pieces it sends.
 CONNECTIONS_PER_TURN = 100
 
 
@@ -78,10 +78,10 @@ class Outbox:
 
     Args:
         write: the transport's way to send.
-        flusher: what calls `flush` in each tick that has something to send.
-        limit: so many bytes may be queued while the client is slow.
+        flusher: calls `flush` in each tick that has something to send.
+        limit: the most bytes that may be queued while the client is slow.
         on_failure: told once why the client can be sent to no more; the outbox is closed by then.
-        policy: what happens beyond the limit.
+        policy: says what happens beyond the limit.
         on_dropped: told how many messages a slow client will never see.
         direct: where frames may be written at once; `write` then is for a client that is slow.
 

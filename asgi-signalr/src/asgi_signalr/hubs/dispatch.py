@@ -1,6 +1,6 @@
-"""What the messages of a client do: calls, streams in both directions, and what becomes of them.
+"""Acting on the messages of a client: calls, streams in both directions, and their ends.
 
-What can wait runs in a task of its own. Calls take turns, one at a time unless `max_parallel_invocations` says
+A method that can wait runs in a task of its own. Calls take turns, one at a time unless `max_parallel_invocations` says
 otherwise; streams in either direction need no turn, but begin in order as well.
 """
 
@@ -85,7 +85,7 @@ class HubDispatcher:
     # Messages.
 
     def dispatch(self, connection: HubConnection, message: Message) -> Coroutine[Any, Any, object] | None:
-        """Act on a message; what is returned is to be awaited before the next one.
+        """Act on a message; the awaitable that is returned, if any, comes before the next message.
 
         Raises:
             InvalidDataError: no client may send this.
