@@ -185,7 +185,7 @@ def find_lab(folder: Path | None = None) -> Lab:
     if not (folder / "lab.toml").is_file():
         raise UsageError(f"No lab in {folder}: it has no lab.toml.", "labkit new lab NAME makes one")
     folder = folder.resolve()
-    table = _read(folder / "lab.toml", form.LAB)
+    table = read_toml(folder / "lab.toml", form.LAB)
     return Lab(
         folder=folder,
         title=table["title"],
@@ -213,7 +213,7 @@ def _lab_round(start: Path) -> Path | None:
 
 def _exercise(lab: Path, name: str) -> Exercise:
     folder = lab / "exercises" / name
-    table = _read(folder / "exercise.toml", form.EXERCISE)
+    table = read_toml(folder / "exercise.toml", form.EXERCISE)
     app, database = table["app"], table.get("database")
     return Exercise(
         name=name,
@@ -247,7 +247,8 @@ def _exercise(lab: Path, name: str) -> Exercise:
     )
 
 
-def _read(path: Path, wanted: form.Form) -> dict[str, Any]:
+def read_toml(path: Path, wanted: form.Form) -> dict[str, Any]:
+    """Read a TOML file of that form; raises UsageError, which names the file and the entry, if it has another one."""
     try:
         table = tomllib.loads(read_text(path))
     except FileNotFoundError:

@@ -12,15 +12,22 @@ from typing import Any, Self
 
 from labkit.processes import Group, environment
 
+FINISHING = 15.0
+"""How many seconds a process that stays has to finish its job."""
+
 
 class CheckingProcess:
     """A running checking process, see `worker`; it ends with the `with` statement at the latest.
 
-    `temporary` is an empty folder, its working folder and the one for its temporary files.
+    `temporary` is an empty folder, its working folder and the one for its temporary files. A process that `stays` can
+    be given another job of the same checks once it has finished one, and keeps its browser for it.
     """
 
-    def __init__(self, job: dict[str, Any], temporary: Path) -> None:
+    def __init__(self, job: dict[str, Any], temporary: Path, stays: bool = False) -> None:
         self.log = temporary / "checking.log"
+        self.is_free = False
+        self._stays = stays
+        self._temporary = temporary
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         empty = temporary / "empty"
         empty.mkdir()
@@ -41,15 +48,34 @@ class CheckingProcess:
                 stderr=log,
             )
         threading.Thread(target=self._read, daemon=True).start()
-        self.send({**job, "temporary": str(temporary)})
+        self.begin(job)
+
+    def begin(self, job: dict[str, Any]) -> None:
+        """Give it a job, its first one or, if it is free, another one."""
+        self.is_free = False
+        self.send({**job, "temporary": str(self._temporary), "stays": self._stays})
 
     def __enter__(self) -> Self:
         """Use it until the end of the `with` statement."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """End it."""
-        self.stop()
+        """End it, unless it stays, and has done its job."""
+        if not self.is_free:
+            self.stop()
+
+    def release(self) -> None:
+        """End it; one that stays may finish its job instead, within some seconds, and is free then."""
+        if self._stays and not self.is_free:
+            self.finish(FINISHING)
+        if not self.is_free:
+            self.stop()
+
+    def abandon(self) -> None:
+        """Let it know that its job comes to nothing: there is no app to check."""
+        if self._stays:
+            self.send({"abandoned": True})
+        self.release()
 
     def stop(self) -> None:
         """End it, the hard way: whoever wants what it still has to write has called `finish`."""
@@ -80,10 +106,10 @@ class CheckingProcess:
                     raise TimeoutError from None
 
     def finish(self, seconds: float) -> None:
-        """Wait until it has ended by itself, for some seconds at most."""
+        """Wait until it has ended by itself, or is free, for some seconds at most."""
         try:
-            while self.receive(seconds) is not None:
-                continue
+            while not self.is_free and (event := self.receive(seconds)) is not None:
+                self.is_free = "idle" in event
         except TimeoutError:
             return
 

@@ -23,6 +23,7 @@ from labkit import checking
 from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
 from labkit.diagnosis import last_exception, never_awaited
 from labkit.errors import MachineError
+from labkit.verify import kept_browser
 from labkit.verify.causes import nearest_todo
 from labkit.verify.report import Check, Result, Verdict
 
@@ -213,7 +214,10 @@ class Reporter:
 
     def _wait_for_stage(self) -> Stage:
         if self._stage is None:
-            self._stage = Stage.from_json(self._channel.receive())
+            document = self._channel.receive()
+            if "abandoned" in document:
+                pytest.exit("The app does not start.")
+            self._stage = Stage.from_json(document)
         return self._stage
 
     def _check(self, item: pytest.Item) -> Check:
@@ -309,22 +313,32 @@ def _parameters(item: pytest.Item) -> str:
 
 
 def main() -> None:
-    """Run the job that standard input brings."""
+    """Run the job that standard input brings; if the process stays, one after the other."""
     receiving, sending = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     channel = Channel(receiving, sending)
     job = channel.receive()
+    while job["stays"]:
+        _run(channel, job)
+        channel.send({"idle": True})
+        job = channel.receive()
+    _run(channel, job)
+    kept_browser.close()
+
+
+def _run(channel: Channel, job: dict[str, Any]) -> None:
+    """Run one job."""
     # The last places on the path: what the lab's checks share is found, and shadows nothing.
     checks = Path(job["checks"])
-    sys.path += [str(checks), str(checks.parent.parent)]
+    sys.path += [path for path in (str(checks), str(checks.parent.parent)) if path not in sys.path]
     temporary = Path(job["temporary"])
     settings = temporary / "pytest.ini"
     settings.write_text("[pytest]\n", encoding="utf-8")
     options = ["-c", str(settings), "--rootdir", job["checks"], "--confcutdir", job["checks"]]
     options += ["--import-mode=importlib", "--strict-markers", "--capture=no", "-q", "-p", "no:cacheprovider"]
-    options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__]
+    options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__, "-p", kept_browser.__name__]
     options += ["--output", str(temporary / "playwright")]
     pytest.main([*options, job["checks"]], plugins=[Reporter(channel, job)])
 
