@@ -222,7 +222,7 @@ def test_too_little_room_and_a_folder_that_takes_nothing_are_problems(
         ("this folder", "problem", f"only 7 MB are free in {tmp_path}.", "Free 500 MB or more there.")
     ]
 
-    def refuse(dir: Path) -> None:  # noqa: A002
+    def refuse(dir: Path) -> None:  # noqa: A002  (the name of mkdtemp's own parameter)
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
@@ -241,7 +241,7 @@ def test_a_home_folder_that_takes_nothing_leads_to_labkit_home(tmp_path: Path, m
     monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home" / "labkit"))
     these = {check.name: check for check in machine.checks(find_lab(), tmp_path)}
 
-    def refuse(dir: Path) -> None:  # noqa: A002
+    def refuse(dir: Path) -> None:  # noqa: A002  (the name of mkdtemp's own parameter)
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
