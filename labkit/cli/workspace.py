@@ -106,7 +106,7 @@ def adopt(
         typer.Option("--exercise", "-e", metavar="EX", help="The exercise, where the folder does not know it itself."),
     ] = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Take over a folder with work that was begun elsewhere: cloned, unpacked, or copied from another machine.
 
