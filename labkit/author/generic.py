@@ -110,7 +110,7 @@ def _read(path: str, text: str) -> tuple[list[tuple[int, str]], set[int]]:
     """
     from pygments import lex
     from pygments.lexers import TextLexer, get_lexer_for_filename
-    from pygments.token import Comment, Name, String
+    from pygments.token import Comment, Name, String, is_token_subtype
     from pygments.util import ClassNotFound
 
     try:
@@ -119,10 +119,11 @@ def _read(path: str, text: str) -> tuple[list[tuple[int, str]], set[int]]:
         lexer = TextLexer(stripnl=False, ensurenl=False)
     words, code, offset = [], set(), 0
     for kind, value in lex(text, lexer):
-        is_said = kind in Comment or kind in String.Doc
+        is_said = is_token_subtype(kind, Comment) or is_token_subtype(kind, String.Doc)
         if value.strip() and not is_said:
             code.add(text.count("\n", 0, offset))
-        if kind in Name or (kind in String and not is_said and not re.search(r"\s", value)):
+        is_key = is_token_subtype(kind, String) and not is_said and not re.search(r"\s", value)
+        if is_token_subtype(kind, Name) or is_key:
             words += [(offset + match.start(), match[0]) for match in _WORD.finditer(value) if len(match[0]) > 1]
         offset += len(value)
     return words, code

@@ -14,7 +14,7 @@ _browser: "Browser | None" = None
 @pytest.fixture(scope="session")
 def playwright() -> "Playwright":
     """Playwright's driver, which runs as long as the process."""
-    global _playwright  # noqa: PLW0603  (the process has one)
+    global _playwright
     if _playwright is None:
         from playwright.sync_api import sync_playwright
 
@@ -25,7 +25,7 @@ def playwright() -> "Playwright":
 @pytest.fixture(scope="session")
 def browser(playwright: "Playwright", browser_name: str, browser_type_launch_args: dict[str, Any]) -> "Browser":
     """The browser, launched anew only if it has ended; no context of an earlier job is open any more."""
-    global _browser  # noqa: PLW0603
+    global _browser
     if _browser is None or not _browser.is_connected():
         _browser = getattr(playwright, browser_name).launch(**browser_type_launch_args)
     for context in _browser.contexts:

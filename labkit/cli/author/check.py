@@ -24,7 +24,7 @@ def check(
         typer.Argument(metavar="EX", help="Only this exercise; all if left out.", show_default=False),
     ] = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Examine an exercise from begin to end, in a real browser.
 

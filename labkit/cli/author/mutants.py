@@ -47,7 +47,7 @@ def mutants(
         Path | None, typer.Option("--write", metavar="FILE", help="Also write the figures into this page.")
     ] = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Verify wrong and right solutions, and see whether the checks are right about each.
 
@@ -97,14 +97,12 @@ def mutants(
     else:
         _print(outcomes, seconds)
         if wrong:
-            first = wrong[0].solution
-            say_next(
-                f'labkit author mutants {first.exercise.id} --only "{first.name}"{lab_option(the_lab)}   (only that one)'
-            )
+            first, option = wrong[0].solution, lab_option(the_lab)
+            say_next(f'labkit author mutants {first.exercise.id} --only "{first.name}"{option}   (only this one)')
     return int(ExitCode.NOT_DONE if wrong else ExitCode.OK)
 
 
-def _list(solutions: "Sequence[Solution]", format: Format) -> None:  # noqa: A002
+def _list(solutions: "Sequence[Solution]", format: Format) -> None:
     if format is Format.JSON:
         print_json(
             {
