@@ -45,7 +45,7 @@ STOP_TIMEOUT = 10.0
 OTHER_SERVER = "Name a server of your own: LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:5432"
 
 
-_CACHES = (Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache"))  # noqa: S108
+_CACHES = (Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache"))  # noqa: S108  (a folder of the system, made with care for its owner)
 """Where a copy of the binaries may lie, as root."""
 
 
@@ -431,7 +431,7 @@ def lab_home(home: Path) -> Path:
     if who is None or can_enter(home.parent, who):
         return home
     temporary = Path(tempfile.gettempdir()).resolve()
-    candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108
+    candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108  (a folder of the system, made with care for its owner)
     if temporary in home.resolve().parents:
         candidates.insert(0, temporary / "labkit")
     elsewhere = _own_folder(candidates, who) / f"postgres-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
@@ -445,7 +445,7 @@ def temporary_home() -> Path:
     who = account()
     base = Path(tempfile.gettempdir())
     if who and not can_enter(base, who):
-        base = next((path for path in (Path("/tmp"), Path("/var/tmp")) if path.is_dir() and can_enter(path, who)), base)  # noqa: S108
+        base = next((path for path in (Path("/tmp"), Path("/var/tmp")) if path.is_dir() and can_enter(path, who)), base)  # noqa: S108  (a folder of the system, made with care for its owner)
     return Path(tempfile.mkdtemp(prefix="labkit-postgres-", dir=base))
 
 

@@ -225,7 +225,7 @@ def test_too_little_room_and_a_folder_that_takes_nothing_are_problems(
         ("this folder", "problem", f"only 7 MB are free in {tmp_path}.", "Free 500 MB or more there.")
     ]
 
-    def refuse(dir: Path) -> None:  # noqa: A002
+    def refuse(dir: Path) -> None:  # noqa: A002  (the name of mkdtemp's own parameter)
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
@@ -246,7 +246,7 @@ def test_a_home_folder_that_takes_nothing_leads_to_labkit_home(tmp_path: Path, m
     wheels = machine.repair(these["offline packages"], lambda line: None)
     assert (wheels.state, wheels.next) == (State.PROBLEM, places.ADVICE)
 
-    def refuse(dir: Path) -> None:  # noqa: A002
+    def refuse(dir: Path) -> None:  # noqa: A002  (the name of mkdtemp's own parameter)
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)

@@ -43,7 +43,7 @@ def verify(
     solution: SolutionOption = None,
     headed: Annotated[bool, typer.Option("--headed", help="Show the browser while it works.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Check your work: run the app and use it in a real browser, task by task.
 
@@ -81,7 +81,7 @@ def _note_stale_end(lab: Lab, exercise: Exercise) -> None:
     if stale:
         err.print(
             "[dim]note: end is not what begin and the snippets make; "
-            f"next: labkit new end {exercise.id}{escape(workspace.lab_option(lab))}[/]",
+            f"next: labkit author end {exercise.id}{escape(workspace.lab_option(lab))}[/]",
             soft_wrap=True,
         )
 

@@ -25,7 +25,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def list_(
     exercise: ExerciseArgument = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Show the exercises with their tasks, how far you are, and what to type next.
 
@@ -65,7 +65,7 @@ def start(
         Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the exercise if left out.")
     ] = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Make your workspace: a folder of your own with the app that the exercise begins with.
 
@@ -104,7 +104,7 @@ def diff(
     ] = Solution.END,
     stat: Annotated[bool, typer.Option("--stat", help="Only name the files and count the lines.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Compare your workspace with the exercise's end: what `+` marks is still to come.
 
@@ -148,7 +148,7 @@ def reset(
     data: Annotated[bool, typer.Option("--data", help="Put the app's own data (its database) away as well.")] = False,
     yes: YesOption = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Bring your workspace, or one FILE of it, back as the exercise began; asks first.
 
@@ -191,7 +191,7 @@ def undo(
         bool, typer.Option("--force", help="Also if you have edited the files since; a copy of them is kept.")
     ] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Take back what labkit changed last in your workspace; once more goes one change further back.
 
