@@ -2,10 +2,12 @@
 
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
+from labkit.verify.job import Job
 from labkit.verify.process import CheckingProcess
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Warm:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._process: CheckingProcess | None = None
-        self._checks: str | None = None
+        self._job: Job | None = None
         self._server: Server | None = None
 
     def __enter__(self) -> Self:
@@ -36,19 +38,19 @@ class Warm:
         """End what is still there."""
         self._stack.close()
 
-    def process(self, job: dict[str, Any]) -> CheckingProcess:
+    def process(self, job: Job) -> CheckingProcess:
         """A process that has begun this job: the one that is there if it is free, and has the same checks."""
         process = self._process
-        if process and process.is_free and self._checks == job["checks"]:
-            process.begin(job)
+        if process and self._job and process.is_free and self._job.checks == job.checks:
+            process.begin(replace(job, temporary=self._job.temporary, stays=True))
             return process
         if process:
             process.stop()
         folder = tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)
-        process = CheckingProcess(job, Path(self._stack.enter_context(folder)), stays=True)
-        self._stack.callback(process.stop)
-        self._process, self._checks = process, job["checks"]
-        return process
+        self._job = replace(job, temporary=Path(self._stack.enter_context(folder)), stays=True)
+        self._process = CheckingProcess(self._job)
+        self._stack.callback(self._process.stop)
+        return self._process
 
     def server(self) -> "Server":
         """A server without any database that an earlier run has made."""
