@@ -58,7 +58,7 @@ def remade(lab: Lab, exercises: Sequence[Exercise]) -> Change:
         begin = _source(exercise.begin, "Every exercise has one: the app that a trainee starts from.")
         if exercise.continues:
             former = lab.exercise(exercise.continues)
-            end = made.get(former.end) or _source(former.end, f"labkit new end {former.id}")
+            end = made.get(former.end) or _source(former.end, f"labkit author end {former.id}")
             by_hand = {todo.path: begin[todo.path] for todo in snippets.todo_lines(exercise.begin)}
             begin = {**end, **by_hand}
             made[exercise.begin] = begin
@@ -156,7 +156,7 @@ def _equation_problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
         stale = list(_unequal(derived, _files(exercise.end), "begin with all snippets", "end"))
         yield from stale
         if stale:
-            yield f"end is made, not written: labkit new end {exercise.id}."
+            yield f"end is made, not written: labkit author end {exercise.id}."
     if exercise.continues is None:
         return
     former = next((each for each in lab.exercises if each.name == exercise.continues), None)

@@ -129,8 +129,8 @@ def test_the_example_makes_a_lab_that_is_whole(
     page.write_text(page.read_text(encoding="utf-8").replace("  </body>", f"{todo}  </body>"), encoding="utf-8")
     (lab / "snippets" / "ex1-first-steps" / "name-bird.html").write_text(snippet, encoding="utf-8")
     monkeypatch.chdir(lab)
-    assert run(["new", "end"]) == 0
-    assert f"$ labkit new end\n{capsys.readouterr().out}" in code(example, "console")
+    assert run(["author", "end"]) == 0
+    assert f"$ labkit author end\n{capsys.readouterr().out}" in code(example, "console")
     for path, language in ((exercise / "exercise.toml", "toml"), (exercise / "README.md", "markdown")):
         with path.open("a", encoding="utf-8") as file:
             file.write(f"\n{code(example, language)[0]}")

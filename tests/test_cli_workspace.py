@@ -266,7 +266,7 @@ def commands(group: Any, *path: str) -> Iterator[str]:
 
 def test_each_command_has_a_help_that_teaches(labkit: Labkit) -> None:
     every = list(commands(typer.main.get_command(cli.app)))
-    assert {"start", "snippet insert", "db shell", "new end"} <= set(every)
+    assert {"start", "snippet insert", "db shell", "author end"} <= set(every)
     for command in every:
         code, out, _ = labkit(*command.split(), "--help")
         assert (code, f"Usage: labkit {command} " in out) == (0, True), command

@@ -183,7 +183,7 @@ def test_a_stale_end_comes_with_the_command_that_makes_it(tea_folder: Path) -> N
     (tea_folder / "exercises" / "a1-brew" / "end" / "extra.txt").write_text("x")
     assert content.problems(find_lab(tea_folder))[:2] == [
         "a1-brew: extra.txt is in end, but not in begin with all snippets.",
-        "a1-brew: end is made, not written: labkit new end a1.",
+        "a1-brew: end is made, not written: labkit author end a1.",
     ]
 
 

@@ -150,7 +150,7 @@ def test_the_test_of_a_new_lab_shows_every_problem_on_a_line_of_its_own(tmp_path
     assert [line for line in tested.stdout.splitlines() if line.startswith("ex1-first-steps: ")] == [
         "ex1-first-steps: begin/more.txt:1 has a placeholder <YOUR-BIRD> that nobody fills in.",
         "ex1-first-steps: more.txt is in begin with all snippets, but not in end.",
-        "ex1-first-steps: end is made, not written: labkit new end ex1.",
+        "ex1-first-steps: end is made, not written: labkit author end ex1.",
         "ex1-first-steps: there is no chapter, README.md.",
     ]
 

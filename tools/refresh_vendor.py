@@ -41,7 +41,7 @@ def fetch(name: str, version: str, files: tuple[str, ...], folder: Path) -> None
 
 
 def main() -> None:
-    """Refresh the copies of both exercises; `labkit new end` carries them on to the end folders."""
+    """Refresh the copies of both exercises; `labkit author end` carries them on to the end folders."""
     first, *others = VENDOR
     for name, (version, files) in LIBRARIES.items():
         fetch(name, version, files, first / name)

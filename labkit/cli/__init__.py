@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from labkit import __version__
-from labkit.cli import database, demo, machine, new, run_command, snippet, verify_command, workspace
+from labkit.cli import author, database, demo, machine, new, run_command, snippet, verify_command, workspace
 from labkit.console import err, print_json
 from labkit.errors import ExitCode, InternalError, LabError
 
@@ -28,6 +28,7 @@ for module in (machine, workspace, run_command, verify_command, demo):
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")
 app.add_typer(new.commands, name="new")
+app.add_typer(author.commands, name="author")
 
 
 @app.callback()

@@ -26,6 +26,16 @@ def subject(lab_folder: Path | None, exercise: str | None) -> tuple[Lab, Exercis
     return lab, lab.exercise(found.exercise_name), found
 
 
+def lab_folder_here() -> Path:
+    """The lab at or above the current folder: a lab that one is not in is never changed."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "lab.toml").is_file():
+            return folder
+    raise UsageError(
+        "There is no lab here to change.", "cd into a lab, name one with --lab DIR, or: labkit new lab NAME"
+    )
+
+
 def say(line: str = "") -> None:
     """Print one line of markup; a long one is left to the terminal to wrap."""
     out.print(line, soft_wrap=True)

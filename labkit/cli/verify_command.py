@@ -81,7 +81,7 @@ def _note_stale_end(lab: Lab, exercise: Exercise) -> None:
     if stale:
         err.print(
             "[dim]note: end is not what begin and the snippets make; "
-            f"next: labkit new end {exercise.id}{escape(workspace.lab_option(lab))}[/]",
+            f"next: labkit author end {exercise.id}{escape(workspace.lab_option(lab))}[/]",
             soft_wrap=True,
         )
 

@@ -491,7 +491,7 @@ def test_the_json_of_a_run_is_as_designed(labkit: Labkit, bakery: Lab) -> None:
 def test_a_stale_end_is_verified_with_a_note(labkit: Labkit, bakery: Lab, shop: Exercise) -> None:
     changes.write(bakery.folder, content.remade(bakery, [shop]))
     command = ("verify", "b1", "--task", "1", "--solution", "end")
-    note = "note: end is not what begin and the snippets make; next: labkit new end b1\n"
+    note = "note: end is not what begin and the snippets make; next: labkit author end b1\n"
     made = labkit(*command, cwd=bakery.folder)
     assert (made.returncode, note in made.stderr) == (0, False)
     (shop.begin / "more.py").write_text("", encoding="utf-8")
