@@ -46,7 +46,7 @@ def _open_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             # It stays open until the end; pathlib would cost `--version` its import.
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  (open as long as the process lives)
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
             decided = stream.isatty() or os.environ.get("PYTHONIOENCODING")
             stream.reconfigure(encoding=None if decided else "utf-8", errors="replace")

@@ -48,7 +48,7 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         seen: str,
         where: str | None = None,
         cause: str | None = None,
-        next: str | None = None,  # noqa: A002  (the word of the reports)
+        next: str | None = None,
     ) -> None:
         super().__init__(f"expected {expected}, seen {seen}")
         self.expected = expected

@@ -30,7 +30,7 @@ START = 60.0
 SILENCE = 30.0
 """How many seconds the checking process may take between two checks."""
 
-SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105
+SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105  (known to nobody but this run)
 
 
 class Progress:

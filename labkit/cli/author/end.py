@@ -18,7 +18,7 @@ def end(
     dry_run: DryRunOption = False,
     undo: UndoOption = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Make end anew from begin and the snippets: whenever you have changed one of them.
 

@@ -30,7 +30,7 @@ def write(
     command: str,
     unchanged: str,
     dry_run: bool,
-    format: Format,  # noqa: A002
+    format: Format,
 ) -> None:
     """Write a change of the lab, or only show it; say what became of it, and what does not fit in the lab.
 
@@ -60,7 +60,7 @@ def write(
         _say(lab, chosen, change, command, unchanged, problems)
 
 
-def take_back(lab: Lab, format: Format) -> None:  # noqa: A002
+def take_back(lab: Lab, format: Format) -> None:
     """Take back what one of these commands changed last, and say so."""
     undone = Journal(lab.folder / ".labkit").undo(lab.folder, force=True)
     if format is Format.JSON:

@@ -19,7 +19,7 @@ def steps(
     dry_run: DryRunOption = False,
     undo: UndoOption = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Print the code of the snippets into the chapters: whenever you have changed a step, begin or a snippet.
 
