@@ -2,11 +2,12 @@
 
 A trainee who types sees where the code goes, and what it replaces::
 
-     def configure(app: FastAPI) -> None:
+     def tea() -> Cup:
          …
-         app.include_router(trivia.router)
-    -    # TODO map-signalr: map the hubs
-    +    app.mount("/signalr", signalr)
+         kettle.boil()
+    -    # TODO pour-tea: pour it into the cup
+    +    cup.fill(kettle)
+         return cup
 """
 
 from collections.abc import Iterator, Sequence
