@@ -16,15 +16,16 @@ the same, the first check that needs it is told so and the others are skipped. P
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labkit.postgres import Server
+from labkit.verify.stage import Databases as Databases
+from labkit.verify.stage import RunningInstance as RunningInstance
+from labkit.verify.stage import Stage as Stage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket
@@ -56,64 +57,6 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         self.where = where
         self.cause = cause
         self.next = next
-
-
-@dataclass(frozen=True)
-class RunningInstance:
-    """One running instance of the app under verification."""
-
-    number: int
-    url: str
-    log: Path
-
-    def lines(self) -> list[str]:
-        """Its log so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
-
-
-@dataclass(frozen=True)
-class Databases:
-    """What is known of the lab's databases, none of which the checks change.
-
-    `named` is the name that the trainee's code has, `existing` what the lab's server has, `listening` those of them
-    where LISTEN works. `server` is verify's own, which has databases of all these names and which the instances use.
-    """
-
-    named: str | None
-    existing: tuple[str, ...]
-    listening: tuple[str, ...]
-    server: Server
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Everything that a check may look at besides the browser; `app` is the copy of the app folder that runs."""
-
-    app: Path
-    instances: tuple[RunningInstance, ...]
-    databases: Databases | None
-    todo: Mapping[str, str] = field(default_factory=dict)
-    """The TODO lines that are still there: name to `path:line`."""
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Stage":
-        """Read what the command sent."""
-        databases = document["databases"]
-        return cls(
-            app=Path(document["app"]),
-            instances=tuple(
-                RunningInstance(each["number"], each["url"], Path(each["log"])) for each in document["instances"]
-            ),
-            databases=Databases(
-                databases["named"],
-                tuple(databases["existing"]),
-                tuple(databases["listening"]),
-                Server(databases["server"]),
-            )
-            if databases
-            else None,
-            todo=document["todo"],
-        )
 
 
 STAGE: pytest.StashKey[Callable[[], Stage]] = pytest.StashKey()
