@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from labkit import checking
-from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
+from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
 from labkit.diagnosis import last_exception, never_awaited
 from labkit.errors import MachineError
+from labkit.recording import Recorder
 from labkit.verify.causes import nearest_todo
 from labkit.verify.job import Collected, Fault, Finished, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
