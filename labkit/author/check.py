@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit import changes, content, snippets, workspace
-from labkit.lab import Exercise, Lab, Task
+from labkit.chapter import Task
+from labkit.lab import Exercise, Lab
 from labkit.verify.report import Report, Result, Verdict
 from labkit.verify.run import verify
 from labkit.verify.subject import Subject

@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from labkit import checking
-from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
+from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
 from labkit.diagnosis import last_exception, never_awaited
 from labkit.errors import MachineError
+from labkit.recording import Recorder
 from labkit.verify import kept_browser
 from labkit.verify.causes import nearest_todo
 from labkit.verify.job import Abandoned, Collected, Fault, Finished, Idle, Job, Message, Started, decode, encode
