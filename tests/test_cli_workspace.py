@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from labkit import cli, machine
+from labkit import __version__, cli, machine
 from labkit.cli import demo, run
 from labkit.lab import Lab
 
@@ -249,8 +249,8 @@ def test_undo_refuses_to_lose_an_edit_unless_forced(labkit: Labkit, started: Pat
 
 
 def test_a_workspace_of_another_labkit_is_noted(labkit: Labkit, started: Path) -> None:
-    path = started / ".labkit" / "workspace.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"labkit": "0.0.1"}))
+    path = started / "lab-workspace.toml"
+    path.write_text(path.read_text().replace(f'labkit = "{__version__}"', 'labkit = "0.0.1"'))
     code, _, err = labkit("diff", "--stat")
     assert code == 0
     assert "a1-brew was made by labkit 0.0.1" in err
@@ -266,7 +266,7 @@ def commands(group: Any, *path: str) -> Iterator[str]:
 
 def test_each_command_has_a_help_that_teaches(labkit: Labkit) -> None:
     every = list(commands(typer.main.get_command(cli.app)))
-    assert {"start", "snippet insert", "db shell", "new end"} <= set(every)
+    assert {"start", "snippet insert", "db shell", "author end"} <= set(every)
     for command in every:
         code, out, _ = labkit(*command.split(), "--help")
         assert (code, f"Usage: labkit {command} " in out) == (0, True), command

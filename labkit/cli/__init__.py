@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from labkit import __version__
-from labkit.cli import database, demo, machine, new, run_command, snippet, verify_command, workspace
+from labkit.cli import author, database, demo, machine, new, run_command, snippet, verify_command, workspace
 from labkit.console import err, print_json
 from labkit.errors import ExitCode, InternalError, LabError
 
@@ -28,6 +28,7 @@ for module in (machine, workspace, run_command, verify_command, demo):
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")
 app.add_typer(new.commands, name="new")
+app.add_typer(author.commands, name="author")
 
 
 @app.callback()
@@ -70,7 +71,7 @@ def run(arguments: list[str]) -> int:
         return _say(fault.message, fault.next, fault.code, as_json)
 
 
-def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:  # noqa: A002
+def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:
     if as_json:
         print_json({"error": {"message": message, "next": next, "code": int(code)}})
     else:

@@ -18,12 +18,27 @@ def subject(lab_folder: Path | None, exercise: str | None) -> tuple[Lab, Exercis
     """The lab, the exercise and the workspace that a command is about; says on stderr if an older labkit made it."""
     lab = find_lab(lab_folder)
     found = workspace.find(lab, Path.cwd(), lab.exercise(exercise) if exercise else None)
+    if found.adopted:
+        name = escape(found.folder.name)
+        err.print(
+            f"[dim]note: {name} came without its .labkit: labkit made a new one, in which the app has no data.[/]"
+        )
     if found.made_by != __version__:
         err.print(
             f"[dim]note: {escape(found.folder.name)} was made by labkit {escape(str(found.made_by))}, "
             f"this is {__version__}. Go on; if a snippet does not fit, start afresh in another folder.[/]"
         )
     return lab, lab.exercise(found.exercise_name), found
+
+
+def lab_folder_here() -> Path:
+    """The lab at or above the current folder: a lab that one is not in is never changed."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "lab.toml").is_file():
+            return folder
+    raise UsageError(
+        "There is no lab here to change.", "cd into a lab, name one with --lab DIR, or: labkit new lab NAME"
+    )
 
 
 def say(line: str = "") -> None:

@@ -60,7 +60,14 @@ def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: Ve
     assert loaves.next == "labkit snippet insert shelf"
     assert (price.cause, price.snippet) == ("the TODO line till is still at shop.py:11", "till")
     names = [Path(path).name for path in loaves.evidence]
-    assert names == ["trace.zip", "console.log", "websocket.log", "the-loaves-are-counted-1.png", "instance-1.log"]
+    assert names == [
+        "trace.zip",
+        "console.log",
+        "websocket.log",
+        "events.jsonl",
+        "the-loaves-are-counted-1.png",
+        "instance-1.log",
+    ]
     assert all(Path(path).stat().st_size > 0 for path in loaves.evidence if not path.endswith(("console.log", "t.log")))
 
 
@@ -491,7 +498,7 @@ def test_the_json_of_a_run_is_as_designed(labkit: Labkit, bakery: Lab) -> None:
 def test_a_stale_end_is_verified_with_a_note(labkit: Labkit, bakery: Lab, shop: Exercise) -> None:
     changes.write(bakery.folder, content.remade(bakery, [shop]))
     command = ("verify", "b1", "--task", "1", "--solution", "end")
-    note = "note: end is not what begin and the snippets make; next: labkit new end b1\n"
+    note = "note: end is not what begin and the snippets make; next: labkit author end b1\n"
     made = labkit(*command, cwd=bakery.folder)
     assert (made.returncode, note in made.stderr) == (0, False)
     (shop.begin / "more.py").write_text("", encoding="utf-8")
