@@ -23,12 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labkit.verify.browsing import watch
 from labkit.verify.stage import Databases as Databases
 from labkit.verify.stage import RunningInstance as RunningInstance
 from labkit.verify.stage import Stage as Stage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket
+
+    from labkit.verify.causes import Facts, Finding, Seen
+    from labkit.verify.report import Check
 
 WAIT = 5.0
 """How many seconds an expected change may take before it counts as not done."""
@@ -41,7 +45,10 @@ BUDGET = 60.0
 
 
 class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
-    """The trainee's app does not do yet what the check expects; each part is a sentence or a few words."""
+    """The trainee's app does not do yet what the check expects; each part is a sentence or a few words.
+
+    A cause that the check only supposes gives way to one that labkit finds, with its line; one that `is_sure` does not.
+    """
 
     def __init__(
         self,
@@ -57,6 +64,20 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         self.where = where
         self.cause = cause
         self.next = next
+        self.is_sure = is_sure
+
+
+class Hooks:
+    """What a plugin of a lab's checks may add; each implementation is marked with `@pytest.hookimpl`."""
+
+    @pytest.hookspec(firstresult=True)
+    def labkit_cause(self, facts: "Facts", check: "Check") -> "Finding | None":
+        """The cause of a check's failure, if it is one of those that only this lab knows of."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks."""
+    pluginmanager.add_hookspecs(Hooks)
 
 
 STAGE: pytest.StashKey[Callable[[], Stage]] = pytest.StashKey()
@@ -163,9 +184,43 @@ class Recorder:
         """Write the evidence of what these made, once, and tell the files; the traces follow at the end."""
         return [path for each in self._recordings if each.maker in makers for path in each.kept]
 
-    def page_errors(self, makers: set[str]) -> list[str]:
-        """The errors of pages' scripts."""
-        return [error for each in self._recordings if each.maker in makers for error in each.errors]
+    def seen(self, makers: set[str]) -> "list[Seen]":
+        """What the contexts of these have seen."""
+        return [each.seen for each in self._recordings if each.maker in makers]
+
+    def ask(self, url: str, script: str, argument: Any) -> Any:
+        """Evaluate JavaScript in the page that has this URL; None if there is none, or if it fails."""
+        from playwright.sync_api import Error
+
+        for page in self._pages(url):
+            try:
+                return page.evaluate(script, argument)
+            except Error:
+                continue
+        return None
+
+    def parse(self, url: str, source: str) -> tuple[int, str] | None:
+        """Have the page that has this URL parse a script: the line (from 1) and the text of its syntax error."""
+        from playwright.sync_api import Error
+
+        for page in self._pages(url):
+            try:
+                session = page.context.new_cdp_session(page)
+                said = session.send(
+                    "Runtime.compileScript", {"expression": source, "sourceURL": "labkit", "persistScript": False}
+                ).get("exceptionDetails")
+                session.detach()
+            except Error:
+                continue
+            if said is None:
+                return None
+            text = said.get("exception", {}).get("description", said.get("text", ""))
+            return int(said["lineNumber"]) + 1, text.split("\n")[0]
+        return None
+
+    def _pages(self, url: str) -> "list[Page]":
+        pages = [page for each in self._recordings for page in each.context.pages if not page.is_closed()]
+        return [page for page in pages if page.url == url] + [page for page in pages if page.url != url]
 
     def close(self, context: "BrowserContext | None" = None) -> None:
         """End one recording, or all; the traces of what was kept are written."""
@@ -181,8 +236,8 @@ class _Recording:
 
     def __init__(self, maker: str, folder: Path, context: "BrowserContext") -> None:
         self.maker = maker
-        self.errors: list[str] = []
         self.context = context
+        self.seen = watch(context)
         self._folder = folder
         self._console: list[str] = []
         self._frames: list[str] = []
@@ -229,7 +284,6 @@ class _Recording:
         self._console.append(f"{message.page.url if message.page else ''} {message.type}: {message.text}")
 
     def _on_error(self, url: str, error: str) -> None:
-        self.errors.append(error.split("\n")[0])
         self._console.append(f"{url} uncaught: {error}")
 
     def _on_websocket(self, socket: "WebSocket") -> None:

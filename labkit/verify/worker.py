@@ -20,9 +20,8 @@ import pytest
 
 from labkit import checking
 from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
-from labkit.diagnosis import last_exception, never_awaited
 from labkit.errors import MachineError
-from labkit.verify.causes import nearest_todo
+from labkit.verify.causes import Facts, find
 from labkit.verify.job import Collected, Fault, Finished, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
 
@@ -160,38 +159,37 @@ class Reporter:
             result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
             evidence.append(self._write_traceback(check, error))
         result = replace(result, evidence=tuple(evidence))
-        return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
+        is_sure = isinstance(error, NotDone) and error.is_sure
+        return self._explain(item, result, makers) if result.verdict is Verdict.NOT_DONE and not is_sure else result
 
-    def _explain(self, check: Check, result: Result, makers: set[str]) -> Result:
-        """Find the likeliest cause: a TODO line, else what the app said, else what the check thinks and the page."""
+    def _explain(self, item: pytest.Item, result: Result, makers: set[str]) -> Result:
+        """Say the likeliest cause that can be found, else the check's own."""
+        check = self._check(item)
         if self._stage is None:
             return result
-        todo = self._stage.todo
-        missing = next((name for name in check.snippets if name in todo), None)
-        logs, app = [each.lines() for each in self._stage.instances], self._stage.app
-        errors = [found for lines in logs if (found := last_exception(lines, app))]
-        forgotten = [found for lines in logs if (found := never_awaited(lines, app))]
-        cause, snippet = result.cause, missing
-        if missing:
-            cause = f"the TODO line {missing} is still at {todo[missing]}"
-        elif errors:
-            place = str(errors[-1].place) if errors[-1].place else None
-            cause = f"the app raised {errors[-1]}" + (f" at {place}" if place else "")
-            snippet = nearest_todo(place, todo)
-            result = replace(result, where=result.where or place)
-        elif forgotten:
-            text, at = forgotten[-1].text, forgotten[-1].place
-            cause = f"{at}: {text}" if at else text
-            call = f"the call in {at}" if at else "the call"
-            result = replace(result, next=f"Write `await` before {call}, then verify again.")
-        elif (page_errors := self._recorder.page_errors(makers)) and not (cause and page_errors[-1] == result.seen):
-            # A failed script may be a consequence as well: it is said beside the check's own cause, not instead.
-            said = f"a script of the page failed: {page_errors[-1]}"
-            cause = f"{cause}; {said}" if cause else said
-        if snippet and not missing:
-            cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
-        advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job.compare
-        return replace(result, cause=cause, snippet=snippet, next=advice)
+        facts = Facts(
+            app=self._stage.app,
+            begin=self._job.begin,
+            snippets=self._job.snippets,
+            todo=self._stage.todo,
+            misplaced=self._stage.misplaced,
+            logs=[each.lines() for each in self._stage.instances],
+            seen=self._recorder.seen(makers),
+            ask=self._recorder.ask,
+            parse=self._recorder.parse,
+        )
+        found = find(facts, check, lambda: item.ihook.labkit_cause(facts=facts, check=check))
+        advice = result.next or self._job.compare
+        if found is None:
+            return replace(result, next=advice)
+        place = str(found.place) if found.place else None
+        return replace(
+            result,
+            cause=found.cause,
+            where=result.where or place,
+            snippet=found.snippet,
+            next=found.next or advice,
+        )
 
     def _place(self, error: BaseException) -> str | None:
         """The line of the lab's own code that an error comes from, whoever raised it."""

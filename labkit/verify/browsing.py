@@ -1,0 +1,55 @@
+"""What a browser context sees while checks use it: failed scripts, refused requests, warnings and errors on consoles."""
+
+import contextlib
+import re
+from typing import TYPE_CHECKING
+
+from labkit.verify.causes.finding import Answer, Said, ScriptError, Seen
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Response, WebError
+
+_FRAME = re.compile(r"(https?://[^\s()]+):(\d+):\d+\)?$", re.MULTILINE)
+_REFUSED = 400
+_MOST = 200
+"""How many of each kind are kept: a page in a loop must not fill the memory."""
+
+
+def watch(context: "BrowserContext") -> Seen:
+    """Begin to watch a context; what it returns fills as pages are used."""
+    seen = Seen()
+
+    def on_error(error: "WebError") -> None:
+        if len(seen.errors) < _MOST:
+            seen.errors.append(_script_error(error))
+
+    def on_response(response: "Response") -> None:
+        request = response.request
+        if len(seen.answers) < _MOST and (response.status >= _REFUSED or request.resource_type == "script"):
+            page = ""
+            with contextlib.suppress(Exception):  # a worker's request has no frame
+                page = request.frame.url
+            seen.answers.append(Answer(page, request.method, response.url, response.status, request.resource_type))
+
+    def on_console(message: "ConsoleMessage") -> None:
+        if len(seen.console) < _MOST and message.type in ("warning", "error"):
+            at = message.location
+            seen.console.append(Said(message.text, at.get("url", ""), int(at.get("lineNumber", 0)) + 1))
+
+    context.on("weberror", on_error)
+    context.on("response", on_response)
+    context.on("console", on_console)
+    return seen
+
+
+def _script_error(error: "WebError") -> ScriptError:
+    raised = error.error
+    stack = getattr(raised, "stack", "") or ""
+    frames = [(url, int(line)) for url, line in _FRAME.findall(stack)]
+    if not frames:
+        # A script that cannot be parsed has no stack, only a place.
+        at = error.location
+        frames = [(at["url"], int(at["line"]) + 1)] if at and at.get("url") else []
+    name = getattr(raised, "name", "") or ""
+    text = (getattr(raised, "message", "") or str(raised)).split("\n")[0].removeprefix(f"{name}: ")
+    return ScriptError(error.page.url if error.page else "", name, text, tuple(frames))
