@@ -71,7 +71,7 @@ class AppDidNotStart(LabError):  # noqa: N818  (a fact, as verify reports it)
     """The app in a workspace does not come up.
 
     Its `reason` is one of: syntax error, import error, exception, exited, hung, answered 500 (or another status).
-    `where` is the line of the app's own code, like `shop/cart.py:12`, where it is known.
+    `where` is the line of the app's own code, like `shop/cart.py:12`, where it is known; `raised` is the exception.
     """
 
     def __init__(self, reason: str, message: str, next: str, where: str | None, log_tail: str) -> None:
@@ -79,6 +79,7 @@ class AppDidNotStart(LabError):  # noqa: N818  (a fact, as verify reports it)
         self.reason = reason
         self.where = where
         self.log_tail = log_tail
+        self.raised: Raised | None = None
 
 
 def last_exception(lines: Sequence[str], folder: Path) -> Raised | None:
@@ -150,15 +151,6 @@ def missing_file(said: str, app: Path, begin: Path) -> str | None:
     return next((name for name in names if (begin / name).is_file() and not (app / name).exists()), None)
 
 
-def name_missing_file(error: AppDidNotStart, app: Path, begin: Path) -> bool:
-    """Add to an error which file of begin the app lacks, and how to get it back; says whether one is missing."""
-    file = missing_file(error.message, app, begin)
-    if file:
-        error.message += f"\nThe file {file} is missing."
-        error.next = f"labkit reset {file}"
-    return file is not None
-
-
 def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> LabError:
     """The error for an app that ended with this exit status before it answered; a MachineError if the disk is why."""
     raised = last_exception(lines, folder)
@@ -188,7 +180,9 @@ def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path)
         reason = "exception"
     if place is None:
         advice = f"Read the whole log: {log}"
-    return _error(reason, message, advice, place, lines, folder)
+    error = _error(reason, message, advice, place, lines, folder)
+    error.raised = raised
+    return error
 
 
 def _ended_silently(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> AppDidNotStart:

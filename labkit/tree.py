@@ -31,6 +31,9 @@ IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
 """What running an app leaves: compiled code, and the data of an app that is run without labkit."""
 
 
+_LARGE = 50_000_000
+
+
 def app_files(folder: Path) -> Iterator[str]:
     """Yield the app's files as sorted paths relative to `folder`, with forward slashes.
 
@@ -56,12 +59,16 @@ def app_files(folder: Path) -> Iterator[str]:
 
 
 def digest(folder: Path) -> str:
-    """A number for the app's files, their paths and their contents: SHA-256, in hexadecimal digits."""
+    """A number for the app's files, their paths and contents: SHA-256, in hexadecimal digits.
+
+    Of a file of more than 50 MB, which is no code, only the size counts.
+    """
     whole = hashlib.sha256()
     for path in app_files(folder):
-        content = (folder / path).read_bytes()
-        whole.update(f"{path}\0{len(content)}\0".encode())
-        whole.update(content)
+        size = (folder / path).stat().st_size
+        whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
+        if size <= _LARGE:
+            whole.update((folder / path).read_bytes())
     return whole.hexdigest()
 
 

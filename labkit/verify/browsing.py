@@ -1,13 +1,14 @@
-"""What a browser context sees while checks use it: failed scripts, refused requests, warnings and errors on consoles."""
+"""What goes wrong in browser contexts while checks use them, and what the pages can be asked about it afterwards."""
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from labkit.verify.causes.finding import Answer, Said, ScriptError, Seen
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, ConsoleMessage, Response, WebError
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, WebError
 
 _FRAME = re.compile(r"(https?://[^\s()]+):(\d+):\d+\)?$", re.MULTILINE)
 _REFUSED = 400
@@ -53,3 +54,31 @@ def _script_error(error: "WebError") -> ScriptError:
     name = getattr(raised, "name", "") or ""
     text = (getattr(raised, "message", "") or str(raised)).split("\n")[0].removeprefix(f"{name}: ")
     return ScriptError(error.page.url if error.page else "", name, text, tuple(frames))
+
+
+def ask(pages: "Iterable[Page]", url: str, script: str, argument: Any) -> Any:
+    """Evaluate JavaScript in the page that has this URL; None if there is none, or if it fails."""
+    from playwright.sync_api import Error
+
+    for page in pages:
+        if page.url == url:
+            with contextlib.suppress(Error):
+                return page.evaluate(script, argument)
+    return None
+
+
+def parse(pages: "Iterable[Page]", source: str) -> tuple[int, str] | None:
+    """Have a page's browser parse a script: the line (from 1) and the text of its syntax error."""
+    from playwright.sync_api import Error
+
+    for page in pages:
+        with contextlib.suppress(Error):
+            session = page.context.new_cdp_session(page)
+            options = {"expression": source, "sourceURL": "labkit", "persistScript": False}
+            said = session.send("Runtime.compileScript", options).get("exceptionDetails")
+            session.detach()
+            if said is None:
+                return None
+            text = said.get("exception", {}).get("description", said.get("text", ""))
+            return int(said["lineNumber"]) + 1, text.split("\n")[0]
+    return None

@@ -7,20 +7,21 @@ own: what checks print goes elsewhere.
 
 import os
 import queue
-import re
 import sys
 import threading
 import traceback
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from labkit import checking
-from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
-from labkit.errors import MachineError
+from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
+from labkit.recording import Recorder
+from labkit.verify import browsing, judging
 from labkit.verify.causes import Facts, find
 from labkit.verify.job import Collected, Fault, Finished, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
@@ -83,7 +84,7 @@ class Reporter:
             if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
                 error = error.__cause__  # pytest's own error has the traceback as text
             place = self._place(error) or node.name
-            self._channel.send(Fault(f"{node.name} cannot be read: {_fault(error).cause} ({place})"))
+            self._channel.send(Fault(f"{node.name} cannot be read: {judging.fault(error).cause} ({place})"))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the checks of the job, in the order of their tasks."""
@@ -150,7 +151,7 @@ class Reporter:
             return Result(Verdict.SKIPPED, cause=f"needs the same as “{self._raised[id(error)][1].title}”")
         if when == "setup":
             self._raised[id(error)] = (error, check)
-        result = translate(error) if when != "teardown" else _fault(error)
+        result = judging.verdict(error) if when != "teardown" else judging.fault(error)
         if result.verdict is Verdict.SKIPPED:
             return result
         makers = {check.file_name, *getattr(item, "fixturenames", ())}
@@ -175,8 +176,8 @@ class Reporter:
             misplaced=self._stage.misplaced,
             logs=[each.lines() for each in self._stage.instances],
             seen=self._recorder.seen(makers),
-            ask=self._recorder.ask,
-            parse=self._recorder.parse,
+            ask=partial(browsing.ask, self._recorder.pages),
+            parse=partial(browsing.parse, self._recorder.pages),
         )
         found = find(facts, check, lambda: item.ihook.labkit_cause(facts=facts, check=check))
         advice = result.next or self._job.compare
@@ -218,63 +219,6 @@ class Reporter:
 
     def _check(self, item: pytest.Item) -> Check:
         return self._checks[item.nodeid]
-
-
-def translate(error: BaseException) -> Result:
-    """The verdict on an exception of a check or of its fixtures."""
-    from playwright.sync_api import Error
-    from playwright.sync_api import TimeoutError as TooLate
-
-    if isinstance(error, NotDone):
-        return Result(Verdict.NOT_DONE, error.expected, error.seen, error.where, error.cause, error.next)
-    if isinstance(error, pytest.skip.Exception):
-        return Result(Verdict.SKIPPED, cause=error.msg)
-    if isinstance(error, MachineError):
-        return Result(Verdict.ENVIRONMENT, cause=error.message, next=error.next)
-    if isinstance(error, TooLate):
-        first, *_ = error.message.split("\n")
-        waited = re.search(r"waiting for (.+)", error.message)
-        return Result(
-            Verdict.NOT_DONE,
-            expected=f"{waited[1]} on the page" if waited else "an answer in time",
-            seen=first,
-        )
-    if isinstance(error, Error):
-        if "Executable doesn't exist" in error.message or "launch:" in error.message:
-            return Result(
-                Verdict.ENVIRONMENT, cause=f"The browser cannot be launched: {error.message}", next="labkit setup"
-            )
-        if "net::ERR_" in error.message:
-            return Result(Verdict.NOT_DONE, expected="the app answers", seen=error.message.split("\n")[0])
-        if "has been closed" in error.message or "crashed" in error.message:
-            return Result(Verdict.ENVIRONMENT, cause=f"The browser has ended: {error.message}", next="labkit doctor")
-        return _fault(error)
-    if isinstance(error, AssertionError):
-        return _assertion(str(error))
-    return _fault(error)
-
-
-def _assertion(text: str) -> Result:
-    """The verdict on `expect` of Playwright, whose message has several parts, or on a plain `assert`."""
-    message, *rest = text.split("\n")
-    expected = re.sub(r"^(Locator|Page) expected ", "the page ", message)
-    parts = dict(line.split(":", 1) for line in rest if re.match(r"(Actual value|Received|Error):", line))
-    seen = next((value.strip() for value in parts.values() if value.strip() not in ("", "None")), None)
-    waited = re.search(r"waiting for (.+)", text)
-    return Result(
-        Verdict.NOT_DONE,
-        expected=expected or "what the check asserts",
-        seen=seen or (rest[0] if rest and not parts else None) or "nothing of the kind",
-        where=waited[1] if waited else None,
-    )
-
-
-def _fault(error: BaseException) -> Result:
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
-    if isinstance(error, pytest.FixtureLookupError):
-        message = error.formatrepr().errorstring
-    first, *_ = message.strip().split("\n")
-    return Result(Verdict.CHECKER, cause=f"{type(error).__name__}: {first}")
 
 
 def _check(item: pytest.Item, exercise: str) -> Check:

@@ -15,7 +15,7 @@ from labkit import changes, content, workspace
 from labkit.diagnosis import missing_file
 from labkit.errors import InternalError, MachineError
 from labkit.lab import Exercise, Lab
-from labkit.verify.causes import missing_snippet
+from labkit.verify.causes.python import missing_snippet
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import KEPT_RUNS, ROOM, Subject, evidence_folder
@@ -51,16 +51,22 @@ def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: Ve
     results = verify_shop(shop.begin)
     assert verdicts(results) == dict(zip(NAMES, ["passed", "not done", "not done"], strict=True))
     loaves, price = results["the-loaves-are-counted"], results["a-loaf-has-a-price"]
-    assert (loaves.expected, loaves.seen, loaves.where) == (
-        "the page to have text 'Loaves: 3'",
-        "element(s) not found",
-        'get_by_test_id("loaves")',
+    assert (loaves.expected, loaves.seen) == (
+        "the element with data-testid “loaves” to have text 'Loaves: 3'",
+        "it is not on the page",
     )
     assert (loaves.cause, loaves.snippet) == ("the TODO line shelf is still at shop.py:10", "shelf")
     assert loaves.next == "labkit snippet insert shelf"
     assert (price.cause, price.snippet) == ("the TODO line till is still at shop.py:11", "till")
     names = [Path(path).name for path in loaves.evidence]
-    assert names == ["trace.zip", "console.log", "websocket.log", "the-loaves-are-counted-1.png", "instance-1.log"]
+    assert names == [
+        "trace.zip",
+        "console.log",
+        "websocket.log",
+        "events.jsonl",
+        "the-loaves-are-counted-1.png",
+        "instance-1.log",
+    ]
     assert all(Path(path).stat().st_size > 0 for path in loaves.evidence if not path.endswith(("console.log", "t.log")))
 
 
@@ -294,7 +300,7 @@ def test_a_check_with_a_bug_is_at_fault_and_a_shared_failure_is_said_once(
     assert (results["bug"].cause, results["bug"].next) == ("KeyError: 'loaf' (test_more.py:14)", "Mend the checks.")
     assert (results["cake"].expected, results["cake"].seen) == ("a hot oven", "a cold one")
     assert results["pie"].cause == "needs the same as “There is cake.”"
-    assert results["plain"].expected == "assert (1 + 1) == 3"
+    assert (results["plain"].expected, results["plain"].seen) == ("3", "(1 + 1)")
 
 
 def test_a_failed_script_is_said_beside_the_checks_own_cause_and_not_instead(

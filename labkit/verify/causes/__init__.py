@@ -4,13 +4,14 @@ What understands a lab's own subject is the lab's: a plugin of its checks with t
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from labkit.diagnosis import never_awaited, unhandled
+from labkit.diagnosis import AppDidNotStart, Raised, missing_file, never_awaited, unhandled
 from labkit.verify.causes import files, pages, python, templates
 from labkit.verify.causes.finding import Facts, Finding, Seen
 from labkit.verify.report import Check
 
-__all__ = ["Facts", "Finding", "Seen", "find"]
+__all__ = ["Facts", "Finding", "Seen", "find", "of_start"]
 
 
 def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda: None) -> Finding | None:
@@ -30,6 +31,23 @@ def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda:
         lambda: python.unreachable(facts),
     ]
     return next((finding for search in searches for finding in search()), None)
+
+
+def of_start(facts: Facts, error: AppDidNotStart) -> Finding:
+    """Why an app does not start: what `labkit.diagnosis` says, with what is known of the app's files beside it."""
+    for finding in files.misencoded(facts.app, facts.begin):
+        return finding
+    path, _, line = (error.where or "").rpartition(":")
+    place = facts.place(path, int(line)) if path else None
+    lost = missing_file(error.message, facts.app, facts.begin)
+    if lost:
+        finding = files.missing(lost)
+        return Finding(f"{error.message}\n{finding.cause}.", place, finding.next)
+    if error.raised and error.reason in ("exception", "import error"):
+        found = python.explain(facts, error.raised)
+        if found:
+            return replace(found, cause=f"{error.message.split(': ')[0]}: {found.cause}")
+    return Finding(error.message, place, error.next)
 
 
 def _missing_code(facts: Facts, check: Check) -> Iterator[Finding]:
@@ -56,8 +74,8 @@ def _exceptions(facts: Facts) -> Iterator[Finding]:
     """What the app raised and nothing handled, and calls without `await`."""
     for log in facts.logs:
         for raised in reversed(unhandled(log, facts.app)):
-            finding = python.explain(facts, raised)
-            yield Finding(f"the app raised {finding.cause}", finding.place, finding.next, finding.snippet)
+            found = python.explain(facts, raised) or _plain(raised)
+            yield replace(found, cause=f"the app raised {found.cause}")
     for log in facts.logs:
         forgotten = never_awaited(log, facts.app)
         if forgotten and forgotten.place:
@@ -66,6 +84,13 @@ def _exceptions(facts: Facts) -> Iterator[Finding]:
             yield Finding.at(place, forgotten.text, advice)
         elif forgotten:
             yield Finding(forgotten.text, None, "Write `await` before the call, then verify again.")
+
+
+def _plain(raised: Raised) -> Finding:
+    if raised.place is None:
+        return Finding(str(raised))
+    advice = f"Mend {raised.place}, save the file and verify again."
+    return Finding(f"{raised} at {raised.place}{raised.place.quoted}", raised.place, advice)
 
 
 def _is_about_pages(facts: Facts, check: Check) -> bool:

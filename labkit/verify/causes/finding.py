@@ -88,9 +88,9 @@ class Facts:
     """What is known when a check has failed: the app, its logs, and what the check's browser contexts have seen.
 
     `snippets` are the texts of the exercise's snippets. `todo` are the TODO lines whose code is not there, name to
-    `path:line`; `misplaced` is the code of snippets that is in the wrong place, name to a sentence. `ask` evaluates
-    JavaScript, with an argument, in the page that has this URL; it returns None if there is no such page any more. `parse`
-    has that page's browser parse a script, and returns the line (from 1) and the text of its syntax error, if it has one.
+    `path:line`; `misplaced` is the code of snippets that is in the wrong place, by name. `ask` evaluates
+    JavaScript, with an argument, in the page that has this URL; it returns None if there is no such page any more.
+    `parse` has the browser parse a script; it returns the line (from 1) and the text of a syntax error.
     """
 
     app: Path
@@ -101,7 +101,7 @@ class Facts:
     logs: Sequence[Sequence[str]] = ()
     seen: Sequence[Seen] = ()
     ask: Callable[[str, str, Any], Any] = lambda url, script, argument: None
-    parse: Callable[[str, str], tuple[int, str] | None] = lambda url, source: None
+    parse: Callable[[str], tuple[int, str] | None] = lambda source: None
 
     @property
     def errors(self) -> list[ScriptError]:
@@ -152,7 +152,7 @@ class Facts:
                         yield Place(path, number, line.rstrip())
 
     def file_of(self, url: str, original: bool = False) -> str | None:
-        """The app's file (or begin's) that is served at a URL: of equal name, and alike in as many folders as can be."""
+        """The app's file (or begin's) that a URL serves: of equal name, and alike in as many folders as can be."""
         wanted = unquote(urlsplit(url).path).strip("/").split("/")
         best, most = None, 0
         for path in self.original if original else self.files:
@@ -173,8 +173,7 @@ class Facts:
         text = self.ask(url, _LINE, [url, line])
         if not isinstance(text, str) or not text.strip():
             return None
-        found = [each for each in self.places(re.escape(text.strip()), SCRIPTS)]
-        return found[0] if found else None
+        return next(self.places(re.escape(text.strip()), SCRIPTS), None)
 
 
 _LINE = """async ([url, line]) => (await (await fetch(url)).text()).split("\\n")[line - 1]"""

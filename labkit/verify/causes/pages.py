@@ -96,7 +96,7 @@ def _unparsed(facts: Facts, error: ScriptError) -> Place | None:
     """The line that a script of the page cannot be parsed at, which the browser itself does not tell."""
     for answer in facts.answers:
         path = facts.file_of(answer.url) if answer.kind == "script" and answer.page == error.page else None
-        fault = facts.parse(error.page, facts.files[path]) if path in facts.changed else None
+        fault = facts.parse(facts.files[path]) if path in facts.changed else None
         if path and fault and fault[1] in (str(error), error.text):
             return facts.place(path, fault[0])
     return None

@@ -5,6 +5,7 @@ Nothing here runs the code.
 
 import ast
 import difflib
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,15 +14,15 @@ from functools import lru_cache
 from labkit.diagnosis import Raised
 from labkit.verify.causes.finding import Facts, Finding
 
-_ATTRIBUTE = re.compile(
-    r"(?:'(?P<object>\w+)' object|type object '(?P<type>\w+)'|module '(?P<module>[\w.]+)') has no attribute '(?P<name>\w+)'"
-)
+_ATTRIBUTE = re.compile(r"(?:'(?P<object>\w+)' object|type object '(?P<type>\w+)') has no attribute '(?P<name>\w+)'")
 _NAME = re.compile(r"name '(?P<name>\w+)' is not defined")
 _IMPORT = re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'")
 _MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'")
 _MISSES = re.compile(
     r"cannot import name '(\w+)'|name '(\w+)' is not defined|has no attribute '(\w+)'|No module named '([\w.]+)'"
 )
+_UNFORMATTED = re.compile(r"(?<![\w\"'])([\"'])(?:(?!\1).)*\{[A-Za-z_][\w.]*\}(?:(?!\1).)*\1")
+"""A string with names in braces, and no f before it."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -30,8 +31,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 class Definition:
     """A class, function or top-level name of the app; `owner` is the class or function that it is in."""
 
-    name: str
     path: str
+    name: str
     line: int
     owner: str | None
     owner_is_class: bool
@@ -50,8 +51,8 @@ def missing_snippet(said: str, todo: Mapping[str, str], texts: Mapping[str, str]
     return next((each for each in todo if name and word.search(texts.get(each, ""))), None)
 
 
-def explain(facts: Facts, raised: Raised) -> Finding:
-    """What to do about an exception."""
+def explain(facts: Facts, raised: Raised) -> Finding | None:
+    """What an exception comes from, if more can be said than its text and its line."""
     said = str(raised)
     snippet = missing_snippet(said, facts.todo, facts.snippets)
     if snippet:
@@ -67,9 +68,13 @@ def explain(facts: Facts, raised: Raised) -> Finding:
         finding = find(facts, raised, match) if match else None
         if finding:
             return finding
-    if raised.place:
-        return Finding.at(raised.place, said)
-    return Finding(said)
+    if raised.place and _UNFORMATTED.search(raised.place.source) and ".format" not in raised.place.source:
+        return Finding.at(
+            raised.place,
+            f"{said}; the braces are taken as they are, because the f before the quotes is missing",
+            f"Write f before the opening quote in {raised.place}, then verify again.",
+        )
+    return None
 
 
 def unreachable(facts: Facts) -> Iterator[Finding]:
@@ -77,7 +82,7 @@ def unreachable(facts: Facts) -> Iterator[Finding]:
     for path in facts.changed:
         for node in ast.walk(_tree(facts.files[path])) if path.endswith(".py") else ():
             for body in (getattr(node, each, None) for each in ("body", "orelse", "finalbody")):
-                for before, after in zip(body, body[1:], strict=False) if isinstance(body, list) else ():
+                for before, after in itertools.pairwise(body) if isinstance(body, list) else ():
                     if isinstance(before, ast.Return | ast.Raise | ast.Break | ast.Continue):
                         word = type(before).__name__.lower()
                         yield Finding.at(
@@ -92,7 +97,7 @@ def definitions(facts: Facts) -> list[Definition]:
     found = []
     for path, text in facts.files.items():
         if path.endswith(".py"):
-            found += [Definition(name, path, *rest) for name, *rest in _defined(text)]
+            found += [Definition(path, *each) for each in _defined(text)]
     return found
 
 
@@ -201,10 +206,11 @@ def _imported(facts: Facts, raised: Raised, match: re.Match[str]) -> Finding | N
         return Finding.at(raised.place, f"{said}, it has {near[0]}")
     if elsewhere:
         other = elsewhere[0]
+        line = importing(raised.place.path, other.path, name)
         return Finding.at(
             raised.place,
             f"{said}: {other.path}:{other.line} defines it",
-            f"Move {name} into {path}, or import it from {other.path}: {importing(raised.place.path, other.path, name)}",
+            f"Move {name} into {path}, or import it from where it is: {line}",
         )
     return Finding.at(raised.place, said)
 
@@ -230,6 +236,11 @@ def _import_elsewhere(facts: Facts, name: str) -> str | None:
             if re.match(rf"(from [a-z_]\S* )?import .*\b{name}\b", line):
                 return f"{line.partition(' import ')[0]} import {name}" if line.startswith("from") else line
     return None
+
+
+def _module_of(path: str) -> str:
+    """The name by which the file of a module is imported."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 @lru_cache(maxsize=256)
