@@ -69,6 +69,10 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
 class Hooks:
     """What a plugin of a lab's checks may add; each implementation is marked with `@pytest.hookimpl`."""
 
+    @pytest.hookspec
+    def labkit_context(self, context: "BrowserContext") -> None:
+        """A browser context was made; nothing has used it yet."""
+
     @pytest.hookspec(firstresult=True)
     def labkit_cause(self, facts: "Facts", check: "Check") -> "Finding | None":
         """The cause of a check's failure, if it is one of those that only this lab knows of."""
@@ -134,6 +138,7 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
         context = browser.new_context(**options)
         context.set_default_timeout(PATIENCE * 1000)
         recorder.record(context)
+        pytestconfig.hook.labkit_context(context=context)
         return context
 
     yield make

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, WebError
 
 _FRAME = re.compile(r"(https?://[^\s()]+):(\d+):\d+\)?$", re.MULTILINE)
+CAUGHT = "labkit: uncaught"
+"""What a lab's script says by `console.debug`, with a stack, of an error that a library catches and keeps to itself."""
+
 _REFUSED = 400
 _MOST = 200
 """How many of each kind are kept: a page in a loop must not fill the memory."""
@@ -33,6 +36,11 @@ def watch(context: "BrowserContext") -> Seen:
             seen.answers.append(Answer(page, request.method, response.url, response.status, request.resource_type))
 
     def on_console(message: "ConsoleMessage") -> None:
+        if message.type == "debug" and message.text.startswith(CAUGHT) and len(seen.errors) < _MOST:
+            stack = message.text.removeprefix(CAUGHT).strip()
+            name, _, text = stack.split("\n")[0].partition(": ")
+            page = message.page.url if message.page else ""
+            seen.errors.append(ScriptError(page, name if text else "", text or name, _frames(stack)))
         if len(seen.console) < _MOST and message.type in ("warning", "error"):
             at = message.location
             seen.console.append(Said(message.text, at.get("url", ""), int(at.get("lineNumber", 0)) + 1))
@@ -46,14 +54,18 @@ def watch(context: "BrowserContext") -> Seen:
 def _script_error(error: "WebError") -> ScriptError:
     raised = error.error
     stack = getattr(raised, "stack", "") or ""
-    frames = [(url, int(line)) for url, line in _FRAME.findall(stack)]
+    frames = _frames(stack)
     if not frames:
         # A script that cannot be parsed has no stack, only a place.
         at = error.location
-        frames = [(at["url"], int(at["line"]) + 1)] if at and at.get("url") else []
+        frames = ((at["url"], int(at["line"]) + 1),) if at and at.get("url") else ()
     name = getattr(raised, "name", "") or ""
     text = (getattr(raised, "message", "") or str(raised)).split("\n")[0].removeprefix(f"{name}: ")
-    return ScriptError(error.page.url if error.page else "", name, text, tuple(frames))
+    return ScriptError(error.page.url if error.page else "", name, text, frames)
+
+
+def _frames(stack: str) -> tuple[tuple[str, int], ...]:
+    return tuple((url, int(line)) for url, line in _FRAME.findall(stack))
 
 
 def ask(pages: "Iterable[Page]", url: str, script: str, argument: Any) -> Any:

@@ -11,7 +11,7 @@ from labkit.verify.causes import files, pages, python, templates
 from labkit.verify.causes.finding import Facts, Finding, Seen
 from labkit.verify.report import Check
 
-__all__ = ["Facts", "Finding", "Seen", "find", "of_start"]
+__all__ = ["Facts", "Finding", "Seen", "find", "is_about_pages", "of_start"]
 
 
 def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda: None) -> Finding | None:
@@ -26,8 +26,8 @@ def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda:
         lambda: _exceptions(facts),
         lambda: _misplaced_code(facts, check),
         lambda: templates.lost_blocks(facts),
-        lambda: pages.explain(facts) if _is_about_pages(facts, check) else iter(()),
         lambda: filter(None, [lab()]),
+        lambda: pages.explain(facts) if is_about_pages(facts, check) else iter(()),
         lambda: python.unreachable(facts),
     ]
     return next((finding for search in searches for finding in search()), None)
@@ -48,6 +48,12 @@ def of_start(facts: Facts, error: AppDidNotStart) -> Finding:
         if found:
             return replace(found, cause=f"{error.message.split(': ')[0]}: {found.cause}")
     return Finding(error.message, place, error.next)
+
+
+def is_about_pages(facts: Facts, check: Check) -> bool:
+    """Whether a failed script of a page can be why: not if all that the check needs is on the server's side."""
+    homes = [path for name in check.snippets if (path := facts.homes.get(name))]
+    return not homes or any(not path.endswith((".py", ".toml")) for path in homes)
 
 
 def _missing_code(facts: Facts, check: Check) -> Iterator[Finding]:
@@ -91,9 +97,3 @@ def _plain(raised: Raised) -> Finding:
         return Finding(str(raised))
     advice = f"Mend {raised.place}, save the file and verify again."
     return Finding(f"{raised} at {raised.place}{raised.place.quoted}", raised.place, advice)
-
-
-def _is_about_pages(facts: Facts, check: Check) -> bool:
-    """Whether a failed script of a page can be why: not if all that the check needs is on the server's side."""
-    homes = [path for name in check.snippets if (path := facts.homes.get(name))]
-    return not homes or any(not path.endswith((".py", ".toml")) for path in homes)

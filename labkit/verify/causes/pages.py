@@ -89,7 +89,7 @@ def _error(facts: Facts, error: ScriptError) -> Finding:
     if place:
         return Finding.at(place, str(error))
     path = urlsplit(error.frames[0][0] if error.frames else error.page).path
-    return Finding(f"a script of the page {path} failed: {error}")
+    return Finding(f"a script of the page{f' {path}' if path.startswith('/') else ''} failed: {error}")
 
 
 def _unparsed(facts: Facts, error: ScriptError) -> Place | None:
