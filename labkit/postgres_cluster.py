@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ from typing import Any
 import psutil
 
 from labkit.errors import LabError, MachineError
+from labkit.files import locked
 
 WINDOWS = os.name == "nt"
 USER = "labkit"
@@ -449,31 +450,6 @@ def temporary_home() -> Path:
     return Path(tempfile.mkdtemp(prefix="labkit-postgres-", dir=base))
 
 
-@contextlib.contextmanager
-def locked(cluster: Cluster) -> Iterator[None]:
-    """One labkit at a time starts or stops this cluster."""
-    cluster.home.mkdir(parents=True, exist_ok=True)
-    with (cluster.home / "lock").open("ab") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            while True:
-                with contextlib.suppress(OSError):  # it gives up after ten tries, one a second
-                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                    break
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-
 def _register(cluster: Cluster) -> Path:
     users = cluster.home / "users"
     users.mkdir(exist_ok=True)
@@ -504,7 +480,7 @@ def keep(mode: str, home: str) -> None:
     mine: Path | None = None
     try:
         try:
-            with locked(cluster):
+            with locked(cluster.home / "lock"):
                 if mode == "running":
                     mine = _register(cluster)
                 if cluster.running() is None:
@@ -530,7 +506,7 @@ def keep(mode: str, home: str) -> None:
             cluster.stop()
             cluster.remove()
         elif mine:
-            with locked(cluster):
+            with locked(cluster.home / "lock"):
                 mine.unlink(missing_ok=True)
                 if not cluster.stays.exists() and not _in_use(cluster):
                     cluster.stop()

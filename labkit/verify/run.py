@@ -1,5 +1,6 @@
 """One run of the checks: everything that they need starts at the same time, and every check is accounted for."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -11,17 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import snippets, workspace
-from labkit.diagnosis import AppDidNotStart, name_missing_file
+from labkit.chapter import Task
+from labkit.diagnosis import AppDidNotStart
 from labkit.errors import InternalError, LabError, MachineError
-from labkit.lab import Database, Task
-from labkit.verify.causes import missing_snippet
+from labkit.lab import Database
+from labkit.verify.causes import Facts, of_start
+from labkit.verify.job import Collected, Fault, Finished, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
+from labkit.verify.stage import Databases, RunningInstance, Stage
 from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
     from labkit.instances import Instances
     from labkit.postgres import Server
+    from labkit.verify.warm import Warm
 
 START = 60.0
 """How many seconds the checking process and the browser have to be up."""
@@ -54,10 +59,12 @@ def verify(
     headed: bool = False,
     progress: Progress | None = None,
     pictures: Path | None = None,
+    warm: "Warm | None" = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
-    With `pictures`, a screenshot of every page as it was in the end is put into that folder.
+    With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `warm`, browser and
+    database server are those that an earlier run has left there.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -65,7 +72,7 @@ def verify(
     chosen = list(tasks or subject.exercise.tasks)
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures)
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, warm)
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -93,6 +100,7 @@ class _Run:
         progress: Progress,
         temporary: Path,
         pictures: Path | None,
+        warm: "Warm | None",
     ) -> None:
         self.checks: list[Check] = []
         self._subject = subject
@@ -101,6 +109,7 @@ class _Run:
         self._progress = progress
         self._temporary = temporary
         self._pictures = pictures
+        self._warm = warm
         self._evidence = evidence_folder(subject, datetime.now())
         self._results: dict[str, Result] = {}
         self._processes = 0
@@ -126,6 +135,7 @@ class _Run:
                 self._collect(process)
                 if blocked:
                     self._block(blocked)
+                    process.abandon()
                 elif instances and stage:
                     self._run_checks(process, launch, instances, stage)
         return self._with_evidence()
@@ -139,18 +149,21 @@ class _Run:
         temporary = self._temporary / f"checking-{self._processes}"
         temporary.mkdir()
         exercise = self._subject.exercise
-        job = {
-            "exercise": exercise.id,
-            "checks": str(exercise.checks),
-            "tasks": [task.id for task in self._tasks],
-            "known_tasks": [task.id for task in exercise.tasks],
-            "done": list(self._results),
-            "launch": launch,
-            "evidence": str(self._evidence),
-            "compare": f"labkit diff {exercise.id}" if self._subject.workspace else None,
-            "pictures": str(self._pictures) if self._pictures else None,
-        }
-        return CheckingProcess(job, temporary)
+        job = Job(
+            exercise=exercise.id,
+            checks=exercise.checks,
+            begin=exercise.begin,
+            tasks=tuple(task.id for task in self._tasks),
+            known_tasks=tuple(task.id for task in exercise.tasks),
+            done=tuple(self._results),
+            launch=launch,
+            evidence=self._evidence,
+            temporary=temporary,
+            pictures=self._pictures,
+            snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
+            workspace=self._subject.workspace is not None,
+        )
+        return self._warm.process(job) if self._warm else CheckingProcess(job)
 
     def _copy(self, app: Path) -> None:
         try:
@@ -173,7 +186,7 @@ class _Run:
             )
         return None
 
-    def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, dict[str, Any]]":
+    def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, Stage]":
         from labkit import instances
 
         exercise = self._subject.exercise
@@ -199,19 +212,14 @@ class _Run:
                 grace=0,
             )
         )
-        stage = {
-            "app": str(app),
-            "instances": [{"number": i.number, "url": i.url, "log": str(i.log)} for i in running.list],
-            "databases": databases,
-            "todo": self._todo,
-        }
-        return running, stage
+        started = tuple(RunningInstance(each.number, each.url, each.log) for each in running.list)
+        return running, Stage(app, started, databases, self._todo)
 
-    def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, dict[str, Any]]:
+    def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, Databases]:
         """Start a server for this run, with databases of the names that the lab's own server has."""
         from labkit import postgres
 
-        own = stack.enter_context(postgres.temporary_server())
+        own = self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
         named = snippets.value(self._subject.exercise, database.snippet, app)
         if self._subject.workspace:
             with _lab_server() as lab_server:
@@ -225,26 +233,27 @@ class _Run:
             own.create_database(name)
         if not self._subject.workspace:
             listening = [name for name in existing if own.can_listen(name)]
-        return own.url, {"named": named, "existing": existing, "listening": listening, "server": own.url}
+        return own.url, Databases(named, tuple(existing), tuple(listening), own)
 
     def _blocked(self, error: LabError, app: Path) -> Result:
         """The result that an app gives which does not start; other errors are raised on."""
         if not isinstance(error, AppDidNotStart):
             raise error
-        texts = {name: each.text for name, each in self._subject.exercise.snippets.items()}
-        is_missing = name_missing_file(error, app, self._subject.exercise.begin)
-        snippet = None if is_missing else missing_snippet(error.message, self._todo, texts)
-        cause = error.message
-        if snippet:
-            cause += f"\nThe TODO line {snippet} is still at {self._todo[snippet]}."
+        facts = Facts(
+            app=app,
+            begin=self._subject.exercise.begin,
+            snippets={name: each.text for name, each in self._subject.exercise.snippets.items()},
+            todo=self._todo,
+        )
+        found = of_start(facts, error)
         return Result(
             Verdict.NOT_DONE,
             expected="the app starts",
             seen=error.reason,
-            where=error.where,
-            cause=cause.replace(str(app), self._subject.folder.name),
-            next=f"labkit snippet insert {snippet}" if snippet else error.next,
-            snippet=snippet,
+            where=str(found.place) if found.place else error.where,
+            cause=found.cause,
+            next=found.next,
+            snippet=found.snippet,
         )
 
     def _block(self, result: Result) -> None:
@@ -262,23 +271,26 @@ class _Run:
             raise MachineError(
                 f"The checks were not read within {START:.0f} s: is the machine very busy?", "Repeat the command."
             ) from None
-        if event is None or "fault" in event:
-            said = event["fault"] if event else "\n".join(_tail(process.log, 5))
+        if not isinstance(event, Collected):
+            said = event.said if isinstance(event, Fault) else "\n".join(_tail(process.log, 5))
             raise InternalError(
                 f"The checks of {self._subject.exercise.id} cannot be run: {said}", self._subject.advice
             )
-        self.checks = [Check(**{**check, "snippets": tuple(check["snippets"])}) for check in event["collected"]]
+        self.checks = list(event.checks)
         if not self.checks:
             raise InternalError("These tasks have no checks.", self._subject.advice)
         self._progress.collected(self.checks)
 
     def _run_checks(
-        self, process: CheckingProcess, launch: dict[str, Any], instances: "Instances", stage: dict[str, Any]
+        self, process: CheckingProcess, launch: dict[str, Any], instances: "Instances", stage: Stage
     ) -> None:
         """Run the checks, in another process again if one does not come to its end."""
         process.send(stage)
         done = self._follow(process, instances)
-        process.stop()
+        if done:
+            process.release()
+        else:
+            process.stop()
         left = len(self._pending) + 1
         while not done and self._pending and len(self._pending) < left:
             left = len(self._pending)
@@ -303,13 +315,13 @@ class _Run:
                 if running:
                     self._finish(running, _ended(process))
                 return False
-            if "started" in event:
-                running = self._check(event["started"])
+            if isinstance(event, Started):
+                running = self._check(event.check)
                 budget = running.budget
                 self._progress.started(running)
-            elif "finished" in event:
-                check, running, budget = self._check(event["finished"]), None, SILENCE
-                self._finish(check, _blame(Result.from_json(event["result"]), instances))
+            elif isinstance(event, Finished):
+                check, running, budget = self._check(event.check), None, SILENCE
+                self._finish(check, _blame(event.result, instances))
         if self._pictures or not self._all_well:
             process.finish(SILENCE)  # it writes the traces and the pictures
         return True
@@ -324,8 +336,31 @@ class _Run:
     def _finish(self, check: Check, result: Result) -> None:
         if result.verdict is Verdict.CHECKER:
             result = replace(result, next=self._subject.advice)
+        result = self._in_the_trainees_words(result)
         self._results[check.id] = result
         self._progress.finished(check, result)
+
+    def _in_the_trainees_words(self, result: Result) -> Result:
+        """The result without the run's temporary folders: paths are the workspace's, logs those of the evidence."""
+        names = {
+            f"{self._temporary / 'logs'}{os.sep}": f"{self._evidence}{os.sep}",
+            f"{self._temporary / 'app'}{os.sep}": "",
+            str(self._temporary / "app"): self._subject.folder.name,
+        }
+
+        def plain(text: str | None) -> str | None:
+            for name, word in names.items():
+                text = text.replace(name, word) if text else text
+            return text
+
+        return replace(
+            result,
+            expected=plain(result.expected),
+            seen=plain(result.seen),
+            where=plain(result.where),
+            cause=plain(result.cause),
+            next=plain(result.next),
+        )
 
     def _folder(self, name: str) -> Path:
         folder = self._temporary / name
