@@ -174,7 +174,7 @@ class HubDispatcher:
             self._call_plain(connection, method, message)
         else:
             call = Call(connection.calls, holds_turn=_takes_turns(method, message))
-            call.task = begin_task(self._call(connection, call, method, message, uploads))
+            connection.local_hub.runner.run(call, self._call(connection, call, method, message, uploads))
 
     def _cancel(self, connection: HubConnection, invocation_id: str) -> None:
         """End a stream to the client, or forget it if it has not begun. An unknown one has ended already."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from asgi_signalr.connections.connection import Connection
 from asgi_signalr.connections.metrics import Metrics
 from asgi_signalr.connections.outbox import Flusher
+from asgi_signalr.connections.runner import Runner
 from asgi_signalr.errors import HubException
 from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.options import Options
@@ -74,6 +75,7 @@ class LocalHub:
         self.options = host.options
         self.flusher = host.flusher
         self.members = Members()
+        self.runner = Runner()
         # A stateful connection keeps what it was sent, in the order in which that was said.
         self._may_sweep = not host.options.allow_stateful_reconnects
         self.presence: PresenceTracker | None = None
