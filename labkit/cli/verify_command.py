@@ -175,6 +175,8 @@ def _print(report: Report) -> None:
             sign, style = SIGNS[result.verdict]
             said = "" if result.verdict is Verdict.PASSED else f"  [{style}]{result.verdict}[/]"
             reason = f" [dim]({escape(result.cause)})[/]" if result.verdict is Verdict.SKIPPED and result.cause else ""
+            if result.verdict is Verdict.PASSED and result.seen:
+                reason = f" [dim]({escape(result.seen)})[/]"
             out.print(f"  [{style}]{sign}[/] {escape(check.title)}{said}{reason}", soft_wrap=True)
     kept = _evidence_folder(report)
     for check, result in report.results:
