@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -39,12 +39,14 @@ class StepProgress:
     """A step with whether it is done; `sight` is what is seen of its snippet, if it has one.
 
     `has_deed` is true for a step of whose deed labkit can know, false for one that is only read or clicked.
+    `passed_over` is true for one that was left out, and that nobody is sent back to.
     """
 
     step: Step
     done: bool
     has_deed: bool
     sight: Sight | None = None
+    passed_over: bool = False
 
     @property
     def state(self) -> str | None:
@@ -73,7 +75,7 @@ class TaskProgress:
     @property
     def total(self) -> int:
         """How many snippets it has."""
-        return len(self.states)
+        return sum(each.step.snippet is not None for each in self.steps)
 
     @property
     def is_verified(self) -> bool:
@@ -82,8 +84,8 @@ class TaskProgress:
 
     @property
     def is_done(self) -> bool:
-        """Whether every step is done."""
-        return all(each.done for each in self.steps)
+        """Whether every step is done, or passed over."""
+        return all(each.done or each.passed_over for each in self.steps)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Progress:
     @cached_property
     def in_hand(self) -> StepProgress | None:
         """The first step whose deed is not done; None if only the last verification is left, or nothing."""
-        return next((each for each in self.steps if each.has_deed and not each.done), None)
+        return next((each for each in self.steps if each.has_deed and not (each.done or each.passed_over)), None)
 
     @property
     def task_in_hand(self) -> TaskProgress | None:
@@ -221,7 +223,7 @@ def _has_code(task: Task) -> bool:
 
 
 def _with_passed_over(tasks: list[TaskProgress]) -> Iterator[TaskProgress]:
-    """The tasks, with what a later deed has passed over as done.
+    """The tasks, with what a later deed has passed over.
 
     That is what is only read or clicked, after any deed; and a look at something (running the app, listing tables),
     after a deed that changes something: nobody is sent back to look at what is different by now.
@@ -232,10 +234,10 @@ def _with_passed_over(tasks: list[TaskProgress]) -> Iterator[TaskProgress]:
         steps = []
         for each in reversed(task.steps):
             changes = each.sight is not None or deed_of(each.step.command) == "db create"
-            done = each.done or (not changes and (changed or (not each.has_deed and looked)))
-            looked = looked or (each.has_deed and done)
-            changed = changed or (changes and done)
-            steps.append(StepProgress(each.step, done, each.has_deed, each.sight))
+            over = not each.done and not changes and (changed or (looked and not each.has_deed))
+            looked = looked or each.done
+            changed = changed or (changes and each.done)
+            steps.append(replace(each, passed_over=over))
         turned.append(TaskProgress(task.task, tuple(reversed(steps)), task.verified))
     yield from reversed(turned)
 
@@ -288,5 +290,5 @@ def _change(workspace: Workspace, add: Callable[[dict[str, Any]], None]) -> None
     with locked(workspace.folder / ".labkit" / "lock"):
         document = dict(_read(workspace))
         add(document)
-        text = json.dumps({"schema": 1, **document}, indent=2, ensure_ascii=False)
+        text = json.dumps({**document, "schema": 1}, indent=2, ensure_ascii=False)
         write_whole(_path(workspace), f"{text}\n".encode())

@@ -9,7 +9,19 @@ import typer
 from rich.markup import escape
 
 from labkit import __version__, invocation
-from labkit.cli import author, database, demo, machine, new, progress, run_command, snippet, verify_command, workspace
+from labkit.cli import (
+    author,
+    database,
+    demo,
+    following,
+    machine,
+    new,
+    progress,
+    run_command,
+    snippet,
+    verify_command,
+    workspace,
+)
 from labkit.console import err, print_json
 from labkit.errors import ExitCode, InternalError, LabError
 
@@ -46,6 +58,8 @@ def run(arguments: list[str]) -> int:
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
         code = int(app(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
+        if arguments[:1] == ["db"] and code == ExitCode.OK:
+            following.note_here(" ".join(arguments[:2]))
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:

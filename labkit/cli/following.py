@@ -10,7 +10,7 @@ from labkit import invocation, known, progress, status, workspace
 from labkit.cli.show import say, say_next
 from labkit.errors import LabError
 from labkit.files import write_whole
-from labkit.lab import Exercise, Lab
+from labkit.lab import Exercise, Lab, find_lab
 from labkit.progress import Progress, StepProgress, TaskProgress
 from labkit.workspace import Workspace, lab_option
 
@@ -31,6 +31,16 @@ def note(exercise: Exercise, here: Workspace, deed: str) -> None:
     with contextlib.suppress(LabError, OSError):
         progress.note(exercise, here, deed, datetime.now())
         look(exercise, here)
+
+
+def note_here(deed: str) -> None:
+    """Remember a deed in the workspace round the current folder, if there is one."""
+    folder = workspace.around(Path.cwd())
+    with contextlib.suppress(LabError, OSError):
+        if folder is not None:
+            lab = find_lab()
+            here = workspace.read(folder)
+            note(lab.exercise(here.exercise_name), here, deed)
 
 
 def words(found: Progress) -> str:

@@ -187,7 +187,7 @@ def _readings(found: Progress) -> list[StepProgress]:
     if task is None or step is None:
         return []
     before = task.steps[: task.steps.index(step)]
-    left = [each for each in before if not each.has_deed and not each.done]
+    left = [each for each in before if not each.has_deed and not each.passed_over]
     return left[-5:]
 
 

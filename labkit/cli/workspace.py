@@ -404,7 +404,8 @@ def _print_exercise(found: Progress, steps: bool) -> None:
             count = f"  [{style}]{each.done}/{each.total} snippets[/]" if here else f"  [dim]{each.total} snippets[/]"
         say(f"  {number}. {escape(each.task.title)}{count}{_verdict(each.verified)}")
         for position, step in enumerate(each.steps if steps else (), start=1):
-            mark = ("[x]" if step.done else "[ ]" if step.has_deed else "   ") if here else "   "
+            is_open = here is not None and step.has_deed and not step.passed_over
+            mark = "[x]" if step.done else "[ ]" if is_open else "   "
             note = _NOTES.get(step.state or "", "") if here else ""
             show.item(f"     {escape(mark)} {position:>2}. ", f"{escape(step.step.text)}{note}")
             command = f"labkit snippet insert {step.step.snippet}" if step.step.snippet else step.step.command
