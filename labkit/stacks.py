@@ -15,11 +15,12 @@ PATIENCE = 3.0
 
 @dataclass(frozen=True)
 class Frame:
-    """A call: the file, the line (from 1) and the function that it is in."""
+    """A call: the file, the line (from 1) and the function that it is in; whether that is middleware, which passes on."""
 
     path: str
     line: int
     function: str
+    passes_on: bool = False
 
 
 Stack = tuple[Frame, ...]
@@ -48,11 +49,11 @@ def ask(log: Path, seconds: float = PATIENCE) -> list[Stack]:
 
 
 def own(stack: Stack, folder: Path) -> Frame | None:
-    """The innermost call of a stack that is in the app's own code; its path is relative to the folder."""
+    """The innermost call of a stack that is in the app's own code, middleware left out; its path is relative."""
     home = folder.resolve()
     for frame in reversed(stack):
         path = (home / frame.path).resolve()
-        if frame.path.startswith("<") or not path.is_relative_to(home):
+        if frame.passes_on or frame.path.startswith("<") or not path.is_relative_to(home):
             continue
         relative = path.relative_to(home)
         if not {".venv", "site-packages"} & set(relative.parts):
@@ -88,8 +89,8 @@ def _read(text: str) -> list[Stack]:
     for block in text.split("\n\n"):
         frames = []
         for line in filter(None, block.split("\n")):
-            path, number, function = line.split("\t")
-            frames.append(Frame(path, int(number), function))
+            path, number, function, passes = line.split("\t")
+            frames.append(Frame(path, int(number), function, bool(passes)))
         if frames:
             stacks.append(tuple(frames))
     return stacks

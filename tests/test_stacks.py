@@ -112,3 +112,6 @@ def test_only_what_a_server_has_called_hangs(tmp_path: Path) -> None:
     begun = (Frame(str(tmp_path / "shop.py"), 1, "clock"), Frame("/usr/lib/asyncio.py", 2, "sleep"))
     assert [stacks.serves(stack, tmp_path) for stack in (served, begun, ())] == [True, False, False]
     assert stacks.own(served, tmp_path) == Frame("shop.py", 2, "sell")
+    middleware = Frame("shop.py", 9, "__call__", passes_on=True)
+    assert stacks.own((*served, middleware), tmp_path) == Frame("shop.py", 2, "sell")
+    assert stacks.own((middleware, Frame("/usr/lib/hub.py", 1, "receive")), tmp_path) is None

@@ -1,8 +1,9 @@
 """Runs inside of an app's instance, before the app: it tells labkit, when asked, where the app's calls are.
 
 labkit asks by making the file that LABKIT_STACKS names, and finds the answer beside it, `.answer`: a line
-`FILE<tab>LINE<tab>FUNCTION` for each call, the outermost first, and an empty line after each stack. The app, and what
-it starts, see nothing of this: neither the variable nor the folder on the path.
+`FILE<tab>LINE<tab>FUNCTION<tab>` for each call, the outermost first, and an empty line after each stack; `passes on` is
+what an ASGI application does that is called for every request, as middleware is. The app, and what it starts, see
+nothing of this: neither the variable nor the folder on the path.
 """
 
 import gc
@@ -44,7 +45,8 @@ def _answer(request: str) -> None:
         for stack in _stacks():
             for frame in stack:
                 code = frame.f_code
-                file.write(f"{code.co_filename}\t{frame.f_lineno}\t{code.co_name}\n")
+                passes = {"scope", "receive", "send"} <= set(code.co_varnames[: code.co_argcount])
+                file.write(f"{code.co_filename}\t{frame.f_lineno}\t{code.co_name}\t{'passes on' * passes}\n")
             file.write("\n")
     os.remove(request)
     os.replace(request + ".part", request + ".answer")
