@@ -41,7 +41,14 @@ Form = Mapping[str, Any]
 LAB: Form = {"title": TEXT, "version?": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
 EXERCISE: Form = {
     "continues?": TEXT,
-    "app": {"command": COMMAND, "ready": ADDRESS, "home?": ADDRESS, "instances?": NUMBER, "environment?": ENVIRONMENT},
+    "app": {
+        "command": COMMAND,
+        "ready": ADDRESS,
+        "home?": ADDRESS,
+        "instances?": NUMBER,
+        "environment?": ENVIRONMENT,
+        "decode?": COMMAND,
+    },
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
 }
 HINT: Form = {"question": TEXT, "direction": TEXT}

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from labkit import __version__
 from labkit.errors import MachineError
 from labkit.files import write_whole
+from labkit.lab import Lab
 from labkit.report import junit, page
 from labkit.report.evidence import read
+from labkit.report.work import since_begin
 from labkit.verify.report import Report
+from labkit.verify.subject import Subject
 
 PAGE, JUNIT, DOCUMENT = "index.html", "junit.xml", "report.json"
 
@@ -34,6 +38,19 @@ class Heading:
     lab: str
     diff: str = ""
     decode: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, lab: Lab, subject: Subject, when: datetime) -> "Heading":
+        """What a report of a run on this subject is about."""
+        return cls(
+            title=f"{subject.exercise.id}, {subject.exercise.title}",
+            subject=str(subject.folder) if subject.workspace else f"the lab's own {subject.kind}",
+            when=when,
+            labkit=__version__,
+            lab=f"{lab.title} {lab.version}",
+            diff=since_begin(subject.exercise.begin, subject.folder),
+            decode=subject.exercise.app.decode,
+        )
 
 
 def write(folder: Path, report: Report, heading: Heading) -> Path:

@@ -1,6 +1,7 @@
 """What a run has kept of the browser and of the instances, read for a report, and cut to size."""
 
 import base64
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.harmless import harmless, shortened
-from labkit.recording import Event
+from labkit.recording import MOST_EVENTS, Event
 from labkit.report import frames, steps
 
 MOST_RECORDINGS = 40
@@ -83,9 +84,9 @@ def read(folder: Path | None, decode: Sequence[str] = ()) -> Evidence:
         shown, more = _pictures(path, some, pictures)
         pictures -= len(shown)
         left_out += more
-        entries = [_entry(each, next(said)) if _is_frame(each) else _entry(each, None) for each in some]
+        entries = [entry for each in some if (entry := _entry(each, next(said) if _is_frame(each) else None))]
         entries += [_step(each) for each in steps.read(path / "trace.zip")]
-        entries = sorted((each for each in entries if each), key=lambda each: each.at)
+        entries.sort(key=lambda each: each.at)
         recordings.append(
             Recording(
                 path.relative_to(folder).as_posix(),
@@ -109,7 +110,7 @@ def _recordings(folder: Path) -> list[Path]:
 def _events(path: Path) -> list[Event]:
     events = []
     with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
+        for line in itertools.islice(file, 3 * MOST_EVENTS):
             try:
                 events.append(Event(**json.loads(line)))
             except (ValueError, TypeError):
@@ -145,15 +146,16 @@ def _step(step: steps.Step) -> Entry:
 
 def _pictures(folder: Path, events: Sequence[Event], most: int) -> tuple[list[Picture], int]:
     """The pictures of a recording, and how many there are that are not shown."""
-    shown, more = [], 0
+    shown: list[Picture] = []
+    more = 0
     for event in events:
         path = folder / Path(event.text).name
-        if event.kind != "screenshot" or path.is_symlink() or not path.is_file():
+        kind = path.suffix.removeprefix(".")
+        if event.kind != "screenshot" or kind not in ("png", "webp") or path.is_symlink() or not path.is_file():
             continue
         if len(shown) == most or path.stat().st_size > MOST_PICTURE_BYTES:
             more += 1
             continue
-        kind = path.suffix.removeprefix(".")
         image = base64.b64encode(path.read_bytes()).decode("ascii")
         shown.append(Picture(shortened(harmless(event.place), 300), event.at, f"data:image/{kind};base64,{image}"))
     return shown, more
@@ -164,8 +166,8 @@ def _log(path: Path) -> Log:
     with path.open("rb") as file:
         file.seek(max(size - MOST_LOG_BYTES, 0))
         lines = file.read().decode("utf-8", "replace").splitlines()
-    left_out = f"{size - MOST_LOG_BYTES:,} bytes" if size > MOST_LOG_BYTES else ""
+    left_out = [f"{size - MOST_LOG_BYTES:,} bytes"] if size > MOST_LOG_BYTES else []
     if len(lines) > MOST_LINES:
-        left_out = f"{left_out} and {len(lines) - MOST_LINES:,} lines" if left_out else f"{len(lines) - MOST_LINES:,} lines"
+        left_out.append(f"{len(lines) - MOST_LINES:,} lines")
     text = "\n".join(shortened(harmless(line), MOST_CHARACTERS) for line in lines[-MOST_LINES:])
-    return Log(path.name, text, left_out)
+    return Log(path.name, text, " and ".join(left_out))

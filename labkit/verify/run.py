@@ -57,10 +57,12 @@ def verify(
     headed: bool = False,
     progress: Progress | None = None,
     pictures: Path | None = None,
+    everything: bool = False,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
-    With `pictures`, a screenshot of every page as it was in the end is put into that folder.
+    With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `everything`,
+    evidence is kept of what passed, too.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -68,7 +70,7 @@ def verify(
     chosen = list(tasks or subject.exercise.tasks)
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures)
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, everything)
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -82,6 +84,7 @@ def verify(
             )
             for task in chosen
         ),
+        evidence=run.evidence if run.evidence.is_dir() else None,
     )
 
 
@@ -96,6 +99,7 @@ class _Run:
         progress: Progress,
         temporary: Path,
         pictures: Path | None,
+        everything: bool,
     ) -> None:
         self.checks: list[Check] = []
         self._subject = subject
@@ -104,7 +108,8 @@ class _Run:
         self._progress = progress
         self._temporary = temporary
         self._pictures = pictures
-        self._evidence = evidence_folder(subject, datetime.now())
+        self._everything = everything
+        self.evidence = evidence_folder(subject, datetime.now())
         self._results: dict[str, Result] = {}
         self._processes = 0
         self._todo = {todo.name: f"{todo.path}:{todo.line}" for todo in snippets.todo_lines(subject.folder)}
@@ -150,9 +155,10 @@ class _Run:
             known_tasks=tuple(task.id for task in exercise.tasks),
             done=tuple(self._results),
             launch=launch,
-            evidence=self._evidence,
+            evidence=self.evidence,
             temporary=temporary,
             pictures=self._pictures,
+            everything=self._everything,
             snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
             workspace=self._subject.workspace is not None,
         )
@@ -311,7 +317,7 @@ class _Run:
             elif isinstance(event, Finished):
                 check, running, budget = self._check(event.check), None, SILENCE
                 self._finish(check, _blame(event.result, instances))
-        if self._pictures or not self._all_well:
+        if self._pictures or self._everything or not self._all_well:
             process.finish(SILENCE)  # it writes the traces and the pictures
         return True
 
@@ -335,12 +341,12 @@ class _Run:
 
     def _with_evidence(self) -> dict[str, Result]:
         """The results, with the evidence that there is; the instances' logs are kept beside it."""
-        if self._all_well:
+        if self._all_well and not self._everything:
             return self._results
         kept = []
         for log in sorted((self._temporary / "logs").glob("*")):
-            self._evidence.mkdir(parents=True, exist_ok=True)
-            kept.append(str(shutil.copyfile(log, self._evidence / log.name)))
+            self.evidence.mkdir(parents=True, exist_ok=True)
+            kept.append(str(shutil.copyfile(log, self.evidence / log.name)))
         return {
             id_: replace(result, evidence=(*(path for path in result.evidence if Path(path).is_file()), *kept))
             if result.verdict not in (Verdict.PASSED, Verdict.SKIPPED)

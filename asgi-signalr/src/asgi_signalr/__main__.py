@@ -1,4 +1,4 @@
-"""The command line: `asgi-signalr tail URL`, `asgi-signalr decode` and `asgi-signalr --version`, or `python -m asgi_signalr …`."""
+"""The command line: `asgi-signalr tail URL`, `decode` and `--version`, or `python -m asgi_signalr …`."""
 
 import argparse
 import asyncio
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser(
         "decode",
         help="say what recorded WebSocket frames mean",
-        description='Read a frame per line, {"text": "…"} or {"binary": "…"} in Base64, and write a JSON list per line: '
+        description='Read a frame per line, {"text": "…"} or {"binary": "…"} in Base64; write a JSON list per line, '
         "what each of the frame's messages says.",
     )
     options = parser.parse_args(arguments)
