@@ -1,5 +1,6 @@
 """The page of a report: one file that needs no other, and asks no network for anything."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,9 @@ class Moment:
     """What several pages showed at one moment, and what had happened until then; seconds count from the first entry."""
 
     id: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[tuple[Picture, int], ...]
+    """Each with the number of pages that looked like it."""
+
     entries: tuple[tuple[float, Entry, str], ...]
     left_out: int
 
@@ -108,8 +111,10 @@ def _rest(report: Report, evidence: Evidence, failures: Sequence[Failure]) -> Mo
 
 
 def _moment(id_: str, recordings: Sequence[Recording]) -> Moment:
-    pictures = tuple(picture for each in recordings for picture in each.pictures)
+    pictures = [picture for each in recordings for picture in each.pictures]
     until = max((each.at for each in pictures), default=float("inf"))
+    alike = Counter((each.place, each.image) for each in pictures)
+    first = {(each.place, each.image): each for each in reversed(pictures)}
     entries = sorted(
         ((entry, each.name) for each in recordings for entry in each.entries if entry.at <= until),
         key=lambda each: each[0].at,
@@ -118,7 +123,7 @@ def _moment(id_: str, recordings: Sequence[Recording]) -> Moment:
     kept = entries[-MOST_ENTRIES:]
     return Moment(
         id_,
-        pictures,
+        tuple((first[key], number) for key, number in alike.items()),
         tuple((entry.at - began, entry, name) for entry, name in kept),
         len(entries) - len(kept) + sum(each.left_out for each in recordings),
     )

@@ -25,6 +25,7 @@ from labkit.verify.subject import Subject, evidence_folder
 if TYPE_CHECKING:
     from labkit.instances import Instances
     from labkit.postgres import Server
+    from labkit.verify.warm import Warm
 
 START = 60.0
 """How many seconds the checking process and the browser have to be up."""
@@ -58,11 +59,13 @@ def verify(
     progress: Progress | None = None,
     pictures: Path | None = None,
     everything: bool = False,
+    warm: "Warm | None" = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
     With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `everything`,
-    evidence is kept of what passed, too.
+    evidence is kept of what passed, too. With `warm`, browser and database server are those that an earlier run has
+    left there.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -70,7 +73,7 @@ def verify(
     chosen = list(tasks or subject.exercise.tasks)
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, everything)
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, everything, warm)
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -100,6 +103,7 @@ class _Run:
         temporary: Path,
         pictures: Path | None,
         everything: bool,
+        warm: "Warm | None",
     ) -> None:
         self.checks: list[Check] = []
         self._subject = subject
@@ -109,6 +113,7 @@ class _Run:
         self._temporary = temporary
         self._pictures = pictures
         self._everything = everything
+        self._warm = warm
         self.evidence = evidence_folder(subject, datetime.now())
         self._results: dict[str, Result] = {}
         self._processes = 0
@@ -134,6 +139,7 @@ class _Run:
                 self._collect(process)
                 if blocked:
                     self._block(blocked)
+                    process.abandon()
                 elif instances and stage:
                     self._run_checks(process, launch, instances, stage)
         return self._with_evidence()
@@ -162,7 +168,7 @@ class _Run:
             snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
             workspace=self._subject.workspace is not None,
         )
-        return CheckingProcess(job)
+        return self._warm.process(job) if self._warm else CheckingProcess(job)
 
     def _copy(self, app: Path) -> None:
         try:
@@ -218,7 +224,7 @@ class _Run:
         """Start a server for this run, with databases of the names that the lab's own server has."""
         from labkit import postgres
 
-        own = stack.enter_context(postgres.temporary_server())
+        own = self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
         named = snippets.value(self._subject.exercise, database.snippet, app)
         if self._subject.workspace:
             with _lab_server() as lab_server:
@@ -285,7 +291,10 @@ class _Run:
         """Run the checks, in another process again if one does not come to its end."""
         process.send(stage)
         done = self._follow(process, instances)
-        process.stop()
+        if done:
+            process.release()
+        else:
+            process.stop()
         left = len(self._pending) + 1
         while not done and self._pending and len(self._pending) < left:
             left = len(self._pending)
