@@ -22,10 +22,10 @@ def since_begin(begin: Path, folder: Path) -> str:
         part = _difference(begin / path, folder / path, path)
         lines += part.count("\n")
         parts.append(part)
-    shown = "".join(parts).split("\n")
+    shown = "".join(parts).removesuffix("\n").split("\n")
     if len(shown) > MOST_LINES:
-        shown = [*shown[:MOST_LINES], f"({len(shown) - MOST_LINES:,} more lines)", ""]
-    return "\n".join(shown)
+        shown = [*shown[:MOST_LINES], f"({len(shown) - MOST_LINES:,} more lines)"]
+    return "".join(f"{line}\n" for line in shown if line)
 
 
 def _difference(before: Path, after: Path, path: str) -> str:
