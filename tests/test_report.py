@@ -253,7 +253,7 @@ def test_the_work_is_a_diff_that_large_files_do_not_swell(tmp_path: Path) -> Non
     )
     (folder / "long.txt").write_text("line\n" * 9000)
     (folder / "video.mp4").unlink()
-    assert work.since_begin(begin, folder).split("\n")[-2] == "(6,008 more lines)"
+    assert work.since_begin(begin, folder).split("\n")[-2] == "(6,009 more lines)"
 
 
 def open_page(chromium: Browser, path: Path) -> Page:
