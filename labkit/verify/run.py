@@ -88,7 +88,7 @@ def verify(
             )
             for task in chosen
         ),
-        evidence=run.evidence if run.evidence.is_dir() else None,
+        evidence=run.evidence,
     )
 
 
@@ -115,7 +115,7 @@ class _Run:
         self._pictures = pictures
         self._everything = everything
         self._warm = warm
-        self.evidence = evidence_folder(subject, datetime.now())
+        self._evidence = evidence_folder(subject, datetime.now())
         self._results: dict[str, Result] = {}
         self._processes = 0
         self._todo = {todo.name: f"{todo.path}:{todo.line}" for todo in snippets.todo_lines(subject.folder)}
@@ -146,6 +146,11 @@ class _Run:
         return self._with_evidence()
 
     @property
+    def evidence(self) -> Path | None:
+        """The folder of what was kept."""
+        return self._evidence if self._evidence.is_dir() else None
+
+    @property
     def _all_well(self) -> bool:
         return all(result.verdict is Verdict.PASSED for result in self._results.values())
 
@@ -162,7 +167,7 @@ class _Run:
             known_tasks=tuple(task.id for task in exercise.tasks),
             done=tuple(self._results),
             launch=launch,
-            evidence=self.evidence,
+            evidence=self._evidence,
             temporary=temporary,
             pictures=self._pictures,
             everything=self._everything,
@@ -379,8 +384,8 @@ class _Run:
             return self._results
         kept = []
         for log in sorted((self._temporary / "logs").glob("*")):
-            self.evidence.mkdir(parents=True, exist_ok=True)
-            kept.append(str(shutil.copyfile(log, self.evidence / log.name)))
+            self._evidence.mkdir(parents=True, exist_ok=True)
+            kept.append(str(shutil.copyfile(log, self._evidence / log.name)))
         return {
             id_: replace(result, evidence=(*(path for path in result.evidence if Path(path).is_file()), *kept))
             if result.verdict not in (Verdict.PASSED, Verdict.SKIPPED)

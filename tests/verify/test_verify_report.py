@@ -24,7 +24,7 @@ def test_a_failing_run_shows_the_page_the_steps_and_the_work(bakery: Lab, labkit
     assert len(re.findall(r'<img src="data:image/webp;base64,[\w+/=]{100,}"', page)) == 2
     assert page.count("(2 pages look like this)") == 1
     steps = re.findall(r'<li class="step">.*?<span class="text">(.*?) <span', page)
-    assert [re.sub(r":\d+", ":N", step) for step in steps] == ["open a page", "go to http://127.0.0.1:N/"] * 3
+    assert steps == ["open a page", "go to /"] * 3
     assert "Price: 4 coins" in page
     suites = ElementTree.fromstring((tmp_path / "out" / "junit.xml").read_bytes())
     assert (suites.get("tests"), suites.get("failures")) == ("3", "1")
