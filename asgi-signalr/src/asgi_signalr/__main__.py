@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return decode()
 
-    from asgi_signalr.tail import TailError, tail_messages
+    from asgi_signalr.scaleout.tail import TailError, tail_messages
 
     try:
         asyncio.run(
