@@ -15,7 +15,7 @@ PATIENCE = 3.0
 
 @dataclass(frozen=True)
 class Frame:
-    """A call: the file, the line (from 1) and the function that it is in; whether that is middleware, which passes on."""
+    """A call: its file, line (from 1) and function, and whether that is middleware, which passes requests on."""
 
     path: str
     line: int
