@@ -18,10 +18,11 @@ from typing import Any
 
 from labkit import __version__, changes, companions, record, snippets, tree
 from labkit.changes import Change, FileChange
+from labkit.chapter import Task
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import locked, write_whole
 from labkit.journal import Journal
-from labkit.lab import Exercise, Lab, Task, carried_lab, find_lab, id_of
+from labkit.lab import Exercise, Lab, carried_lab, find_lab, id_of
 from labkit.record import Record
 
 SCHEMA = 1
