@@ -9,13 +9,17 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).absolute().parent
-LAB = ("lab.toml", "exercises", "snippets")
 
 
 def package():
     """Be the set-up script that setuptools asks for."""
+    import tomllib
+
     from setuptools import setup
     from setuptools.command.build_py import build_py
+
+    manual = tomllib.loads((HERE / "lab.toml").read_text(encoding="utf-8"))["manual"]
+    lab = ("lab.toml", "exercises", "snippets", *manual)
 
     class build_py_with_lab(build_py):  # noqa: N801  (setuptools' own spelling)
         """Copies the lab as it is, dotfiles too (package_data's patterns drop them), to `labkit/_lab`."""
@@ -29,12 +33,12 @@ def package():
             # An earlier build's folder may hold modules that are gone.
             shutil.rmtree(target, ignore_errors=True)
             super().run()
-            for name in LAB:
+            for name in lab:
                 source = HERE / name
                 if source.is_dir():
                     shutil.copytree(source, target / "_lab" / name, ignore=left_behind())
                 else:
-                    (target / "_lab").mkdir(exist_ok=True)
+                    (target / "_lab" / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy2(source, target / "_lab" / name)
 
     setup(cmdclass={"build_py": build_py_with_lab})

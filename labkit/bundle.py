@@ -111,7 +111,7 @@ def make(lab: Lab, file: Path, targets: Sequence[str], pythons: Sequence[str], s
 
 def _own_wheel(name: str, to: Path) -> None:
     """A distribution of labkit's own: built from its checkout, or repacked as it is installed."""
-    direct = json.loads(importlib.metadata.distribution(name).read_text("direct_url.json") or "{}")
+    direct = json.loads(packages.installed(name).read_text("direct_url.json") or "{}")
     if direct.get("dir_info", {}).get("editable"):
         from urllib.parse import urlsplit
         from urllib.request import url2pathname
