@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import changes, content, snippets, workspace
+from labkit import changes, content, insertion, workspace
 from labkit.chapter import Task
 from labkit.lab import Exercise, Lab
 from labkit.verify.report import Report, Result, Verdict
@@ -47,7 +47,7 @@ def examine(lab: Lab, exercise: Exercise, working: Callable[[str], None] = lambd
             folder = Path(temporary) / task.id
             after = _upto(exercise, task)
             workspace.copy_app(exercise.begin, folder)
-            changes.write(folder, snippets.insert(folder, exercise, after))
+            changes.write(folder, insertion.insert(folder, exercise, after))
             for each in _until(exercise, following):
                 working(f"Verifying task {each.id} alone, with the snippets up to task {task.id}")
                 report = _verify(exercise, folder, (each,), warm)

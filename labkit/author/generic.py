@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from labkit import snippets
+from labkit import insertion
 from labkit.author.mutants import Edit, Solution, files, harmless
 from labkit.errors import UsageError
 from labkit.lab import Exercise
@@ -51,7 +51,7 @@ def _missing_snippet(exercise: Exercise, name: str) -> Solution:
 
 def _of_snippet(exercise: Exercise, name: str) -> Iterator[tuple[Solution, str, str | None]]:
     """The mutants of one snippet: each with the line that it is about, and the word if it is about one."""
-    change = snippets.insert(exercise.begin, exercise, list(exercise.snippets))
+    change = insertion.insert(exercise.begin, exercise, list(exercise.snippets))
     place = next((each for each in change.insertions if each.snippet == name), None)
     content = next((file.after for file in change.files if place and file.path == place.path), None)
     text = text_of(content or b"")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labkit import changes, form, snippets, workspace
+from labkit import changes, form, insertion, workspace
 from labkit.errors import UsageError
 from labkit.files import read_text
 from labkit.lab import Exercise, read_toml
@@ -72,7 +72,7 @@ class Solution:
         """
         workspace.copy_app(self.exercise.begin, folder)
         wanted = [name for name in self.exercise.snippets if name not in self.without]
-        changes.write(folder, snippets.insert(folder, self.exercise, wanted))
+        changes.write(folder, insertion.insert(folder, self.exercise, wanted))
         for edit in self.edits:
             self._apply(edit, folder)
         return (*self.cause, *([self._place(folder, *self.at)] if self.at else []))
