@@ -47,4 +47,9 @@ def test_a_visit_is_counted(page: Page) -> None:
     page.reload()
     now = visits(page)
     if now != before + 1:
-        raise NotDone(expected=f"Visits: {before + 1} when the page is opened again", seen=f"Visits: {now}")
+        raise NotDone(
+            expected=f"Visits: {before + 1} when the page is opened again",
+            seen=f"Visits: {now}",
+            where=page.url,
+            cause="the app does not count each visit once",
+        )
