@@ -62,13 +62,13 @@ class Call:
     text: str | None
 
 
-@pytest.hookimpl
+@pytest.hookimpl(optionalhook=True)
 def pytest_labkit_context(context: BrowserContext) -> None:
     """Watch the handlers of every page."""
     context.add_init_script(_WATCH)
 
 
-@pytest.hookimpl
+@pytest.hookimpl(optionalhook=True)
 def pytest_labkit_cause(facts: Facts, check: Check) -> Finding | None:
     """What SignalR's two sides do not agree on, or what one of them does not do."""
     searches = [_unmapped, _backplane]
