@@ -40,12 +40,9 @@ Form = Mapping[str, Any]
 
 LAB: Form = {"title": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
 EXERCISE: Form = {
-    "title": TEXT,
-    "minutes?": NUMBER,
     "continues?": TEXT,
     "app": {"command": COMMAND, "ready": ADDRESS, "home?": ADDRESS, "instances?": NUMBER, "environment?": ENVIRONMENT},
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
-    "task?": [{"title": TEXT, "step?": [{"text": TEXT, "snippet?": TEXT, "command?": TEXT}]}],
 }
 
 

@@ -11,30 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import form
+from labkit import chapter, form
+from labkit.chapter import Chapter, Task
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
 
 BUNDLED = Path(__file__).parent / "_lab"
 """Where setup.py puts the lab in an installed labkit."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One numbered instruction of a task; `snippet` or `command` is what carries it out."""
-
-    text: str
-    snippet: str | None = None
-    command: str | None = None
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of an exercise; its id is `ex1.2`."""
-
-    id: str
-    title: str
-    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -78,23 +61,41 @@ class Snippet:
 class Exercise:
     """One exercise of the lab: `name` is its folder's, `id` the name's first word.
 
-    `continues` names the exercise whose end is this one's begin, but for the TODO lines.
+    Title, minutes, tasks and steps are its chapter's, which is read when it is asked for; that raises UsageError if the
+    chapter cannot be read. `continues` names the exercise whose end is this one's begin, but for the TODO lines.
     """
 
     name: str
     folder: Path
     snippets_folder: Path
-    title: str
-    minutes: int
     app: App
     database: Database | None
-    tasks: tuple[Task, ...]
     continues: str | None = None
 
     @property
     def id(self) -> str:
         """The short id, e.g. `ex1` of `ex1-realtime`; in small letters, whatever its folder has."""
         return id_of(self.name)
+
+    @cached_property
+    def chapter(self) -> Chapter:
+        """What the trainee reads: the title, the tasks and their steps."""
+        return chapter.read(self.folder / "README.md", self.id)
+
+    @property
+    def title(self) -> str:
+        """The exercise's title."""
+        return self.chapter.title
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes the exercise takes."""
+        return self.chapter.minutes
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks, in their order."""
+        return self.chapter.tasks
 
     @property
     def begin(self) -> Path:
@@ -219,8 +220,6 @@ def _exercise(lab: Path, name: str) -> Exercise:
         name=name,
         folder=folder,
         snippets_folder=lab / "snippets" / name,
-        title=table["title"],
-        minutes=table.get("minutes", 30),
         app=App(
             command=tuple(app["command"]),
             ready=app["ready"],
@@ -235,14 +234,6 @@ def _exercise(lab: Path, name: str) -> Exercise:
         )
         if database
         else None,
-        tasks=tuple(
-            Task(
-                id=f"{id_of(name)}.{number}",
-                title=task["title"],
-                steps=tuple(Step(**step) for step in task.get("step", ())),
-            )
-            for number, task in enumerate(table.get("task", ()), start=1)
-        ),
         continues=table.get("continues"),
     )
 

@@ -13,9 +13,10 @@ from typing import Any
 
 from labkit import __version__, changes, snippets, tree
 from labkit.changes import Change, FileChange
+from labkit.chapter import Task
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.journal import Journal
-from labkit.lab import Exercise, Lab, Task, carried_lab, find_lab, id_of
+from labkit.lab import Exercise, Lab, carried_lab, find_lab, id_of
 
 SCHEMA = 1
 """The number of workspace.json's form; a labkit refuses a newer one."""

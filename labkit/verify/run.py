@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import snippets, workspace
+from labkit.chapter import Task
 from labkit.diagnosis import AppDidNotStart, name_missing_file
 from labkit.errors import InternalError, LabError, MachineError
-from labkit.lab import Database, Task
+from labkit.lab import Database
 from labkit.verify.causes import missing_snippet
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
