@@ -112,6 +112,17 @@ class Journal:
             number += 1
         return path.rename(self._undone / f"{path.name}-{number}")
 
+    @property
+    def last(self) -> str | None:
+        """The words of the change that `undo` would take back; None if there is nothing to undo."""
+        records = self._records()
+        if not records:
+            return None
+        try:
+            return str(json.loads((records[-1] / "change.json").read_bytes())["what"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def _records(self) -> list[Path]:
         if not self._changes.is_dir():
             return []

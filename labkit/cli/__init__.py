@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from labkit import __version__
-from labkit.cli import author, database, demo, machine, new, run_command, snippet, verify_command, workspace
+from labkit.cli import author, database, demo, guide, machine, new, run_command, snippet, verify_command, workspace
 from labkit.console import err, print_json
 from labkit.errors import ExitCode, InternalError, LabError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     "First time here? **labkit demo** plays the whole lab. To do it yourself: **labkit setup**, "
     "**labkit list**, then **labkit start EX**.",
 )
-for module in (machine, workspace, run_command, verify_command, demo):
+for module in (machine, workspace, guide, run_command, verify_command, demo):
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")

@@ -118,7 +118,9 @@ def _fence(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: An
         return f'<pre class="output" tabindex="0"><code>{escape(code)}</code></pre>\n'
     if language == "diff" and len(words) > 1:
         return _surroundings(code, words[1])
-    return f'<div class="code"><pre tabindex="0"><code class="highlight">{coloured(code, language)}</code></pre></div>\n'
+    return (
+        f'<div class="code"><pre tabindex="0"><code class="highlight">{coloured(code, language)}</code></pre></div>\n'
+    )
 
 
 def _command(line: str) -> str:
