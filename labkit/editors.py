@@ -1,4 +1,4 @@
-"""The person's editor, opened at a file and a line: `$VISUAL`, else Visual Studio Code or PyCharm where one is there."""
+"""The person's own editor at a file and a line: `$VISUAL`, else Visual Studio Code or PyCharm where one is there."""
 
 import os
 import shlex
