@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -27,8 +28,8 @@ from markdown_it.token import Token
 from labkit.errors import UsageError
 from labkit.files import read_text
 
-_NUMBERED = re.compile(r"\w+\s+(?P<number>\d+)\s*[:.–-]\s*(?P<title>.+)")
-_SENTENCE = re.compile(r"(?<!e\.g)(?<!i\.e)[.!?:](?=\s)|[.:]?$")
+_NUMBERED = re.compile(r"\w+\s+(?P<number>\d+)\s*:\s*(?P<title>.+)")
+_SENTENCE = re.compile(r"(?<!e\.g)(?<!i\.e)[.!?:](?=\s)|:?$")
 _INSERT = re.compile(r"labkit snippet insert ([a-z0-9][a-z0-9_.-]*)\b")
 DEFAULT_MINUTES = 30
 
@@ -160,7 +161,7 @@ def _minutes(tokens: Sequence[Token]) -> int:
 
 def _tasks(tokens: Sequence[Token], starts: Sequence[int], lines: Sequence[str], exercise: str) -> Iterator[Task]:
     position = 0
-    for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True):
+    for start, end in pairwise([*starts, len(tokens)]):
         match = _NUMBERED.fullmatch(_plain(tokens[start + 1]))
         if match:
             position += 1
@@ -197,7 +198,7 @@ def _step(tokens: Sequence[Token], lines: Sequence[str], step: str) -> Step:
     width = len(tokens[0].info) + len(tokens[0].markup)
     width = re.match(rf"\s*.{{{width}}}\s*", lines[begin]).end()  # type: ignore[union-attr]  # it matches anything
     own = [lines[begin][width:], *(line[min(width, _indent(line)) :] for line in lines[begin + 1 : end])]
-    paragraph = next((token for token in tokens if token.type == "inline"), None)
+    paragraph = tokens[2] if len(tokens) > 2 and tokens[1].type == "paragraph_open" else None
     return Step(
         id=step,
         text=_sentence(_plain(paragraph)) if paragraph else "",
@@ -217,7 +218,7 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
 
 def _sentence(text: str) -> str:
     match = _SENTENCE.search(text)
-    return text[: match.start()] + (match[0] or ".").replace(":", ".") if match else text
+    return text[: match.start()] + match[0].replace(":", ".") if match else text
 
 
 def _plain(token: Token) -> str:
@@ -235,8 +236,8 @@ def _words(tokens: Sequence[Token]) -> Iterator[str]:
 
 def _lines_of(token: Token) -> tuple[int, int]:
     """The first line, from 0, and the one behind the last."""
-    assert token.map is not None  # every block has it
-    return token.map[0], token.map[1]
+    first, behind = token.map or (0, 0)  # no block is without
+    return first, behind
 
 
 def _indent(line: str) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import snippets, surroundings, tree
+from labkit import snippets, tree
+from labkit.author import surroundings
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, UsageError
 from labkit.files import read_text
@@ -74,6 +75,11 @@ def _problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
     if not chapter.is_file():
         yield "there is no chapter, README.md."
         return
+    try:
+        read_text(chapter)
+    except UsageError as error:
+        yield error.message
+        return
     missing = [each for each in (exercise.begin, exercise.end, exercise.checks) if not each.is_dir()]
     yield from (f"there is no folder {folder.name}/." for folder in missing)
     if exercise.begin in missing or exercise.end in missing:
@@ -93,9 +99,8 @@ def _encoding_problems(exercise: Exercise) -> Iterator[str]:
     # Of the app's files those that are meant to have TODO lines, in UTF-16 as well: an app has files that are no text.
     files = [exercise.begin / path for path in tree.app_files(exercise.begin)]
     todo = [path for path in files if b"TODO" in path.read_bytes().replace(b"\0", b"")]
-    chapter = [path for path in (exercise.folder / "README.md",) if path.is_file()]
     code = [snippet.path for snippet in exercise.snippets.values()]
-    for path in [*todo, *code, *chapter, *sorted(exercise.checks.rglob("*.py"))]:
+    for path in [*todo, *code, *sorted(exercise.checks.rglob("*.py"))]:
         try:
             read_text(path)
         except UsageError as error:
@@ -109,8 +114,8 @@ def _app_problems(exercise: Exercise) -> Iterator[str]:
             yield f"begin/{relative} is a link; a link does not survive every system's copy."
         if path.suffix == ".jinja" or "{" in path.name:
             yield f"begin/{relative}: copying would fill in its name or its content."
-        if path.name == "uv.toml":
-            yield f"begin/{relative}: `labkit start` writes that file."
+        if relative in tree.BESIDE:
+            yield f"begin/{relative}: `labkit start` puts its own there."
     for place, line, text in snippets.unfilled(exercise.begin):
         yield f"begin/{place}:{line} has a placeholder {text} that nobody fills in."
 
@@ -211,6 +216,10 @@ def _chapter_problems(exercise: Exercise) -> Iterator[str]:
                 yield f"{where} does not begin with a sentence."
             if len(step.inserted) > 1:
                 yield f"{where} inserts several snippets: {', '.join(step.inserted)}."
+    told = {step.snippet or step.command for task in exercise.tasks for step in task.steps}
+    for key in exercise.hints:
+        if key not in told:
+            yield f"hints.toml: no step is carried out by “{key}”."
     for block in exercise.chapter.blocks:
         others = [line for line in block.code.splitlines() if line.strip() and not line.startswith("$ ")]
         if block.language == "console" and others:

@@ -1,4 +1,4 @@
-"""The form of lab.toml and exercise.toml: which entries they have, and what each must be.
+"""The form of lab.toml, exercise.toml and hints.toml: which entries they have, and what each must be.
 
 A form names the kind of each entry, with a `?` behind those that may be left out. The kind of a table is its form, the
 kind of a list of tables is a list with their form.
@@ -38,12 +38,21 @@ TABLES = Kind("a list of tables", lambda value: isinstance(value, list) and all(
 
 Form = Mapping[str, Any]
 
-LAB: Form = {"title": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
+LAB: Form = {"title": TEXT, "version?": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
 EXERCISE: Form = {
     "continues?": TEXT,
     "app": {"command": COMMAND, "ready": ADDRESS, "home?": ADDRESS, "instances?": NUMBER, "environment?": ENVIRONMENT},
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
 }
+HINT: Form = {"question": TEXT, "direction": TEXT}
+"""A table of hints.toml, whose name is the author's: the snippet, or the command, of a step."""
+
+
+def check_table(path: Path, table: Any, form: Form, name: str) -> None:
+    """The same as `check` for what stands under a name of the author's own."""
+    if not TABLE.fits(table):
+        raise _wrong(path, f"`{name}` must be {TABLE.words}.")
+    check(path, table, form, f"{name}.")
 
 
 def check(path: Path, table: Mapping[str, Any], form: Form, within: str = "") -> None:

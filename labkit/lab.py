@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import chapter, form
-from labkit.chapter import Chapter, Task
+from labkit import __version__, chapter, form
+from labkit.chapter import Chapter, Step, Task
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
 
@@ -58,6 +58,14 @@ class Snippet:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """Help with a step that does not give its code away: first a question, then a direction."""
+
+    question: str
+    direction: str
+
+
+@dataclass(frozen=True)
 class Exercise:
     """One exercise of the lab: `name` is its folder's, `id` the name's first word.
 
@@ -81,6 +89,24 @@ class Exercise:
     def chapter(self) -> Chapter:
         """What the trainee reads: the title, the tasks and their steps."""
         return chapter.read(self.folder / "README.md", self.id)
+
+    @cached_property
+    def hints(self) -> dict[str, Hint]:
+        """The hints by what carries their step out: the name of a snippet, or a command.
+
+        Raises UsageError if hints.toml, which may be missing, is not as it has to be.
+        """
+        path = self.folder / "hints.toml"
+        if not path.is_file():
+            return {}
+        table = _read(path, None)
+        for key, hint in table.items():
+            form.check_table(path, hint, form.HINT, key)
+        return {key: Hint(**hint) for key, hint in table.items()}
+
+    def hint(self, step: Step) -> Hint | None:
+        """The hint for a step, if it has one."""
+        return self.hints.get(step.snippet or step.command or "")
 
     @property
     def title(self) -> str:
@@ -155,6 +181,7 @@ class Lab:
 
     folder: Path
     title: str
+    version: str
     snippet_prefix: str
     packages: tuple[str, ...]
     exercises: tuple[Exercise, ...]
@@ -190,6 +217,7 @@ def find_lab(folder: Path | None = None) -> Lab:
     return Lab(
         folder=folder,
         title=table["title"],
+        version=table.get("version", __version__),
         snippet_prefix=table.get("snippet-prefix", ""),
         packages=tuple(table.get("packages", ())),
         exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
@@ -238,14 +266,15 @@ def _exercise(lab: Path, name: str) -> Exercise:
     )
 
 
-def _read(path: Path, wanted: form.Form) -> dict[str, Any]:
+def _read(path: Path, wanted: form.Form | None) -> dict[str, Any]:
     try:
         table = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise UsageError(f"{path} is missing.", "Restore the file, or name another lab with --lab DIR.") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
-    form.check(path, table, wanted)
+    if wanted is not None:
+        form.check(path, table, wanted)
     return table
 
 

@@ -2,14 +2,16 @@
 
 A trainee who types sees where the code goes, and what it replaces::
 
-     def configure(app: FastAPI) -> None:
+     def tea() -> Cup:
          …
-         app.include_router(trivia.router)
-    -    # TODO map-signalr: map the hubs
-    +    app.mount("/signalr", signalr)
+         kettle.boil()
+    -    # TODO pour-tea: pour it into the cup
+    +    cup.fill(kettle)
+         return cup
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from labkit import snippets, tree
 from labkit.chapter import Block, Step
@@ -33,6 +35,8 @@ def shown(exercise: Exercise, step: Step) -> tuple[str, str]:
     earlier = names[: names.index(step.snippet)]
     change = snippets.insert(exercise.begin, exercise, [*earlier, step.snippet])
     here = change.insertions[-1]
+    if here.already:
+        raise UsageError(f"{here.path} of {exercise.id}'s begin has the code of {step.snippet} already.")
     before = next(
         (file.after for file in snippets.insert(exercise.begin, exercise, earlier).files if file.path == here.path),
         (exercise.begin / here.path).read_bytes(),
@@ -96,14 +100,16 @@ def _enclosing(lines: Sequence[str], start: int, line: str) -> Iterator[int]:
 
 
 def _with_gaps(lines: Sequence[str], numbers: Sequence[int]) -> Iterator[str]:
-    for number, following in zip(numbers, [*numbers[1:], None], strict=True):
+    for number in numbers[:1]:
         yield lines[number]
-        if following is not None and following > number + 1:
-            between = [line for line in lines[number + 1 : following] if line.strip()]
-            if following == number + 2:
-                yield lines[number + 1]
-            elif between:
-                yield " " * _indent(between[0]) + LEFT_OUT
+    for former, number in pairwise(numbers):
+        between = lines[former + 1 : number]
+        code = [line for line in between if line.strip()]
+        if code and len(between) > 1:
+            yield " " * _indent(code[0]) + LEFT_OUT
+        else:
+            yield from between
+        yield lines[number]
 
 
 def _after(lines: Sequence[str], following: int) -> list[str]:
