@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from labkit.cli.options import ExerciseArgument, LabOption
+from labkit.cli.run_command import has_desktop
 from labkit.cli.show import say
 from labkit.console import err, out
 from labkit.errors import ExitCode
@@ -36,15 +37,19 @@ def guide(
     """
     the_lab = find_lab(lab)
     chosen = the_lab.exercise(exercise) if exercise else None
-    from labkit.live import gate, server
+    from labkit.live import gate, keys, server
     from labkit.live.guide import Guide
 
-    the_guide = Guide(the_lab, Path.cwd())
-    listener = server.listen(port)
+    key = keys.read("guide", Path.cwd())
+    listener = server.listen(port, preferred=key.port)
     own_port = int(listener.getsockname()[1])
+    keys.keep("guide", Path.cwd(), keys.Key(key.token, own_port))
+    the_guide = Guide(the_lab, Path.cwd(), key.token)
     address = gate.address(own_port, the_guide.token, host_name[0] if host_name else None)
     if chosen:
         address += f"&exercise={chosen.id}"
+
+    wants_window = out.is_terminal if open_ is None else open_
 
     def on_ready() -> None:
         say(f"[bold]{escape(the_lab.title)}[/]")
@@ -52,9 +57,7 @@ def guide(
         say(
             "[dim]The address lets whoever has it work in your name on this machine: keep it. Ctrl-C ends the guide.[/]"
         )
-        from labkit.cli.run_command import _has_desktop
-
-        if (open_ or (open_ is None and out.is_terminal)) and _has_desktop() and not webbrowser.open(address):
+        if wants_window and not (has_desktop() and webbrowser.open(address)):
             err.print("No browser could be opened: open the address yourself.")
 
     server.serve(the_guide.app(own_port, tuple(host_name or ())), listener, on_ready)

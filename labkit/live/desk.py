@@ -9,10 +9,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from labkit import changes, snippets, tree, workspace
+from labkit import changes, editors, snippets, tree, workspace
+from labkit.chapter import Task
 from labkit.errors import LabError, UsageError, unknown
 from labkit.journal import EditedSinceError
-from labkit.lab import Exercise, Lab, Task
+from labkit.lab import Exercise, Lab
 from labkit.live.runner import Runner
 from labkit.live.verifying import Verifier
 from labkit.workspace import Workspace
@@ -52,6 +53,8 @@ class Desk:
             "undo": self.undo,
             "reset": self.reset,
             "diff": self.diff,
+            "open": self.open,
+            "hint": self.hint,
             "run": self.run,
             "stop": self.stop,
             "restart": self.restart,
@@ -87,8 +90,8 @@ class Desk:
         if action not in self._actions:
             raise unknown("action", action, self._actions)
         given = {name: value for name, value in arguments.items() if value is not None}
-        if not all(isinstance(value, str | bool) for value in given.values()):
-            raise UsageError(f"{action} takes texts only.")
+        if not all(isinstance(value, str | bool | int) for value in given.values()):
+            raise UsageError(f"{action} takes texts, numbers, yes and no only.")
         key = f"{action} {sorted(given.items())}"
         with self._guard:
             under_way = self._pressed.get(key)
@@ -143,7 +146,8 @@ class Desk:
                 "id": step.id,
                 "text": step.text,
                 "snippet": step.snippet,
-                "state": None if not started or step.snippet not in states else _DONE.get(states[step.snippet], "done"),
+                "state": _state(states.get(step.snippet or "")) if started else None,
+                "hints": _LEVELS if self.exercise.hint(step) else [],
             }
             for step in task.steps
         ]
@@ -225,6 +229,26 @@ class Desk:
         message = "What is marked + is still to come." if differences else "Your work is equal to the end."
         return {"message": message, "diff": "".join(each.diff for each in differences)}
 
+    def open(self, path: str, line: int | None = None) -> Answer:
+        """Open a file of the workspace in the person's editor."""
+        here = self._there().folder
+        wanted = (here / path).resolve()
+        if not wanted.is_relative_to(here.resolve()) or not wanted.is_file():
+            raise UsageError(f"There is no file {path} in your workspace.", f"labkit reset {path}")
+        editor = editors.show(wanted, line)
+        return {"message": f"Opened {path} in {editor.name}."}
+
+    def hint(self, step: str, level: str) -> Answer:
+        """Help with a step: a question, then a direction, then its code, as `labkit hint`."""
+        found = next((each for task in self.exercise.tasks for each in task.steps if each.id == step), None)
+        hint = self.exercise.hint(found) if found else None
+        if found is None or hint is None or level not in (*_LEVELS, "code"):
+            raise UsageError(f"There is no such hint for {step}.")
+        if level == "code":
+            text = snippets.fill(self.exercise.snippets[found.snippet].text) if found.snippet else found.command or ""
+            return {"message": "This is the code.", "code": text}
+        return {"message": str(getattr(hint, level))}
+
     def run(self) -> Answer:
         """Start the app, as `labkit run`."""
         here = self._there()
@@ -282,7 +306,7 @@ class Desk:
             known = server.databases()
             if name is None and len(known) == 1:
                 (name,) = known
-            if name not in known:
+            if name is None or name not in known:
                 raise unknown("database", name or "", known, "labkit db create NAME")
             if table is None:
                 found = tables.tables(server, name)
@@ -299,4 +323,10 @@ class Desk:
         return postgres.find_server()
 
 
-_DONE = {"todo": "todo"}
+def _state(of_snippet: str | None) -> str | None:
+    """The state of a step whose snippet is in this state; None for a step without code."""
+    return None if of_snippet is None else "todo" if of_snippet == "todo" else "done"
+
+
+_LEVELS = ["question", "direction"]
+"""The hints of a step, before its code is shown."""

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import secrets
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from pathlib import Path
@@ -43,12 +42,13 @@ class Guide:
     Args:
         lab: the lab.
         folder: where the workspaces are, or will be made.
+        token: what whoever may use it has to bring.
 
     """
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path, token: str) -> None:
         self.lab = lab
-        self.token = secrets.token_urlsafe(32)
+        self.token = token
         self.desks = {each.id: Desk(lab, each, folder, self._tell) for each in lab.exercises}
         self.signalr = SignalR(user=self._user)
         self._hub = self._make_hub()
@@ -226,22 +226,24 @@ class Guide:
         except LabError as error:
             return JSONResponse({"error": {"message": error.message, "next": error.next}}, status_code=409)
 
-    async def _evidence(self, request: Request) -> Response:
+    def _evidence(self, request: Request) -> Response:
+        """A picture that a check has kept."""
         wanted = Path(request.query_params.get("path", ""))
-        kept = any(wanted in desk.verifier.evidence for desk in self.desks.values())
-        if not kept or wanted.suffix not in PICTURES or not wanted.is_file():
-            return Response(status_code=404)
-        return FileResponse(wanted)
+        return _picture(wanted if any(wanted in desk.verifier.evidence for desk in self.desks.values()) else None)
 
-    async def _file(self, request: Request) -> Response:
-        """A picture beside a chapter; nothing else of the lab."""
-        folder = self._desk(request.path_params["exercise"]).exercise.folder
-        wanted = (folder / request.path_params["path"]).resolve()
-        if wanted.suffix.lower() not in PICTURES or not wanted.is_relative_to(self.lab.folder) or not wanted.is_file():
-            return Response(status_code=404)
-        return FileResponse(wanted)
+    def _file(self, request: Request) -> Response:
+        """A picture of the lab's chapters; nothing else of the lab."""
+        desk = self.desks.get(request.path_params["exercise"])
+        wanted = (desk.exercise.folder / request.path_params["path"]).resolve() if desk else None
+        return _picture(wanted if wanted and wanted.is_relative_to(self.lab.folder) else None)
 
     def _desk(self, exercise: str) -> Desk:
         if exercise not in self.desks:
             raise unknown("exercise", exercise, self.desks)
         return self.desks[exercise]
+
+
+def _picture(path: Path | None) -> Response:
+    if path is None or path.suffix.lower() not in PICTURES or not path.is_file():
+        return Response(status_code=404)
+    return FileResponse(path)

@@ -90,10 +90,9 @@ class Renderer:
                 level = 1
             elif token.type == "ordered_list_close" and token.level == 0:
                 level = 0
-            elif token.type == "list_item_open" and level == 1 and token.level == 1:
-                if (step := next(ids, None)) is not None:
-                    token.attrSet("data-step", step)
-                    token.attrSet("id", step)
+            elif token.type == "list_item_open" and level == token.level == 1 and (step := next(ids, None)) is not None:
+                token.attrSet("data-step", step)
+                token.attrSet("id", step)
         return str(self._markdown.renderer.render(tokens, self._markdown.options, {}))
 
     def _image(self, renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
@@ -155,14 +154,18 @@ def coloured(code: str, language: str = "", path: str = "") -> str:
 def _lexer(language: str, path: str) -> Lexer:
     try:
         if path:
-            return get_lexer_for_filename(path, stripnl=False, ensurenl=False)
-        return get_lexer_by_name(language, stripnl=False) if language else TextLexer(stripnl=False)
+            found: Lexer = get_lexer_for_filename(path, stripnl=False, ensurenl=False)
+        else:
+            found = get_lexer_by_name(language or "text", stripnl=False)
     except ClassNotFound:
-        return TextLexer(stripnl=False)
+        found = TextLexer(stripnl=False)
+    return found
 
 
 def styles() -> str:
     """The style sheet of coloured code, for light pages and for dark ones."""
-    light = HtmlFormatter(style="default").get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    light, dark = (
+        HtmlFormatter(style=style).get_style_defs(".highlight")  # type: ignore[no-untyped-call]
+        for style in ("default", "github-dark")
+    )
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n"

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable
 
@@ -12,21 +13,25 @@ from labkit.errors import MachineError
 from labkit.instances import HOST, check_ports
 
 
-def listen(port: int | None) -> socket.socket:
-    """Take a port of the loopback interface: this one, or a free one.
+def listen(port: int | None, preferred: int | None = None) -> socket.socket:
+    """Take a port of the loopback interface: this very one, else the preferred one if it is free, else any.
 
     Raises MachineError (PortInUse) that says who has it, UsageError for a number that is no port.
     """
     if port is not None:
         check_ports(port, 1)
-    taken = socket.socket()
-    try:
-        taken.bind((HOST, port or 0))
-        taken.listen(128)
-    except OSError as error:
-        taken.close()
-        raise MachineError(f"Cannot listen on {HOST}: {error.strerror or error}.", "Choose another --port.") from error
-    return taken
+    for candidate in [port] if port is not None else [*([preferred] if preferred else []), 0]:
+        taken = socket.socket()
+        if os.name != "nt":  # where the same option would let two servers have one port
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind((HOST, candidate))
+            taken.listen(128)
+            return taken
+        except OSError as error:
+            taken.close()
+            refused = error
+    raise MachineError(f"Cannot listen on {HOST}: {refused.strerror or refused}.", "Choose another --port.")
 
 
 def serve(app: ASGIApp, listener: socket.socket, on_ready: Callable[[], None]) -> None:

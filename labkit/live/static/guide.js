@@ -102,8 +102,9 @@ function showDiff(answer, offersUndo) {
     const kind = /^[+-]{3} /.test(line) ? "b" : { "+": "ins", "-": "del" }[line[0]];
     return kind ? make(kind, { textContent: `${line}\n` }) : `${line}\n`;
   });
+  const editor = answer.path && opener(answer.path, answer.line);
   const undo = offersUndo && make("button", { textContent: "Undo", value: "undo", onclick: () => act({ do: "undo" }) });
-  show(answer.message, make("pre", { tabIndex: 0 }, make("code", {}, ...lines)), ...(undo ? [undo] : []));
+  show(answer.message, make("pre", { tabIndex: 0 }, make("code", {}, ...lines)), ...[editor, undo].filter(Boolean));
 }
 
 function showTable(answer) {
@@ -169,8 +170,12 @@ function addCopy(element) {
   const code = element.querySelector("code");
   // Of code in its surroundings only the new lines are wanted.
   const text = () => [...element.querySelectorAll("ins")].map((line) => line.textContent).join("") || code.textContent;
-  (element.querySelector("figcaption") ?? element).append(make("button", { className: "copy small", textContent: "Copy", "aria-label": "Copy the code", onclick: (event) => copy(text(), event.currentTarget) }));
+  const caption = element.querySelector("figcaption");
+  if (caption) caption.append(opener(element.dataset.path));
+  (caption ?? element).append(make("button", { className: "copy small", textContent: "Copy", "aria-label": "Copy the code", onclick: (event) => copy(text(), event.currentTarget) }));
 }
+
+const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path} in your editor`, onclick: (event) => act({ do: "open", path, ...(line && { line }) }, event.currentTarget) });
 
 async function copy(text, button) {
   await navigator.clipboard.writeText(text);
@@ -237,7 +242,25 @@ function drawSteps(state) {
     const step = known.get(element.dataset.step);
     element.classList.toggle("done", step?.state === "done");
     element.classList.toggle("next", element.dataset.step === state.next);
+    if (step?.hints.length && !element.querySelector(":scope > .hints")) element.append(hintsOf(step));
   }
+}
+
+// Three presses: a question, a direction, the code.
+function hintsOf(step) {
+  const place = make("div", { className: "hints" });
+  const levels = [...step.hints, "code"];
+  const button = make("button", { className: "small", textContent: "Hint", onclick: async () => {
+    const level = levels.shift();
+    try {
+      const answer = await ask(`/api/do/${exercise}`, { do: "hint", step: step.id, level });
+      place.insertBefore(answer.code ? make("pre", { textContent: answer.code, tabIndex: 0 }) : make("p", { textContent: answer.message }), button);
+    } catch (error) { say(error.message, true); }
+    if (!levels.length) button.remove();
+    else button.textContent = levels.length === 1 ? "Show the code" : "One more hint";
+  } });
+  place.append(button);
+  return place;
 }
 
 function pressed(text, action, more = {}) {
@@ -299,12 +322,12 @@ function drawChecks(state) {
       verify.what !== null ? make("p", { role: "status", textContent: `${verify.what} …` })
         : verify.checks.length > 0 && make("p", { textContent: `${passed} of ${verify.checks.length} passed` }),
       verify.error && make("p", { className: "wrong", textContent: verify.error.message + (verify.error.next ? `\nnext: ${verify.error.next}` : "") }),
-      make("ul", { className: "checks" }, ...verify.checks.map(drawCheck)),
+      make("ul", { className: "checks" }, ...verify.checks.map((check) => drawCheck(check, check === verify.checks.find((each) => each.verdict && !each.passed)))),
     ];
   });
 }
 
-function drawCheck(check) {
+function drawCheck(check, isFirst) {
   const kind = check.passed ? "passed" : check.verdict === null ? "waiting" : ["not done", "timed out"].includes(check.verdict) ? "failed" : "other";
   const sign = { passed: "✓", waiting: check.running ? "…" : "·", failed: "✗", other: "!" }[kind];
   const line = make("span", { className: "check-line" }, make("span", { className: "sign", textContent: sign, "aria-hidden": "true" }), make("span", {}, check.title, make("span", { className: "hidden", textContent: `: ${check.verdict ?? (check.running ? "running" : "not run")}` })));
@@ -314,8 +337,10 @@ function drawCheck(check) {
     item.append(line);
     return item;
   }
-  const details = make("details", { "data-id": check.id, open: kind === "failed" }, make("summary", {}, line),
+  const details = make("details", { "data-id": check.id, open: isFirst }, make("summary", {}, line),
     make("dl", {}, ...parts.flatMap((name) => [make("dt", { textContent: name }), make("dd", { textContent: check[name] })])));
+  const place = /^([\w./-]+\.\w+):(\d+)/.exec(check.where ?? "") ?? /([\w./-]+\.\w+):(\d+)/.exec(check.cause ?? "");
+  if (place) details.append(make("div", { className: "row inner" }, opener(place[1], Number(place[2]))));
   const shots = check.evidence.filter((path) => path.endsWith(".png"));
   if (shots.length) details.append(pictures(shots));
   item.append(details);
