@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import snippets, tree
+from labkit import insertion, snippets, tree
 from labkit.author import surroundings
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, UsageError
@@ -292,7 +292,7 @@ def _source(folder: Path, advice: str) -> dict[str, bytes]:
 
 def _filled(exercise: Exercise) -> dict[str, bytes]:
     """The files of begin that have TODO lines, with every snippet inserted."""
-    change = snippets.insert(exercise.begin, exercise, list(exercise.snippets))
+    change = insertion.insert(exercise.begin, exercise, list(exercise.snippets))
     return {file.path: file.after or b"" for file in change.files}
 
 

@@ -99,7 +99,7 @@ class Exercise:
         path = self.folder / "hints.toml"
         if not path.is_file():
             return {}
-        table = _read(path, None)
+        table = read_toml(path, None)
         for key, hint in table.items():
             form.check_table(path, hint, form.HINT, key)
         return {key: Hint(**hint) for key, hint in table.items()}
@@ -213,7 +213,7 @@ def find_lab(folder: Path | None = None) -> Lab:
     if not (folder / "lab.toml").is_file():
         raise UsageError(f"No lab in {folder}: it has no lab.toml.", "labkit new lab NAME makes one")
     folder = folder.resolve()
-    table = _read(folder / "lab.toml", form.LAB)
+    table = read_toml(folder / "lab.toml", form.LAB)
     return Lab(
         folder=folder,
         title=table["title"],
@@ -242,7 +242,7 @@ def _lab_round(start: Path) -> Path | None:
 
 def _exercise(lab: Path, name: str) -> Exercise:
     folder = lab / "exercises" / name
-    table = _read(folder / "exercise.toml", form.EXERCISE)
+    table = read_toml(folder / "exercise.toml", form.EXERCISE)
     app, database = table["app"], table.get("database")
     return Exercise(
         name=name,
@@ -266,7 +266,8 @@ def _exercise(lab: Path, name: str) -> Exercise:
     )
 
 
-def _read(path: Path, wanted: form.Form | None) -> dict[str, Any]:
+def read_toml(path: Path, wanted: form.Form | None) -> dict[str, Any]:
+    """Read a TOML file of that form; raises UsageError, which names the file and the entry, if it has another one."""
     try:
         table = tomllib.loads(read_text(path))
     except FileNotFoundError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import scaffold, snippets, workspace
+from labkit import insertion, scaffold, workspace
 from labkit.errors import UsageError
 from labkit.lab import Lab, find_lab
 from labkit.verify import run, subject
@@ -170,5 +170,5 @@ def test_a_new_lab_is_played_and_verified_in_a_browser(tmp_path: Path) -> None:
         ("ex1.2", "not done", "show-visits"),
         ("ex1.2", "not done", "count-visits"),
     ]
-    mine.apply(snippets.insert(mine.folder, exercise, list(exercise.snippets)))
+    mine.apply(insertion.insert(mine.folder, exercise, list(exercise.snippets)))
     assert verdicts() == [("ex1.1", "passed", None), ("ex1.2", "passed", None), ("ex1.2", "passed", None)]

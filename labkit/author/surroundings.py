@@ -13,7 +13,7 @@ A trainee who types sees where the code goes, and what it replaces::
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from labkit import snippets, tree
+from labkit import insertion, tree
 from labkit.chapter import Block, Step
 from labkit.errors import UsageError
 from labkit.lab import Exercise
@@ -33,12 +33,12 @@ def shown(exercise: Exercise, step: Step) -> tuple[str, str]:
     if step.snippet not in names:
         raise UsageError(f"There is no snippet {step.snippet} in {exercise.id}.")
     earlier = names[: names.index(step.snippet)]
-    change = snippets.insert(exercise.begin, exercise, [*earlier, step.snippet])
+    change = insertion.insert(exercise.begin, exercise, [*earlier, step.snippet])
     here = change.insertions[-1]
     if here.already:
         raise UsageError(f"{here.path} of {exercise.id}'s begin has the code of {step.snippet} already.")
     before = next(
-        (file.after for file in snippets.insert(exercise.begin, exercise, earlier).files if file.path == here.path),
+        (file.after for file in insertion.insert(exercise.begin, exercise, earlier).files if file.path == here.path),
         (exercise.begin / here.path).read_bytes(),
     )
     after = next(file.after for file in change.files if file.path == here.path)
