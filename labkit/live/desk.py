@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from labkit import changes, editors, snippets, tree, workspace
+from labkit import changes, editors, insertion, snippets, tree, workspace
 from labkit.chapter import Task
 from labkit.errors import LabError, UsageError, unknown
 from labkit.journal import EditedSinceError
@@ -41,7 +41,6 @@ class Desk:
         self.exercise = exercise
         self._folder = folder
         self._tell = tell
-        self._changed_since_start: set[str] = set()
         self._pressed: dict[str, Future[Answer]] = {}
         self._guard = threading.Lock()
         self.runner = Runner(self._changed, lambda number, line: tell("log", exercise.id, [number, line]))
@@ -133,7 +132,7 @@ class Desk:
             "workspace": tree.nearby(found.folder) if found else None,
             "tasks": tasks,
             "next": next((step["id"] for step in steps if step["state"] == "todo"), None),
-            "app": {**self.runner.to_json(), "stale": sorted(self._changed_since_start)},
+            "app": self.runner.to_json(),
             "verify": self.verifier.to_json(),
             "undo": found.journal.last if found else None,
             "watches": self.watches,
@@ -156,7 +155,7 @@ class Desk:
     def on_saved(self, paths: set[str]) -> None:
         """Take in that files of the app have been saved."""
         if self.runner.state == "running":
-            self._changed_since_start |= paths
+            self.runner.stale |= paths
         self.verifier.make_stale()
         self._changed()
 
@@ -189,7 +188,7 @@ class Desk:
     def insert(self, name: str, value: str | None = None) -> Answer:
         """Insert a snippet, as `labkit snippet insert`."""
         here = self._there()
-        change = snippets.insert(here.folder, self.exercise, [name], {1: value} if value else None)
+        change = insertion.insert(here.folder, self.exercise, [name], {1: value} if value else None)
         here.apply(change)
         (place,) = change.insertions
         if place.already:
@@ -251,22 +250,20 @@ class Desk:
 
     def run(self) -> Answer:
         """Start the app, as `labkit run`."""
-        here = self._there()
-        self._changed_since_start.clear()
-        started = self.runner.start(self.exercise, here)
-        count = self.exercise.app.instances
-        what = "The app runs" if count == 1 else f"{count} instances of the app run"
-        return {"message": f"{what}{'' if started else ' already'}."}
+        return self._run("" if self.runner.start(self.exercise, self._there()) else " already")
 
     def stop(self) -> Answer:
         """Stop the app, as Ctrl-C at `labkit run`."""
-        self._changed_since_start.clear()
         return {"message": "Stopped." if self.runner.stop() else "It did not run."}
 
     def restart(self) -> Answer:
-        """Stop the app and start it again."""
-        self.stop()
-        return self.run()
+        """Start the app anew."""
+        self.runner.start(self.exercise, self._there(), anew=True)
+        return self._run(" anew")
+
+    def _run(self, how: str) -> Answer:
+        count = self.exercise.app.instances
+        return {"message": f"The app runs{how}." if count == 1 else f"{count} instances of the app run{how}."}
 
     def verify(self, task: str | None = None) -> Answer:
         """Verify the work, as `labkit verify`."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import traceback
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from pathlib import Path
@@ -225,6 +226,14 @@ class Guide:
             return JSONResponse(await asyncio.to_thread(work))
         except LabError as error:
             return JSONResponse({"error": {"message": error.message, "next": error.next}}, status_code=409)
+        except OSError as error:
+            message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+            return JSONResponse({"error": {"message": message, "next": None}}, status_code=409)
+        except Exception as error:  # noqa: BLE001  (a fault of labkit's own is told as one, and the page goes on)
+            traceback.print_exc()
+            message = f"labkit itself failed: {type(error).__name__}: {error}"
+            advice = "Report the lines that the guide has printed in its terminal."
+            return JSONResponse({"error": {"message": message, "next": advice}}, status_code=500)
 
     def _evidence(self, request: Request) -> Response:
         """A picture that a check has kept."""

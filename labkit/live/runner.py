@@ -35,16 +35,19 @@ class Runner:
         self.state: State = "stopped"
         self.error: LabError | None = None
         self.lines: deque[tuple[int, str]] = deque(maxlen=LINES)
+        self.stale: set[str] = set()
+        """The files that were saved since the start."""
 
-    def start(self, exercise: Exercise, workspace: Workspace, count: int | None = None) -> bool:
-        """Start the instances and wait until they are ready; False if they run already.
+    def start(self, exercise: Exercise, workspace: Workspace, anew: bool = False) -> bool:
+        """Start the instances and wait until they are ready; False if they run already, and are not wanted anew.
 
         Raises LabError if they do not start.
         """
         with self._turn:
-            if self.poll():
+            if self.poll() and not anew:
                 return False
             self._end()
+            self.stale.clear()
             self.lines.clear()
             self._become("starting")
             stack = ExitStack()
@@ -61,7 +64,7 @@ class Runner:
                         data=workspace.data,
                         secret=workspace.secret,
                         id=workspace.id,
-                        count=count or exercise.app.instances,
+                        count=exercise.app.instances,
                         database_server=server,
                         logs=workspace.data / "logs",
                         on_line=self._on_line,
@@ -80,6 +83,7 @@ class Runner:
         with self._turn:
             was_running = self._instances is not None
             self._end()
+            self.stale.clear()
             self._become("stopped")
             return was_running
 
@@ -103,6 +107,7 @@ class Runner:
         return {
             "state": self.state,
             "instances": [{"number": each.number, "url": each.url} for each in instances.list] if instances else [],
+            "stale": sorted(self.stale),
             "error": {"message": self.error.message, "next": self.error.next} if self.error else None,
         }
 

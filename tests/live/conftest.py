@@ -82,7 +82,8 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def page(browser: Browser, guide: RunningGuide) -> Page:
     """The guide's page; a script that fails, or a thing that it asks for and does not get, fails the test."""
-    page = await browser.new_page(viewport={"width": 1280, "height": 900})
+    context = await browser.new_context(viewport={"width": 1280, "height": 900})
+    page = await context.new_page()
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     await page.goto(guide.address)
     await expect(page.locator("#connection")).to_have_text("Live")

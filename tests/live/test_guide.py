@@ -60,6 +60,7 @@ async def test_a_lab_is_played_on_the_page_alone(page: Page, guide: RunningGuide
     (guide.folder / "ex1-first-steps" / "page.html").touch()
     await expect(page.locator("[data-app]")).to_have_text("Running, but not your latest.")
     await page.locator("#app button", has_text="Restart").click()
+    await expect(page.locator("#said")).to_have_text("The app runs anew.")
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
     await page.locator("#app button", has_text="Stop").click()
     await expect(page.locator("[data-app]")).to_have_text("It does not run.")
@@ -70,6 +71,7 @@ async def test_a_lab_is_played_on_the_page_alone(page: Page, guide: RunningGuide
     await expect(page.locator("#left-over")).to_have_text("done: well done!")
 
 
+@pytest.mark.slow
 async def test_what_is_done_elsewhere_shows_on_every_page(
     page: Page, browser: Browser, guide: RunningGuide, labkit: Labkit
 ) -> None:
@@ -93,10 +95,11 @@ async def test_what_is_done_elsewhere_shows_on_every_page(
         await expect(each.locator("main li.done")).to_have_count(2)
 
 
+@pytest.mark.slow
 async def test_many_fast_presses_do_the_thing_once(page: Page, guide: RunningGuide) -> None:
-    await page.evaluate(
-        """() => { for (let n = 0; n < 20; n++) document.querySelector('#workspace button').click(); }"""
-    )
+    start = page.locator("#workspace button", has_text="Start")
+    await expect(start).to_be_visible()
+    await start.evaluate("(button) => { for (let n = 0; n < 20; n++) button.click(); }")
     await expect(page.locator("#workspace .path")).to_have_text("ex1-first-steps")
     await open_task(page, "Counting the visits")
     await page.evaluate(
@@ -108,6 +111,7 @@ async def test_many_fast_presses_do_the_thing_once(page: Page, guide: RunningGui
     assert [path.name for path in (guide.folder / "ex1-first-steps/.labkit/journal").iterdir()] == ["0001"]
 
 
+@pytest.mark.slow
 async def test_a_page_comes_back_when_the_guide_is_started_anew(
     page: Page, guide: RunningGuide, labkit: Labkit
 ) -> None:
@@ -123,6 +127,7 @@ async def test_a_page_comes_back_when_the_guide_is_started_anew(
     await expect(page.locator("main h2")).to_contain_text("Counting the visits")
 
 
+@pytest.mark.slow
 async def test_an_error_says_what_to_type_next(page: Page, guide: RunningGuide, labkit: Labkit) -> None:
     await open_task(page, "Counting the visits")
     await press(page, "labkit snippet insert show-visits")
@@ -135,6 +140,7 @@ async def test_an_error_says_what_to_type_next(page: Page, guide: RunningGuide, 
     await expect(page.locator("#app .wrong")).to_contain_text("nothing_of_the_kind")
 
 
+@pytest.mark.slow
 async def test_no_request_leaves_the_machine_and_the_key_leaves_the_address(
     browser: Browser, guide: RunningGuide
 ) -> None:
@@ -229,6 +235,7 @@ _ATTACK = """async (host) => {
 }"""
 
 
+@pytest.mark.slow
 async def test_what_a_trainee_wrote_is_shown_as_text(page: Page, guide: RunningGuide, labkit: Labkit) -> None:
     await labkit("start", "ex1")
     app = guide.folder / "ex1-first-steps" / "app.py"
@@ -241,6 +248,7 @@ async def test_what_a_trainee_wrote_is_shown_as_text(page: Page, guide: RunningG
     assert await page.locator("#log img").count() == 0
 
 
+@pytest.mark.slow
 async def test_the_guide_ends_with_everything_that_it_runs(page: Page, guide: RunningGuide, labkit: Labkit) -> None:
     await labkit("start", "ex1")
     await page.locator("#app button", has_text="Run").click()
