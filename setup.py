@@ -1,6 +1,7 @@
 """Packaging only: carries the lab into labkit's wheel. Everything static is declared in pyproject.toml."""
 
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
-LAB = ("lab.toml", "exercises", "snippets")
+LAB = ("lab.toml", "exercises", "snippets", *tomllib.loads((HERE / "lab.toml").read_text(encoding="utf-8"))["manual"])
 
 
 class build_py_with_lab(build_py):  # noqa: N801  (setuptools' own spelling)
@@ -28,7 +29,7 @@ class build_py_with_lab(build_py):  # noqa: N801  (setuptools' own spelling)
             if source.is_dir():
                 shutil.copytree(source, target / "_lab" / name, ignore=left_behind())
             else:
-                (target / "_lab").mkdir(exist_ok=True)
+                (target / "_lab" / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target / "_lab" / name)
 
 

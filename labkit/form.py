@@ -39,7 +39,14 @@ TABLES = Kind("a list of tables", lambda value: isinstance(value, list) and all(
 
 Form = Mapping[str, Any]
 
-LAB: Form = {"title": TEXT, "version?": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
+LAB: Form = {
+    "title": TEXT,
+    "version?": TEXT,
+    "snippet-prefix?": TEXT,
+    "packages?": TEXTS,
+    "manual?": TEXTS,
+    "exercises": TEXTS,
+}
 EXERCISE: Form = {
     "continues?": TEXT,
     "app": {"command": COMMAND, "ready": ADDRESS, "home?": ADDRESS, "instances?": NUMBER, "environment?": ENVIRONMENT},

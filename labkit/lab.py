@@ -184,6 +184,7 @@ class Lab:
     version: str
     snippet_prefix: str
     packages: tuple[str, ...]
+    manual: tuple[str, ...]
     exercises: tuple[Exercise, ...]
 
     def exercise(self, text: str) -> Exercise:
@@ -220,6 +221,7 @@ def find_lab(folder: Path | None = None) -> Lab:
         version=table.get("version", __version__),
         snippet_prefix=table.get("snippet-prefix", ""),
         packages=tuple(table.get("packages", ())),
+        manual=tuple(table.get("manual", ())),
         exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
     )
 

@@ -24,7 +24,7 @@ IGNORED_FOLDERS = frozenset(
 )
 IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock"})
 
-BESIDE = frozenset({".gitignore", "lab-workspace.toml", "uv.toml", "wheels"})
+BESIDE = frozenset({".gitignore", "lab-workspace.toml", "manual", "uv.toml", "wheels"})
 """What `labkit start` puts beside the app, in the workspace's own folder and nowhere below."""
 
 IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
