@@ -8,9 +8,9 @@ import typer
 from rich.markup import escape
 
 from labkit.cli.options import ExerciseArgument, LabOption
-from labkit.cli.run_command import has_desktop
 from labkit.cli.show import say
 from labkit.console import err, out
+from labkit.desktop import opens_pages
 from labkit.errors import ExitCode
 from labkit.lab import find_lab
 
@@ -57,7 +57,7 @@ def guide(
         say(
             "[dim]The address lets whoever has it work in your name on this machine: keep it. Ctrl-C ends the guide.[/]"
         )
-        if wants_window and not (has_desktop() and webbrowser.open(address)):
+        if wants_window and not (opens_pages() and webbrowser.open(address)):
             err.print("No browser could be opened: open the address yourself.")
 
     server.serve(the_guide.app(own_port, tuple(host_name or ())), listener, on_ready)

@@ -195,7 +195,7 @@ def _announce(subject: _Subject, running: "Instances") -> None:
 
 
 def _open_pages(exercise: Exercise, running: "Instances", wanted: bool | None) -> None:
-    if wanted is False or (wanted is None and not (out.is_terminal and has_desktop())):
+    if wanted is False or (wanted is None and not (out.is_terminal and _has_desktop())):
         return
     for instance in running.list:
         if not webbrowser.open(_page(exercise, instance)):
@@ -277,7 +277,7 @@ def _page(exercise: Exercise, instance: "Instance") -> str:
     return instance.url + exercise.app.home
 
 
-def has_desktop() -> bool:
+def _has_desktop() -> bool:
     """Whether a browser would open in a window, and not in this very terminal."""
     if sys.platform in ("win32", "darwin"):
         return True

@@ -6,11 +6,11 @@ Every action does what the command of the same name does, by the same functions,
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import changes, editors, insertion, snippets, tree, workspace
-from labkit.chapter import Task
+from labkit import changes, editors, insertion, progress, snippets, tree, workspace
 from labkit.errors import LabError, UsageError, unknown
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab
@@ -120,37 +120,44 @@ class Desk:
 
     def to_json(self) -> Answer:
         """All that the page shows of this exercise."""
-        found = self.workspace
-        progress = workspace.progress(self.exercise, found.folder) if found else []
-        states = {name: state for each in progress for name, state in each.states.items()}
-        tasks = [self._task(task, states, found is not None) for task in self.exercise.tasks]
-        steps = [step for task in tasks for step in task["steps"]]
+        found = progress.look(self.exercise, self.workspace)
+        here = found.workspace
+        in_hand = found.in_hand
         return {
             "id": self.exercise.id,
             "title": self.exercise.title,
             "minutes": self.exercise.minutes,
-            "workspace": tree.nearby(found.folder) if found else None,
-            "tasks": tasks,
-            "next": next((step["id"] for step in steps if step["state"] == "todo"), None),
+            "workspace": tree.nearby(here.folder) if here else None,
+            "tasks": [self._task(each) for each in found.tasks],
+            "next": in_hand.step.id if in_hand and here else None,
+            "finished": found.is_finished,
             "app": self.runner.to_json(),
             "verify": self.verifier.to_json(),
-            "undo": found.journal.last if found else None,
+            "undo": here.journal.last if here else None,
             "watches": self.watches,
             "busy": sorted(self._pressed),
         }
 
-    def _task(self, task: Task, states: Mapping[str, str], started: bool) -> Answer:
+    def _task(self, found: progress.TaskProgress) -> Answer:
         steps = [
             {
-                "id": step.id,
-                "text": step.text,
-                "snippet": step.snippet,
-                "state": _state(states.get(step.snippet or "")) if started else None,
-                "hints": _LEVELS if self.exercise.hint(step) else [],
+                "id": each.step.id,
+                "text": each.step.text,
+                "snippet": each.step.snippet,
+                "done": each.done,
+                "hints": _LEVELS if self.exercise.hint(each.step) else [],
             }
-            for step in task.steps
+            for each in found.steps
         ]
-        return {"id": task.id, "title": task.title, "steps": steps}
+        verified = found.verified
+        return {
+            "id": found.task.id,
+            "title": found.task.title,
+            "steps": steps,
+            "begun": any(each.done for each in found.steps),
+            "passed": found.is_verified,
+            "stale": verified is not None and verified.changed_since,
+        }
 
     def on_saved(self, paths: set[str]) -> None:
         """Take in that files of the app have been saved."""
@@ -162,6 +169,7 @@ class Desk:
     def close(self) -> None:
         """Stop what runs."""
         self.runner.stop()
+        self.verifier.close()
 
     def _changed(self) -> None:
         self._tell("state", self.exercise.id, None)
@@ -250,6 +258,7 @@ class Desk:
 
     def run(self) -> Answer:
         """Start the app, as `labkit run`."""
+        progress.note(self.exercise, self._there(), "run", datetime.now())
         return self._run("" if self.runner.start(self.exercise, self._there()) else " already")
 
     def stop(self) -> Answer:
@@ -291,8 +300,10 @@ class Desk:
         from labkit.postgres import check_name
 
         check_name(name)
+        here = self._there()
         with self._server().running() as server:
             server.create_database(name)
+        here.note_database(name, datetime.now())
         return {"message": f"Created the database {name}."}
 
     def db_tables(self, name: str | None = None, table: str | None = None) -> Answer:
@@ -318,11 +329,6 @@ class Desk:
         if not self.exercise.database:
             raise UsageError(f"{self.exercise.id} has no database.")
         return postgres.find_server()
-
-
-def _state(of_snippet: str | None) -> str | None:
-    """The state of a step whose snippet is in this state; None for a step without code."""
-    return None if of_snippet is None else "todo" if of_snippet == "todo" else "done"
 
 
 _LEVELS = ["question", "direction"]

@@ -6,20 +6,26 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from labkit import tree, verdicts
 from labkit.errors import LabError
 from labkit.lab import Exercise
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import Subject
+from labkit.verify.warm import Warm
 from labkit.workspace import Workspace
 
 
 class Verifier:
-    """Verifies one workspace, one run at a time; `changed` is called, on any thread, after anything has changed."""
+    """Verifies one workspace, one run at a time; `changed` is called, on any thread, after anything has changed.
+
+    Browser and database server stay from one run to the next, until `close`.
+    """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._turn = threading.Lock()
+        self._warm = Warm()
         self._checks: dict[str, Check] = {}
         self._results: dict[str, Result] = {}
         self._stale: set[str] = set()
@@ -45,10 +51,11 @@ class Verifier:
             tasks = [exercise.task(task)] if task else list(exercise.tasks)
             self.error = None
             self._say("Starting")
+            digest = tree.digest(workspace.folder)
+            subject = Subject(exercise, workspace.folder, "workspace", workspace)
             try:
-                report = verify(
-                    Subject(exercise, workspace.folder, "workspace", workspace), tasks, progress=_Telling(self, tasks)
-                )
+                report = verify(subject, tasks, progress=_Telling(self, tasks), warm=self._warm)
+                verdicts.remember(workspace.folder, report, digest, datetime.now())
             except LabError as error:
                 self.error = error
                 raise
@@ -59,8 +66,15 @@ class Verifier:
                 self._changed()
             for check, result in report.results:
                 self._put(check, result)
+            if tree.digest(workspace.folder) != digest:  # saved while the checks ran
+                self._stale = set(self._results)
             self._changed()
             return report.passed
+
+    def close(self) -> None:
+        """Wait for a run that is under way, then let browser and server end."""
+        with self._turn:
+            self._warm.__exit__(None, None, None)
 
     def make_stale(self) -> None:
         """Say of what is known that files have changed since."""

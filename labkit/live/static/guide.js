@@ -190,10 +190,7 @@ const signs = { done: ["✓", "done"], going: ["◐", "begun"], todo: ["○", "t
 
 function stateOf(state, taskId) {
   const task = state.tasks.find((each) => each.id === taskId);
-  const checks = state.verify.checks.filter((each) => each.task === taskId);
-  if (checks.length && checks.every((each) => each.passed)) return "done";
-  if (task?.steps.some((step) => step.state === "done") || checks.some((each) => each.passed)) return "going";
-  return "todo";
+  return task.passed && !task.stale ? "done" : task.begun || task.passed ? "going" : "todo";
 }
 
 function draw() {
@@ -233,14 +230,14 @@ function drawContents(state, chapter) {
   }));
   const left = entries.filter(([, , known]) => known && known !== "done").length;
   const minutes = Math.round((state.minutes * left) / Math.max(state.tasks.length, 1));
-  byId("left-over").textContent = left ? `about ${minutes} of ${state.minutes} minutes left` : "done: well done!";
+  byId("left-over").textContent = state.finished ? "Done: well done!" : `about ${minutes} of ${state.minutes} minutes left`;
 }
 
 function drawSteps(state) {
   const known = new Map(state.tasks.flatMap((task) => task.steps.map((step) => [step.id, step])));
   for (const element of document.querySelectorAll("main li[data-step]")) {
     const step = known.get(element.dataset.step);
-    element.classList.toggle("done", step?.state === "done");
+    element.classList.toggle("done", Boolean(step?.done));
     element.classList.toggle("next", element.dataset.step === state.next);
     if (step?.hints.length && !element.querySelector(":scope > .hints")) element.append(hintsOf(step));
   }
