@@ -212,7 +212,7 @@ class Desk:
         """Take back labkit's last change, as `labkit undo`."""
         here = self._there()
         try:
-            undone = here.journal.undo(here.folder, force)
+            undone = here.undo(force)
         except EditedSinceError as error:
             return {"message": error.message, "asks": "undo", "arguments": {"force": True}}
         return {"message": f"Undone: {undone.what}. What was undone is kept in {tree.nearby(undone.kept)}."}
