@@ -87,6 +87,7 @@ def start(
     target = _target(folder, chosen)
     with working("Making your workspace"):
         made = workspace.create(the_lab, chosen, target)
+        following.look(chosen, made)
     enter = f"cd {tree.argument(made.folder)}"
     if format is Format.JSON:
         print_json({"exercise": chosen.id, "name": chosen.name, "workspace": str(made.folder), "next": enter})
