@@ -49,7 +49,14 @@ LAB: Form = {
 }
 EXERCISE: Form = {
     "continues?": TEXT,
-    "app": {"command": COMMAND, "ready": ADDRESS, "home?": ADDRESS, "instances?": NUMBER, "environment?": ENVIRONMENT},
+    "app": {
+        "command": COMMAND,
+        "ready": ADDRESS,
+        "home?": ADDRESS,
+        "instances?": NUMBER,
+        "environment?": ENVIRONMENT,
+        "decode?": COMMAND,
+    },
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
 }
 HINT: Form = {"question": TEXT, "direction": TEXT}

@@ -29,6 +29,8 @@ class App:
     home: str
     instances: int
     environment: Mapping[str, str]
+    decode: tuple[str, ...] = ()
+    """The command that says what the app's WebSocket frames mean, see `report.frames`."""
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             home=app.get("home", "/"),
             instances=app.get("instances", 1),
             environment=dict(app.get("environment", {})),
+            decode=tuple(app.get("decode", ())),
         ),
         database=Database(
             solution=tuple(database["solution"]),

@@ -5,22 +5,23 @@ app's data, what it signs with, the journal. A folder that comes without it is t
 """
 
 import contextlib
+import glob
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, companions, known, record, tree
+from labkit import __version__, changes, companions, known, places, record, tree
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
-from labkit.files import locked, write_whole
-from labkit.journal import Journal
+from labkit.files import Within, is_free, locked, write_whole
+from labkit.journal import Journal, Undone
 from labkit.lab import Exercise, Lab, carried_lab, find_lab, id_of
 from labkit.record import Record
 
@@ -32,7 +33,8 @@ SCHEMA = 1
 class Workspace:
     """A folder made by `labkit start`: `data` is where the app keeps its own, `secret` what it signs with.
 
-    `adopted` is true if it has just been taken over from another machine or account, without the data of there.
+    `adopted` is true if it has just been taken over from another machine or account, without the data of there;
+    `made_here` if `labkit start` made it where labkit keeps its data now, so that the lab's server knows its databases.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Workspace:
     secret: str
     made_by: str
     adopted: bool = field(default=False, compare=False)
+    made_here: bool = field(default=False, compare=False)
 
     @property
     def data(self) -> Path:
@@ -50,7 +53,7 @@ class Workspace:
     @property
     def journal(self) -> Journal:
         """What labkit changed here."""
-        return Journal(self.folder / ".labkit")
+        return Journal(self.folder)
 
     @property
     def record(self) -> Record:
@@ -59,12 +62,23 @@ class Workspace:
 
     def note_database(self, name: str, now: datetime) -> None:
         """Remember in the record that this database was created for the workspace: nothing in the code would tell."""
-        with locked(self.folder / ".labkit" / "lock"):
+        with self.changing():
             record.write(self.folder, record.add_database(self.record, name, now))
 
     def apply(self, change: Change) -> None:
         """Write a change, all of it or nothing, so that `labkit undo` can take it back."""
-        self.journal.apply(self.folder, change)
+        with self.changing():
+            self.journal.apply(change)
+
+    def undo(self, force: bool = False) -> Undone:
+        """Take back the last change; raises as `Journal.undo` does."""
+        with self.changing():
+            return self.journal.undo(force)
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Be the only command that changes this workspace: for looking at files and then changing them."""
+        refuse_links(self.folder)
+        return locked(self.folder / ".labkit" / "lock")
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,7 @@ def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
         companions.write(lab, exercise, temporary)
         made_from = Record(lab.title, lab.version, exercise.name, tree.digest(exercise.begin))
         record.write(temporary, made_from)
-        _write_description(temporary, made_from, lab.folder)
+        _write_description(temporary, made_from, lab.folder, _home())
         if folder.is_dir():  # empty, and perhaps where the shell stands: fill it rather than replace it
             for path in list(temporary.iterdir()):
                 path.rename(folder / path.name)
@@ -153,7 +167,9 @@ def read(folder: Path, lab: Lab | None = None) -> Workspace:
         if lab is not None:
             with contextlib.suppress(OSError, MachineError):  # the identity lasts for this command, then
                 own = _write_description(folder, made_from, lab.folder)
-    return Workspace(folder, made_from.exercise, own["id"], own["secret"], made_from.labkit, adopted)
+    return Workspace(
+        folder, made_from.exercise, own["id"], own["secret"], made_from.labkit, adopted, own.get("home") == _home()
+    )
 
 
 def exercise_of(folder: Path) -> str | None:
@@ -238,9 +254,9 @@ def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) 
     for path in paths or ():
         if path not in known:
             raise unknown("file", path, known, f"labkit reset {exercise.id} brings all files back")
-    files = []
+    files, within = [], Within(folder)
     for path in known if paths is None else paths:
-        before, after = changes.content(folder / path), changes.content(exercise.begin / path)
+        before, after = within.read(path), changes.content(exercise.begin / path)
         if before != after:
             files.append(FileChange(path, before, after))
     return Change(f"reset {', '.join(paths) if paths else exercise.id}", tuple(files))
@@ -339,17 +355,31 @@ def _temporary_sibling(folder: Path) -> Iterator[Path]:
     missing = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+        _sweep_siblings(folder)
+        temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}{_MAKING}"
         temporary.mkdir()
         try:
-            yield temporary
+            with locked(temporary.with_name(f"{temporary.name}.lock")):
+                yield temporary
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            temporary.with_name(f"{temporary.name}.lock").unlink(missing_ok=True)
     except BaseException:
         for parent in missing:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
         raise
+
+
+_MAKING = ".labkit-new"
+
+
+def _sweep_siblings(folder: Path) -> None:
+    """Remove what a `start` that was killed has left of the same workspace; one that is at work holds its lock."""
+    for lock in folder.parent.glob(f".{glob.escape(folder.name)}.*{_MAKING}.lock"):
+        if is_free(lock):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def _copy(source: Path, to: Path, data: dict[str, Any] | None = None) -> None:
@@ -413,16 +443,33 @@ def _kept_record(described: dict[str, Any]) -> Record:
     )
 
 
+def refuse_links(folder: Path) -> None:
+    """Raise UsageError if the workspace's `.labkit`, or a folder in it that labkit writes to, is a link."""
+    within = Within(folder)
+    for name in ("data", "evidence", "journal", "undone", "half-made"):
+        within.names(f".labkit/{name}")
+
+
 def _identity() -> dict[str, str]:
     return {"id": secrets.token_hex(4), "secret": secrets.token_hex(32)}
 
 
-def _write_description(folder: Path, made_from: Record, lab: Path | None) -> dict[str, str]:
+def _home() -> str:
+    """What tells labkit's data folder from others; nothing where it has none: then nothing was made there."""
+    with contextlib.suppress(MachineError):
+        return places.identity()
+    return ""
+
+
+def _write_description(folder: Path, made_from: Record, lab: Path | None, home: str | None = None) -> dict[str, str]:
     """Make `.labkit`, unless another command was faster; `lab` is named unless it is the one that labkit carries.
+
+    `home` tells where the workspace was made; one that was adopted was made elsewhere.
 
     Returns the workspace's id and secret.
     """
     own = folder / ".labkit"
+    refuse_links(folder)
     (own / "data").mkdir(parents=True, exist_ok=True)
     with locked(own / "lock"):
         if there := _description(folder):
@@ -436,6 +483,7 @@ def _write_description(folder: Path, made_from: Record, lab: Path | None) -> dic
             "version": made_from.version,
             "exercise": made_from.exercise,
             "begin": made_from.begin,
+            "home": home,
             **_identity(),
         }
         write_whole(own / "workspace.json", (json.dumps(document, indent=2) + "\n").encode("utf-8"), mode=0o600)
