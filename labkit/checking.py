@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from labkit.postgres import Server
+from labkit.wire import Wire
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket
@@ -175,6 +176,20 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
 
     yield make
     recorder.close()
+
+
+@pytest.fixture(scope="session")
+def new_wire() -> "Iterator[Callable[[], Wire]]":
+    """Makes a wire, a browser context's own way to the app: `new_browser_context(proxy=wire.proxy)`."""
+    made: list[Wire] = []
+
+    def make() -> Wire:
+        made.append(Wire())
+        return made[-1]
+
+    yield make
+    for wire in made:
+        wire.close()
 
 
 @pytest.fixture
