@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from quiz_pages import Figures, Player, PlayPage, new_name
 
-from labkit.checking import WAIT, RunningInstance
+from labkit.checking import PATIENCE, RunningInstance
 from labkit.wire import Exchange, Wire
 
 OUTCOMES = {b"true": "correct", b"false": "incorrect"}
@@ -38,12 +38,12 @@ class Answer:
     @property
     def is_accepted(self) -> bool:
         """Whether the quiz has taken it."""
-        return self.status == 200 and bool(self.outcome)  # noqa: PLR2004
+        return self.status == 200 and bool(self.outcome)
 
     @property
     def spoken(self) -> str:
         """The answer, in words."""
-        return f"{self.user}’s {self.outcome or 'unjudged'} answer on instance {self.instance}"
+        return f"{self.user}'s {self.outcome or 'unjudged'} answer on instance {self.instance}"
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Visitor:
     def ask(self) -> "Visitor":
         """Get the next question."""
         answer, body = self._send(self._sent("GET", "/api/trivia"))
-        self._question = json.loads(body) if answer and answer.status == 200 else {}  # noqa: PLR2004
+        self._question = json.loads(body) if answer and answer.status == 200 else {}
         return self
 
     def answer(self, option: int | None = None, outcome: str = "") -> Answer:
@@ -174,7 +174,7 @@ class Visitor:
                 lines.append(f"{name}: {value.replace(there, here)}")
         address = urlsplit(self._instance.url)
         try:
-            with socket.create_connection((address.hostname or "", address.port or 80), timeout=WAIT) as connection:
+            with socket.create_connection((address.hostname or "", address.port or 80), timeout=PATIENCE) as connection:
                 connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
                 answer = http.client.HTTPResponse(connection, method=like.method)
                 answer.begin()

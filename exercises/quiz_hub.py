@@ -76,9 +76,14 @@ def is_of_hub(exchange: Exchange) -> bool:
     return exchange.method == "GET" and _id(exchange) is not None
 
 
+def has_news(message: Message) -> bool:
+    """Whether a hub tells something with it."""
+    return any(kind in (INVOCATION, STREAM_ITEM) for kind, _, _ in _records(message.data))
+
+
 def newest_first(messages: Sequence[Message]) -> list[Message]:
     """What a hub has sent, with its news turned round and nothing else."""
-    is_news = [any(each for each in _records(message.data) if each[0] in (1, 2)) for message in messages]
+    is_news = [has_news(message) for message in messages]
     turned = [message for message, is_one in zip(messages, is_news, strict=True) if is_one][::-1]
     return [turned.pop(0) if is_one else message for message, is_one in zip(messages, is_news, strict=True)]
 
@@ -189,6 +194,10 @@ class Caller:
         self._path = path
         self._query = query
 
+    def news_since(self, since: float) -> list[News]:
+        """What the hub has told since then."""
+        return [each for each in list(self.news) if each.at >= since]
+
     def negotiate(self) -> str | None:
         """Ask for a connection; its token, if the hub gives one."""
         import http.client
@@ -200,7 +209,7 @@ class Caller:
             connection.request("POST", f"{self._path}/negotiate?{query}", headers=self._headers)
             answer = connection.getresponse()
             self.status = answer.status
-            document = json.loads(answer.read()) if answer.status == 200 else {}  # noqa: PLR2004
+            document = json.loads(answer.read()) if answer.status == 200 else {}
             return str(document.get("connectionToken") or document.get("connectionId") or "") or None
         except (OSError, ValueError, AttributeError, http.client.HTTPException):
             return None

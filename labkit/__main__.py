@@ -30,7 +30,9 @@ def _run(arguments: list[str]) -> int:
 
         sys.stdout.write(f"labkit {__version__}\n")
         return 0
-    _take_signals()
+    from labkit import signals
+
+    signals.take()
     from labkit.cli import run
 
     return run(arguments)
@@ -46,28 +48,10 @@ def _open_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             # It stays open until the end; pathlib would cost `--version` its import.
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  (open as long as the process lives)
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
             decided = stream.isatty() or os.environ.get("PYTHONIOENCODING")
             stream.reconfigure(encoding=None if decided else "utf-8", errors="replace")
-
-
-def _take_signals() -> None:
-    """Let what asks labkit to end (kill, a closed window, Ctrl-Break) go the way of Ctrl-C: nothing is left behind.
-
-    Only the first one does: a second, which a closed window may bring, would cut the clearing up short.
-    """
-    import signal
-
-    def interrupt(*_: object) -> None:
-        for each in taken:
-            signal.signal(each, lambda *_: None)
-        raise KeyboardInterrupt
-
-    there = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-    taken = [each for each in there if signal.getsignal(each) is signal.SIG_DFL]  # nohup has one ignored
-    for each in taken:
-        signal.signal(each, interrupt)
 
 
 def _say(text: str) -> None:

@@ -105,8 +105,8 @@ def _app_problems(exercise: Exercise) -> Iterator[str]:
             yield f"begin/{relative} is a link; a link does not survive every system's copy."
         if path.suffix == ".jinja" or "{" in path.name:
             yield f"begin/{relative}: copying would fill in its name or its content."
-        if path.name == "uv.toml":
-            yield f"begin/{relative}: `labkit start` writes that file."
+        if relative in tree.BESIDE:
+            yield f"begin/{relative}: `labkit start` puts its own there."
     for place, line, text in snippets.unfilled(exercise.begin):
         yield f"begin/{place}:{line} has a placeholder {text} that nobody fills in."
 

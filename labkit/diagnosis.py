@@ -66,7 +66,7 @@ class AppDidNotStart(LabError):  # noqa: N818  (a fact, as verify reports it)
     `where` is the line of the app's own code, like `shop/cart.py:12`, where it is known.
     """
 
-    def __init__(self, reason: str, message: str, next: str, where: str | None, log_tail: str) -> None:  # noqa: A002
+    def __init__(self, reason: str, message: str, next: str, where: str | None, log_tail: str) -> None:
         super().__init__(message, next)
         self.reason = reason
         self.where = where

@@ -38,7 +38,7 @@ TABLES = Kind("a list of tables", lambda value: isinstance(value, list) and all(
 
 Form = Mapping[str, Any]
 
-LAB: Form = {"title": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
+LAB: Form = {"title": TEXT, "version?": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
 EXERCISE: Form = {
     "title": TEXT,
     "minutes?": NUMBER,

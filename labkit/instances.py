@@ -59,7 +59,7 @@ class Instance:
     log: Path
 
 
-class PortInUse(MachineError):  # noqa: N818
+class PortInUse(MachineError):  # noqa: N818  (a state of the machine, by its name)
     """Another program has the port."""
 
 
@@ -100,7 +100,7 @@ def running(
     *,
     data: Path,
     secret: str,
-    id: str,  # noqa: A002  (the word of exercise.toml)
+    id: str,
     count: int,
     database_server: str | None = None,
     first_port: int | None = None,

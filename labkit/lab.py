@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import form
+from labkit import __version__, form
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
 
@@ -154,6 +154,7 @@ class Lab:
 
     folder: Path
     title: str
+    version: str
     snippet_prefix: str
     packages: tuple[str, ...]
     exercises: tuple[Exercise, ...]
@@ -189,6 +190,7 @@ def find_lab(folder: Path | None = None) -> Lab:
     return Lab(
         folder=folder,
         title=table["title"],
+        version=table.get("version", __version__),
         snippet_prefix=table.get("snippet-prefix", ""),
         packages=tuple(table.get("packages", ())),
         exercises=tuple(_exercise(folder, name) for name in table["exercises"]),

@@ -8,23 +8,13 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from labkit import places
 from labkit.errors import MachineError
-from labkit.files import write_whole
 
 _LEFT_OUT = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json", "WHEEL"}
 """Files of a dist-info folder that describe the installation, not the distribution; WHEEL and RECORD are rewritten."""
-
-
-def wheel_folders(names: Iterable[str]) -> list[Path]:
-    """A find-links folder for each distribution, made now unless it is in the cache.
-
-    Raises MachineError if a distribution is not installed or the cache cannot be written.
-    """
-    return [_wheel_folder(name) for name in names]
 
 
 def wheel(name: str) -> tuple[str, bytes]:
@@ -42,15 +32,6 @@ def wheel(name: str) -> tuple[str, bytes]:
     members |= {f"{stem}.dist-info/{path}": content for path, content in _metadata(distribution)}
     members[f"{stem}.dist-info/WHEEL"] = about.encode()
     return f"{stem}-{_tag(about)}.whl", _zip(members, f"{stem}.dist-info/RECORD")
-
-
-def _wheel_folder(name: str) -> Path:
-    file_name, content = wheel(name)
-    # Named by the content: a workspace's lock file stays right although labkit is updated.
-    folder = places.cache_folder() / "wheels" / hashlib.sha256(content).hexdigest()[:16]
-    if not (folder / file_name).is_file():
-        write_whole(folder / file_name, content, places.ADVICE)
-    return folder
 
 
 def _code(distribution: importlib.metadata.Distribution, name: str) -> Iterator[tuple[str, bytes]]:

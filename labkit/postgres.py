@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from labkit.errors import LabError, MachineError, UsageError, unknown
+from labkit.files import locked
 from labkit.places import data_folder
-from labkit.postgres_cluster import WINDOWS, Cluster, installed_binaries, lab_home, locked, program
+from labkit.postgres_cluster import WINDOWS, Cluster, installed_binaries, lab_home, program
 
 SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
 HIDDEN = ("postgres", "template0", "template1")
@@ -281,7 +282,7 @@ class LabServer:
         cluster = self._cluster
         if not cluster.home.exists():
             return False
-        with locked(cluster):
+        with locked(cluster.home / "lock"):
             ran = cluster.running() is not None
             cluster.stays.unlink(missing_ok=True)
             cluster.stop()

@@ -82,7 +82,7 @@ def rows(server: Server, database: str, table: str, limit: int) -> Rows:
     order = ", ".join(f"{column['quoted']} DESC" for column in key) or "ctid DESC"
     shown = ", ".join(_shown(column) for column in columns)
     # Every name in this statement was quoted by PostgreSQL itself.
-    newest = server.query(database, f"SELECT {shown} FROM {chosen.quoted} ORDER BY {order} LIMIT {limit}")  # noqa: S608
+    newest = server.query(database, f"SELECT {shown} FROM {chosen.quoted} ORDER BY {order} LIMIT {limit}")  # noqa: S608  (names are quoted, the limit is a number)
     return Rows(chosen.name, [column["name"] for column in columns], newest[::-1], chosen.rows)
 
 

@@ -1,5 +1,6 @@
 """The files of an app folder: what its author wrote, without what tools leave beside it."""
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -21,11 +22,16 @@ IGNORED_FOLDERS = frozenset(
         "node_modules",
     }
 )
-IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock", "uv.toml"})
-"""uv.toml is labkit's: `start` writes it into a workspace."""
+IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock"})
+
+BESIDE = frozenset({".gitignore", "lab-workspace.toml", "uv.toml", "wheels"})
+"""What `labkit start` puts beside the app, in the workspace's own folder and nowhere below."""
 
 IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
 """What running an app leaves: compiled code, and the data of an app that is run without labkit."""
+
+
+_LARGE = 50_000_000
 
 
 def app_files(folder: Path) -> Iterator[str]:
@@ -41,6 +47,8 @@ def app_files(folder: Path) -> Iterator[str]:
         with os.scandir(path) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
         for entry in ordered:
+            if not prefix and entry.name in BESIDE:
+                continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in IGNORED_FOLDERS:
                     yield from walk(entry.path, f"{prefix}{entry.name}/")
@@ -48,6 +56,20 @@ def app_files(folder: Path) -> Iterator[str]:
                 yield prefix + entry.name
 
     yield from walk(str(folder), "")
+
+
+def digest(folder: Path) -> str:
+    """A number for the app's files, their paths and contents: SHA-256, in hexadecimal digits.
+
+    Of a file of more than 50 MB, which is no code, only the size counts.
+    """
+    whole = hashlib.sha256()
+    for path in app_files(folder):
+        size = (folder / path).stat().st_size
+        whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
+        if size <= _LARGE:
+            whole.update((folder / path).read_bytes())
+    return whole.hexdigest()
 
 
 def text(content: bytes) -> str | None:

@@ -17,6 +17,7 @@ The connections are looked after by a thread of the wire's own; its records may 
 
 import asyncio
 import contextlib
+import ipaddress
 import struct
 import threading
 import time
@@ -84,6 +85,7 @@ class Wire:
         """How many connections were refused because the wire was cut."""
         self._is_cut = False
         self._holds: Callable[[Exchange], bool] | None = None
+        self._holds_message: Callable[[Message], bool] | None = None
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
         self._port: int | None = None
@@ -96,9 +98,16 @@ class Wire:
         """What a browser context takes as its proxy."""
         return {"server": f"socks5://127.0.0.1:{self._port}"}
 
-    def hold(self, what: Callable[[Exchange], bool]) -> None:
-        """From now on, keep back whatever the server sends in these exchanges."""
-        self._do(lambda: setattr(self, "_holds", what))
+    def hold(self, what: Callable[[Exchange], bool], which: Callable[[Message], bool] | None = None) -> None:
+        """From now on, keep back whatever the server sends in these exchanges.
+
+        Of a WebSocket only the messages that `which` chooses, if it is given: the others keep the connection alive.
+        """
+
+        def held() -> None:
+            self._holds, self._holds_message = what, which
+
+        self._do(held)
 
     def release(self, reorder: Callable[[Sequence[Message]], Sequence[Message]] | None = None) -> None:
         """Hold nothing any more, and pass on what was held; the messages of a WebSocket in another order, if asked."""
@@ -112,8 +121,8 @@ class Wire:
 
     @property
     def held(self) -> int:
-        """How many bytes are held back."""
-        return sum(len(link.held) for link in list(self._links))
+        """How much is held back; 0 if nothing is."""
+        return sum(len(link.held) + len(link._held_frames) for link in list(self._links))
 
     def cut(self) -> None:
         """End all connections, and refuse new ones."""
@@ -165,7 +174,7 @@ class Wire:
             size = {1: 4, 4: 16}.get(kind) or (await reader.readexactly(1))[0]
             address = await reader.readexactly(size)
             (port,) = struct.unpack(">H", await reader.readexactly(2))
-            host = {1: lambda: ".".join(map(str, address)), 4: lambda: "::1"}.get(kind, address.decode)()
+            host = str(ipaddress.ip_address(address)) if kind in (1, 4) else address.decode()
             if self._is_cut:
                 self.refused += 1
                 writer.transport.abort()
@@ -199,7 +208,9 @@ class _Link:
         self._incoming = {True: _Incoming(), False: _Incoming()}
         self._waiting: list[Exchange] = []
         self._current: Exchange | None = None
-        self._held_messages: list[Message] = []
+        self._frames_read: list[Message | bytes] = []
+        """What a WebSocket's server has sent and is not passed on yet; a control frame as it was."""
+        self._held_frames: list[Message | bytes] = []
         self._rewrites = False
         self._parsers: dict[bool, Generator[None, None, None] | None] = {True: self._requests(), False: self._answers()}
         for each in self._parsers.values():
@@ -209,47 +220,63 @@ class _Link:
     async def pump(self, reader: asyncio.StreamReader, from_browser: bool) -> None:
         writer = self._writers[from_browser]
         while data := await reader.read(1 << 16):
-            seen, exchange = len(self._held_messages), self._current
+            exchange, was_whole = self._current, not self._incoming[from_browser].data
             self._understand(data, from_browser)
-            if not from_browser and (self.held or self._wire._is_held(exchange)):
-                self.held += data
-            elif not from_browser and self._rewrites:
-                self._write_messages(self._held_messages[seen:])
-                del self._held_messages[:]
-            else:
-                if not self._rewrites:
-                    del self._held_messages[:]
+            if from_browser:
                 writer.write(data)
+            else:
+                self._pass_on(data, exchange, was_whole)
             await writer.drain()
         if not self.held or from_browser:
             with contextlib.suppress(OSError, RuntimeError):
                 writer.write_eof()
 
+    def _pass_on(self, data: bytes, exchange: Exchange | None, was_whole: bool) -> None:
+        """Give the browser what the server has sent, or keep it."""
+        frames, self._frames_read = self._frames_read, []
+        is_held = self._wire._is_held(exchange)
+        chosen = self._wire._holds_message
+        if is_held and chosen and exchange and exchange.is_websocket and exchange.status == 101:
+            # From here on frames are written anew: the browser lacks what later ones were compressed with.
+            self._rewrites = self._rewrites or (was_whole and self._parsers[False] is not None)
+        if not self._rewrites:
+            if is_held or self.held:
+                self.held += data
+                self._held_frames += frames
+            else:
+                self._writers[False].write(data)
+            return
+        for each in frames:
+            if is_held and isinstance(each, Message) and (chosen is None or chosen(each)):
+                self._held_frames.append(each)
+            else:
+                self._write_frame(each)
+
     def release(self, reorder: Callable[[Sequence[Message]], Sequence[Message]] | None) -> None:
-        messages, held = self._held_messages[:], bytes(self.held)
-        self.held.clear()
-        self._held_messages.clear()
-        whole = not self._incoming[False].data and self._parsers[False] is not None
-        if reorder and messages and self._current and self._current.is_websocket and (whole or self._rewrites):
-            # The browser no longer has what later messages were compressed with: they have to be written anew, too.
-            self._rewrites = True
-            self._write_messages(reorder(messages))
-        else:
+        frames, held = self._held_frames, bytes(self.held)
+        self._held_frames, self.held = [], bytearray()
+        if not self._rewrites:
             self._writers[False].write(held)
+            return
+        messages = [each for each in frames if isinstance(each, Message)]
+        for message in reorder(messages) if reorder else messages:
+            self._write_frame(message)
 
     def abort(self) -> None:
         for writer in self._writers.values():
             writer.transport.abort()
 
-    def _write_messages(self, messages: Sequence[Message]) -> None:
-        for each in messages:
-            is_text = isinstance(each.data, str)
-            data = each.data.encode() if isinstance(each.data, str) else each.data
-            length = len(data)
-            size = bytes([length]) if length < 126 else (
-                b"\x7e" + struct.pack(">H", length) if length < 1 << 16 else b"\x7f" + struct.pack(">Q", length)
-            )  # fmt: skip
-            self._writers[False].write(bytes([0x81 if is_text else 0x82]) + size + data)
+    def _write_frame(self, frame: "Message | bytes") -> None:
+        if isinstance(frame, bytes):
+            self._writers[False].write(frame)
+            return
+        data = frame.data.encode() if isinstance(frame.data, str) else frame.data
+        length = len(data)
+        if length < 126:
+            size = bytes([length])
+        else:
+            size = b"\x7e" + struct.pack(">H", length) if length < 1 << 16 else b"\x7f" + struct.pack(">Q", length)
+        self._writers[False].write(bytes([0x81 if isinstance(frame.data, str) else 0x82]) + size + data)
 
     def _understand(self, data: bytes, from_browser: bool) -> None:
         parser = self._parsers[from_browser]
@@ -329,6 +356,8 @@ class _Link:
             if mask:
                 part = bytes(byte ^ mask[index % 4] for index, byte in enumerate(part))
             if first & 8:  # ping, pong, close
+                if from_server:
+                    self._frames_read.append(bytes([first, second]) + part)
                 continue
             if first & 15:
                 whole, kind, is_packed = b"", first & 15, bool(first & 64)
@@ -342,7 +371,7 @@ class _Link:
     def _note(self, exchange: Exchange, data: str | bytes, from_server: bool) -> None:
         message = Message(time.time(), data, from_server)
         if from_server:
-            self._held_messages.append(message)
+            self._frames_read.append(message)
             self._wire.on_message(exchange, message)
         exchange.messages.append(message)
 

@@ -1,4 +1,8 @@
-"""A workspace is a trainee's copy of an exercise's begin, with what labkit keeps for it in `.labkit/`."""
+"""A workspace is a trainee's copy of an exercise's begin.
+
+Its record, `lab-workspace.toml`, travels with it. What is secret, or belongs to one machine, is in `.labkit/`: the
+app's data, what it signs with, the journal. A folder that comes without it is taken by the next command (`adopt`).
+"""
 
 import contextlib
 import json
@@ -7,31 +11,36 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, snippets, tree
+from labkit import __version__, changes, companions, record, snippets, tree
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
+from labkit.files import locked, write_whole
 from labkit.journal import Journal
 from labkit.lab import Exercise, Lab, Task, carried_lab, find_lab, id_of
+from labkit.record import Record
 
 SCHEMA = 1
 """The number of workspace.json's form; a labkit refuses a newer one."""
 
-TEMPLATE = Path(__file__).parent / "templates" / "workspace"
-
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder made by `labkit start`: `data` is where the app keeps its own, `secret` what it signs with."""
+    """A folder made by `labkit start`: `data` is where the app keeps its own, `secret` what it signs with.
+
+    `adopted` is true if it has just been taken over from another machine or account, without the data of there.
+    """
 
     folder: Path
     exercise_name: str
     id: str
     secret: str
     made_by: str
+    adopted: bool = field(default=False, compare=False)
 
     @property
     def data(self) -> Path:
@@ -42,6 +51,16 @@ class Workspace:
     def journal(self) -> Journal:
         """What labkit changed here."""
         return Journal(self.folder / ".labkit")
+
+    @property
+    def record(self) -> Record:
+        """What the workspace was made from, and what labkit did for it, as git and a zip carry it."""
+        return record.read(self.folder) or _kept_record(_description(self.folder) or {})
+
+    def note_database(self, name: str, now: datetime) -> None:
+        """Remember in the record that this database was created for the workspace: nothing in the code would tell."""
+        with locked(self.folder / ".labkit" / "lock"):
+            record.write(self.folder, record.add_database(self.record, name, now))
 
     def apply(self, change: Change) -> None:
         """Write a change, all of it or nothing, so that `labkit undo` can take it back."""
@@ -88,9 +107,10 @@ def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
     _refuse_to_overwrite(lab, exercise, folder)
     with _writing(lab, exercise, folder), _temporary_sibling(folder) as temporary:
         _copy(exercise.begin, temporary)
-        _write_uv_settings(lab, temporary)
-        _write_editor_snippets(lab, exercise, temporary)
-        _write_description(lab, exercise, temporary)
+        companions.write(lab, exercise, temporary)
+        made_from = Record(lab.title, lab.version, exercise.name, tree.digest(exercise.begin))
+        record.write(temporary, made_from)
+        _write_description(temporary, made_from, lab.folder)
         if folder.is_dir():  # empty, and perhaps where the shell stands: fill it rather than replace it
             for path in list(temporary.iterdir()):
                 path.rename(folder / path.name)
@@ -135,35 +155,60 @@ def children(start: Path) -> list[Workspace]:
     return found
 
 
-def read(folder: Path) -> Workspace:
-    """The workspace in this very folder.
+def read(folder: Path, lab: Lab | None = None) -> Workspace:
+    """The workspace in this very folder; for `lab`, one that came without `.labkit` is taken over: it gets a new one.
 
     Raises UsageError if there is none, or if another labkit made it whose form this one does not know.
     """
-    path = folder / ".labkit" / "workspace.json"
-    try:
-        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        schema, made_by = table.get("schema", 0), table.get("labkit", "unknown")
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise UsageError(
-                f"{folder} was made by a newer labkit ({made_by}); this one is {__version__}.",
-                "Update labkit, or start afresh with this one: labkit start EX NEWDIR",
-            )
-        if schema != SCHEMA:
-            raise UsageError(
-                f"{folder} was made by a labkit that is too old for this one ({made_by}; this is {__version__}).",
-                "Start afresh, labkit start EX NEWDIR, and copy your own files into it.",
-            )
-        for name in ("exercise", "id", "secret"):
-            if not isinstance(table.get(name), str):
-                raise ValueError(f"its “{name}” is missing, or is no text")
-        return Workspace(folder, table["exercise"], table["id"], table["secret"], made_by)
-    except FileNotFoundError:
-        raise UsageError(f"{folder} is not a workspace.", "labkit start EX makes one") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    own = _description(folder)
+    made_from = record.read(folder) or (_kept_record(own) if own else None)
+    if made_from is None:
+        raise UsageError(f"{folder} is not a workspace.", "labkit start EX makes one")
+    adopted = own is None
+    if own is None:
+        own = _identity()
+        if lab is not None:
+            with contextlib.suppress(OSError, MachineError):  # the identity lasts for this command, then
+                own = _write_description(folder, made_from, lab.folder)
+    return Workspace(folder, made_from.exercise, own["id"], own["secret"], made_from.labkit, adopted)
+
+
+def exercise_of(folder: Path) -> str | None:
+    """The name of the exercise that this very folder is a workspace of; nothing is made or changed."""
+    made_from = record.read(folder)
+    if made_from is not None:
+        return made_from.exercise
+    described = _description(folder)
+    return str(described["exercise"]) if described else None
+
+
+def adopt(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
+    """Make a workspace of a folder with a trainee's work: what labkit keeps there is made where it is missing.
+
+    No file of the app is touched. Raises UsageError if the folder is another exercise's workspace, or has no work on
+    this exercise in it; MachineError if it cannot be written.
+    """
+    folder = folder.resolve()
+    described = _description(folder)
+    there = record.read(folder) or (_kept_record(described) if described else None)
+    if there and there.exercise != exercise.name:
         raise UsageError(
-            f"{path} is damaged: {error}.", "Start afresh, labkit start EX NEWDIR, and copy your own files into it."
+            f"{folder} is a workspace of {there.exercise}, not of {exercise.name}.",
+            f"labkit adopt --exercise {id_of(there.exercise)}",
+        )
+    if not set(tree.app_files(folder)) & set(tree.app_files(exercise.begin)):
+        raise UsageError(
+            f"{folder} has no file of {exercise.name}'s app: it is not a trainee's work on it.",
+            f"Go into the folder that has {next(tree.app_files(exercise.begin), 'the app')}, and repeat the command.",
+        )
+    try:
+        record.write(folder, there or Record(lab.title, lab.version, exercise.name, begin=None))
+        companions.write(lab, exercise, folder)
+    except OSError as error:
+        raise MachineError(
+            f"Cannot write into {folder}: {error.strerror or error}.", "Copy it to a folder that you may write to."
         ) from error
+    return read(folder, lab)
 
 
 def lab_option(lab: Lab) -> str:
@@ -236,17 +281,22 @@ def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) 
 
 
 def _is_workspace(folder: Path) -> bool:
-    return (folder / ".labkit" / "workspace.json").is_file()
+    return (folder / record.NAME).is_file() or (folder / ".labkit" / "workspace.json").is_file()
 
 
 def _read_for(lab: Lab, folder: Path) -> Workspace:
-    found = read(folder)
-    if found.exercise_name not in [exercise.name for exercise in lab.exercises]:
-        raise UsageError(
-            f"{folder} is a workspace of {found.exercise_name}, which the lab “{lab.title}” does not have.",
-            "Name the lab that it was made from with --lab DIR.",
-        )
-    return found
+    name = exercise_of(folder)
+    if name is not None and name not in [exercise.name for exercise in lab.exercises]:
+        raise of_another_lab(lab, folder, name)
+    return read(folder, lab)
+
+
+def of_another_lab(lab: Lab, folder: Path, exercise: str) -> UsageError:
+    """The error for a workspace of an exercise that the lab does not have."""
+    return UsageError(
+        f"{folder} is a workspace of {exercise}, which the lab “{lab.title}” does not have.",
+        "Name the lab that it was made from with --lab DIR.",
+    )
 
 
 def _no_workspace(
@@ -266,7 +316,7 @@ def _no_workspace(
     # Another lab's exercise may have the same id: its workspace is meant, and knows its lab.
     meant = [each for each in below if exercise and id_of(each.exercise_name) == exercise.id]
     if here:
-        found.insert(0, f"{here} ({read(here).exercise_name})")
+        found.insert(0, f"{here} ({exercise_of(here)})")
         meant += [each for each in children(here.parent) if exercise and each.exercise_name == exercise.name]
     wanted = f" of {exercise.id}" if exercise else ""
     message = f"No workspace{wanted} in {start}." + (f" Found: {', '.join(found)}." if found else "")
@@ -352,50 +402,70 @@ def _copy(source: Path, to: Path, data: dict[str, Any] | None = None) -> None:
     )
 
 
-def _write_uv_settings(lab: Lab, to: Path) -> None:
-    if not lab.packages:
-        return
-    from labkit import packages
+def _description(folder: Path) -> dict[str, Any] | None:
+    """What `.labkit/workspace.json` says; None if it is not there.
 
-    folders = [folder.as_posix() for folder in packages.wheel_folders(lab.packages)]
-    # Its own copy, because labkit's exclusions name uv.toml.
-    import copier
+    Raises UsageError if it is damaged, or in the form of another labkit.
+    """
+    path = folder / ".labkit" / "workspace.json"
+    try:
+        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        schema, made_by = table.get("schema", 0), table.get("labkit", "unknown")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise UsageError(
+                f"{folder} was made by a newer labkit ({made_by}); this one is {__version__}.",
+                "Update labkit, or start afresh with this one: labkit start EX NEWDIR",
+            )
+        if schema != SCHEMA:
+            raise UsageError(
+                f"{folder} was made by a labkit that is too old for this one ({made_by}; this is {__version__}).",
+                "Start afresh, labkit start EX NEWDIR, and copy your own files into it.",
+            )
+        for name in ("exercise", "id", "secret"):
+            if not isinstance(table.get(name), str):
+                raise ValueError(f"its “{name}” is missing, or is no text")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {error}.", "Remove that file, and repeat the command.") from error
+    return table
 
-    copier.run_copy(
-        str(TEMPLATE), to, data={"find_links": folders}, settings=copier.Settings(), defaults=True, quiet=True
+
+def _kept_record(described: dict[str, Any]) -> Record:
+    """The record as `.labkit` has it, for a workspace that has lost its own."""
+    return Record(
+        lab=str(described.get("title", "unknown")),
+        version=str(described.get("version", "unknown")),
+        exercise=described["exercise"],
+        begin=described.get("begin"),
+        labkit=str(described.get("labkit", "unknown")),
     )
 
 
-def _write_editor_snippets(lab: Lab, exercise: Exercise, to: Path) -> None:
-    """Snippets for Visual Studio Code, which has them in the folder that is opened."""
-    texts = {todo.name: todo.text for todo in snippets.todo_lines(exercise.begin)}
-    table = {
-        name: {
-            "prefix": name,
-            "description": texts.get(name, ""),
-            "body": snippets.editor_body(snippet.text),
+def _identity() -> dict[str, str]:
+    return {"id": secrets.token_hex(4), "secret": secrets.token_hex(32)}
+
+
+def _write_description(folder: Path, made_from: Record, lab: Path | None) -> dict[str, str]:
+    """Make `.labkit`, unless another command was faster; `lab` is named unless it is the one that labkit carries.
+
+    Returns the workspace's id and secret.
+    """
+    own = folder / ".labkit"
+    (own / "data").mkdir(parents=True, exist_ok=True)
+    with locked(own / "lock"):
+        if there := _description(folder):
+            return there
+        (own / ".gitignore").write_text("*\n", encoding="utf-8", newline="\n")
+        document = {
+            "schema": SCHEMA,
+            "labkit": made_from.labkit,
+            "lab": None if lab is None or lab == carried_lab().resolve() else str(lab),
+            "title": made_from.lab,
+            "version": made_from.version,
+            "exercise": made_from.exercise,
+            "begin": made_from.begin,
+            **_identity(),
         }
-        for name, snippet in exercise.snippets.items()
-    }
-    if table:
-        path = to / ".vscode" / f"{exercise.name}.code-snippets"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-
-
-def _write_description(lab: Lab, exercise: Exercise, to: Path) -> None:
-    own = to / ".labkit"
-    (own / "data").mkdir(parents=True)
-    (own / ".gitignore").write_text("*\n", encoding="utf-8", newline="\n")
-    document = {
-        "schema": SCHEMA,
-        "labkit": __version__,
-        "lab": None if lab.folder == carried_lab().resolve() else str(lab.folder),
-        "exercise": exercise.name,
-        "id": secrets.token_hex(4),
-        "secret": secrets.token_hex(32),
-    }
-    path = own / "workspace.json"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(document, indent=2) + "\n")
+        write_whole(own / "workspace.json", (json.dumps(document, indent=2) + "\n").encode("utf-8"), mode=0o600)
+        return {name: str(value) for name, value in document.items()}

@@ -1,6 +1,7 @@
 """What several test modules share: a lab that has nothing in common with the one in this repository."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,11 +64,15 @@ def write_files() -> Callable[[Path, dict[str, str]], Path]:
 
 
 @pytest.fixture
-def hang_ups() -> Iterator[None]:
-    """Have what a test starts hear of hang-ups: whoever runs the tests may ignore them (nohup), which is inherited."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Have this process hear Ctrl-C, and what a test starts hear hang-ups too, whoever runs the tests (nohup, `&`)."""
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if sys.platform != "win32":
+        # A handler, so that this process outlives its terminal as whoever started it wished.
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from labkit import cli, machine
+from labkit import __version__, cli, machine
 from labkit.cli import demo, run
 from labkit.lab import Lab
 
@@ -249,8 +249,8 @@ def test_undo_refuses_to_lose_an_edit_unless_forced(labkit: Labkit, started: Pat
 
 
 def test_a_workspace_of_another_labkit_is_noted(labkit: Labkit, started: Path) -> None:
-    path = started / ".labkit" / "workspace.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"labkit": "0.0.1"}))
+    path = started / "lab-workspace.toml"
+    path.write_text(path.read_text().replace(f'labkit = "{__version__}"', 'labkit = "0.0.1"'))
     code, _, err = labkit("diff", "--stat")
     assert code == 0
     assert "a1-brew was made by labkit 0.0.1" in err

@@ -67,7 +67,7 @@ def test_the_small_lab_lacks_only_its_chapters_code(tea: Lab) -> None:
         ),
         ("begin/note.txt", ("", "<YOUR-TEA>"), "begin/note.txt:1 has a placeholder <YOUR-TEA> that nobody fills in."),
         ("begin/a.jinja", ("", "x"), "begin/a.jinja: copying would fill in its name or its content."),
-        ("begin/uv.toml", ("", "x"), "begin/uv.toml: `labkit start` writes that file."),
+        ("begin/uv.toml", ("", "x"), "begin/uv.toml: `labkit start` puts its own there."),
         ("end/app.py", ("    kettle", "    # TODO more: x\n    kettle"), "end/app.py:2 still has the TODO line more."),
         ("end/extra.txt", ("", "x"), "extra.txt is in end, but not in begin with all snippets."),
         (

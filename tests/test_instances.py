@@ -355,6 +355,7 @@ def test_an_environment_that_cannot_run_is_told(run: Run, folder: Path) -> None:
     assert caught.value.message == f"Cannot start {own} in {folder}: Permission denied."
 
 
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 def test_an_interruption_while_starting_leaves_nothing(run: Run, folder: Path) -> None:
     (folder / "shop" / "cart.py").write_text("import time\ntime.sleep(600)\n")
     before = children()

@@ -68,13 +68,16 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
     assert workspace.compare(made.folder, brew.begin) == []
     assert sorted(path.relative_to(made.folder).as_posix() for path in made.folder.rglob("*")) == [
         ".env",
+        ".gitignore",
         ".labkit",
         ".labkit/.gitignore",
         ".labkit/data",
+        ".labkit/lock",
         ".labkit/workspace.json",
         ".vscode",
         ".vscode/a1-brew.code-snippets",
         "app.py",
+        "lab-workspace.toml",
         "pages",
         "pages/crlf.txt",
         "pages/cup.html",
@@ -84,7 +87,10 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
         "schema": 1,
         "labkit": __version__,
         "lab": str(tea.folder),
+        "title": "Tea",
+        "version": __version__,
         "exercise": "a1-brew",
+        "begin": tree.digest(brew.begin),
         "id": made.id,
         "secret": made.secret,
     }

@@ -157,7 +157,7 @@ async def test_everybody_hears_messages_in_one_order(two_servers: list[SignalR],
         for sender, context in enumerate(contexts):
             await context.clients.all.send("heard", sender, turn)
     expected = "".join(
-        '{"type":1,"target":"heard","arguments":[%s,%s]}\x1e' % (sender, turn)  # noqa: UP031
+        '{"type":1,"target":"heard","arguments":[%s,%s]}\x1e' % (sender, turn)  # noqa: UP031  (the text is full of braces)
         for turn in range(5)
         for sender in range(2)
     )

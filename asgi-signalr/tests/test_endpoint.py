@@ -374,7 +374,7 @@ class SlowRule:
 
     async def asked(self, times: int) -> None:
         async with asyncio.timeout(10):
-            while self._asked < times:  # noqa: ASYNC110
+            while self._asked < times:  # noqa: ASYNC110  (nothing tells of it)
                 await asyncio.sleep(0)
 
 

@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 
 
 class Chat(Hub):
-    left: list[Exception | None] = []  # noqa: RUF012
+    left: list[Exception | None] = []  # noqa: RUF012  (shared on purpose: a hub lives for one call)
 
     async def on_disconnected(self, error: Exception | None) -> None:
         self.left.append(error)

@@ -71,7 +71,7 @@ def run(arguments: list[str]) -> int:
         return _say(fault.message, fault.next, fault.code, as_json)
 
 
-def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:  # noqa: A002
+def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:
     if as_json:
         print_json({"error": {"message": message, "next": next, "code": int(code)}})
     else:

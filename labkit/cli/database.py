@@ -38,7 +38,7 @@ DatabaseArgument = Annotated[
 
 
 @commands.command()
-def start(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+def start(format: FormatOption = Format.TEXT) -> None:
     """Start the server; it stays until **labkit db stop**.
 
     If it runs already, it stays as well. No other command leaves it running.
@@ -50,7 +50,7 @@ def start(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
 
 
 @commands.command()
-def stop(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+def stop(format: FormatOption = Format.TEXT) -> None:
     """Stop the server; its databases are kept.
 
     Whatever uses it at this moment loses its connection.
@@ -68,7 +68,7 @@ def status(
     show_password: Annotated[
         bool, typer.Option("--show-password", help="Show the address with the password, for other programs.")
     ] = False,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Show whether the server runs, its address, its databases, and where its log is."""
     lab_server = _find()
@@ -78,7 +78,7 @@ def status(
 @commands.command()
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new database: letters, digits, - and _.")],
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Create an empty database.
 
@@ -128,7 +128,7 @@ def tables(
         typer.Argument(metavar="TABLE", help="Show the rows of this table, e.g. public.orders.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many rows, the newest.")] = 20,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """List the tables of a database with how many rows they have; or, with TABLE, show its rows."""
     from labkit import tables as looking
@@ -231,7 +231,7 @@ def _tail_tool(lab_folder: Path | None) -> tuple[Database, Path]:
     raise UsageError(f"This lab has such a tool for {ids}: go to a workspace of the one you mean.", "labkit list")
 
 
-def _report(lab_server: "LabServer", server: "Server | None", format: Format, show_password: bool = False) -> None:  # noqa: A002
+def _report(lab_server: "LabServer", server: "Server | None", format: Format, show_password: bool = False) -> None:
     state = lab_server.status()
     databases = server.databases() if server and state.running else []
     if not state.running:
@@ -266,7 +266,7 @@ def _report(lab_server: "LabServer", server: "Server | None", format: Format, sh
     say_next(following)
 
 
-def _print_tables(database: str, found: "list[looking.Table]", format: Format) -> None:  # noqa: A002
+def _print_tables(database: str, found: "list[looking.Table]", format: Format) -> None:
     following = f"labkit db tables {database} {found[0].name}" if found else "labkit run"
     for each in found:
         if each.rows > 1:
@@ -292,7 +292,7 @@ def _print_tables(database: str, found: "list[looking.Table]", format: Format) -
     say_next(following)
 
 
-def _print_rows(database: str, content: "looking.Rows", format: Format) -> None:  # noqa: A002
+def _print_rows(database: str, content: "looking.Rows", format: Format) -> None:
     if format is Format.JSON:
         print_json(
             {

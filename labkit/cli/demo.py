@@ -62,7 +62,7 @@ def demo(
     ] = None,
     headed: Annotated[bool, typer.Option("--headed", help="Show the browser while it works.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Play the whole lab: make each workspace, insert the snippets, run the app and verify it in a real browser.
 
@@ -130,7 +130,7 @@ def _own_databases(folder: Path) -> Iterator[None]:
         os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
-def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bool, format: Format) -> Played:  # noqa: A002
+def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bool, format: Format) -> Played:
     from labkit.verify.subject import Subject
 
     tell: Callable[[str], None] = say if format is Format.TEXT else lambda line: None

@@ -32,7 +32,7 @@ _SIGNS = {
 def setup(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before something is downloaded.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Check this machine and repair what is missing: run it once, best before the day of the lab.
 
@@ -55,7 +55,7 @@ def setup(
 @commands.command()
 def doctor(
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Check this machine and change nothing: what is there, what is missing, what to type.
 
@@ -93,7 +93,7 @@ def _mend(check: Check, finding: Finding, yes: bool) -> Finding:
     return mended
 
 
-def _report(lab: Lab, findings: list[Finding], format: Format) -> int:  # noqa: A002
+def _report(lab: Lab, findings: list[Finding], format: Format) -> int:
     counts = machine.summary(findings)
     ready = not counts[State.PROBLEM]
     if format is Format.JSON:

@@ -26,7 +26,7 @@ def exercise(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is about, in a word or two: live-charts.")],
     title: TitleOption = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Add an exercise to the lab in this folder: app, snippets, chapter and checks, all of which work at once."""
     from labkit import scaffold
@@ -57,7 +57,7 @@ def lab(
         Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the lab if left out.")
     ] = None,
     title: TitleOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Make a new lab with one exercise, in a folder of its own. Nothing is ever overwritten."""
     from labkit import scaffold
@@ -75,7 +75,7 @@ def lab(
         say("[dim]then:[/] labkit list")
 
 
-def _asked(title: str | None, format: Format) -> str | None:  # noqa: A002
+def _asked(title: str | None, format: Format) -> str | None:
     """The title, asked for on a terminal; Enter leaves it to be made from the name."""
     if title is None and format is Format.TEXT and sys.stdin.isatty() and out.is_terminal:
         return typer.prompt("Title (Enter: made from the name)", default="", show_default=False) or None

@@ -18,6 +18,11 @@ def subject(lab_folder: Path | None, exercise: str | None) -> tuple[Lab, Exercis
     """The lab, the exercise and the workspace that a command is about; says on stderr if an older labkit made it."""
     lab = find_lab(lab_folder)
     found = workspace.find(lab, Path.cwd(), lab.exercise(exercise) if exercise else None)
+    if found.adopted:
+        name = escape(found.folder.name)
+        err.print(
+            f"[dim]note: {name} came without its .labkit: labkit made a new one, in which the app has no data.[/]"
+        )
     if found.made_by != __version__:
         err.print(
             f"[dim]note: {escape(found.folder.name)} was made by labkit {escape(str(found.made_by))}, "

@@ -44,7 +44,7 @@ SetOption = Annotated[
 def list_(
     exercise: ExerciseArgument = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """List the snippets of an exercise: where each belongs, and whether you have inserted it."""
     the_lab = find_lab(lab)
@@ -76,7 +76,7 @@ def show_(
     names: NamesArgument = None,
     exercise: OfOption = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Print snippets as they are inserted, and say where they belong."""
     if not names:
@@ -124,7 +124,7 @@ def insert(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the diff.")] = False,
     exercise: OfOption = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Replace TODO lines in your workspace by their snippets.
 

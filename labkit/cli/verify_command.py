@@ -1,7 +1,9 @@
 """The command verify."""
 
+import contextlib
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Self
@@ -10,9 +12,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from labkit import tree, verdicts
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.console import Format, FormatOption, err, out, print_json
-from labkit.errors import LabError
+from labkit.errors import LabError, MachineError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.verify import subject as subjects
 from labkit.verify.report import Check, Report, Result, Verdict
@@ -43,7 +46,7 @@ def verify(
     solution: SolutionOption = None,
     headed: Annotated[bool, typer.Option("--headed", help="Show the browser while it works.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Check your work: run the app and use it in a real browser, task by task.
 
@@ -61,8 +64,12 @@ def verify(
         _note_stale_end(the_lab, subject.exercise)
     from labkit.verify import run
 
+    digest = tree.digest(subject.folder)
     with Shown() as shown:
         report = run.verify(subject, tasks, headed, shown.progress)
+    if subject.workspace:
+        with contextlib.suppress(OSError, MachineError):  # a workspace that takes no file is verified all the same
+            verdicts.remember(subject.folder, report, digest, datetime.now())
     if format is Format.JSON:
         print_json(report.to_json())
     else:

@@ -1,12 +1,13 @@
-"""The commands of a trainee's workspace: list, start, diff, reset, undo."""
+"""The commands of a trainee's workspace: list, start, adopt, pack, diff, reset, undo."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from labkit import tree, workspace
+from labkit import record, tree, verdicts, workspace
 from labkit.cli import show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
@@ -25,7 +26,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def list_(
     exercise: ExerciseArgument = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Show the exercises with their tasks, how far you are, and what to type next.
 
@@ -65,7 +66,7 @@ def start(
         Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the exercise if left out.")
     ] = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Make your workspace: a folder of your own with the app that the exercise begins with.
 
@@ -97,6 +98,105 @@ def start(
 
 
 @commands.command()
+def adopt(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="The folder with the work; the current one if left out.")
+    ] = None,
+    exercise: Annotated[
+        str | None,
+        typer.Option("--exercise", "-e", metavar="EX", help="The exercise, where the folder does not know it itself."),
+    ] = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Take over a folder with work that was begun elsewhere: cloned, unpacked, or copied from another machine.
+
+    Every other command does so, too, where the folder has its lab-workspace.toml. This one also makes anew whatever
+    is missing of what labkit keeps beside the app, and takes a plain folder with EX. It touches no file of the app.
+    """
+    here = (folder or Path.cwd()).resolve()
+    if not here.is_dir():
+        raise UsageError(f"There is no folder {here}.", "labkit adopt DIR")
+    here = workspace.around(here) or here
+    the_lab = find_lab(lab)
+    known = workspace.exercise_of(here)
+    wanted = exercise or known
+    if wanted is None:
+        raise UsageError(
+            f"{here} does not say which exercise it is: it has no {record.NAME}.", "labkit adopt --exercise EX"
+        )
+    if exercise is None and known not in [each.name for each in the_lab.exercises]:
+        raise workspace.of_another_lab(the_lab, here, wanted)
+    chosen = the_lab.exercise(wanted)
+    with working("Taking it over"):
+        taken = workspace.adopt(the_lab, chosen, here)
+    following = "labkit list" if workspace.around(Path.cwd()) == here else f"cd {tree.argument(here)}"
+    if format is Format.JSON:
+        print_json({"exercise": chosen.id, "name": chosen.name, "workspace": str(here), "next": following})
+        return
+    news = "is a workspace here now; the app's data begins empty." if taken.adopted else "is a workspace already."
+    say(f"[bold]{escape(str(here))}[/], {escape(chosen.title)}, {news}")
+    say_next(following)
+
+
+@commands.command()
+def pack(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="The zip; named after the exercise and you, beside your workspace, if left out."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Whose work it is; asked once, and remembered.")
+    ] = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Pack your work into one zip, to hand it in: without environment, data, secrets and caches.
+
+    With it go your name, the lab's version and what `labkit verify` said last. Whoever unpacks it can verify it, and
+    you can go on with it on another machine.
+    """
+    from labkit import packing
+
+    _, chosen, here = show.subject(lab, None)
+    trainee = name or here.record.trainee
+    if trainee is None and format is Format.TEXT and show.asks():
+        trainee = typer.prompt("Whose work is it? Your name", default="", show_default=False, err=True)
+    trainee = " ".join((trainee or "").split()) or None
+    target = packing.default_file(here, trainee) if file is None else file
+    if file is not None and file.is_dir():
+        target = file / packing.default_file(here, trainee).name
+    packed = packing.pack(here, chosen, target, trainee, datetime.now())
+    tasks = verdicts.described(here.folder)
+    if format is Format.JSON:
+        print_json(
+            {
+                "exercise": chosen.id,
+                "workspace": str(here.folder),
+                "file": str(packed.file),
+                "name": trainee,
+                "files": packed.files,
+                "left_out": [{"path": path, "reason": reason} for path, reason in packed.left_out],
+                "tasks": tasks,
+            }
+        )
+        return
+    say(f"Packed {len(packed.files)} files into [bold]{escape(str(packed.file))}[/] ({packed.size / 1e6:.1f} MB).")
+    say(f"Whose: {escape(trainee)}" if trainee else "Whose: nobody said. To add it: labkit pack --name NAME")
+    for path, reason in packed.left_out:
+        say(f"[yellow]left out:[/] {escape(path)} ({reason})")
+    for task in tasks:
+        passed = sum(check["verdict"] == "passed" for check in task["checks"])
+        stale = "; files have changed since" if task["changed_since"] else ""
+        say(f"{task['id']}  {passed} of {len(task['checks'])} checks passed{stale}")
+    missing = [task for task in chosen.tasks if task.id not in {each["id"] for each in tasks}]
+    if missing or any(task["changed_since"] for task in tasks):
+        say_next("labkit verify   (then pack again: the verdicts go with your work)")
+
+
+@commands.command()
 def diff(
     exercise: ExerciseArgument = None,
     solution: Annotated[
@@ -104,7 +204,7 @@ def diff(
     ] = Solution.END,
     stat: Annotated[bool, typer.Option("--stat", help="Only name the files and count the lines.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Compare your workspace with the exercise's end: what `+` marks is still to come.
 
@@ -148,7 +248,7 @@ def reset(
     data: Annotated[bool, typer.Option("--data", help="Put the app's own data (its database) away as well.")] = False,
     yes: YesOption = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Bring your workspace, or one FILE of it, back as the exercise began; asks first.
 
@@ -191,7 +291,7 @@ def undo(
         bool, typer.Option("--force", help="Also if you have edited the files since; a copy of them is kept.")
     ] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Take back what labkit changed last in your workspace; once more goes one change further back.
 

@@ -1,27 +1,27 @@
 """The command's side of the checking process: starts it, talks with it, and ends it."""
 
-import json
 import queue
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from labkit.processes import Group, environment
+from labkit.verify.job import Job, Message, decode, encode
 
 
 class CheckingProcess:
     """A running checking process, see `worker`; it ends with the `with` statement at the latest.
 
-    `temporary` is an empty folder, its working folder and the one for its temporary files.
+    The job's temporary folder is empty: it has the working folder, and everything temporary.
     """
 
-    def __init__(self, job: dict[str, Any], temporary: Path) -> None:
+    def __init__(self, job: Job) -> None:
+        temporary = job.temporary
         self.log = temporary / "checking.log"
-        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         empty = temporary / "empty"
         empty.mkdir()
         self._group = Group()
@@ -41,7 +41,7 @@ class CheckingProcess:
                 stderr=log,
             )
         threading.Thread(target=self._read, daemon=True).start()
-        self.send({**job, "temporary": str(temporary)})
+        self.send(job)
 
     def __enter__(self) -> Self:
         """Use it until the end of the `with` statement."""
@@ -58,23 +58,23 @@ class CheckingProcess:
         self._group.stop(grace=0)
         self._process.stdin.close()
 
-    def send(self, document: dict[str, Any]) -> None:
-        """Send one line; if it has ended, `receive` tells."""
+    def send(self, message: Message) -> None:
+        """Send one message; if it has ended, `receive` tells."""
         pipe = self._process.stdin
         if pipe is not None:
             try:
-                pipe.write(json.dumps(document).encode() + b"\n")
+                pipe.write(encode(message))
                 pipe.flush()
             except OSError:
                 return
 
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next event; None once it has ended. Raises TimeoutError if nothing comes within the seconds."""
+    def receive(self, seconds: float) -> Message | None:
+        """The next message; None once it has ended. Raises TimeoutError if nothing comes within the seconds."""
         deadline = time.monotonic() + seconds
         while True:
             try:
                 # In short waits, because a long one cannot be interrupted on Windows.
-                return self._lines.get(timeout=max(min(deadline - time.monotonic(), 0.5), 0))
+                return self._messages.get(timeout=max(min(deadline - time.monotonic(), 0.5), 0))
             except queue.Empty:
                 if time.monotonic() >= deadline:
                     raise TimeoutError from None
@@ -91,5 +91,5 @@ class CheckingProcess:
         if self._process.stdout is not None:
             with self._process.stdout as pipe:
                 for line in pipe:
-                    self._lines.put(json.loads(line))
-        self._lines.put(None)
+                    self._messages.put(decode(line))
+        self._messages.put(None)

@@ -67,11 +67,6 @@ class Result:
     snippet: str | None = None
     evidence: tuple[str, ...] = ()
 
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Result":
-        """Read what `to_json` wrote."""
-        return cls(**{**document, "verdict": Verdict(document["verdict"]), "evidence": tuple(document["evidence"])})
-
     def to_json(self) -> dict[str, Any]:
         """The result as JSON has it."""
         return {**asdict(self), "verdict": self.verdict.value, "evidence": list(self.evidence)}

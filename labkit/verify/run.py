@@ -15,8 +15,10 @@ from labkit.diagnosis import AppDidNotStart, name_missing_file
 from labkit.errors import InternalError, LabError, MachineError
 from labkit.lab import Database, Task
 from labkit.verify.causes import missing_snippet
+from labkit.verify.job import Collected, Fault, Finished, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
+from labkit.verify.stage import Databases, RunningInstance, Stage
 from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ START = 60.0
 SILENCE = 30.0
 """How many seconds the checking process may take between two checks."""
 
-SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105
+SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105  (known to nobody but this run)
 
 
 class Progress:
@@ -139,18 +141,21 @@ class _Run:
         temporary = self._temporary / f"checking-{self._processes}"
         temporary.mkdir()
         exercise = self._subject.exercise
-        job = {
-            "exercise": exercise.id,
-            "checks": str(exercise.checks),
-            "tasks": [task.id for task in self._tasks],
-            "known_tasks": [task.id for task in exercise.tasks],
-            "done": list(self._results),
-            "launch": launch,
-            "evidence": str(self._evidence),
-            "compare": f"labkit diff {exercise.id}" if self._subject.workspace else None,
-            "pictures": str(self._pictures) if self._pictures else None,
-        }
-        return CheckingProcess(job, temporary)
+        job = Job(
+            exercise=exercise.id,
+            checks=exercise.checks,
+            begin=exercise.begin,
+            tasks=tuple(task.id for task in self._tasks),
+            known_tasks=tuple(task.id for task in exercise.tasks),
+            done=tuple(self._results),
+            launch=launch,
+            evidence=self._evidence,
+            temporary=temporary,
+            pictures=self._pictures,
+            snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
+            workspace=self._subject.workspace is not None,
+        )
+        return CheckingProcess(job)
 
     def _copy(self, app: Path) -> None:
         try:
@@ -173,7 +178,7 @@ class _Run:
             )
         return None
 
-    def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, dict[str, Any]]":
+    def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, Stage]":
         from labkit import instances
 
         exercise = self._subject.exercise
@@ -199,15 +204,10 @@ class _Run:
                 grace=0,
             )
         )
-        stage = {
-            "app": str(app),
-            "instances": [{"number": i.number, "url": i.url, "log": str(i.log)} for i in running.list],
-            "databases": databases,
-            "todo": self._todo,
-        }
-        return running, stage
+        started = tuple(RunningInstance(each.number, each.url, each.log) for each in running.list)
+        return running, Stage(app, started, databases, self._todo)
 
-    def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, dict[str, Any]]:
+    def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, Databases]:
         """Start a server for this run, with databases of the names that the lab's own server has."""
         from labkit import postgres
 
@@ -225,7 +225,7 @@ class _Run:
             own.create_database(name)
         if not self._subject.workspace:
             listening = [name for name in existing if own.can_listen(name)]
-        return own.url, {"named": named, "existing": existing, "listening": listening, "server": own.url}
+        return own.url, Databases(named, tuple(existing), tuple(listening), own)
 
     def _blocked(self, error: LabError, app: Path) -> Result:
         """The result that an app gives which does not start; other errors are raised on."""
@@ -262,18 +262,18 @@ class _Run:
             raise MachineError(
                 f"The checks were not read within {START:.0f} s: is the machine very busy?", "Repeat the command."
             ) from None
-        if event is None or "fault" in event:
-            said = event["fault"] if event else "\n".join(_tail(process.log, 5))
+        if not isinstance(event, Collected):
+            said = event.said if isinstance(event, Fault) else "\n".join(_tail(process.log, 5))
             raise InternalError(
                 f"The checks of {self._subject.exercise.id} cannot be run: {said}", self._subject.advice
             )
-        self.checks = [Check(**{**check, "snippets": tuple(check["snippets"])}) for check in event["collected"]]
+        self.checks = list(event.checks)
         if not self.checks:
             raise InternalError("These tasks have no checks.", self._subject.advice)
         self._progress.collected(self.checks)
 
     def _run_checks(
-        self, process: CheckingProcess, launch: dict[str, Any], instances: "Instances", stage: dict[str, Any]
+        self, process: CheckingProcess, launch: dict[str, Any], instances: "Instances", stage: Stage
     ) -> None:
         """Run the checks, in another process again if one does not come to its end."""
         process.send(stage)
@@ -303,13 +303,13 @@ class _Run:
                 if running:
                     self._finish(running, _ended(process))
                 return False
-            if "started" in event:
-                running = self._check(event["started"])
+            if isinstance(event, Started):
+                running = self._check(event.check)
                 budget = running.budget
                 self._progress.started(running)
-            elif "finished" in event:
-                check, running, budget = self._check(event["finished"]), None, SILENCE
-                self._finish(check, _blame(Result.from_json(event["result"]), instances))
+            elif isinstance(event, Finished):
+                check, running, budget = self._check(event.check), None, SILENCE
+                self._finish(check, _blame(event.result, instances))
         if self._pictures or not self._all_well:
             process.finish(SILENCE)  # it writes the traces and the pictures
         return True

@@ -1,11 +1,10 @@
 """The checking process: pytest with the lab's checks, which reports each of them to the command that started it.
 
 It runs where no file of the trainee's can reach it: an empty working folder, no path but labkit's own and the lab's.
-Its first line of input is the job, its second one the stage, and its end means that labkit has gone. The report, a
-line of JSON for each event, has a pipe of its own: what checks print goes elsewhere.
+What goes in and out is in `job`; the end of the input means that labkit has gone. The messages have pipes of their
+own: what checks print goes elsewhere.
 """
 
-import json
 import os
 import queue
 import re
@@ -20,29 +19,31 @@ from typing import Any
 import pytest
 
 from labkit import checking
-from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
+from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
 from labkit.diagnosis import last_exception, never_awaited
 from labkit.errors import MachineError
+from labkit.recording import Recorder
 from labkit.verify.causes import nearest_todo
+from labkit.verify.job import Collected, Fault, Finished, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
 
 
 class Channel:
-    """Lines of JSON from and to the command; when it goes, this process ends."""
+    """Messages from and to the command; when it goes, this process ends."""
 
     def __init__(self, receiving: int, sending: int) -> None:
         self._sending = sending
         self._receiving = receiving
-        self._lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def receive(self) -> dict[str, Any]:
-        """Wait for the next line."""
-        return self._lines.get()
+    def receive(self) -> Message:
+        """Wait for the next message."""
+        return self._messages.get()
 
-    def send(self, document: dict[str, Any]) -> None:
-        """Send one line."""
-        os.write(self._sending, json.dumps(document).encode() + b"\n")
+    def send(self, message: Message) -> None:
+        """Send one message."""
+        os.write(self._sending, encode(message))
 
     def _read(self) -> None:
         # Not a buffered file: a thread that waits in one spoils the end of the interpreter.
@@ -50,19 +51,19 @@ class Channel:
         while block := os.read(self._receiving, 65536):
             *lines, buffer = (buffer + block).split(b"\n")
             for line in lines:
-                self._lines.put(json.loads(line))
+                self._messages.put(decode(line))
         os._exit(1)  # the browser follows: its driver waits on a pipe from here
 
 
 class Reporter:
     """The pytest plugin that selects the checks and reports what becomes of each."""
 
-    def __init__(self, channel: Channel, job: dict[str, Any]) -> None:
+    def __init__(self, channel: Channel, job: Job) -> None:
         self._channel = channel
         self._job = job
-        self._code = Path(job["checks"]).parent.parent
+        self._code = job.checks.parent.parent
         self._stage: Stage | None = None
-        self._recorder = Recorder(Path(job["evidence"]), Path(job["pictures"]) if job["pictures"] else None)
+        self._recorder = Recorder(job.evidence, job.pictures)
         self._checks: dict[str, Check] = {}
         self._result = Result(Verdict.PASSED)
         self._raised: dict[int, tuple[BaseException, Check]] = {}
@@ -74,7 +75,7 @@ class Reporter:
         config.addinivalue_line("markers", "snippets(name, …): the snippets without which the check cannot pass")
         config.addinivalue_line("markers", "budget(seconds): how long the whole check may take")
         config.stash[STAGE] = self._wait_for_stage
-        config.stash[LAUNCH] = self._job["launch"]
+        config.stash[LAUNCH] = self._job.launch
         config.stash[RECORDER] = self._recorder
 
     def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
@@ -84,27 +85,26 @@ class Reporter:
             if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
                 error = error.__cause__  # pytest's own error has the traceback as text
             place = self._place(error) or node.name
-            self._channel.send({"fault": f"{node.name} cannot be read: {_fault(error).cause} ({place})"})
+            self._channel.send(Fault(f"{node.name} cannot be read: {_fault(error).cause} ({place})"))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the checks of the job, in the order of their tasks."""
         for item in items:
-            check = _check(item, self._job["exercise"])
-            if check.task not in self._job["known_tasks"]:
-                self._channel.send({"fault": f"{item.nodeid} is marked with no task of the exercise."})
+            check = _check(item, self._job.exercise)
+            if check.task not in self._job.known_tasks:
+                self._channel.send(Fault(f"{item.nodeid} is marked with no task of the exercise."))
             self._checks[item.nodeid] = check
         self._refuse_equal_ids(items)
         chosen = [
             item
             for item in items
-            if self._check(item).task in self._job["tasks"] and self._check(item).id not in self._job["done"]
+            if self._check(item).task in self._job.tasks and self._check(item).id not in self._job.done
         ]
-        items[:] = sorted(chosen, key=lambda item: self._job["tasks"].index(self._check(item).task))
+        items[:] = sorted(chosen, key=lambda item: self._job.tasks.index(self._check(item).task))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell which checks there are, so that each can be accounted for."""
-        checks = [self._check(item) for item in session.items]
-        self._channel.send({"collected": [check.__dict__ for check in checks]})
+        self._channel.send(Collected(tuple(self._check(item) for item in session.items)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -112,9 +112,9 @@ class Reporter:
         check = self._check(item)
         self._result = Result(Verdict.PASSED)
         self._recorder.makers[:] = [check.file_name]
-        self._channel.send({"started": check.id})
+        self._channel.send(Started(check.id))
         outcome = yield
-        self._channel.send({"finished": check.id, "result": self._result.to_json()})
+        self._channel.send(Finished(check.id, self._result))
         return outcome
 
     @pytest.hookimpl(wrapper=True)
@@ -144,7 +144,7 @@ class Reporter:
         for item in items:
             id_ = self._check(item).id
             if first.setdefault(id_, item) is not item:
-                self._channel.send({"fault": f"{_place(first[id_])} and {_place(item)} have the same id, {id_}."})
+                self._channel.send(Fault(f"{_place(first[id_])} and {_place(item)} have the same id, {id_}."))
 
     def _judge(self, item: pytest.Item, info: pytest.ExceptionInfo[BaseException], when: str) -> Result:
         check, error = self._check(item), info.value
@@ -191,7 +191,7 @@ class Reporter:
             cause = f"{cause}; {said}" if cause else said
         if snippet and not missing:
             cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
-        advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job["compare"]
+        advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job.compare
         return replace(result, cause=cause, snippet=snippet, next=advice)
 
     def _place(self, error: BaseException) -> str | None:
@@ -206,14 +206,17 @@ class Reporter:
         return f"{own[-1][0].name}:{own[-1][1]}" if own else None
 
     def _write_traceback(self, check: Check, error: BaseException) -> str:
-        path = Path(self._job["evidence"]) / f"{check.file_name.replace('/', '-')}.traceback.txt"
+        path = self._job.evidence / f"{check.file_name.replace('/', '-')}.traceback.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         return str(path)
 
     def _wait_for_stage(self) -> Stage:
         if self._stage is None:
-            self._stage = Stage.from_json(self._channel.receive())
+            received = self._channel.receive()
+            if not isinstance(received, Stage):
+                raise TypeError(f"a stage was expected, not {received}")
+            self._stage = received
         return self._stage
 
     def _check(self, item: pytest.Item) -> Check:
@@ -316,17 +319,17 @@ def main() -> None:
     os.dup2(2, 1)
     channel = Channel(receiving, sending)
     job = channel.receive()
+    if not isinstance(job, Job):
+        raise TypeError(f"a job was expected, not {job}")
     # The last places on the path: what the lab's checks share is found, and shadows nothing.
-    checks = Path(job["checks"])
-    sys.path += [str(checks), str(checks.parent.parent)]
-    temporary = Path(job["temporary"])
-    settings = temporary / "pytest.ini"
+    sys.path += [str(job.checks), str(job.checks.parent.parent)]
+    settings = job.temporary / "pytest.ini"
     settings.write_text("[pytest]\n", encoding="utf-8")
-    options = ["-c", str(settings), "--rootdir", job["checks"], "--confcutdir", job["checks"]]
+    options = ["-c", str(settings), "--rootdir", str(job.checks), "--confcutdir", str(job.checks)]
     options += ["--import-mode=importlib", "--strict-markers", "--capture=no", "-q", "-p", "no:cacheprovider"]
     options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__]
-    options += ["--output", str(temporary / "playwright")]
-    pytest.main([*options, job["checks"]], plugins=[Reporter(channel, job)])
+    options += ["--output", str(job.temporary / "playwright")]
+    pytest.main([*options, str(job.checks)], plugins=[Reporter(channel, job)])
 
 
 if __name__ == "__main__":

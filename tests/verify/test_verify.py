@@ -60,7 +60,14 @@ def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: Ve
     assert loaves.next == "labkit snippet insert shelf"
     assert (price.cause, price.snippet) == ("the TODO line till is still at shop.py:11", "till")
     names = [Path(path).name for path in loaves.evidence]
-    assert names == ["trace.zip", "console.log", "websocket.log", "the-loaves-are-counted-1.png", "instance-1.log"]
+    assert names == [
+        "trace.zip",
+        "console.log",
+        "websocket.log",
+        "events.jsonl",
+        "the-loaves-are-counted-1.png",
+        "instance-1.log",
+    ]
     assert all(Path(path).stat().st_size > 0 for path in loaves.evidence if not path.endswith(("console.log", "t.log")))
 
 

@@ -62,7 +62,7 @@ class SingleClientProxy(ClientProxy):
         method: str,
         *arguments: Any,
         returns: type[T],
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109  (the error says who has not answered)
     ) -> T: ...
 
     @overload
@@ -71,7 +71,7 @@ class SingleClientProxy(ClientProxy):
         method: str,
         *arguments: Any,
         returns: Any = ...,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109  (the error says who has not answered)
     ) -> Any: ...
 
     async def invoke(

@@ -47,7 +47,7 @@ class Dependency:
     use_cache: bool
 
 
-def Depends(dependency: Callable[..., Any] | None = None, *, use_cache: bool = True) -> Any:  # noqa: N802
+def Depends(dependency: Callable[..., Any] | None = None, *, use_cache: bool = True) -> Any:  # noqa: N802  (FastAPI's name for it)
     """Have a parameter filled by a function: `Annotated[T, Depends(function)]`, or as the parameter's default.
 
     Args:

@@ -56,14 +56,14 @@ Disconnected = Callable[[LifetimeContext, Exception | None], Awaitable[None]]
 class HubFilter:
     """The base of all filters; override what is to be filtered. What is not overridden costs nothing."""
 
-    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:  # noqa: A002
+    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
         """Call the method with `await next(context)`, and return what the client is to get: or raise, to refuse.
 
         Of a method that answers with a stream `next` returns the iterator, from which nothing was taken yet.
         """
         return await next(context)
 
-    async def on_connected(self, context: LifetimeContext, next: Connected) -> None:  # noqa: A002
+    async def on_connected(self, context: LifetimeContext, next: Connected) -> None:
         """Begin a connection with `await next(context)`, or raise to refuse it."""
         await next(context)
 
@@ -71,7 +71,7 @@ class HubFilter:
         self,
         context: LifetimeContext,
         error: Exception | None,
-        next: Disconnected,  # noqa: A002
+        next: Disconnected,
     ) -> None:
         """Let the hub know of a connection's end with `await next(context, error)`."""
         await next(context, error)

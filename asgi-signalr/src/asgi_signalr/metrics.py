@@ -136,7 +136,7 @@ class InvocationMetrics(HubFilter):
                 explicit_bucket_boundaries_advisory=_CALL_BUCKETS,
             )
 
-    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:  # noqa: A002
+    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
         """Measure a call."""
         if self._histogram is None:
             return await next(context)

@@ -255,7 +255,7 @@ class Flows(Hub):
         try:
             async for _ in parts:
                 pass
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  (the browser is to show whatever it is)
             return f"{type(error).__name__}: {error}"
         return "complete"
 
@@ -277,7 +277,7 @@ class Flows(Hub):
     async def why_no_answer(self, connection_id: str) -> str:
         try:
             return f"answered: {await self.clients.client(connection_id).invoke('answer', '?')}"
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  (the browser is to show whatever it is)
             return f"{type(error).__name__}: {error}"
 
 

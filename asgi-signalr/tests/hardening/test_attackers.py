@@ -54,7 +54,7 @@ async def _hear(socket: Socket, **like: Any) -> dict[str, Any]:
     return await socket.hear(find)
 
 
-def _call(target: str, *arguments: Any, id: str | None = "1", **more: Any) -> str:  # noqa: A002
+def _call(target: str, *arguments: Any, id: str | None = "1", **more: Any) -> str:
     message = {"type": 1, "target": target, "arguments": arguments, **more}
     return text_of(message if id is None else {**message, "invocationId": id})
 

@@ -384,7 +384,7 @@ def enter(serve: Serve) -> Callable[..., Awaitable[Any]]:
     return enter_
 
 
-def call(target: str, *arguments: Any, id: str = "1") -> str:  # noqa: A002
+def call(target: str, *arguments: Any, id: str = "1") -> str:
     return json.dumps({"type": 1, "target": target, "arguments": list(arguments), "invocationId": id}) + "\x1e"
 
 

@@ -1,3 +1,3 @@
-"""The checks' fixtures are in `scenes`, and in `quiz_pages` beside the exercises."""
+"""The checks' fixtures are in `scenes`, and in `quiz_scene` beside the exercises."""
 
-pytest_plugins = ["quiz_pages", "scenes"]
+pytest_plugins = ["quiz_scene", "scenes"]

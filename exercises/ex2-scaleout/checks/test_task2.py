@@ -6,7 +6,7 @@ import pytest
 
 from labkit.checking import Databases, NotDone
 
-pytestmark = pytest.mark.task(2)
+pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
 SUGGESTED = "signalr"
 """The name that the manual gives the database."""

@@ -28,7 +28,7 @@ def end(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the diff.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take back what this command changed last.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Make end anew from begin and the snippets: whenever you have changed one of them.
 
@@ -86,7 +86,7 @@ def _print_remade(the_lab: Lab, chosen: Sequence[Exercise], change: Change, prob
     say_next(f"labkit verify {name} --solution end{option}{takes_back}")
 
 
-def _undo(the_lab: Lab, journal: Journal, format: Format) -> None:  # noqa: A002
+def _undo(the_lab: Lab, journal: Journal, format: Format) -> None:
     undone = journal.undo(the_lab.folder, force=True)
     if format is Format.JSON:
         print_json({"undone": undone.what, "files": undone.files, "kept": str(undone.kept), "left": undone.left})

@@ -1,0 +1,45 @@
+"""What the checks act on: the running instances of the app, its folder, and its databases."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labkit.postgres import Server
+
+
+@dataclass(frozen=True)
+class RunningInstance:
+    """One running instance of the app under verification."""
+
+    number: int
+    url: str
+    log: Path
+
+    def lines(self) -> list[str]:
+        """Its log so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+
+
+@dataclass(frozen=True)
+class Databases:
+    """What is known of the lab's databases, none of which the checks change.
+
+    `named` is the name that the trainee's code has, `existing` what the lab's server has, `listening` those of them
+    where LISTEN works. `server` is verify's own, which has databases of all these names and which the instances use.
+    """
+
+    named: str | None
+    existing: tuple[str, ...]
+    listening: tuple[str, ...]
+    server: Server
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that a check may look at besides the browser; `app` is the copy of the app folder that runs."""
+
+    app: Path
+    instances: tuple[RunningInstance, ...]
+    databases: Databases | None
+    todo: Mapping[str, str] = field(default_factory=dict)
+    """The TODO lines that are still there: name to `path:line`."""
