@@ -16,12 +16,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, companions, record, snippets, tree
+from labkit import __version__, changes, companions, recognition, record, tree
 from labkit.changes import Change, FileChange
+from labkit.chapter import Task
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import locked, write_whole
 from labkit.journal import Journal
-from labkit.lab import Exercise, Lab, Task, carried_lab, find_lab, id_of
+from labkit.lab import Exercise, Lab, carried_lab, find_lab, id_of
 from labkit.record import Record
 
 SCHEMA = 1
@@ -80,15 +81,15 @@ class Difference:
 
 @dataclass(frozen=True)
 class TaskProgress:
-    """How far a task is: each of its snippets with its state (`todo`, `inserted`, `own code`)."""
+    """How far a task is: each of its snippets with its state (see `recognition.Sight.state`)."""
 
     task: Task
     states: dict[str, str]
 
     @property
     def done(self) -> int:
-        """How many of the task's TODO lines are gone."""
-        return sum(state != "todo" for state in self.states.values())
+        """For how many of the task's snippets the code is there."""
+        return sum(state in ("inserted", "own code") for state in self.states.values())
 
     @property
     def total(self) -> int:
@@ -248,17 +249,9 @@ def compare(folder: Path, end: Path) -> list[Difference]:
 
 def progress(exercise: Exercise, folder: Path) -> list[TaskProgress]:
     """For each task of the exercise, the state of its snippets in `folder`."""
-    todos = snippets.todo_lines(folder)
-    homes = {todo.name: todo for todo in snippets.todo_lines(exercise.begin)}
+    seen = recognition.look(exercise, folder)
     return [
-        TaskProgress(
-            task,
-            {
-                step.snippet: snippets.state(exercise, step.snippet, folder, todos, homes)
-                for step in task.steps
-                if step.snippet in exercise.snippets
-            },
-        )
+        TaskProgress(task, {step.snippet: seen[step.snippet].state for step in task.steps if step.snippet in seen})
         for task in exercise.tasks
     ]
 

@@ -11,26 +11,53 @@ from labkit.lab import Exercise, Lab, find_lab
 
 LAB = {
     "lab.toml": 'title = "Tea"\nsnippet-prefix = "TeaParty"\nexercises = ["a1-brew"]\n',
-    "exercises/a1-brew/README.md": "# Brew\n\nlabkit snippet insert pour\n",
+    "exercises/a1-brew/README.md": """\
+# Brew a pot of tea
+
+*About 5 minutes*
+
+## Task 1: Boil
+
+1. Look at the pot
+
+   ```console
+   $ labkit run a1
+   ```
+
+## Task 2: Pour it
+
+1. Pour
+
+   ```console
+   $ labkit snippet insert pour
+   ```
+
+   ```diff app.py
+    def tea():
+        kettle = 1
+   -    # TODO pour: pour it into the cup
+   +    cup = "green"
+   +
+   +    print(cup)
+        return kettle
+   ```
+
+2. Label the cup
+
+   ```console
+   $ labkit snippet insert cup-label
+   ```
+
+   ```diff pages/cup.html
+    <p>{{ cup }}</p>
+   -<!-- TODO cup-label: say whose cup it is -->
+   +<h1>Cup</h1>
+   ```
+""",
     "exercises/a1-brew/exercise.toml": """\
-title = "Brew a pot of tea"
-minutes = 5
 [app]
 command = ["{python}", "app.py", "{port}"]
 ready = "/"
-[[task]]
-title = "Boil"
-[[task.step]]
-text = "Look at the pot"
-command = "labkit run a1"
-[[task]]
-title = "Pour it"
-[[task.step]]
-text = "Pour"
-snippet = "pour"
-[[task.step]]
-text = "Label the cup"
-snippet = "cup-label"
 """,
     "exercises/a1-brew/begin/app.py": (
         "def tea():\n    kettle = 1\n    # TODO pour: pour it into the cup\n    return kettle\n"

@@ -200,7 +200,7 @@ def test_tail_runs_the_tool_that_the_exercise_names(
     description = tea_folder / "exercises" / "a1-brew" / "exercise.toml"
     path = (tea_folder / "tool.py").as_posix()
     table = f'[database]\nsolution = ["tea"]\nsnippet = "pour"\ntail = ["{{python}}", "{path}", "{{url}}"]\n'
-    description.write_text(description.read_text().replace("[[task]]", table + "[[task]]", 1), encoding="utf-8")
+    description.write_text(description.read_text() + table, encoding="utf-8")
     assert run(["db", "tail", database, "--once", "-n", "2", "--lab", str(tea_folder)]) == 0
     assert capfd.readouterr().out.strip() == f"['{postgres_server.address}/{database}', '--once', '-n', '2'] True"
 

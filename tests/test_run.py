@@ -61,14 +61,16 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Pot).serve_fore
 
 LAB = {
     "lab.toml": 'title = "Tea"\nexercises = ["a1-brew", "b2-store"]\n',
+    "exercises/a1-brew/README.md": "# Brew a pot of tea\n",
     "exercises/a1-brew/exercise.toml": (
-        'title = "Brew a pot of tea"\n[app]\ncommand = ["{python}", "app.py", "{port}"]\nready = "/ready"\n'
+        '[app]\ncommand = ["{python}", "app.py", "{port}"]\nready = "/ready"\n'
         'home = "/pot"\ninstances = 2\nenvironment = { POT = "{id} {data}" }\n'
     ),
     "exercises/a1-brew/begin/app.py": APP,
     "exercises/a1-brew/end/app.py": APP,
+    "exercises/b2-store/README.md": "# Store it\n",
     "exercises/b2-store/exercise.toml": (
-        'title = "Store it"\n[app]\ncommand = ["{python}", "app.py", "{port}"]\nready = "/ready"\n'
+        '[app]\ncommand = ["{python}", "app.py", "{port}"]\nready = "/ready"\n'
         'environment = { SERVER = "{database_server}" }\n[database]\nsolution = ["pots"]\nsnippet = "store"\n'
     ),
     "exercises/b2-store/begin/app.py": DATABASE_APP,

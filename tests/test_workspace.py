@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import __version__, snippets, tree, workspace
+from labkit import __version__, insertion, snippets, tree, workspace
 from labkit.changes import Change, FileChange
 from labkit.errors import MachineError, UsageError
 from labkit.journal import EditedSinceError
@@ -260,7 +260,7 @@ def test_differences_say_what_is_still_to_come(brew: Exercise, mine: Workspace) 
 
 
 def test_progress_counts_the_snippets_of_each_task(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["pour"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["pour"]))
     (mine.folder / "pages" / "cup.html").write_text("my own way\n")
     found = workspace.progress(brew, mine.folder)
     assert [(each.task.id, each.done, each.total, each.states) for each in found] == [
@@ -270,9 +270,9 @@ def test_progress_counts_the_snippets_of_each_task(brew: Exercise, mine: Workspa
 
 
 def test_an_undo_brings_the_files_back_change_by_change(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["pour"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["pour"]))
     between = tree_of(mine.folder)
-    mine.apply(snippets.insert(mine.folder, brew, ["cup-label"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["cup-label"]))
     first = mine.journal.undo(mine.folder)
     assert (first.what, first.files, first.left) == ("insert cup-label", ("pages/cup.html",), 1)
     assert app_of(mine) == {path: between[path] for path in app_of(mine)}
@@ -284,13 +284,13 @@ def test_an_undo_brings_the_files_back_change_by_change(brew: Exercise, mine: Wo
 
 
 def test_what_is_undone_is_kept(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["cup-label"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["cup-label"]))
     undone = mine.journal.undo(mine.folder)
     assert (undone.kept / "0.undone").read_bytes() == (brew.end / "pages" / "cup.html").read_bytes()
 
 
 def test_an_undo_never_loses_what_was_edited_since(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["pour", "cup-label"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["pour", "cup-label"]))
     page = mine.folder / "pages" / "cup.html"
     page.write_text(page.read_text() + "<p>my own</p>\n")
     edited = tree_of(mine.folder)
@@ -303,7 +303,7 @@ def test_an_undo_never_loses_what_was_edited_since(brew: Exercise, mine: Workspa
 
 
 def test_an_undo_after_the_trainee_put_a_file_back_is_no_loss(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["cup-label"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["cup-label"]))
     page = mine.folder / "pages" / "cup.html"
     page.write_bytes((brew.begin / "pages" / "cup.html").read_bytes())
     assert mine.journal.undo(mine.folder).files == ()
@@ -318,7 +318,7 @@ def test_a_change_that_fails_leaves_no_record(mine: Workspace) -> None:
 
 
 def test_a_reset_brings_back_begin_and_leaves_other_files(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["pour"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["pour"]))
     (mine.folder / "pages" / "cup.html").unlink()
     (mine.folder / "notes.txt").write_text("hm\n")
     mine.apply(workspace.reset(mine.folder, brew))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import snippets, tree, workspace
+from labkit import insertion, tree, workspace
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
 from labkit.cli.verify_command import Shown
@@ -149,7 +149,7 @@ def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bo
     if exercise.database:
         _create_databases(exercise.database.solution, tell)
     for name in exercise.snippets:
-        change = snippets.insert(made.folder, exercise, [name])
+        change = insertion.insert(made.folder, exercise, [name])
         made.apply(change)
         places = ", ".join(f"{insertion.path}:{insertion.line}" for insertion in change.insertions)
         tell(f"[dim]$[/] labkit snippet insert {name} [dim]→ {escape(places)}[/]")

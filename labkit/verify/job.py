@@ -1,7 +1,8 @@
 """What the command and the checking process tell each other: a line of JSON for each message.
 
 The command sends the Job, and the Stage once the app runs; back come Collected or Fault, and then
-Started and Finished for each check.
+Started and Finished for each check. A process that stays says Idle then, and gets its next Job; it is told by Abandoned
+that there is no app to check.
 """
 
 import json
@@ -34,6 +35,9 @@ class Job:
 
     workspace: bool = False
     """Whether a trainee's workspace is checked, not the lab's own begin or end."""
+
+    stays: bool = False
+    """Whether the process keeps its browser, and waits for another job."""
 
     @property
     def compare(self) -> str | None:
@@ -70,9 +74,21 @@ class Finished:
     result: Result
 
 
-Message = Job | Stage | Collected | Fault | Started | Finished
+@dataclass(frozen=True)
+class Abandoned:
+    """There will be no stage: the app does not start."""
 
-_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Job, Stage, Collected, Fault, Started, Finished)}
+
+@dataclass(frozen=True)
+class Idle:
+    """The job is finished, and the process waits for another one."""
+
+
+Message = Job | Stage | Abandoned | Collected | Fault | Started | Finished | Idle
+
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (Job, Stage, Abandoned, Collected, Fault, Started, Finished, Idle)
+}
 
 
 def encode(message: Message) -> bytes:

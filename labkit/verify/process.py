@@ -9,16 +9,22 @@ from types import TracebackType
 from typing import Self
 
 from labkit.processes import Group, environment
-from labkit.verify.job import Job, Message, decode, encode
+from labkit.verify.job import Abandoned, Idle, Job, Message, decode, encode
+
+FINISHING = 15.0
+"""How many seconds a process that stays has to finish its job."""
 
 
 class CheckingProcess:
     """A running checking process, see `worker`; it ends with the `with` statement at the latest.
 
-    The job's temporary folder is empty: it has the working folder, and everything temporary.
+    The job's temporary folder is empty: it has the working folder, and everything temporary. A process that stays can
+    be given another job, of the same checks and with the same folder, once it is free.
     """
 
     def __init__(self, job: Job) -> None:
+        self.is_free = False
+        self._stays = job.stays
         temporary = job.temporary
         self.log = temporary / "checking.log"
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
@@ -41,6 +47,11 @@ class CheckingProcess:
                 stderr=log,
             )
         threading.Thread(target=self._read, daemon=True).start()
+        self.begin(job)
+
+    def begin(self, job: Job) -> None:
+        """Give it a job, its first one or, if it is free, another one."""
+        self.is_free = False
         self.send(job)
 
     def __enter__(self) -> Self:
@@ -48,8 +59,22 @@ class CheckingProcess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """End it."""
-        self.stop()
+        """End it, unless it stays and has done its job."""
+        if not self.is_free:
+            self.stop()
+
+    def abandon(self) -> None:
+        """Let it know that there is no app to check."""
+        if self._stays:
+            self.send(Abandoned())
+        self.release()
+
+    def release(self) -> None:
+        """End it; one that stays may finish its job instead, within some seconds, and is free then."""
+        if self._stays and not self.is_free:
+            self.finish(FINISHING)
+        if not self.is_free:
+            self.stop()
 
     def stop(self) -> None:
         """End it, the hard way: whoever wants what it still has to write has called `finish`."""
@@ -80,10 +105,10 @@ class CheckingProcess:
                     raise TimeoutError from None
 
     def finish(self, seconds: float) -> None:
-        """Wait until it has ended by itself, for some seconds at most."""
+        """Wait until it has ended by itself, or is free, for some seconds at most."""
         try:
-            while self.receive(seconds) is not None:
-                continue
+            while not self.is_free and (message := self.receive(seconds)) is not None:
+                self.is_free = isinstance(message, Idle)
         except TimeoutError:
             return
 

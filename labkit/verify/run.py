@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit import snippets, workspace
+from labkit.chapter import Task
 from labkit.diagnosis import AppDidNotStart, name_missing_file
 from labkit.errors import InternalError, LabError, MachineError
-from labkit.lab import Database, Task
+from labkit.lab import Database
 from labkit.verify.causes import missing_snippet
 from labkit.verify.job import Collected, Fault, Finished, Job, Started
 from labkit.verify.process import CheckingProcess
@@ -24,6 +25,7 @@ from labkit.verify.subject import Subject, evidence_folder
 if TYPE_CHECKING:
     from labkit.instances import Instances
     from labkit.postgres import Server
+    from labkit.verify.warm import Warm
 
 START = 60.0
 """How many seconds the checking process and the browser have to be up."""
@@ -56,10 +58,12 @@ def verify(
     headed: bool = False,
     progress: Progress | None = None,
     pictures: Path | None = None,
+    warm: "Warm | None" = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
-    With `pictures`, a screenshot of every page as it was in the end is put into that folder.
+    With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `warm`, browser and
+    database server are those that an earlier run has left there.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -67,7 +71,7 @@ def verify(
     chosen = list(tasks or subject.exercise.tasks)
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures)
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, warm)
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -95,6 +99,7 @@ class _Run:
         progress: Progress,
         temporary: Path,
         pictures: Path | None,
+        warm: "Warm | None",
     ) -> None:
         self.checks: list[Check] = []
         self._subject = subject
@@ -103,6 +108,7 @@ class _Run:
         self._progress = progress
         self._temporary = temporary
         self._pictures = pictures
+        self._warm = warm
         self._evidence = evidence_folder(subject, datetime.now())
         self._results: dict[str, Result] = {}
         self._processes = 0
@@ -128,6 +134,7 @@ class _Run:
                 self._collect(process)
                 if blocked:
                     self._block(blocked)
+                    process.abandon()
                 elif instances and stage:
                     self._run_checks(process, launch, instances, stage)
         return self._with_evidence()
@@ -155,7 +162,7 @@ class _Run:
             snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
             workspace=self._subject.workspace is not None,
         )
-        return CheckingProcess(job)
+        return self._warm.process(job) if self._warm else CheckingProcess(job)
 
     def _copy(self, app: Path) -> None:
         try:
@@ -211,7 +218,7 @@ class _Run:
         """Start a server for this run, with databases of the names that the lab's own server has."""
         from labkit import postgres
 
-        own = stack.enter_context(postgres.temporary_server())
+        own = self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
         named = snippets.value(self._subject.exercise, database.snippet, app)
         if self._subject.workspace:
             with _lab_server() as lab_server:
@@ -278,7 +285,10 @@ class _Run:
         """Run the checks, in another process again if one does not come to its end."""
         process.send(stage)
         done = self._follow(process, instances)
-        process.stop()
+        if done:
+            process.release()
+        else:
+            process.stop()
         left = len(self._pending) + 1
         while not done and self._pending and len(self._pending) < left:
             left = len(self._pending)

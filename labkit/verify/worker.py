@@ -23,8 +23,9 @@ from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
 from labkit.diagnosis import last_exception, never_awaited
 from labkit.errors import MachineError
 from labkit.recording import Recorder
+from labkit.verify import kept_browser
 from labkit.verify.causes import nearest_todo
-from labkit.verify.job import Collected, Fault, Finished, Job, Message, Started, decode, encode
+from labkit.verify.job import Abandoned, Collected, Fault, Finished, Idle, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
 
 
@@ -214,6 +215,8 @@ class Reporter:
     def _wait_for_stage(self) -> Stage:
         if self._stage is None:
             received = self._channel.receive()
+            if isinstance(received, Abandoned):
+                pytest.exit("There is no app to check.")
             if not isinstance(received, Stage):
                 raise TypeError(f"a stage was expected, not {received}")
             self._stage = received
@@ -312,24 +315,32 @@ def _parameters(item: pytest.Item) -> str:
 
 
 def main() -> None:
-    """Run the job that standard input brings."""
+    """Run the job that standard input brings; if the process stays, one after the other."""
     receiving, sending = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     channel = Channel(receiving, sending)
+    while _run(channel).stays:
+        channel.send(Idle())
+    kept_browser.close()
+
+
+def _run(channel: Channel) -> Job:
+    """Run the next job, and return it."""
     job = channel.receive()
     if not isinstance(job, Job):
         raise TypeError(f"a job was expected, not {job}")
     # The last places on the path: what the lab's checks share is found, and shadows nothing.
-    sys.path += [str(job.checks), str(job.checks.parent.parent)]
+    sys.path += [path for path in (str(job.checks), str(job.checks.parent.parent)) if path not in sys.path]
     settings = job.temporary / "pytest.ini"
     settings.write_text("[pytest]\n", encoding="utf-8")
     options = ["-c", str(settings), "--rootdir", str(job.checks), "--confcutdir", str(job.checks)]
     options += ["--import-mode=importlib", "--strict-markers", "--capture=no", "-q", "-p", "no:cacheprovider"]
-    options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__]
+    options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__, "-p", kept_browser.__name__]
     options += ["--output", str(job.temporary / "playwright")]
     pytest.main([*options, str(job.checks)], plugins=[Reporter(channel, job)])
+    return job
 
 
 if __name__ == "__main__":

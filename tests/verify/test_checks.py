@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import changes, snippets, workspace
+from labkit import changes, insertion, workspace
 from labkit.lab import Exercise, find_lab
 from labkit.postgres import Server
 from labkit.verify.report import Report, Result, Verdict
@@ -28,7 +28,7 @@ def make(tmp_path: Path) -> Make:
         folder = tmp_path / name
         workspace.copy_app(exercise.begin, folder)
         wanted = [snippet for snippet in exercise.snippets if snippet != without]
-        changes.write(folder, snippets.insert(folder, exercise, wanted))
+        changes.write(folder, insertion.insert(folder, exercise, wanted))
         for path, old, new in edits:
             text = (folder / path).read_text(encoding="utf-8")
             assert old in text, f"{path} has no {old}"
@@ -288,7 +288,7 @@ def test_the_backplanes_database_is_looked_for_on_the_labs_server(
     monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.url)
     name = f"scale_{uuid.uuid4().hex[:8]}"
     mine = workspace.create(LAB, EX2, tmp_path / "mine")
-    changes.write(mine.folder, snippets.insert(mine.folder, EX2, list(EX2.snippets), {1: name}))
+    changes.write(mine.folder, insertion.insert(mine.folder, EX2, list(EX2.snippets), {1: name}))
     subject = Subject(EX2, mine.folder, "workspace", mine)
 
     near = name.replace("scale", "scael")

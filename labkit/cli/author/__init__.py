@@ -2,11 +2,12 @@
 
 import typer
 
-from labkit.cli.author import end
+from labkit.cli.author import check, end, mutants, steps
 
 commands = typer.Typer(
     no_args_is_help=True,
-    help="For authors: make end anew after a change, and examine the lab. `labkit new` makes exercises and labs.",
+    help="For authors: make end, and the code in the chapters, anew after a change, and examine the lab. "
+    "`labkit new` makes exercises and labs.",
 )
-for module in (end,):
+for module in (end, steps, check, mutants):
     commands.add_typer(module.commands)
