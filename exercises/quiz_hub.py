@@ -81,6 +81,13 @@ def has_news(message: Message) -> bool:
     return any(kind in (INVOCATION, STREAM_ITEM) for kind, _, _ in _records(message.data))
 
 
+def ping_instead(message: Message) -> str | bytes | None:
+    """In place of news a ping, so that the page knows that its connection lives; None if there is no news in it."""
+    if not has_news(message):
+        return None
+    return '{"type":6}' + END if isinstance(message.data, str) else b"\x02\x91\x06"
+
+
 def newest_first(messages: Sequence[Message]) -> list[Message]:
     """What a hub has sent, with its news turned round and nothing else."""
     is_news = [has_news(message) for message in messages]

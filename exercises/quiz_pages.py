@@ -32,7 +32,8 @@ _FIGURES = """() => {
     return Number(((isSeen(element) ? element.textContent : "").match(/-?\\d+(\\.\\d+)?/) || [0])[0]);
   };
   const chart = (id) => {
-    const found = window.Chart && isSeen(document.getElementById(id)) && Chart.getChart(id);
+    const canvas = document.getElementById(id);
+    const found = canvas && canvas.checkVisibility() && window.Chart && Chart.getChart(canvas);
     if (!found) return [];
     const plain = (value, meta) =>
       value && typeof value === "object" ? value[meta.vScale ? meta.vScale.axis : "y"] : value;

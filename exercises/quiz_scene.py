@@ -1,9 +1,12 @@
 """What the scenes of both exercises have in common: pages that are watched while a small group plays."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -14,7 +17,7 @@ from quiz_hub import News
 from quiz_pages import Figures, Player, StatisticsPage
 
 from labkit.checking import PATIENCE, WAIT, NotDone, RunningInstance, until
-from labkit.wire import Wire
+from labkit.wire import Exchange, Message, Wire
 
 BRIEFLY = 0.5
 """How many seconds are waited for what cannot make an exercise pass any more."""
@@ -236,7 +239,7 @@ class Scene:
 
     def hold(self, page: StatisticsPage) -> Callable[[], Held | None]:
         """Hold back whatever the hub tells this page; the result releases it, and tells what the page made of it."""
-        page.wire.hold(quiz_hub.is_of_hub, quiz_hub.has_news)
+        page.wire.hold(quiz_hub.is_of_hub, quiz_hub.ping_instead)
         before, asked = page.figures(), len(page.wire.exchanges)
 
         def release() -> Held | None:
@@ -257,6 +260,26 @@ class Scene:
             return Held(page, before, meanwhile, page.figures(), expected, was_told, totals, unasked)
 
         return release
+
+
+class Ledger:
+    """How many answers a reader of the database sees at each moment when a page is told something."""
+
+    def __init__(self, data: Path | None, wire: Wire) -> None:
+        self.entries: list[tuple[float, int]] = []
+        """Seconds since 1970, and the answers in the database."""
+        self._file = next(iter(data.glob("*.db")), None) if data else None
+        if self._file:
+            wire.on_message = self._note
+
+    def between(self, begin: float, end: float) -> int | None:
+        """How many answers there were when the last message of that time came; None if that is not known."""
+        return max((count for at, count in self.entries if begin <= at < end), default=None)
+
+    def _note(self, exchange: Exchange, message: Message) -> None:
+        if quiz_hub.has_news(message):
+            with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)) as database:
+                self.entries.append((message.at, database.execute("SELECT count(*) FROM answers").fetchone()[0]))
 
 
 def sinks(totals: Sequence[float]) -> list[tuple[float, float]]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labkit.browser import user_agent
 from labkit.recording import Recorder
 from labkit.verify.stage import Databases as Databases
 from labkit.verify.stage import RunningInstance as RunningInstance
@@ -111,7 +112,7 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
     recorder = pytestconfig.stash[RECORDER]
 
     def make(**options: Any) -> "BrowserContext":
-        context = browser.new_context(**options)
+        context = browser.new_context(**{"user_agent": user_agent(browser.version), **options})
         context.set_default_timeout(PATIENCE * 1000)
         recorder.record(context)
         return context

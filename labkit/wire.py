@@ -85,7 +85,7 @@ class Wire:
         """How many connections were refused because the wire was cut."""
         self._is_cut = False
         self._holds: Callable[[Exchange], bool] | None = None
-        self._holds_message: Callable[[Message], bool] | None = None
+        self._instead: Callable[[Message], str | bytes | None] | None = None
         self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
         self._port: int | None = None
@@ -98,14 +98,17 @@ class Wire:
         """What a browser context takes as its proxy."""
         return {"server": f"socks5://127.0.0.1:{self._port}"}
 
-    def hold(self, what: Callable[[Exchange], bool], which: Callable[[Message], bool] | None = None) -> None:
+    def hold(
+        self, what: Callable[[Exchange], bool], instead: Callable[[Message], str | bytes | None] | None = None
+    ) -> None:
         """From now on, keep back whatever the server sends in these exchanges.
 
-        Of a WebSocket only the messages that `which` chooses, if it is given: the others keep the connection alive.
+        Of a WebSocket, with `instead`, only messages for which it gives something that is sent in their place, such as
+        what keeps the connection alive.
         """
 
         def held() -> None:
-            self._holds, self._holds_message = what, which
+            self._holds, self._instead = what, instead
 
         self._do(held)
 
@@ -115,7 +118,8 @@ class Wire:
         def passed_on() -> None:
             self._holds = None
             for link in self._links:
-                link.release(reorder)
+                if link.holds:
+                    link.release(reorder)
 
         self._do(passed_on)
 
@@ -235,8 +239,8 @@ class _Link:
         """Give the browser what the server has sent, or keep it."""
         frames, self._frames_read = self._frames_read, []
         is_held = self._wire._is_held(exchange)
-        chosen = self._wire._holds_message
-        if is_held and chosen and exchange and exchange.is_websocket and exchange.status == 101:
+        instead = self._wire._instead
+        if is_held and instead and exchange and exchange.is_websocket and exchange.status == 101:
             # From here on frames are written anew: the browser lacks what later ones were compressed with.
             self._rewrites = self._rewrites or (was_whole and self._parsers[False] is not None)
         if not self._rewrites:
@@ -247,10 +251,15 @@ class _Link:
                 self._writers[False].write(data)
             return
         for each in frames:
-            if is_held and isinstance(each, Message) and (chosen is None or chosen(each)):
+            other = instead(each) if is_held and instead and isinstance(each, Message) else None
+            if isinstance(each, Message) and other is not None:
                 self._held_frames.append(each)
-            else:
-                self._write_frame(each)
+                each = Message(each.at, other, True)
+            self._write_frame(each)
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.held or self._held_frames)
 
     def release(self, reorder: Callable[[Sequence[Message]], Sequence[Message]] | None) -> None:
         frames, held = self._held_frames, bytes(self.held)

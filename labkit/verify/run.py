@@ -1,5 +1,6 @@
 """One run of the checks: everything that they need starts at the same time, and every check is accounted for."""
 
+import secrets
 import shutil
 import tempfile
 import time
@@ -32,8 +33,6 @@ START = 60.0
 
 SILENCE = 30.0
 """How many seconds the checking process may take between two checks."""
-
-SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105  (known to nobody but this run)
 
 
 class Progress:
@@ -110,6 +109,7 @@ class _Run:
         self._pictures = pictures
         self._warm = warm
         self._evidence = evidence_folder(subject, datetime.now())
+        self._logs = temporary / "logs"
         self._results: dict[str, Result] = {}
         self._processes = 0
         self._todo = {todo.name: f"{todo.path}:{todo.line}" for todo in snippets.todo_lines(subject.folder)}
@@ -123,7 +123,7 @@ class _Run:
         with self._process(launch) as process:
             blocked, instances, stage = None, None, None
             with ExitStack() as stack:
-                app = self._temporary / "app"
+                app = self._temporary / self._subject.exercise.name
                 try:
                     self._copy(app)
                     blocked = self._find_placeholder(app)
@@ -197,22 +197,27 @@ class _Run:
         # The copy has no environment of its own; the workspace may have one.
         python = str(instances.interpreter(self._subject.folder))
         command = tuple(part.replace("{python}", python) for part in exercise.app.command)
+        data = app / ".labkit" / "data"
+        data.mkdir(parents=True)
+        self._logs = data / "logs"
+        self._logs.mkdir()
         self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
         running = stack.enter_context(
             instances.running(
                 replace(exercise.app, command=command),
                 app,
-                data=self._folder("data"),
-                secret=SECRET,
-                id="verify",
+                # What the app can see has the form that it has in a workspace.
+                data=data,
+                secret=secrets.token_hex(32),
+                id=secrets.token_hex(4),
                 count=count,
                 database_server=server,
-                logs=self._folder("logs"),
+                logs=self._logs,
                 grace=0,
             )
         )
         started = tuple(RunningInstance(each.number, each.url, each.log) for each in running.list)
-        return running, Stage(app, started, databases, self._todo)
+        return running, Stage(app, started, databases, self._todo, data)
 
     def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, Databases]:
         """Start a server for this run, with databases of the names that the lab's own server has."""
@@ -337,17 +342,12 @@ class _Run:
         self._results[check.id] = result
         self._progress.finished(check, result)
 
-    def _folder(self, name: str) -> Path:
-        folder = self._temporary / name
-        folder.mkdir()
-        return folder
-
     def _with_evidence(self) -> dict[str, Result]:
         """The results, with the evidence that there is; the instances' logs are kept beside it."""
         if self._all_well:
             return self._results
         kept = []
-        for log in sorted((self._temporary / "logs").glob("*")):
+        for log in sorted(self._logs.glob("*")):
             self._evidence.mkdir(parents=True, exist_ok=True)
             kept.append(str(shutil.copyfile(log, self._evidence / log.name)))
         return {

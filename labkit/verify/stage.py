@@ -43,3 +43,5 @@ class Stage:
     databases: Databases | None
     todo: Mapping[str, str] = field(default_factory=dict)
     """The TODO lines that are still there: name to `path:line`."""
+    data: Path | None = None
+    """The folder for what the app stores."""

@@ -15,9 +15,9 @@ import pytest
 from quiz_group import Answer, Clicker, Group, Visitor, together
 from quiz_hub import HUB, Attempt, Caller, News, try_as_strangers
 from quiz_pages import Figures, Player, ScriptedPage, StatisticsPage
-from quiz_scene import BRIEFLY, Held, Moment, NewContext, NewWire, Scene, sinks
+from quiz_scene import BRIEFLY, Held, Ledger, Moment, NewContext, NewWire, Scene, sinks
 
-from labkit.checking import WAIT, RunningInstance, until
+from labkit.checking import WAIT, Stage, until
 
 OFFLINE = 10
 """How many seconds a page is without its network, by its own clock."""
@@ -65,6 +65,7 @@ class Live:
     player: Player
     path: str
     watched: StatisticsPage
+    ledger: Ledger
     moments: list[Moment]
     fresh: StatisticsPage
     fresh_figures: Figures
@@ -88,11 +89,13 @@ class Live:
         """What the hub answered to a signed-in user who does not come from the page."""
         return next((each.status for each in self.callers.values()), 200)
 
+    def end_of(self, moment: Moment) -> float:
+        """When the next answer began."""
+        return min((each.began for each in self.moments if each.began > moment.began), default=time.time())
+
     def told(self, moment: Moment) -> dict[str, list[News]]:
         """Who was told what after these answers, by the names of the listeners."""
-        began = moment.began
-        following = [each.began for each in self.moments if each.began > began]
-        ends = min(following, default=time.time())
+        began, ends = moment.began, self.end_of(moment)
         found = {each.page.where: each.news for each in moment.seen if each.page.connected}
         for name, caller in self.callers.items():
             if caller.is_connected:
@@ -101,21 +104,18 @@ class Live:
 
 
 @pytest.fixture(scope="session")
-def live(
-    player: Player, new_browser_context: NewContext, new_wire: NewWire, instances: tuple[RunningInstance, ...]
-) -> Live:
+def live(player: Player, new_browser_context: NewContext, new_wire: NewWire, stage: Stage) -> Live:
     """The group plays."""
-    return _Scene(player, new_browser_context, new_wire, instances[0]).play()
+    return _Scene(player, new_browser_context, new_wire, stage).play()
 
 
 class _Scene(Scene):
     """The scene of exercise 1."""
 
-    def __init__(
-        self, player: Player, new_browser_context: NewContext, new_wire: NewWire, instance: RunningInstance
-    ) -> None:
+    def __init__(self, player: Player, new_browser_context: NewContext, new_wire: NewWire, stage: Stage) -> None:
         super().__init__(player, new_browser_context, new_wire)
-        self._instance = instance
+        self._instance = stage.instances[0]
+        self._data = stage.data
         self._callers: dict[str, Caller] = {}
         self._over = False
 
@@ -124,6 +124,7 @@ class _Scene(Scene):
         player, group = self.player, self.group
         ada = Clicker(group, player, player.play, self._instance)
         watched = self.page(self._instance, player.name, player.cookie())
+        ledger = Ledger(self._data, watched.wire)
         held = self.page(self._instance, player.name, player.cookie(), has_own_clock=True)
         visitors = [Visitor(group, player.wire, self._instance, player.name) for _ in range(4)]
         pool = ThreadPoolExecutor(12)
@@ -177,6 +178,7 @@ class _Scene(Scene):
             player=player,
             path=path,
             watched=watched,
+            ledger=ledger,
             moments=self.moments,
             fresh=late,
             fresh_figures=late.figures(),

@@ -79,7 +79,8 @@ def test_an_answer_is_told(live: Live) -> None:
                 where="POST /api/trivia",
                 cause=UNSENT if told and moment is live.moments[0] else None if told else _unmapped(live),
             )
-        _judge_once(live, moment)
+        _judge_once(moment)
+        _judge_order(live, moment)
 
 
 @pytest.mark.snippets(
@@ -182,7 +183,7 @@ def _after_messages(live: Live) -> list[Seen]:
     return [seen for moment in live.moments for seen in moment.seen if seen.page is live.watched and seen.news]
 
 
-def _judge_once(live: Live, moment: Moment) -> None:
+def _judge_once(moment: Moment) -> None:
     """Make sure that nothing is told twice to one page after one answer."""
     if len(moment.answers) > 1:
         return
@@ -196,6 +197,19 @@ def _judge_once(live: Live, moment: Moment) -> None:
                 where=seen.page.where,
                 cause="the message is sent more than once, or the page is connected more than once",
             )
+
+
+def _judge_order(live: Live, moment: Moment) -> None:
+    """Make sure that whoever is told of an answer finds it in the database."""
+    seen, stored = moment.of(live.watched), live.ledger.between(moment.began, live.end_of(moment))
+    total = seen.expected.correct + seen.expected.incorrect if seen else 0
+    if seen and seen.news and stored is not None and stored < total:
+        raise NotDone(
+            expected=f"the message comes after {moment.answer.spoken} is stored",
+            seen=f"when it came, {stored} of {total:g} answers were stored",
+            where="POST /api/trivia",
+            cause="the pages are notified before the commit",
+        )
 
 
 def _unheard(live: Live) -> str | None:
