@@ -218,6 +218,11 @@ class Scene:
             came = until(waited_for[0].page, lambda: has_come(waited_for), self.patience)
             if not came or not self._wait_for_others(lambda: has_come(others), others, is_over):
                 self.give_up()
+            elif len(works) > 1:
+                # What comes a little later is not to be taken for what the next answer brings.
+                each_brings = len(self.moments[0].seen[0].news) if self.moments[0].seen else 1
+                due = each_brings * len(works)
+                until(waited_for[0].page, lambda: all(len(each.news(began)) >= due for each in waited_for), BRIEFLY)
         ended = max(each.ended for each in moment.answers)
         for page, figures in zip(pages, before, strict=True):
             shown = [at for at, *counters in page.shown() if tuple(counters) == (expected.correct, expected.incorrect)]

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; `--version` is answered before anything heavy is imported."""
+    """Run the command line; `--version` and `status` are answered before anything heavy is imported."""
     try:
         _open_streams()
         code = _run(sys.argv[1:])
@@ -30,6 +30,13 @@ def _run(arguments: list[str]) -> int:
 
         sys.stdout.write(f"labkit {__version__}\n")
         return 0
+    if arguments == ["status"]:
+        from labkit import status
+
+        line = status.line(os.getcwd())  # noqa: PTH109  (the import of pathlib would take longer)
+        if line is not None:
+            sys.stdout.write(f"{line}\n")
+            return 0
     from labkit import signals
 
     signals.take()

@@ -31,6 +31,9 @@ from labkit.wire import Wire
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+    from labkit.verify.causes import Facts, Finding
+    from labkit.verify.report import Check
+
 WAIT = 5.0
 """How many seconds an expected change may take before it counts as not done."""
 
@@ -42,7 +45,10 @@ BUDGET = 60.0
 
 
 class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
-    """The trainee's app does not do yet what the check expects; each part is a sentence or a few words."""
+    """The trainee's app does not do yet what the check expects; each part is a sentence or a few words.
+
+    A cause that the check only supposes gives way to one that labkit finds, with its line; one that `is_sure` does not.
+    """
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         where: str | None = None,
         cause: str | None = None,
         next: str | None = None,
+        is_sure: bool = False,
     ) -> None:
         super().__init__(f"expected {expected}, seen {seen}")
         self.expected = expected
@@ -58,6 +65,24 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         self.where = where
         self.cause = cause
         self.next = next
+        self.is_sure = is_sure
+
+
+class Hooks:
+    """What a plugin of a lab's checks may add; each implementation is marked with `@pytest.hookimpl`."""
+
+    @pytest.hookspec
+    def labkit_context(self, context: "BrowserContext") -> None:
+        """A browser context was made; nothing has used it yet."""
+
+    @pytest.hookspec(firstresult=True)
+    def labkit_cause(self, facts: "Facts", check: "Check") -> "Finding | None":
+        """The cause of a check's failure, if it is one of those that only this lab knows of."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks."""
+    pluginmanager.add_hookspecs(Hooks)
 
 
 STAGE: pytest.StashKey[Callable[[], Stage]] = pytest.StashKey()
@@ -115,6 +140,7 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
         context = browser.new_context(**{"user_agent": user_agent(browser.version), **options})
         context.set_default_timeout(PATIENCE * 1000)
         recorder.record(context)
+        pytestconfig.hook.labkit_context(context=context)
         return context
 
     yield make

@@ -10,8 +10,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """Wraps at words on a terminal, where it would break them; elsewhere a line stays one line."""
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
+        """Print as Rich does; a soft wrap is the terminal's, so it is only kept where there is none."""
+        super().print(*objects, soft_wrap=bool(soft_wrap) and not self.is_terminal, **options)
+
+
+out = _Console(highlight=False)
+err = _Console(stderr=True, highlight=False)
 
 
 class Format(StrEnum):

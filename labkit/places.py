@@ -38,6 +38,19 @@ def cache_folder() -> Path:
         return Path(platformdirs.user_cache_dir("labkit", appauthor=False)).expanduser()
 
 
+def state_folder() -> Path:
+    """For what labkit remembers from one command to the next, such as where the workspaces are.
+
+    Raises MachineError if this account has no home folder.
+    """
+    if os.environ.get("LABKIT_HOME"):
+        return data_folder()
+    import platformdirs
+
+    with at_home():
+        return Path(platformdirs.user_state_dir("labkit", appauthor=False)).expanduser()
+
+
 @contextmanager
 def at_home() -> Iterator[None]:
     """Say what to do where an account has no home folder, as in a container; Python raises RuntimeError there."""

@@ -18,8 +18,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labkit.verify.browsing import watch
+
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, ConsoleMessage, WebSocket
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Page, WebSocket
+
+    from labkit.verify.causes import Seen
 
 MOST_EVENTS = 1000
 """How many of the first events of a recording are kept, and of the last."""
@@ -70,9 +74,14 @@ class Recorder:
         """Write the evidence of what these made, once, and tell the files; the traces follow at the end."""
         return [path for each in self._recordings if each.maker in makers for path in each.kept]
 
-    def page_errors(self, makers: set[str]) -> list[str]:
-        """The errors of pages' scripts."""
-        return [error for each in self._recordings if each.maker in makers for error in each.errors]
+    def seen(self, makers: set[str]) -> "list[Seen]":
+        """What went wrong in the contexts of these, for the search of a cause."""
+        return [each.seen for each in self._recordings if each.maker in makers]
+
+    @property
+    def pages(self) -> "list[Page]":
+        """All pages that are open now."""
+        return [page for each in self._recordings for page in each.context.pages if not page.is_closed()]
 
     def close(self, context: "BrowserContext | None" = None) -> None:
         """End one recording, or all; the traces of what was kept are written."""
@@ -90,8 +99,8 @@ class _Recording:
 
     def __init__(self, maker: str, folder: Path, context: "BrowserContext") -> None:
         self.maker = maker
-        self.errors: deque[str] = deque(maxlen=100)
         self.context = context
+        self.seen = watch(context)
         self._folder = folder
         self._events = _Events()
         context.tracing.start(snapshots=True, screenshots=False, sources=False)
@@ -150,7 +159,6 @@ class _Recording:
         self._note(message.page.url if message.page else "", f"console.{message.type}", message.text)
 
     def _on_error(self, url: str, error: str) -> None:
-        self.errors.append(error.split("\n")[0])
         self._note(url, "uncaught", error)
 
     def _on_websocket(self, socket: "WebSocket") -> None:

@@ -16,9 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, companions, recognition, record, tree
+from labkit import __version__, changes, companions, known, record, tree
 from labkit.changes import Change, FileChange
-from labkit.chapter import Task
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import locked, write_whole
 from labkit.journal import Journal
@@ -79,24 +78,6 @@ class Difference:
     diff: str
 
 
-@dataclass(frozen=True)
-class TaskProgress:
-    """How far a task is: each of its snippets with its state (see `recognition.Sight.state`)."""
-
-    task: Task
-    states: dict[str, str]
-
-    @property
-    def done(self) -> int:
-        """For how many of the task's snippets the code is there."""
-        return sum(state in ("inserted", "own code") for state in self.states.values())
-
-    @property
-    def total(self) -> int:
-        """How many snippets the task has."""
-        return len(self.states)
-
-
 def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
     """Make a workspace in `folder`, which must not exist or be empty; on any failure nothing is left of it.
 
@@ -117,6 +98,7 @@ def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
                 path.rename(folder / path.name)
         else:
             temporary.rename(folder)
+    known.remember(folder, exercise.name, lab.folder)
     return read(folder)
 
 
@@ -247,15 +229,6 @@ def compare(folder: Path, end: Path) -> list[Difference]:
     return differences
 
 
-def progress(exercise: Exercise, folder: Path) -> list[TaskProgress]:
-    """For each task of the exercise, the state of its snippets in `folder`."""
-    seen = recognition.look(exercise, folder)
-    return [
-        TaskProgress(task, {step.snippet: seen[step.snippet].state for step in task.steps if step.snippet in seen})
-        for task in exercise.tasks
-    ]
-
-
 def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) -> Change:
     """The change that brings these files (else all of the exercise's) back as begin has them.
 
@@ -300,11 +273,12 @@ def _no_workspace(
     below: list[Workspace],
     matching: list[Workspace],
 ) -> UsageError:
+    used = [each.folder for each in known.workspaces(lab.folder, exercise.name if exercise else None)]
     if matching:
         names = " and ".join(each.folder.name for each in matching)
-        return UsageError(
-            f"Several workspaces here: {names}. Go into the one you mean.", f"cd {tree.argument(matching[0].folder)}"
-        )
+        folders = [each.folder for each in matching]
+        last = next((folder for folder in used if folder in folders), folders[0])
+        return UsageError(f"Several workspaces here: {names}. Go into the one you mean.", f"cd {tree.argument(last)}")
     found = [f"{each.folder.name} ({each.exercise_name})" for each in below]
     # Another lab's exercise may have the same id: its workspace is meant, and knows its lab.
     meant = [each for each in below if exercise and id_of(each.exercise_name) == exercise.id]
@@ -312,9 +286,13 @@ def _no_workspace(
         found.insert(0, f"{here} ({exercise_of(here)})")
         meant += [each for each in children(here.parent) if exercise and each.exercise_name == exercise.name]
     wanted = f" of {exercise.id}" if exercise else ""
+    if not meant:
+        found += [str(folder) for folder in used if str(folder) not in found]
     message = f"No workspace{wanted} in {start}." + (f" Found: {', '.join(found)}." if found else "")
     if meant:
         return UsageError(message, f"cd {tree.argument(meant[0].folder)}")
+    if used:
+        return UsageError(message, f"cd {tree.argument(used[0])}")
     first = exercise or (lab.exercises[0] if lab.exercises else None)
     command = f"labkit start {first.id if first else 'EX'}{lab_option(lab)}"
     return UsageError(

@@ -118,3 +118,10 @@ def tea(tea_folder: Path) -> Lab:
 def brew(tea: Lab) -> Exercise:
     """Its only exercise."""
     return tea.exercises[0]
+
+
+@pytest.fixture(autouse=True)
+def own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test know of another's workspaces, nor of how this suite itself was called."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)

@@ -91,7 +91,7 @@ def test_commands_about_another_lab_lead_into_it(
     )
     assert document(labkit, "list", "--lab", str(lab))["next"] == 'cd "my tea"'
     monkeypatch.chdir("my tea")
-    assert document(labkit, "list", "--lab", str(lab))["next"] == "labkit snippet insert pour"
+    assert document(labkit, "list", "--lab", str(lab))["next"] == "labkit run a1"
 
 
 def test_the_demo_of_another_lab_leads_into_it(
@@ -149,7 +149,13 @@ def test_list_counts_the_snippets_of_a_workspace_below(labkit: Labkit) -> None:
     (exercise,) = shown["exercises"]
     assert exercise["workspace"] == str(Path.cwd() / "a1-brew")
     assert [task["snippets"] for task in exercise["tasks"]] == [{"done": 0, "total": 0}, {"done": 0, "total": 2}]
-    assert exercise["tasks"][1]["steps"][0] == {"text": "Pour", "snippet": "pour", "command": None, "state": "todo"}
+    assert exercise["tasks"][1]["steps"][0] == {
+        "text": "Pour",
+        "snippet": "pour",
+        "command": None,
+        "state": "todo",
+        "done": False,
+    }
 
 
 def test_list_leads_to_verify_when_all_is_inserted(labkit: Labkit, started: Path) -> None:

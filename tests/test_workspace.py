@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import __version__, insertion, snippets, tree, workspace
+from labkit import __version__, insertion, progress, snippets, tree, workspace
 from labkit.changes import Change, FileChange
 from labkit.errors import MachineError, UsageError
 from labkit.journal import EditedSinceError
@@ -262,7 +262,7 @@ def test_differences_say_what_is_still_to_come(brew: Exercise, mine: Workspace) 
 def test_progress_counts_the_snippets_of_each_task(brew: Exercise, mine: Workspace) -> None:
     mine.apply(insertion.insert(mine.folder, brew, ["pour"]))
     (mine.folder / "pages" / "cup.html").write_text("my own way\n")
-    found = workspace.progress(brew, mine.folder)
+    found = progress.look(brew, mine).tasks
     assert [(each.task.id, each.done, each.total, each.states) for each in found] == [
         ("a1.1", 0, 0, {}),
         ("a1.2", 2, 2, {"pour": "inserted", "cup-label": "own code"}),

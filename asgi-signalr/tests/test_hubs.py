@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, dispatch, hub_method
-from asgi_signalr.calls import LOOK_AHEAD
+from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
+from asgi_signalr.hubs import dispatch
+from asgi_signalr.hubs.calls import LOOK_AHEAD
 
 Connect = Callable[..., Awaitable[Any]]
 

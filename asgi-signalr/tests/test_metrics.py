@@ -173,7 +173,7 @@ async def test_messages_that_slow_clients_are_spared_are_counted(
 async def test_gaps_of_the_backplane_are_counted(read: Read) -> None:
     app = chat()
     async with TestClient(app, "/chat"):
-        app._gap("away for a while")
+        app._servers._gap("away for a while")
     assert read("asgi_signalr.backplane.gaps") == [({}, 1)]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from asgi_signalr import Hub, SignalR
 from asgi_signalr.presence import Presence, PresenceEvent
-from asgi_signalr.roster import Member
-from asgi_signalr.scaleout import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.envelopes import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.presence_roster import Member
 from asgi_signalr.testing import TestClient
 
 from labkit.postgres import Server
@@ -372,7 +372,7 @@ async def test_after_a_gap_everybody_tells_everything(serve: Serve, enter: Enter
     other.backplane.loses = lambda _: True
     await enter(one, "ada", "red")
     other.backplane.loses = lambda _: False
-    other.app._gap("away for a while")
+    other.app._servers._gap("away for a while")
     await other.sees("red", "ada")
 
 

@@ -52,7 +52,7 @@ def _options() -> list[tuple[str, str, str]]:
             found.append((name, _spelled(options.Options.__dataclass_fields__[name].default), text))
     described = dict(re.findall(r"^    (\w+): (.*)$", inspect.getdoc(SignalR) or "", re.MULTILINE))
     for name, parameter in inspect.signature(SignalR).parameters.items():
-        if name not in options.Options.__dataclass_fields__:
+        if parameter.kind is parameter.KEYWORD_ONLY:  # the others are those of `Options`
             found.append((name, _spelled(parameter.default), described[name].removesuffix(".")))
     return found
 

@@ -123,7 +123,7 @@ def _start(stack: ExitStack, subject: _Subject, count: int, port: int | None, li
         with working("Starting PostgreSQL"):
             server = stack.enter_context(_server(subject))
     what = f"{count} instances" if count > 1 else "the app"
-    with working(f"Starting {what}"), _naming_a_missing_file(subject):
+    with working(f"Starting {what}"), _saying_why(subject):
         return stack.enter_context(
             engine.running(
                 subject.exercise.app,
@@ -141,15 +141,19 @@ def _start(stack: ExitStack, subject: _Subject, count: int, port: int | None, li
 
 
 @contextmanager
-def _naming_a_missing_file(subject: _Subject) -> Iterator[None]:
-    """Say of a workspace's app that does not start if a file of its is not there any more."""
-    from labkit.diagnosis import AppDidNotStart, name_missing_file
+def _saying_why(subject: _Subject) -> Iterator[None]:
+    """Say of a workspace's app that does not start what its files tell of the cause, as verify does."""
+    from labkit.diagnosis import AppDidNotStart
+    from labkit.verify.causes import Facts, of_start
 
     try:
         yield
     except AppDidNotStart as error:
         if subject.own:
-            name_missing_file(error, subject.folder, subject.exercise.begin)
+            texts = {name: each.text for name, each in subject.exercise.snippets.items()}
+            todo = {each.name: f"{each.path}:{each.line}" for each in snippets.todo_lines(subject.folder)}
+            found = of_start(Facts(subject.folder, subject.exercise.begin, texts, todo), error)
+            error.message, error.next = found.cause, found.next
         raise
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
-from labkit import __version__, workspace
+from labkit import __version__, invocation, known, workspace
 from labkit.console import err, out
 from labkit.errors import LabError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
@@ -28,6 +29,7 @@ def subject(lab_folder: Path | None, exercise: str | None) -> tuple[Lab, Exercis
             f"[dim]note: {escape(found.folder.name)} was made by labkit {escape(str(found.made_by))}, "
             f"this is {__version__}. Go on; if a snippet does not fit, start afresh in another folder.[/]"
         )
+    known.remember(found.folder, found.exercise_name, lab.folder)
     return lab, lab.exercise(found.exercise_name), found
 
 
@@ -42,13 +44,30 @@ def lab_folder_here() -> Path:
 
 
 def say(line: str = "") -> None:
-    """Print one line of markup; a long one is left to the terminal to wrap."""
+    """Print one line of markup; a terminal gets it wrapped at words."""
     out.print(line, soft_wrap=True)
 
 
 def say_next(command: str) -> None:
-    """Print what to type next."""
-    say(f"[dim]next:[/] {escape(command)}")
+    """Print what to type next, in the form in which it works here."""
+    say(f"[dim]next:[/] {escape(form(command))}")
+
+
+def form(text: str) -> str:
+    """An advice with labkit as it has to be called here."""
+    return invocation.here(text)
+
+
+def item(mark: str, text: str) -> None:
+    """Print an item of a list; on a terminal its further lines stand below its text."""
+    if not out.is_terminal:
+        say(f"{mark}{text}")
+        return
+    grid = Table.grid()
+    grid.add_column(width=Text.from_markup(mark).cell_len)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text.from_markup(mark), Text.from_markup(text))
+    out.print(grid)
 
 
 def plain(text: str) -> None:

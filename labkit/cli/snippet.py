@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from labkit import changes, insertion, recognition, snippets, workspace
-from labkit.cli import show
+from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, print_json
@@ -168,6 +168,7 @@ def insert(
         _print_dry_run(change)
     else:
         _print_inserted(change)
+        following.say_following(the_lab, following.look(chosen, here))
     return ExitCode.NOT_DONE if change.refusals else ExitCode.OK
 
 
@@ -203,7 +204,8 @@ def _print_inserted(change: InsertChange) -> None:
         err.print(f"[bold red]not inserted:[/] {escape(refusal.error.message)}")
         if refusal.error.next:
             err.print(f"[dim]next:[/] {escape(refusal.error.next)}")
-    say_next("labkit list   (what comes now)" + ("   or   labkit undo   (takes it back)" if change.files else ""))
+    if change.files:
+        say(f"[dim]{show.form('labkit undo')} takes it back.[/]")
 
 
 def _lines(insertion: Insertion) -> str:

@@ -1,7 +1,6 @@
 """The command verify."""
 
 import contextlib
-import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +11,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from labkit import tree, verdicts
+from labkit import desktop, tree, verdicts
+from labkit.cli import following, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
+from labkit.cli.verdict import SIGNS
 from labkit.console import Format, FormatOption, err, out, print_json
 from labkit.errors import LabError, MachineError
 from labkit.lab import Exercise, Lab, find_lab
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-SIGNS = {
-    Verdict.PASSED: ("✓", "green"),
-    Verdict.NOT_DONE: ("✗", "red"),
-    Verdict.TIMED_OUT: ("✗", "red"),
-    Verdict.ENVIRONMENT: ("!", "yellow"),
-    Verdict.CHECKER: ("!", "yellow"),
-    Verdict.SKIPPED: ("-", "dim"),
-}
-
 
 @commands.command()
 def verify(
@@ -45,6 +37,7 @@ def verify(
     ] = None,
     solution: SolutionOption = None,
     headed: Annotated[bool, typer.Option("--headed", help="Show the browser while it works.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Tell about every check all that is known.")] = False,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> int:
@@ -53,8 +46,14 @@ def verify(
     A copy of your workspace is checked, on ports and databases of its own, so `labkit run` may go on beside it.
     The exit code is 0 if everything passed, 1 if something is not done, 3 if the machine is at fault, 4 if labkit is.
 
-    For each check that fails you see what was expected, what was seen, where, the likely cause, and what to do next.
+    Of the check that comes next you see what was expected, what was seen, where, the likely cause, and what to do; with
+    --all of each that fails.
     """
+    if headed and not desktop.has_display():
+        raise MachineError(
+            "There is no display here to show a browser on: neither DISPLAY nor WAYLAND_DISPLAY is set.",
+            "Leave --headed out: the browser then works unseen, and keeps pictures of what it saw.",
+        )
     the_lab = find_lab(lab)
     subject = subjects.find(the_lab, Path.cwd(), exercise, solution.value if solution else None)
     tasks = list(dict.fromkeys(subject.exercise.task(each) for each in task or ()))
@@ -73,8 +72,22 @@ def verify(
     if format is Format.JSON:
         print_json(report.to_json())
     else:
-        _print(report)
+        verdict.show(report, everything)
+        if subject.workspace:
+            _say_following(the_lab, subject, report)
     return int(report.exit_code)
+
+
+def _say_following(lab: Lab, subject: subjects.Subject, report: Report) -> None:
+    """Say what comes after tasks that passed; after others the verdict has said it."""
+    if not subject.workspace:
+        return
+    found = following.look(subject.exercise, subject.workspace)
+    if report.passed:
+        if not found.is_finished:
+            numbers = " and ".join(task.id.rpartition(".")[2] for task in report.tasks)
+            out.print(f"[green]Task{'s' if len(report.tasks) > 1 else ''} {numbers}: well done.[/]")
+        following.say_following(lab, found)
 
 
 def _note_stale_end(lab: Lab, exercise: Exercise) -> None:
@@ -165,62 +178,3 @@ class Shown:
         if self._what and self._what not in {check.title for check in self._checks.values()}:
             table.add_row(Spinner("dots"), f"{escape(self._what)} …")
         return table
-
-
-def _print(report: Report) -> None:
-    for task in report.tasks:
-        out.print()
-        out.print(f"[bold]{escape(task.id)}  {escape(task.title)}[/]", soft_wrap=True)
-        for check, result in task.checks:
-            sign, style = SIGNS[result.verdict]
-            said = "" if result.verdict is Verdict.PASSED else f"  [{style}]{result.verdict}[/]"
-            reason = f" [dim]({escape(result.cause)})[/]" if result.verdict is Verdict.SKIPPED and result.cause else ""
-            out.print(f"  [{style}]{sign}[/] {escape(check.title)}{said}{reason}", soft_wrap=True)
-    kept = _evidence_folder(report)
-    for check, result in report.results:
-        if result.verdict not in (Verdict.PASSED, Verdict.SKIPPED):
-            _print_failure(check, result, kept)
-    out.print()
-    passed = sum(result.verdict is Verdict.PASSED for _, result in report.results)
-    style = "green" if report.passed else "red"
-    out.print(
-        f"[bold {style}]{passed} of {len(report.results)} checks passed[/], in {report.duration:.1f} s.", soft_wrap=True
-    )
-    if kept:
-        out.print(
-            f"[dim]evidence:[/] {escape(str(kept))} [dim](screenshots, traces, console, WebSockets, logs)[/]",
-            soft_wrap=True,
-        )
-    advice = next((result.next for _, result in report.results if result.next), None)
-    if advice:
-        out.print(f"[dim]next:[/] {escape(advice)}", soft_wrap=True)
-
-
-def _evidence_folder(report: Report) -> Path | None:
-    """The folder that all the evidence of this run is in."""
-    folders = {str(Path(path).parent) for _, result in report.results for path in result.evidence}
-    return Path(os.path.commonpath(folders)) if folders else None
-
-
-def _print_failure(check: Check, result: Result, kept: Path | None) -> None:
-    _, style = SIGNS[result.verdict]
-    out.print()
-    out.print(
-        f"[bold {style}]{result.verdict}[/]  [bold]{escape(check.title)}[/]  [dim]{escape(check.id)}[/]", soft_wrap=True
-    )
-    for name in ("expected", "seen", "where", "cause", "next"):
-        value = getattr(result, name)
-        if value:
-            _print_part(name, value)
-    parts = [Path(path).relative_to(kept).parts for path in result.evidence] if kept else []
-    if parts:
-        # Of a folder only its name: the one line at the end says where it is.
-        _print_part("evidence", ", ".join(dict.fromkeys(f"{first}/" if rest else first for first, *rest in parts)))
-
-
-def _print_part(name: str, value: str) -> None:
-    # Not wrapped: paths and commands are to be clicked on and copied.
-    first, *others = value.split("\n")
-    out.print(f"  [dim]{name:>8}[/]  {escape(first)}", soft_wrap=True)
-    for line in others:
-        out.print(f"            {escape(line)}", soft_wrap=True)

@@ -1,5 +1,6 @@
 """The commands of a trainee's workspace: list, start, adopt, pack, diff, reset, undo."""
 
+import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,15 +8,16 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import record, tree, verdicts, workspace
-from labkit.cli import show
+from labkit import known, progress, record, tree, verdicts, workspace
+from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, print_json, working
-from labkit.errors import UsageError
+from labkit.errors import LabError, UsageError
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab, find_lab
-from labkit.workspace import TaskProgress, Workspace, lab_option
+from labkit.progress import Progress, Verified
+from labkit.workspace import Workspace, lab_option
 
 commands = typer.Typer()
 
@@ -38,25 +40,26 @@ def list_(
     if chosen is None and (here := _round_here(the_lab)):
         chosen = the_lab.exercise(here.exercise_name)
         workspaces[chosen.name] = here
-    progresses = {
-        each.name: workspace.progress(each, workspaces[each.name].folder if each.name in workspaces else each.begin)
-        for each in ([chosen] if chosen else the_lab.exercises)
-    }
+    shown = [chosen] if chosen else list(the_lab.exercises)
+    found = {each.name: _progress(each, workspaces.get(each.name)) for each in shown}
+    coming = _next(the_lab, chosen, found)
     if format is Format.JSON:
-        shown = [chosen] if chosen else the_lab.exercises
         print_json(
             {
                 "lab": the_lab.title,
-                "exercises": [_described(each, workspaces.get(each.name), progresses[each.name]) for each in shown],
-                "next": _next(the_lab, chosen, workspaces, progresses),
+                "exercises": [_described(found[each.name]) for each in shown],
+                "next": coming,
             }
         )
         return
     say(f"[bold]{escape(the_lab.title)}[/]")
-    for each in [chosen] if chosen else the_lab.exercises:
-        _print_exercise(each, workspaces.get(each.name), progresses[each.name], steps=chosen is not None)
+    for each in shown:
+        _print_exercise(found[each.name], steps=chosen is not None)
     say()
-    say_next(_next(the_lab, chosen, workspaces, progresses))
+    if coming:
+        say_next(coming)
+    else:
+        following.say_end(the_lab, found[shown[-1].name])
 
 
 @commands.command()
@@ -369,31 +372,63 @@ def _round_here(lab: Lab) -> Workspace | None:
 
 
 def _workspaces(lab: Lab) -> dict[str, Workspace]:
-    """The workspaces in child folders, or beside the one we are in; one for each exercise."""
+    """For each exercise the workspace in a child folder, or beside the one we are in; else the last used of all."""
     around = workspace.around(Path.cwd())
-    found = workspace.children(around.parent if around else Path.cwd())
-    return {each.exercise_name: each for each in found if each.exercise_name in {e.name for e in lab.exercises}}
+    nearby = workspace.children(around.parent if around else Path.cwd())
+    used = known.workspaces(lab.folder)
+    order = {each.folder: number for number, each in enumerate(used)}
+    found: dict[str, Workspace] = {}
+    for each in reversed(used):
+        with contextlib.suppress(LabError):
+            found[each.exercise] = workspace.read(each.folder)
+    for here in sorted(nearby, key=lambda here: order.get(here.folder, len(order)), reverse=True):
+        found[here.exercise_name] = here
+    return {each.name: found[each.name] for each in lab.exercises if each.name in found}
 
 
-def _print_exercise(exercise: Exercise, here: Workspace | None, progress: list[TaskProgress], steps: bool) -> None:
+def _progress(exercise: Exercise, here: Workspace | None) -> Progress:
+    return following.look(exercise, here) if here else progress.look(exercise, None)
+
+
+def _print_exercise(found: Progress, steps: bool) -> None:
+    here, exercise = found.workspace, found.exercise
     say()
     place = f"  [dim]{escape(_place(here))}[/]" if here else ""
-    say(f"[bold]{exercise.id}[/]  {escape(exercise.title)}  [dim]{exercise.minutes} min[/]{place}")
-    for each in progress:
+    done = "  [green]done[/]" if found.is_finished else ""
+    say(f"[bold]{exercise.id}[/]  {escape(exercise.title)}  [dim]{exercise.minutes} min[/]{place}{done}")
+    for each in found.tasks:
         number = each.task.id.rpartition(".")[2]
         count = ""
         if each.total:
             style = "green" if here and each.done == each.total else "dim"
             count = f"  [{style}]{each.done}/{each.total} snippets[/]" if here else f"  [dim]{each.total} snippets[/]"
-        say(f"  {number}. {escape(each.task.title)}{count}")
-        for position, step in enumerate(each.task.steps if steps else (), start=1):
-            state = each.states.get(step.snippet) if here and step.snippet else None
-            mark = {None: "   ", "todo": "[ ]"}.get(state, "[x]")
-            own = "  [dim](your own code)[/]" if state == "own code" else ""
-            say(f"     {escape(mark)} {position:>2}. {escape(step.text)}{own}")
-            command = f"labkit snippet insert {step.snippet}" if step.snippet else step.command
-            if command and state in (None, "todo"):
-                say(f"             [cyan]{escape(command)}[/]")
+        say(f"  {number}. {escape(each.task.title)}{count}{_verdict(each.verified)}")
+        for position, step in enumerate(each.steps if steps else (), start=1):
+            is_open = here is not None and step.has_deed and not step.passed_over
+            mark = "[x]" if step.done else "[ ]" if is_open else "   "
+            note = _NOTES.get(step.state or "", "") if here else ""
+            show.item(f"     {escape(mark)} {position:>2}. ", f"{escape(step.step.text)}{note}")
+            command = f"labkit snippet insert {step.step.snippet}" if step.step.snippet else step.step.command
+            if command and not step.done:
+                say(f"             [cyan]{escape(show.form(command))}[/]")
+
+
+_NOTES = {
+    "own code": "  [dim](your own code)[/]",
+    "partly": "  [yellow](a part is there)[/]",
+    "misplaced": "  [yellow](in the wrong place)[/]",
+    "missing": "  [yellow](neither TODO line nor code)[/]",
+}
+
+
+def _verdict(verified: Verified | None) -> str:
+    """When a task was verified, and what has become of it since."""
+    if verified is None:
+        return ""
+    when = verified.when.strftime("%d %b %H:%M")
+    if not verified.passed:
+        return f"  [red]not done[/] [dim]when verified, {when}[/]"
+    return f"  [yellow]verified {when}, changed since[/]" if verified.changed_since else f"  [green]verified {when}[/]"
 
 
 def _place(here: Workspace) -> str:
@@ -401,54 +436,49 @@ def _place(here: Workspace) -> str:
     return "in this folder" if nearby == "." else f"in {nearby}"
 
 
-def _described(exercise: Exercise, here: Workspace | None, progress: list[TaskProgress]) -> dict[str, Any]:
+def _described(found: Progress) -> dict[str, Any]:
+    here = found.workspace
     return {
-        "id": exercise.id,
-        "name": exercise.name,
-        "title": exercise.title,
-        "minutes": exercise.minutes,
+        "id": found.exercise.id,
+        "name": found.exercise.name,
+        "title": found.exercise.title,
+        "minutes": found.exercise.minutes,
         "workspace": str(here.folder) if here else None,
+        "finished": found.is_finished,
         "tasks": [
             {
                 "id": each.task.id,
                 "title": each.task.title,
                 "snippets": {"done": each.done if here else 0, "total": each.total},
+                "verified": {
+                    "passed": each.verified.passed,
+                    "when": each.verified.when.isoformat(timespec="seconds"),
+                    "changed_since": each.verified.changed_since,
+                }
+                if each.verified
+                else None,
                 "steps": [
                     {
-                        "text": step.text,
-                        "snippet": step.snippet,
-                        "command": step.command,
-                        "state": each.states.get(step.snippet) if here and step.snippet else None,
+                        "text": step.step.text,
+                        "snippet": step.step.snippet,
+                        "command": step.step.command,
+                        "state": step.state if here else None,
+                        "done": step.done,
                     }
-                    for step in each.task.steps
+                    for step in each.steps
                 ],
             }
-            for each in progress
+            for each in found.tasks
         ],
     }
 
 
-def _next(
-    lab: Lab, chosen: Exercise | None, workspaces: dict[str, Workspace], progresses: dict[str, list[TaskProgress]]
-) -> str:
-    """The one command to type next: start, go there, insert the first snippet that is missing, or verify."""
-    exercise = chosen or next((each for each in lab.exercises if each.name not in workspaces), None)
-    if chosen is None and workspaces:
-        open_ones = [e for e in lab.exercises if e.name in workspaces and not _all_done(progresses[e.name])]
-        exercise = open_ones[0] if open_ones else exercise or lab.exercises[-1]
-    if exercise is None:
+def _next(lab: Lab, chosen: Exercise | None, found: dict[str, Progress]) -> str | None:
+    """The one command to type next: of the exercise chosen, else of the first that is begun, else of the first."""
+    if not found:
         return f"labkit new exercise NAME{lab_option(lab)}"
-    here = workspaces.get(exercise.name)
-    if here is None:
-        return f"labkit start {exercise.id}{lab_option(lab)}"
-    if workspace.around(Path.cwd()) != here.folder:
-        return f"cd {tree.argument(here.folder)}"
-    for each in progresses[exercise.name]:
-        for name, state in each.states.items():
-            if state == "todo":
-                return f"labkit snippet insert {name}{lab_option(lab)}"
-    return f"labkit verify {exercise.id}{lab_option(lab)}"
-
-
-def _all_done(progress: list[TaskProgress]) -> bool:
-    return all(each.done == each.total for each in progress)
+    if chosen is not None:
+        return following.command(lab, found[chosen.name])
+    left = [each for each in found.values() if not each.is_finished]
+    begun = [each for each in left if each.workspace]
+    return following.command(lab, (begun or left or list(found.values()))[0 if left else -1])

@@ -1,5 +1,6 @@
 """One run of the checks: everything that they need starts at the same time, and every check is accounted for."""
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from labkit import snippets, workspace
 from labkit.chapter import Task
-from labkit.diagnosis import AppDidNotStart, name_missing_file
+from labkit.diagnosis import AppDidNotStart
 from labkit.errors import InternalError, LabError, MachineError
 from labkit.lab import Database
-from labkit.verify.causes import missing_snippet
+from labkit.verify.causes import Facts, of_start
 from labkit.verify.job import Collected, Fault, Finished, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
@@ -217,7 +218,7 @@ class _Run:
             )
         )
         started = tuple(RunningInstance(each.number, each.url, each.log) for each in running.list)
-        return running, Stage(app, started, databases, self._todo, data)
+        return running, Stage(app, started, databases, self._todo, data=data)
 
     def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, Databases]:
         """Start a server for this run, with databases of the names that the lab's own server has."""
@@ -243,20 +244,21 @@ class _Run:
         """The result that an app gives which does not start; other errors are raised on."""
         if not isinstance(error, AppDidNotStart):
             raise error
-        texts = {name: each.text for name, each in self._subject.exercise.snippets.items()}
-        is_missing = name_missing_file(error, app, self._subject.exercise.begin)
-        snippet = None if is_missing else missing_snippet(error.message, self._todo, texts)
-        cause = error.message
-        if snippet:
-            cause += f"\nThe TODO line {snippet} is still at {self._todo[snippet]}."
+        facts = Facts(
+            app=app,
+            begin=self._subject.exercise.begin,
+            snippets={name: each.text for name, each in self._subject.exercise.snippets.items()},
+            todo=self._todo,
+        )
+        found = of_start(facts, error)
         return Result(
             Verdict.NOT_DONE,
             expected="the app starts",
             seen=error.reason,
-            where=error.where,
-            cause=cause.replace(str(app), self._subject.folder.name),
-            next=f"labkit snippet insert {snippet}" if snippet else error.next,
-            snippet=snippet,
+            where=str(found.place) if found.place else error.where,
+            cause=found.cause,
+            next=found.next,
+            snippet=found.snippet,
         )
 
     def _block(self, result: Result) -> None:
@@ -339,8 +341,32 @@ class _Run:
     def _finish(self, check: Check, result: Result) -> None:
         if result.verdict is Verdict.CHECKER:
             result = replace(result, next=self._subject.advice)
+        result = self._in_the_trainees_words(result)
         self._results[check.id] = result
         self._progress.finished(check, result)
+
+    def _in_the_trainees_words(self, result: Result) -> Result:
+        """The result without the run's temporary folders: paths are the workspace's, logs those of the evidence."""
+        app = self._temporary / self._subject.exercise.name
+        names = {
+            f"{self._logs}{os.sep}": f"{self._evidence}{os.sep}",
+            f"{app}{os.sep}": "",
+            str(app): self._subject.folder.name,
+        }
+
+        def plain(text: str | None) -> str | None:
+            for name, word in names.items():
+                text = text.replace(name, word) if text else text
+            return text
+
+        return replace(
+            result,
+            expected=plain(result.expected),
+            seen=plain(result.seen),
+            where=plain(result.where),
+            cause=plain(result.cause),
+            next=plain(result.next),
+        )
 
     def _with_evidence(self) -> dict[str, Result]:
         """The results, with the evidence that there is; the instances' logs are kept beside it."""

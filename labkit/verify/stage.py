@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.postgres import Server
+from labkit.verify.causes.finding import Finding
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class Stage:
     instances: tuple[RunningInstance, ...]
     databases: Databases | None
     todo: Mapping[str, str] = field(default_factory=dict)
-    """The TODO lines that are still there: name to `path:line`."""
+    """The TODO lines whose code is not there: name to `path:line`."""
+
+    misplaced: Mapping[str, Finding] = field(default_factory=dict)
+    """The snippets whose code is in the wrong place, with what to do about it."""
+
     data: Path | None = None
     """The folder for what the app stores."""

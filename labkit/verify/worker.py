@@ -7,12 +7,12 @@ own: what checks print goes elsewhere.
 
 import os
 import queue
-import re
 import sys
 import threading
 import traceback
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,9 @@ import pytest
 
 from labkit import checking
 from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
-from labkit.diagnosis import last_exception, never_awaited
-from labkit.errors import MachineError
 from labkit.recording import Recorder
-from labkit.verify import kept_browser
-from labkit.verify.causes import nearest_todo
+from labkit.verify import browsing, judging, kept_browser
+from labkit.verify.causes import Facts, find
 from labkit.verify.job import Abandoned, Collected, Fault, Finished, Idle, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
 
@@ -86,7 +84,7 @@ class Reporter:
             if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
                 error = error.__cause__  # pytest's own error has the traceback as text
             place = self._place(error) or node.name
-            self._channel.send(Fault(f"{node.name} cannot be read: {_fault(error).cause} ({place})"))
+            self._channel.send(Fault(f"{node.name} cannot be read: {judging.fault(error).cause} ({place})"))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the checks of the job, in the order of their tasks."""
@@ -153,7 +151,7 @@ class Reporter:
             return Result(Verdict.SKIPPED, cause=f"needs the same as “{self._raised[id(error)][1].title}”")
         if when == "setup":
             self._raised[id(error)] = (error, check)
-        result = translate(error) if when != "teardown" else _fault(error)
+        result = judging.verdict(error) if when != "teardown" else judging.fault(error)
         if result.verdict is Verdict.SKIPPED:
             return result
         makers = {check.file_name, *getattr(item, "fixturenames", ())}
@@ -162,38 +160,37 @@ class Reporter:
             result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
             evidence.append(self._write_traceback(check, error))
         result = replace(result, evidence=tuple(evidence))
-        return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
+        is_sure = isinstance(error, NotDone) and error.is_sure
+        return self._explain(item, result, makers) if result.verdict is Verdict.NOT_DONE and not is_sure else result
 
-    def _explain(self, check: Check, result: Result, makers: set[str]) -> Result:
-        """Find the likeliest cause: a TODO line, else what the app said, else what the check thinks and the page."""
+    def _explain(self, item: pytest.Item, result: Result, makers: set[str]) -> Result:
+        """Say the likeliest cause that can be found, else the check's own."""
+        check = self._check(item)
         if self._stage is None:
             return result
-        todo = self._stage.todo
-        missing = next((name for name in check.snippets if name in todo), None)
-        logs, app = [each.lines() for each in self._stage.instances], self._stage.app
-        errors = [found for lines in logs if (found := last_exception(lines, app))]
-        forgotten = [found for lines in logs if (found := never_awaited(lines, app))]
-        cause, snippet = result.cause, missing
-        if missing:
-            cause = f"the TODO line {missing} is still at {todo[missing]}"
-        elif errors:
-            place = str(errors[-1].place) if errors[-1].place else None
-            cause = f"the app raised {errors[-1]}" + (f" at {place}" if place else "")
-            snippet = nearest_todo(place, todo)
-            result = replace(result, where=result.where or place)
-        elif forgotten:
-            text, at = forgotten[-1].text, forgotten[-1].place
-            cause = f"{at}: {text}" if at else text
-            call = f"the call in {at}" if at else "the call"
-            result = replace(result, next=f"Write `await` before {call}, then verify again.")
-        elif (page_errors := self._recorder.page_errors(makers)) and not (cause and page_errors[-1] == result.seen):
-            # A failed script may be a consequence as well: it is said beside the check's own cause, not instead.
-            said = f"a script of the page failed: {page_errors[-1]}"
-            cause = f"{cause}; {said}" if cause else said
-        if snippet and not missing:
-            cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
-        advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job.compare
-        return replace(result, cause=cause, snippet=snippet, next=advice)
+        facts = Facts(
+            app=self._stage.app,
+            begin=self._job.begin,
+            snippets=self._job.snippets,
+            todo=self._stage.todo,
+            misplaced=self._stage.misplaced,
+            logs=[each.lines() for each in self._stage.instances],
+            seen=self._recorder.seen(makers),
+            ask=partial(browsing.ask, self._recorder.pages),
+            parse=partial(browsing.parse, self._recorder.pages),
+        )
+        found = find(facts, check, lambda: item.ihook.labkit_cause(facts=facts, check=check))
+        advice = result.next or self._job.compare
+        if found is None:
+            return replace(result, next=advice)
+        place = str(found.place) if found.place else None
+        return replace(
+            result,
+            cause=found.cause,
+            where=result.where or place,
+            snippet=found.snippet,
+            next=found.next or advice,
+        )
 
     def _place(self, error: BaseException) -> str | None:
         """The line of the lab's own code that an error comes from, whoever raised it."""
@@ -224,63 +221,6 @@ class Reporter:
 
     def _check(self, item: pytest.Item) -> Check:
         return self._checks[item.nodeid]
-
-
-def translate(error: BaseException) -> Result:
-    """The verdict on an exception of a check or of its fixtures."""
-    from playwright.sync_api import Error
-    from playwright.sync_api import TimeoutError as TooLate
-
-    if isinstance(error, NotDone):
-        return Result(Verdict.NOT_DONE, error.expected, error.seen, error.where, error.cause, error.next)
-    if isinstance(error, pytest.skip.Exception):
-        return Result(Verdict.SKIPPED, cause=error.msg)
-    if isinstance(error, MachineError):
-        return Result(Verdict.ENVIRONMENT, cause=error.message, next=error.next)
-    if isinstance(error, TooLate):
-        first, *_ = error.message.split("\n")
-        waited = re.search(r"waiting for (.+)", error.message)
-        return Result(
-            Verdict.NOT_DONE,
-            expected=f"{waited[1]} on the page" if waited else "an answer in time",
-            seen=first,
-        )
-    if isinstance(error, Error):
-        if "Executable doesn't exist" in error.message or "launch:" in error.message:
-            return Result(
-                Verdict.ENVIRONMENT, cause=f"The browser cannot be launched: {error.message}", next="labkit setup"
-            )
-        if "net::ERR_" in error.message:
-            return Result(Verdict.NOT_DONE, expected="the app answers", seen=error.message.split("\n")[0])
-        if "has been closed" in error.message or "crashed" in error.message:
-            return Result(Verdict.ENVIRONMENT, cause=f"The browser has ended: {error.message}", next="labkit doctor")
-        return _fault(error)
-    if isinstance(error, AssertionError):
-        return _assertion(str(error))
-    return _fault(error)
-
-
-def _assertion(text: str) -> Result:
-    """The verdict on `expect` of Playwright, whose message has several parts, or on a plain `assert`."""
-    message, *rest = text.split("\n")
-    expected = re.sub(r"^(Locator|Page) expected ", "the page ", message)
-    parts = dict(line.split(":", 1) for line in rest if re.match(r"(Actual value|Received|Error):", line))
-    seen = next((value.strip() for value in parts.values() if value.strip() not in ("", "None")), None)
-    waited = re.search(r"waiting for (.+)", text)
-    return Result(
-        Verdict.NOT_DONE,
-        expected=expected or "what the check asserts",
-        seen=seen or (rest[0] if rest and not parts else None) or "nothing of the kind",
-        where=waited[1] if waited else None,
-    )
-
-
-def _fault(error: BaseException) -> Result:
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
-    if isinstance(error, pytest.FixtureLookupError):
-        message = error.formatrepr().errorstring
-    first, *_ = message.strip().split("\n")
-    return Result(Verdict.CHECKER, cause=f"{type(error).__name__}: {first}")
 
 
 def _check(item: pytest.Item, exercise: str) -> Check:

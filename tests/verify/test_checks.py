@@ -190,8 +190,6 @@ def test_charts_that_do_not_follow_fail_only_where_charts_are_checked(make: Make
 
 
 MOUNT = ("geekquiz/startup.py", '    app.mount("/signalr", signalr)\n', "")
-UNDEFINED = "a script of the page failed: signalR is not defined"
-UNMAPPED = f"no hub is mapped to /signalr/statistics; {UNDEFINED}"
 UNMOVED = (
     "ex1.3/the-counters-follow",
     "ex1.3/the-charts-follow",
@@ -199,10 +197,17 @@ UNMOVED = (
     "ex1.3/a-page-that-was-offline-catches-up",
 )
 FOLLOWING = (*UNMOVED, "ex1.3/newer-figures-stay")
-NO_CLIENT = "the page asks /signalr/signalr.js and gets 404"
-NO_ADDRESS = "the page asks /signalr/statistic/negotiate and gets 404"
-UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
+UNMAPPED = (
+    "nothing mounts the SignalR application, so no hub is mapped: geekquiz/startup.py has no "
+    '`app.mount("/signalr", signalr)`'
+)
+NO_CLIENT = (
+    "the page uses signalR, and loads no script that defines it: geekquiz/templates/statistics.html has no "
+    '`<script src="/signalr/signalr.js"></script>`'
+)
+NO_ADDRESS = "the page connects to /signalr/statistic (geekquiz/static/statistics.js:"
 NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_updates' was never awaited"
+TO_A_GROUP = "the message goes to clients.group, not to everybody who is connected"
 
 
 @pytest.mark.parametrize(
@@ -215,16 +220,16 @@ NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_upda
                 "ex1.2/the-hub-refuses-a-stranger": UNMAPPED,
                 "ex1.2/an-answer-is-told": UNMAPPED,
                 "ex1.2/everybody-is-told": UNMAPPED,
-                "ex1.2/the-page-loads-the-client": NO_CLIENT,
-                **dict.fromkeys(FOLLOWING, f"{NO_CLIENT}; {UNDEFINED}"),
+                "ex1.2/the-page-loads-the-client": UNMAPPED,
+                **dict.fromkeys(FOLLOWING, UNMAPPED),
             },
             id="no mount",
         ),
         pytest.param(
             ("geekquiz/templates/statistics.html", '<script src="/signalr/signalr.js"></script>', ""),
             {
-                "ex1.2/the-page-loads-the-client": "the page does not load /signalr/signalr.js before its own script",
-                **dict.fromkeys(("ex1.2/the-page-connects", *FOLLOWING), UNDEFINED),
+                "ex1.2/the-page-loads-the-client": NO_CLIENT,
+                **dict.fromkeys(("ex1.2/the-page-connects", *FOLLOWING), NO_CLIENT),
             },
             id="no script",
             marks=pytest.mark.slow,
@@ -248,20 +253,20 @@ NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_upda
         pytest.param(
             ("geekquiz/statistics.py", "clients.all", 'clients.group("nobody")'),
             {
-                "ex1.2/an-answer-is-told": UNSENT,
-                "ex1.2/everybody-is-told": UNSENT,
-                **dict.fromkeys(UNMOVED, None),
+                "ex1.2/an-answer-is-told": TO_A_GROUP,
+                "ex1.2/everybody-is-told": TO_A_GROUP,
+                **dict.fromkeys(UNMOVED, TO_A_GROUP),
             },
             id="sent to nobody",
             marks=pytest.mark.slow,
         ),
     ],
 )
-def test_the_cause_is_the_one_that_there_is(
-    make: Make, edit: tuple[str, str, str], causes: dict[str, str | None]
-) -> None:
+def test_the_cause_is_the_one_that_there_is(make: Make, edit: tuple[str, str, str], causes: dict[str, str]) -> None:
     found = failed(verified(EX1, make(EX1, edit)))
-    assert {id_: result.cause for id_, result in found.items()} == causes
+    assert list(found) == list(causes)
+    others = {id_: result.cause for id_, result in found.items() if causes[id_] not in (result.cause or "")}
+    assert others == {}
 
 
 @pytest.mark.parametrize("polls", [False, pytest.param(True, marks=pytest.mark.slow)])

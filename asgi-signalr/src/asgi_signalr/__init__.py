@@ -29,11 +29,11 @@ from asgi_signalr.clients import (
 )
 from asgi_signalr.context import HubCallerContext
 from asgi_signalr.dependencies import Depends
+from asgi_signalr.endpoints.negotiate import Redirect
 from asgi_signalr.errors import HubException, InvalidDataError
 from asgi_signalr.filters import HubFilter, InvocationContext, LifetimeContext
 from asgi_signalr.http import Receive, Scope, Send
 from asgi_signalr.hubs import Hub, hub_method
-from asgi_signalr.negotiate import Redirect
 from asgi_signalr.persistent import (
     ConnectionContext,
     ConnectionProxy,
@@ -43,7 +43,7 @@ from asgi_signalr.persistent import (
 )
 from asgi_signalr.presence import Presence, PresenceEvent
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.roster import Member
+from asgi_signalr.scaleout.presence_roster import Member
 from asgi_signalr.users import bearer_token
 
 __all__ = [

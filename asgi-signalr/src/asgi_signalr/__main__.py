@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from asgi_signalr.tail import TailError, tail_messages
+    from asgi_signalr.scaleout.tail import TailError, tail_messages
 
     try:
         asyncio.run(

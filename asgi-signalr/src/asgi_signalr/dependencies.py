@@ -192,7 +192,7 @@ def _function_of(call: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-class Scope:
+class CallScope:
     """The dependencies of one call, from before it until it is over."""
 
     def __init__(self, context: HubCallerContext, overrides: Overrides) -> None:
@@ -226,7 +226,7 @@ class Scope:
         self._values[key] = value
         return value
 
-    async def __aenter__(self) -> "Scope":
+    async def __aenter__(self) -> "CallScope":
         return self
 
     async def __aexit__(

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from asgi_signalr.context import HubCallerContext
 
 if TYPE_CHECKING:
-    from asgi_signalr.hubs import Hub, HubMethod
+    from asgi_signalr.hubs import Hub
+    from asgi_signalr.hubs.methods import HubMethod
 
 
 @dataclass

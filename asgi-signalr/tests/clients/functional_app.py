@@ -19,7 +19,8 @@ from urllib.parse import parse_qs
 
 import pydantic
 from asgi_signalr import Hub, HubException, SignalR, hub_method
-from asgi_signalr.context import HubCallerContext, Scope
+from asgi_signalr.context import HubCallerContext
+from asgi_signalr.http import Scope
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 

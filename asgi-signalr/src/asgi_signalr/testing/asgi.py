@@ -4,16 +4,16 @@ The scopes are those that uvicorn makes, and an exception that the application l
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from asgi_signalr.http import Event
+
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 """Any ASGI application, whatever names its framework has for the types of a scope and its events."""
-
-Event = MutableMapping[str, Any]
 
 # So many frames may wait for the application before an upload waits for it.
 _FRAMES_AHEAD = 16

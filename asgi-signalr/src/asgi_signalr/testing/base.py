@@ -4,9 +4,9 @@ import contextlib
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from asgi_signalr.testing.connection import Connection
+from asgi_signalr.testing.connection import ClientConnection
 
-C = TypeVar("C", bound=Connection)
+C = TypeVar("C", bound=ClientConnection)
 
 
 class BaseClient(Generic[C]):

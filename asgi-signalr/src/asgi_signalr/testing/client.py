@@ -23,13 +23,13 @@ from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing.asgi import ASGIApp
 from asgi_signalr.testing.base import BaseClient
-from asgi_signalr.testing.hub_connection import HubConnection
+from asgi_signalr.testing.hub_connection import ClientHubConnection
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class TestClient(BaseClient[HubConnection]):
+class TestClient(BaseClient[ClientHubConnection]):
     """A client of one hub, connected within `async with`.
 
     Args:
@@ -62,7 +62,7 @@ class TestClient(BaseClient[HubConnection]):
         stateful_reconnect: bool = False,
         timeout: float = 5,
     ) -> None:
-        connection = HubConnection(
+        connection = ClientHubConnection(
             app,
             path,
             user=user,

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, overload
 from urllib.parse import parse_qsl, urlencode
 
+from asgi_signalr.endpoints.negotiate import NegotiateError
+from asgi_signalr.http import Event
 from asgi_signalr.messages import Close
-from asgi_signalr.negotiate import NegotiateError
-from asgi_signalr.testing.asgi import ASGIApp, Event, WebSocket, request
+from asgi_signalr.testing.asgi import ASGIApp, WebSocket, request
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class ClosedError(Exception):
         """Whether the client is to come back."""
 
 
-class Connection:
+class ClientConnection:
     """One connection to an endpoint, from the client's side. Each frame is given to `on_frame` as it is sent."""
 
     def __init__(

@@ -6,10 +6,10 @@ from typing import Self
 
 from asgi_signalr.testing.asgi import ASGIApp
 from asgi_signalr.testing.base import BaseClient
-from asgi_signalr.testing.connection import Connection
+from asgi_signalr.testing.connection import ClientConnection
 
 
-class TestConnection(BaseClient[Connection]):
+class TestConnection(BaseClient[ClientConnection]):
     """A client of one persistent connection's endpoint, connected within `async with`.
 
     Args:
@@ -39,7 +39,7 @@ class TestConnection(BaseClient[Connection]):
     ) -> None:
         self._received: deque[str | bytes] = deque()
         self._skip_negotiation = skip_negotiation
-        connection = Connection(
+        connection = ClientConnection(
             app,
             path,
             user=user,

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 from asgi_signalr.http import Disconnected, Receive, disconnected
-from asgi_signalr.outbox import Payload
 from asgi_signalr.transports.inbox import Inbox, wake
+from asgi_signalr.transports.payload import Payload
 
 HEADERS = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
 # Beyond so many bytes that no poll has taken yet, the sender waits: ASP.NET Core's size of the pipe to the transport.
@@ -20,6 +20,8 @@ class LongPollingTransport:
 
     name = "LongPolling"
     keeps_alive = True
+    keep_alive_frame = None
+    direct = None
 
     def __init__(self) -> None:
         self.inbox = Inbox()
