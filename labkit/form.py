@@ -39,10 +39,24 @@ TABLES = Kind("a list of tables", lambda value: isinstance(value, list) and all(
 
 Form = Mapping[str, Any]
 
-LAB: Form = {"title": TEXT, "version?": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
+LAB: Form = {
+    "title": TEXT,
+    "version?": TEXT,
+    "snippet-prefix?": TEXT,
+    "packages?": TEXTS,
+    "manual?": TEXTS,
+    "exercises": TEXTS,
+}
 EXERCISE: Form = {
     "continues?": TEXT,
-    "app": {"command": COMMAND, "ready": ADDRESS, "home?": ADDRESS, "instances?": NUMBER, "environment?": ENVIRONMENT},
+    "app": {
+        "command": COMMAND,
+        "ready": ADDRESS,
+        "home?": ADDRESS,
+        "instances?": NUMBER,
+        "environment?": ENVIRONMENT,
+        "decode?": COMMAND,
+    },
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
 }
 HINT: Form = {"question": TEXT, "direction": TEXT}

@@ -29,6 +29,8 @@ class App:
     home: str
     instances: int
     environment: Mapping[str, str]
+    decode: tuple[str, ...] = ()
+    """The command that says what the app's WebSocket frames mean, see `report.frames`."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ class Lab:
     version: str
     snippet_prefix: str
     packages: tuple[str, ...]
+    manual: tuple[str, ...]
     exercises: tuple[Exercise, ...]
 
     def exercise(self, text: str) -> Exercise:
@@ -220,6 +223,7 @@ def find_lab(folder: Path | None = None) -> Lab:
         version=table.get("version", __version__),
         snippet_prefix=table.get("snippet-prefix", ""),
         packages=tuple(table.get("packages", ())),
+        manual=tuple(table.get("manual", ())),
         exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
     )
 
@@ -254,6 +258,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             home=app.get("home", "/"),
             instances=app.get("instances", 1),
             environment=dict(app.get("environment", {})),
+            decode=tuple(app.get("decode", ())),
         ),
         database=Database(
             solution=tuple(database["solution"]),

@@ -19,6 +19,20 @@ _LEFT_OUT = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_build.js
 
 def wheel(name: str) -> tuple[str, bytes]:
     """The installed distribution as a wheel: its file name and content, the same bytes for the same files."""
+    distribution = installed(name)
+    stem = f"{re.sub(r'[-_.]+', '_', name).lower()}-{distribution.version}"
+    about = distribution.read_text("WHEEL") or "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    members = dict(_code(distribution, name))
+    members |= {f"{stem}.dist-info/{path}": content for path, content in _metadata(distribution)}
+    members[f"{stem}.dist-info/WHEEL"] = about.encode()
+    return f"{stem}-{_tag(about)}.whl", _zip(members, f"{stem}.dist-info/RECORD")
+
+
+def installed(name: str) -> importlib.metadata.Distribution:
+    """The distribution as it is installed.
+
+    Raises MachineError if it is not.
+    """
     # In the current folder, python -m may find what an earlier build has left (egg-info): that is installed nowhere.
     found = importlib.metadata.distributions(name=name)
     distribution = next((each for each in found if each.read_text("METADATA") is not None), None)
@@ -26,12 +40,7 @@ def wheel(name: str) -> tuple[str, bytes]:
         raise MachineError(
             f"The package {name} is not installed beside labkit.", "Install labkit afresh; its README says how."
         )
-    stem = f"{re.sub(r'[-_.]+', '_', name).lower()}-{distribution.version}"
-    about = distribution.read_text("WHEEL") or "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    members = dict(_code(distribution, name))
-    members |= {f"{stem}.dist-info/{path}": content for path, content in _metadata(distribution)}
-    members[f"{stem}.dist-info/WHEEL"] = about.encode()
-    return f"{stem}-{_tag(about)}.whl", _zip(members, f"{stem}.dist-info/RECORD")
+    return distribution
 
 
 def _code(distribution: importlib.metadata.Distribution, name: str) -> Iterator[tuple[str, bytes]]:

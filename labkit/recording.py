@@ -2,7 +2,7 @@
 
 Each browser context has a recording, a folder named after the fixture or the check that made it::
 
-    trace.zip  console.log  websocket.log  NAME-1.png  events.jsonl
+    trace.zip  console.log  websocket.log  NAME-1.webp  events.jsonl
 
 The logs are for people; `events.jsonl` has the same, and which page a screenshot shows, for the report. A page that
 says too much is cut short in the middle, and the number of what was left out is said.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from labkit.verify.browsing import watch
 
@@ -113,19 +113,19 @@ class _Recording:
         """Write it down, and tell the files."""
         self._folder.mkdir(parents=True, exist_ok=True)
         files = [self._folder / name for name in ("trace.zip", "console.log", "websocket.log", "events.jsonl")]
-        files += self.photograph(self._folder)
+        files += self.photograph(self._folder, "webp")
         self._write()
         return [str(path) for path in files]
 
-    def photograph(self, folder: Path) -> list[Path]:
+    def photograph(self, folder: Path, kind: Literal["png", "webp"] = "png") -> list[Path]:
         """Take a screenshot of each page into that folder, and tell the files."""
         from playwright.sync_api import Error
 
         files = []
         for number, page in enumerate(self.context.pages, start=1):
-            path = folder / f"{self._folder.name}-{number}.png"
+            path = folder / f"{self._folder.name}-{number}.{kind}"
             try:
-                page.screenshot(path=path, timeout=5000)
+                page.screenshot(path=path, type=kind, quality=80 if kind == "webp" else None, timeout=5000)
                 files.append(path)
                 self._note(page.url, "screenshot", path.name)
             except Error as error:

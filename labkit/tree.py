@@ -24,11 +24,18 @@ IGNORED_FOLDERS = frozenset(
 )
 IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock"})
 
-BESIDE = frozenset({".gitignore", "lab-workspace.toml", "uv.toml", "wheels"})
+BESIDE = frozenset({".gitignore", "lab-workspace.toml", "manual", "uv.toml", "wheels"})
 """What `labkit start` puts beside the app, in the workspace's own folder and nowhere below."""
 
 IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
 """What running an app leaves: compiled code, and the data of an app that is run without labkit."""
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 _LARGE = 50_000_000
@@ -52,7 +59,7 @@ def app_files(folder: Path) -> Iterator[str]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in IGNORED_FOLDERS:
                     yield from walk(entry.path, f"{prefix}{entry.name}/")
-            elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and entry.is_file():
+            elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and _is_file(entry):
                 yield prefix + entry.name
 
     yield from walk(str(folder), "")

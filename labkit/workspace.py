@@ -5,12 +5,13 @@ app's data, what it signs with, the journal. A folder that comes without it is t
 """
 
 import contextlib
+import glob
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -19,8 +20,8 @@ from typing import Any
 from labkit import __version__, changes, companions, known, record, tree
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
-from labkit.files import locked, write_whole
-from labkit.journal import Journal
+from labkit.files import Within, is_free, locked, write_whole
+from labkit.journal import Journal, Undone
 from labkit.lab import Exercise, Lab, carried_lab, find_lab, id_of
 from labkit.record import Record
 
@@ -50,7 +51,7 @@ class Workspace:
     @property
     def journal(self) -> Journal:
         """What labkit changed here."""
-        return Journal(self.folder / ".labkit")
+        return Journal(self.folder)
 
     @property
     def record(self) -> Record:
@@ -59,12 +60,23 @@ class Workspace:
 
     def note_database(self, name: str, now: datetime) -> None:
         """Remember in the record that this database was created for the workspace: nothing in the code would tell."""
-        with locked(self.folder / ".labkit" / "lock"):
+        with self.changing():
             record.write(self.folder, record.add_database(self.record, name, now))
 
     def apply(self, change: Change) -> None:
         """Write a change, all of it or nothing, so that `labkit undo` can take it back."""
-        self.journal.apply(self.folder, change)
+        with self.changing():
+            self.journal.apply(change)
+
+    def undo(self, force: bool = False) -> Undone:
+        """Take back the last change; raises as `Journal.undo` does."""
+        with self.changing():
+            return self.journal.undo(force)
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Be the only command that changes this workspace: for looking at files and then changing them."""
+        refuse_links(self.folder)
+        return locked(self.folder / ".labkit" / "lock")
 
 
 @dataclass(frozen=True)
@@ -238,9 +250,9 @@ def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) 
     for path in paths or ():
         if path not in known:
             raise unknown("file", path, known, f"labkit reset {exercise.id} brings all files back")
-    files = []
+    files, within = [], Within(folder)
     for path in known if paths is None else paths:
-        before, after = changes.content(folder / path), changes.content(exercise.begin / path)
+        before, after = within.read(path), changes.content(exercise.begin / path)
         if before != after:
             files.append(FileChange(path, before, after))
     return Change(f"reset {', '.join(paths) if paths else exercise.id}", tuple(files))
@@ -339,17 +351,31 @@ def _temporary_sibling(folder: Path) -> Iterator[Path]:
     missing = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+        _sweep_siblings(folder)
+        temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}{_MAKING}"
         temporary.mkdir()
         try:
-            yield temporary
+            with locked(temporary.with_name(f"{temporary.name}.lock")):
+                yield temporary
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            temporary.with_name(f"{temporary.name}.lock").unlink(missing_ok=True)
     except BaseException:
         for parent in missing:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
         raise
+
+
+_MAKING = ".labkit-new"
+
+
+def _sweep_siblings(folder: Path) -> None:
+    """Remove what a `start` that was killed has left of the same workspace; one that is at work holds its lock."""
+    for lock in folder.parent.glob(f".{glob.escape(folder.name)}.*{_MAKING}.lock"):
+        if is_free(lock):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def _copy(source: Path, to: Path, data: dict[str, Any] | None = None) -> None:
@@ -413,6 +439,13 @@ def _kept_record(described: dict[str, Any]) -> Record:
     )
 
 
+def refuse_links(folder: Path) -> None:
+    """Raise UsageError if the workspace's `.labkit`, or a folder in it that labkit writes to, is a link."""
+    within = Within(folder)
+    for name in ("data", "evidence", "journal", "undone", "half-made"):
+        within.names(f".labkit/{name}")
+
+
 def _identity() -> dict[str, str]:
     return {"id": secrets.token_hex(4), "secret": secrets.token_hex(32)}
 
@@ -423,6 +456,7 @@ def _write_description(folder: Path, made_from: Record, lab: Path | None) -> dic
     Returns the workspace's id and secret.
     """
     own = folder / ".labkit"
+    refuse_links(folder)
     (own / "data").mkdir(parents=True, exist_ok=True)
     with locked(own / "lock"):
         if there := _description(folder):

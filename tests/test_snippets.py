@@ -7,6 +7,7 @@ import pytest
 
 from labkit import changes, insertion, snippets, workspace
 from labkit.errors import UsageError
+from labkit.files import Within
 from labkit.insertion import Insertion
 from labkit.lab import Exercise, find_lab
 from labkit.snippets import TodoLine
@@ -204,14 +205,14 @@ def test_a_failure_half_way_brings_the_written_files_back(
     brew: Exercise, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change = insertion.insert(mine, brew, ["pour", "cup-label"])
-    real = changes.put
+    real = Within.write
 
-    def fail_on_the_page(path: Path, after: bytes | None) -> None:
-        if path.name == "cup.html" and after == change.files[1].after:
+    def fail_on_the_page(within: Within, path: str, content: bytes | None) -> None:
+        if path == "pages/cup.html" and content == change.files[1].after:
             raise OSError(28, "No space left on device")
-        real(path, after)
+        real(within, path, content)
 
-    monkeypatch.setattr(changes, "put", fail_on_the_page)
+    monkeypatch.setattr(Within, "write", fail_on_the_page)
     with pytest.raises(OSError, match="No space left"):
         changes.write(mine, change)
     assert workspace.compare(mine, brew.begin) == []

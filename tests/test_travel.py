@@ -134,6 +134,7 @@ def test_a_clone_by_git_goes_on(labkit: Labkit, tea: Lab, brew: Exercise, tmp_pa
         ".vscode/a1-brew.code-snippets",
         "app.py",
         "lab-workspace.toml",
+        "manual/README.md",
         "pages/cup.html",
     ]
     git("clone", "-q", "-c", "core.autocrlf=true", str(made.folder), "cloned", cwd=tmp_path)

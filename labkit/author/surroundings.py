@@ -56,17 +56,16 @@ def shown(exercise: Exercise, step: Step) -> tuple[str, str]:
 def rewritten(exercise: Exercise) -> str:
     """The chapter with the code of every snippet as it has to be shown; nothing else changes.
 
-    The code takes the place of the step's `diff` block; without one it comes behind the command that inserts it.
+    The code takes the place of the step's `diff` block; without one it comes behind the command that
+    inserts it and what that prints.
     """
     lines = exercise.chapter.source.splitlines()
     steps = [step for task in exercise.tasks for step in task.steps if step.snippet in exercise.snippets]
     for step in reversed(steps):
         path, code = shown(exercise, step)
         place = block_of(step)
-        command = next(
-            block for block in step.blocks if any(f"snippet insert {step.snippet}" in each for each in block.commands)
-        )
-        indent = lines[command.first - 1][: len(lines[command.first - 1]) - len(lines[command.first - 1].lstrip())]
+        command = _last_of_command(step)
+        indent = " " * _indent(lines[command.first - 1])
         block = [f"{indent}{line}".rstrip() for line in (f"```diff {path}", *code.splitlines(), "```")]
         if place:
             lines[place.first - 1 : place.last] = block
@@ -78,6 +77,15 @@ def rewritten(exercise: Exercise) -> str:
 def block_of(step: Step) -> Block | None:
     """The block of a step that shows its snippet's code."""
     return next((block for block in step.blocks if block.language == "diff"), None)
+
+
+def _last_of_command(step: Step) -> Block:
+    """The block that the code comes behind: the command that inserts it, or what that prints."""
+    at = next(
+        n for n, block in enumerate(step.blocks) if any(f"insert {step.snippet}" in each for each in block.commands)
+    )
+    follows = step.blocks[at + 1 :][:1]
+    return follows[0] if follows and follows[0].info == ("text", "output") else step.blocks[at]
 
 
 def _before(lines: Sequence[str], first: int) -> list[str]:

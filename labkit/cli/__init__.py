@@ -11,6 +11,7 @@ from rich.markup import escape
 from labkit import __version__, invocation
 from labkit.cli import (
     author,
+    chapter_command,
     database,
     demo,
     following,
@@ -35,7 +36,7 @@ app = typer.Typer(
     "First time here? **labkit demo** plays the whole lab. To do it yourself: **labkit setup**, "
     "**labkit list**, then **labkit start EX**.",
 )
-for module in (machine, workspace, progress, run_command, verify_command, demo):
+for module in (machine, workspace, progress, chapter_command, run_command, verify_command, demo):
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")

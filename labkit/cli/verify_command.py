@@ -15,8 +15,8 @@ from labkit import desktop, tree, verdicts
 from labkit.cli import following, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.verdict import SIGNS
-from labkit.console import Format, FormatOption, err, out, print_json
-from labkit.errors import LabError, MachineError
+from labkit.console import Format, FormatOption, err, out, print_json, working
+from labkit.errors import LabError, MachineError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.verify import subject as subjects
 from labkit.verify.report import Check, Report, Result, Verdict
@@ -37,6 +37,16 @@ def verify(
     ] = None,
     solution: SolutionOption = None,
     headed: Annotated[bool, typer.Option("--headed", help="Show the browser while it works.")] = False,
+    report_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Write a report into DIR: index.html, one page with what the browser showed and what happened before, "
+            "the logs and your changes; junit.xml for CI; report.json.",
+            show_default=False,
+        ),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Tell about every check all that is known.")] = False,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
@@ -57,6 +67,8 @@ def verify(
     the_lab = find_lab(lab)
     subject = subjects.find(the_lab, Path.cwd(), exercise, solution.value if solution else None)
     tasks = list(dict.fromkeys(subject.exercise.task(each) for each in task or ()))
+    if report_to:
+        _refuse_as_report(report_to, subject)
     if format is Format.TEXT:
         out.print(escape(subject.said), soft_wrap=True)
     if solution is Solution.END:
@@ -65,17 +77,39 @@ def verify(
 
     digest = tree.digest(subject.folder)
     with Shown() as shown:
-        report = run.verify(subject, tasks, headed, shown.progress)
+        report = run.verify(subject, tasks, headed, shown.progress, everything=report_to is not None)
     if subject.workspace:
         with contextlib.suppress(OSError, MachineError):  # a workspace that takes no file is verified all the same
             verdicts.remember(subject.folder, report, digest, datetime.now())
+    page = _write_report(report_to, the_lab, subject, report) if report_to else None
     if format is Format.JSON:
-        print_json(report.to_json())
+        print_json({**report.to_json(), **({"report": str(page)} if page else {})})
     else:
         verdict.show(report, everything)
+        if page:
+            out.print(f"[dim]report:[/] {escape(str(page))}", soft_wrap=True)
         if subject.workspace:
             _say_following(the_lab, subject, report)
     return int(report.exit_code)
+
+
+def _refuse_as_report(folder: Path, subject: subjects.Subject) -> None:
+    """Find out before the run, not after it, that a folder cannot take a report."""
+    whole = folder.resolve()
+    if whole.exists() and not whole.is_dir():
+        raise UsageError(f"{folder} is a file: a report needs a folder.", "labkit verify --report DIR")
+    if whole.is_relative_to(subject.folder.resolve()):
+        raise UsageError(
+            f"{folder} lies in the app that is verified, and would become a part of it.",
+            "Name a folder outside, for example --report ../report",
+        )
+
+
+def _write_report(folder: Path, lab: Lab, subject: subjects.Subject, report: Report) -> Path:
+    from labkit import report as reports
+
+    with working("Writing the report"):
+        return reports.write(folder, report, reports.Heading.of(lab, subject, datetime.now().astimezone()))
 
 
 def _say_following(lab: Lab, subject: subjects.Subject, report: Report) -> None:

@@ -267,8 +267,9 @@ def reset(
         show.confirm(f"Bring back as it was at the beginning, {_place(here)}: {what}?", yes)
         here.apply(change)
         if data and here.data.is_dir() and any(here.data.iterdir()):
-            kept = here.journal.keep(here.data)
-            here.data.mkdir()
+            with here.changing():
+                kept = here.journal.keep(".labkit/data")
+                here.data.mkdir()
     if format is Format.JSON:
         print_json(
             {"exercise": chosen.id, "workspace": str(here.folder), "reset": paths, "data": str(kept) if kept else None}
@@ -302,12 +303,12 @@ def undo(
     """
     _, _, here = show.subject(lab, exercise)
     try:
-        undone = here.journal.undo(here.folder, force)
+        undone = here.undo(force)
     except EditedSinceError as error:
         if format is Format.JSON or not show.asks():
             raise
         show.confirm(f"{error.message} Undo it all the same (a copy is kept)?", yes=False)
-        undone = here.journal.undo(here.folder, force=True)
+        undone = here.undo(force=True)
     if format is Format.JSON:
         print_json(
             {

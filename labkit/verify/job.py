@@ -30,6 +30,9 @@ class Job:
     evidence: Path
     temporary: Path
     pictures: Path | None = None
+    everything: bool = False
+    """Whether evidence is kept of what passes, too."""
+
     snippets: dict[str, str] = field(default_factory=dict)
     """The texts of the exercise's snippets by their names."""
 

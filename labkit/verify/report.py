@@ -3,6 +3,7 @@
 import re
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from labkit.errors import ExitCode
@@ -88,12 +89,13 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class Report:
-    """One run of `labkit verify`; `solution` is begin, end or workspace."""
+    """One run of `labkit verify`; `solution` is begin, end or workspace, `evidence` the folder with what was kept."""
 
     exercise: str
     solution: str
     duration: float
     tasks: tuple[TaskReport, ...] = field(default=())
+    evidence: Path | None = None
 
     @property
     def passed(self) -> bool:

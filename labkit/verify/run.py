@@ -58,12 +58,14 @@ def verify(
     headed: bool = False,
     progress: Progress | None = None,
     pictures: Path | None = None,
+    everything: bool = False,
     warm: "Warm | None" = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
-    With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `warm`, browser and
-    database server are those that an earlier run has left there.
+    With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `everything`,
+    evidence is kept of what passed, too. With `warm`, browser and database server are those that an earlier run has
+    left there.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -71,7 +73,7 @@ def verify(
     chosen = list(tasks or subject.exercise.tasks)
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, warm)
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, everything, warm)
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -85,6 +87,7 @@ def verify(
             )
             for task in chosen
         ),
+        evidence=run.evidence,
     )
 
 
@@ -99,6 +102,7 @@ class _Run:
         progress: Progress,
         temporary: Path,
         pictures: Path | None,
+        everything: bool,
         warm: "Warm | None",
     ) -> None:
         self.checks: list[Check] = []
@@ -108,6 +112,7 @@ class _Run:
         self._progress = progress
         self._temporary = temporary
         self._pictures = pictures
+        self._everything = everything
         self._warm = warm
         self._evidence = evidence_folder(subject, datetime.now())
         self._logs = temporary / "logs"
@@ -141,6 +146,11 @@ class _Run:
         return self._with_evidence()
 
     @property
+    def evidence(self) -> Path | None:
+        """The folder of what was kept."""
+        return self._evidence if self._evidence.is_dir() else None
+
+    @property
     def _all_well(self) -> bool:
         return all(result.verdict is Verdict.PASSED for result in self._results.values())
 
@@ -160,6 +170,7 @@ class _Run:
             evidence=self._evidence,
             temporary=temporary,
             pictures=self._pictures,
+            everything=self._everything,
             snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
             workspace=self._subject.workspace is not None,
         )
@@ -327,7 +338,7 @@ class _Run:
             elif isinstance(event, Finished):
                 check, running, budget = self._check(event.check), None, SILENCE
                 self._finish(check, _blame(event.result, instances))
-        if self._pictures or not self._all_well:
+        if self._pictures or self._everything or not self._all_well:
             process.finish(SILENCE)  # it writes the traces and the pictures
         return True
 
@@ -370,7 +381,7 @@ class _Run:
 
     def _with_evidence(self) -> dict[str, Result]:
         """The results, with the evidence that there is; the instances' logs are kept beside it."""
-        if self._all_well:
+        if self._all_well and not self._everything:
             return self._results
         kept = []
         for log in sorted(self._logs.glob("*")):

@@ -64,7 +64,7 @@ def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: Ve
         "console.log",
         "websocket.log",
         "events.jsonl",
-        "the-loaves-are-counted-1.png",
+        "the-loaves-are-counted-1.webp",
         "instance-1.log",
     ]
     assert all(Path(path).stat().st_size > 0 for path in loaves.evidence if not path.endswith(("console.log", "t.log")))

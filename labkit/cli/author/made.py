@@ -40,7 +40,7 @@ def write(
 
     if change.files and not dry_run:
         write_whole(lab.folder / ".labkit" / ".gitignore", b"*\n")
-        Journal(lab.folder / ".labkit").apply(lab.folder, change)
+        Journal(lab.folder).apply(change)
     problems = [] if dry_run else content.problems(lab)
     if format is Format.JSON:
         print_json(
@@ -62,7 +62,7 @@ def write(
 
 def take_back(lab: Lab, format: Format) -> None:
     """Take back what one of these commands changed last, and say so."""
-    undone = Journal(lab.folder / ".labkit").undo(lab.folder, force=True)
+    undone = Journal(lab.folder).undo(force=True)
     if format is Format.JSON:
         print_json({"undone": undone.what, "files": undone.files, "kept": str(undone.kept), "left": undone.left})
         return

@@ -59,6 +59,7 @@ function showFreshness(text, isLive = false) {
 }
 
 showFreshness(`As of ${new Date().toLocaleTimeString()}`);
-showStatistics(JSON.parse(document.getElementById("statistics").textContent));
+const loaded = document.getElementById("statistics").textContent;
+showStatistics(JSON.parse(loaded));
 
 // TODO signalr-client-code: connect to the hub, and show the statistics that it sends

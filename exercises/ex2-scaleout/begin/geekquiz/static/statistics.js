@@ -59,7 +59,8 @@ function showFreshness(text, isLive = false) {
 }
 
 showFreshness(`As of ${new Date().toLocaleTimeString()}`);
-showStatistics(JSON.parse(document.getElementById("statistics").textContent));
+const loaded = document.getElementById("statistics").textContent;
+showStatistics(JSON.parse(loaded));
 
 // Connect to the hub, and show the statistics that it sends.
 const connection = new signalR.HubConnectionBuilder()
