@@ -1,8 +1,8 @@
 """Task 1: the quiz, before and after."""
 
 import pytest
+from live_scene import Live
 from quiz_pages import Player
-from scenes import Live
 
 from labkit.checking import NotDone
 

@@ -1,9 +1,9 @@
 """Task 2: what SignalR adds, part by part; each check stands on its own parts only."""
 
 import pytest
+from live_scene import Live
 from quiz_pages import judge_package
 from quiz_scene import Moment, Seen
-from scenes import Live
 
 from labkit.checking import NotDone, Stage
 

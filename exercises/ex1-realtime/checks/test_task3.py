@@ -1,7 +1,7 @@
 """Task 3: the real thing, on the trainee's own page."""
 
 import pytest
-from scenes import Live
+from live_scene import Live
 
 from labkit.checking import WAIT, NotDone
 

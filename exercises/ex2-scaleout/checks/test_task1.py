@@ -2,7 +2,7 @@
 
 import pytest
 from quiz_pages import Player
-from scenes import Relay
+from relay_scene import Relay
 
 from labkit.checking import WAIT, NotDone, RunningInstance
 

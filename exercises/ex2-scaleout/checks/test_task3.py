@@ -2,7 +2,7 @@
 
 import pytest
 from quiz_pages import judge_package
-from scenes import Backplane, Relay
+from relay_scene import Backplane, Relay
 
 from labkit.checking import WAIT, NotDone, Stage
 
