@@ -175,14 +175,14 @@ def _tables(databases: Databases, name: str) -> list[str]:
 
 
 def _row(row: dict[str, Any]) -> Row:
-    from asgi_signalr import scaleout
+    from asgi_signalr.scaleout.envelopes import Delivery, decode
     from quiz_hub import news_of
 
     payload = str(row["payload"])
     try:
-        envelope = scaleout.decode(bytes.fromhex(payload))
+        envelope = decode(bytes.fromhex(payload))
     except ValueError:
         envelope = None
-    carried = envelope.payloads.get("json", b"") if isinstance(envelope, scaleout.Delivery) else b""
+    carried = envelope.payloads.get("json", b"") if isinstance(envelope, Delivery) else b""
     news = news_of(carried)
     return Row(int(row["payload_id"]), payload, row["sender"], float(row["at"]), news[0].content if news else None)
