@@ -87,6 +87,8 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
         ".vscode/tasks.json",
         "app.py",
         "lab-workspace.toml",
+        "manual",
+        "manual/README.md",
         "pages",
         "pages/crlf.txt",
         "pages/cup.html",
