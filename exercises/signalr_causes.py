@@ -62,14 +62,14 @@ class Call:
     text: str | None
 
 
-@pytest.hookimpl
-def labkit_context(context: BrowserContext) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_labkit_context(context: BrowserContext) -> None:
     """Watch the handlers of every page."""
     context.add_init_script(_WATCH)
 
 
-@pytest.hookimpl
-def labkit_cause(facts: Facts, check: Check) -> Finding | None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_labkit_cause(facts: Facts, check: Check) -> Finding | None:
     """What SignalR's two sides do not agree on, or what one of them does not do."""
     searches = [_unmapped, _backplane]
     if is_about_pages(facts, check):
@@ -98,7 +98,7 @@ def _unmapped(facts: Facts) -> Iterator[Finding]:
             continue
         path, hub = next(iter(mapped.items()))
         said = f"the page connects to {asked} ({each}), the hub is mapped to {path} ({hub.place})"
-        if asked in "\n".join(facts.snippets.values()):
+        if _is_the_manuals(facts, asked):
             own = hub.text or ""
             wanted = asked.removeprefix(path.removesuffix(own))
             yield Finding(f"{said}{hub.place.quoted}", hub.place, f"Write {wanted} in {hub.place}, then verify again.")
@@ -245,6 +245,11 @@ def _names_app(facts: Facts, mount: Call) -> bool:
 def _lines(facts: Facts, pattern: str) -> list[Place]:
     """The lines of pages and scripts that match, comments left out."""
     return [each for each in facts.places(pattern, SCRIPTS) if not each.source.lstrip().startswith(("//", "*", "{#"))]
+
+
+def _is_the_manuals(facts: Facts, text: str) -> bool:
+    """Whether the manual's own code has this text, so that the other side is the one to mend."""
+    return any(f'"{text}"' in snippet for snippet in facts.snippets.values())
 
 
 def _snippet_line(facts: Facts, text: str) -> tuple[str, str] | None:

@@ -67,14 +67,14 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
 
 
 class Hooks:
-    """What a plugin of a lab's checks may add; each implementation is marked with `@pytest.hookimpl`."""
+    """The hooks of pytest that a plugin of a lab's checks may have besides."""
 
     @pytest.hookspec
-    def labkit_context(self, context: "BrowserContext") -> None:
+    def pytest_labkit_context(self, context: "BrowserContext") -> None:
         """A browser context was made; nothing has used it yet."""
 
     @pytest.hookspec(firstresult=True)
-    def labkit_cause(self, facts: "Facts", check: "Check") -> "Finding | None":
+    def pytest_labkit_cause(self, facts: "Facts", check: "Check") -> "Finding | None":
         """The cause of a check's failure, if it is one of those that only this lab knows of."""
 
 
@@ -92,12 +92,30 @@ LAUNCH: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
 
 
+def hopeless() -> NotDone | None:
+    """Why nothing that a check waits for can come any more; the checking process puts its own in place of this."""
+    return None
+
+
+_LOOK = 0.5
+"""After how many seconds `until` looks again whether there is any hope."""
+
+
 def until(page: "Page", holds: Callable[[], bool], seconds: float = WAIT) -> bool:
-    """Let the browser work until `holds()`, for some seconds at most; tells whether it came to hold."""
-    deadline, pause = time.monotonic() + seconds, 10.0
+    """Let the browser work until `holds()`, for some seconds at most; tells whether it came to hold.
+
+    Raises NotDone if it cannot come to hold any more, because the app has ended or hangs.
+    """
+    begun = asked = time.monotonic()
+    pause = 10.0
     while not holds():
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > begun + seconds or page.is_closed():
             return False
+        if now > asked + _LOOK:
+            asked = now
+            if trouble := hopeless():
+                raise trouble
         page.wait_for_timeout(pause)  # Playwright delivers events only while one of its calls waits
         pause = min(pause * 1.2, 100)
     return True
@@ -138,7 +156,7 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
         context = browser.new_context(**options)
         context.set_default_timeout(PATIENCE * 1000)
         recorder.record(context)
-        pytestconfig.hook.labkit_context(context=context)
+        pytestconfig.hook.pytest_labkit_context(context=context)
         return context
 
     yield make

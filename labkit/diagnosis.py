@@ -137,10 +137,9 @@ def never_awaited(lines: Sequence[str], folder: Path) -> Raised | None:
     return Raised("RuntimeWarning", found[-1]["text"], place if place and place.source else None)
 
 
-def waiting_place(lines: Sequence[str], folder: Path) -> Place | None:
-    """Where the app waits, by the dump of Python's faulthandler, which begins with the innermost call."""
-    frames = [(match["path"], int(match["line"])) for line in lines if (match := _FRAME.match(line)) and match["dump"]]
-    return _innermost(frames[::-1], folder)
+def place(folder: Path, path: str, line: int) -> Place:
+    """A line of a file of the app in `folder`."""
+    return Place(path, line, _line(folder / path, line))
 
 
 def missing_file(said: str, app: Path, begin: Path) -> str | None:

@@ -12,7 +12,6 @@ import http.client
 import os
 import queue
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import diagnosis
+from labkit import diagnosis, stacks
 from labkit.diagnosis import AppDidNotStart as AppDidNotStart
 from labkit.diagnosis import Log
 from labkit.errors import MachineError, UsageError
@@ -200,8 +199,8 @@ def _start(
         for number, port in enumerate(ports, start=1):
             name = f"The app (instance {number})" if len(ports) > 1 else "The app"
             command, variables = _filled(app, {**values, "port": str(port)})
-            process = _spawn(group, command, folder, variables)
             log = logs / f"instance-{number}.log"
+            process = _spawn(group, command, folder, {**variables, **stacks.variables(log)})
             program = _Program(name, number, port, process, log, folder, on_line)
             programs.append(program)
             waiter = threading.Thread(
@@ -253,8 +252,7 @@ def _filled(app: App, values: Mapping[str, str]) -> tuple[list[str], dict[str, s
             )
         return values[match[1]]
 
-    # faulthandler: an app that hangs can be asked where.
-    extra = {name: fill(text) for name, text in app.environment.items()} | {"PYTHONFAULTHANDLER": "1"}
+    extra = {name: fill(text) for name, text in app.environment.items()}
     return [fill(part) for part in app.command], environment(extra)
 
 
@@ -339,18 +337,9 @@ class _Program:
         return Log(list(self.lines), self.instance.log, self._folder)
 
     def _waiting_place(self) -> diagnosis.Place | None:
-        """Where a hanging app waits: asked of Python, which ends by the question, where that leaves no trace."""
-        if sys.platform != "linux":
-            return None
-        import resource
-
-        before = len(self.lines)
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            resource.prlimit(self.process.pid, resource.RLIMIT_CORE, (0, 0))
-            self.process.send_signal(signal.SIGABRT)
-            self.process.wait(1)
-        self.drain()
-        return diagnosis.waiting_place(list(self.lines)[before:], self._folder)
+        """Where a hanging app waits."""
+        found = (stacks.own(stack, self._folder) for stack in stacks.ask(self.instance.log))
+        return next((diagnosis.place(self._folder, each.path, each.line) for each in found if each), None)
 
     def _read(self) -> None:
         pipe = self.process.stdout

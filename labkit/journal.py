@@ -128,6 +128,15 @@ class Journal:
         self._files.move(path, kept)
         return self._files.folder / kept
 
+    @property
+    def last(self) -> str | None:
+        """The words of the change that `undo` would take back; None if there is nothing to undo."""
+        records = self._records()
+        try:
+            return self._described(f"{_OWN}/journal/{records[-1]}")[0] if records else None
+        except UsageError:
+            return None
+
     def _put_aside(self, record: str, number: int, content: bytes) -> None:
         """Keep what an undo takes back; an undo that was cut short has kept something already, which stays."""
         name, attempt = f"{record}/{number}.undone", 1

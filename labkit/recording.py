@@ -79,6 +79,11 @@ class Recorder:
         return [each.seen for each in self._recordings if each.maker in makers]
 
     @property
+    def all_seen(self) -> "list[Seen]":
+        """What went wrong in all contexts that are open."""
+        return [each.seen for each in self._recordings]
+
+    @property
     def pages(self) -> "list[Page]":
         """All pages that are open now."""
         return [page for each in self._recordings for page in each.context.pages if not page.is_closed()]

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, companions, known, record, tree
+from labkit import __version__, changes, companions, known, places, record, tree
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import Within, is_free, locked, write_whole
@@ -33,7 +33,8 @@ SCHEMA = 1
 class Workspace:
     """A folder made by `labkit start`: `data` is where the app keeps its own, `secret` what it signs with.
 
-    `adopted` is true if it has just been taken over from another machine or account, without the data of there.
+    `adopted` is true if it has just been taken over from another machine or account, without the data of there;
+    `made_here` if `labkit start` made it where labkit keeps its data now, so that the lab's server knows its databases.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Workspace:
     secret: str
     made_by: str
     adopted: bool = field(default=False, compare=False)
+    made_here: bool = field(default=False, compare=False)
 
     @property
     def data(self) -> Path:
@@ -104,7 +106,7 @@ def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
         companions.write(lab, exercise, temporary)
         made_from = Record(lab.title, lab.version, exercise.name, tree.digest(exercise.begin))
         record.write(temporary, made_from)
-        _write_description(temporary, made_from, lab.folder)
+        _write_description(temporary, made_from, lab.folder, _home())
         if folder.is_dir():  # empty, and perhaps where the shell stands: fill it rather than replace it
             for path in list(temporary.iterdir()):
                 path.rename(folder / path.name)
@@ -165,7 +167,9 @@ def read(folder: Path, lab: Lab | None = None) -> Workspace:
         if lab is not None:
             with contextlib.suppress(OSError, MachineError):  # the identity lasts for this command, then
                 own = _write_description(folder, made_from, lab.folder)
-    return Workspace(folder, made_from.exercise, own["id"], own["secret"], made_from.labkit, adopted)
+    return Workspace(
+        folder, made_from.exercise, own["id"], own["secret"], made_from.labkit, adopted, own.get("home") == _home()
+    )
 
 
 def exercise_of(folder: Path) -> str | None:
@@ -450,8 +454,17 @@ def _identity() -> dict[str, str]:
     return {"id": secrets.token_hex(4), "secret": secrets.token_hex(32)}
 
 
-def _write_description(folder: Path, made_from: Record, lab: Path | None) -> dict[str, str]:
+def _home() -> str:
+    """What tells labkit's data folder from others; nothing where it has none: then nothing was made there."""
+    with contextlib.suppress(MachineError):
+        return places.identity()
+    return ""
+
+
+def _write_description(folder: Path, made_from: Record, lab: Path | None, home: str | None = None) -> dict[str, str]:
     """Make `.labkit`, unless another command was faster; `lab` is named unless it is the one that labkit carries.
+
+    `home` tells where the workspace was made; one that was adopted was made elsewhere.
 
     Returns the workspace's id and secret.
     """
@@ -470,6 +483,7 @@ def _write_description(folder: Path, made_from: Record, lab: Path | None) -> dic
             "version": made_from.version,
             "exercise": made_from.exercise,
             "begin": made_from.begin,
+            "home": home,
             **_identity(),
         }
         write_whole(own / "workspace.json", (json.dumps(document, indent=2) + "\n").encode("utf-8"), mode=0o600)

@@ -13,7 +13,7 @@ import labkit
 from labkit import checking, content, instances, scaffold, snippets
 from labkit.cli import database, run
 from labkit.errors import UsageError
-from labkit.form import EXERCISE, HINT, LAB, Form
+from labkit.form import EXERCISE, HINT, LAB, MUTANTS, Form
 from labkit.lab import App, find_lab
 from labkit.verify import worker
 
@@ -42,6 +42,8 @@ def keys_of(form: Form, name: str) -> Keys:
 
 KNOWN = keys_of(LAB, "lab.toml") | keys_of(EXERCISE, "exercise.toml")
 HINTS = {"hints.toml": set(HINT)}
+SOLUTIONS = keys_of(MUTANTS, "mutants/*.toml")
+EDITS = {name: keys for name, keys in SOLUTIONS.items() if name.endswith(".edits")}
 
 
 def code(text: str, language: str) -> list[str]:
@@ -75,7 +77,9 @@ def given(table: dict[str, Any], name: str) -> Keys:
 
 def test_every_key_of_the_toml_files_is_told_and_no_other() -> None:
     headings = {re.sub(r"[`\[\]]", "", each): each for each in re.findall(r"^### (`.+`)$", DOCUMENT, re.MULTILINE)}
-    assert {name: first_column(heading) for name, heading in headings.items()} == KNOWN | HINTS
+    told = {name: first_column(heading) for name, heading in headings.items()}
+    assert told | EDITS == KNOWN | HINTS | SOLUTIONS
+    assert [first_column("An edit")] * len(EDITS) == [*EDITS.values()]
 
 
 def test_every_key_is_in_the_readme_of_a_new_lab(readme: str) -> None:

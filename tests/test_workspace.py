@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import __version__, insertion, progress, snippets, tree, workspace
+from labkit import __version__, insertion, places, progress, snippets, tree, workspace
 from labkit.changes import Change, FileChange
 from labkit.errors import MachineError, UsageError
 from labkit.journal import EditedSinceError
@@ -102,6 +102,7 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
         "version": __version__,
         "exercise": "a1-brew",
         "begin": tree.digest(brew.begin),
+        "home": places.identity(),
         "id": made.id,
         "secret": made.secret,
     }

@@ -64,8 +64,8 @@ class Outcome:
 
     @property
     def explained(self) -> bool:
-        """Whether that check named the cause."""
-        if self.killer is None:
+        """Whether that check named the cause: all that has to be named, or if that is nothing, any cause at all."""
+        if self.killer is None or not self.killer[1].cause:
             return False
         result = self.killer[1]
         said = " ".join(filter(None, (result.cause, result.where, result.next)))

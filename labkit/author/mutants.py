@@ -70,9 +70,12 @@ class Solution:
         Raises:
             UsageError: an edit does not fit.
         """
-        workspace.copy_app(self.exercise.begin, folder)
-        wanted = [name for name in self.exercise.snippets if name not in self.without]
-        changes.write(folder, insertion.insert(folder, self.exercise, wanted))
+        if self.without:
+            workspace.copy_app(self.exercise.begin, folder)
+            wanted = [name for name in self.exercise.snippets if name not in self.without]
+            changes.write(folder, insertion.insert(folder, self.exercise, wanted))
+        else:
+            workspace.copy_app(self.exercise.end, folder)
         for edit in self.edits:
             self._apply(edit, folder)
         return (*self.cause, *([self._place(folder, *self.at)] if self.at else []))

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,19 +83,31 @@ def create(
 ) -> None:
     """Create an empty database.
 
-    An application that uses it makes its own tables there. An existing database is never touched.
+    An application that uses it makes its own tables there. An existing database is never touched. In a workspace its
+    name is noted in lab-workspace.toml, which git and a zip carry, so that the step counts as done elsewhere as well.
     """
     from labkit.postgres import check_name
 
     check_name(name)
+    here = workspace.around(Path.cwd())
+    own = workspace.read(here) if here else None
+    noted = [each.name for each in own.record.databases] if own else []
     with _using(_find()) as server:
-        server.create_database(name)
+        # One that exists is this workspace's as well, if it has none of that name yet.
+        is_new = own is None or name in noted or name not in server.databases()
+        if is_new:
+            server.create_database(name)
         can_listen = server.can_listen(name)
+    if own:
+        own.note_database(name, datetime.now(UTC))
     following = f"labkit db shell {name}"
     if format is Format.JSON:
-        print_json({"database": name, "created": True, "can_listen": can_listen, "next": following})
+        print_json({"database": name, "created": is_new, "can_listen": can_listen, "next": following})
         return
-    say(f"Created the database [bold]{escape(name)}[/] on {escape(server.address)}.")
+    if is_new:
+        say(f"Created the database [bold]{escape(name)}[/] on {escape(server.address)}.")
+    else:
+        say(f"The database [bold]{escape(name)}[/] exists already; from now on this workspace counts it as its own.")
     if can_listen:
         say("This server can push: LISTEN and NOTIFY work in it.")
     else:

@@ -144,14 +144,14 @@ def _start(stack: ExitStack, subject: _Subject, count: int, port: int | None, li
 def _saying_why(subject: _Subject) -> Iterator[None]:
     """Say of a workspace's app that does not start what its files tell of the cause, as verify does."""
     from labkit.diagnosis import AppDidNotStart
-    from labkit.verify.causes import Facts, of_start
+    from labkit.verify.causes import Facts, missing_code, of_start
 
     try:
         yield
     except AppDidNotStart as error:
         if subject.own:
             texts = {name: each.text for name, each in subject.exercise.snippets.items()}
-            todo = {each.name: f"{each.path}:{each.line}" for each in snippets.todo_lines(subject.folder)}
+            todo, _ = missing_code(subject.exercise, subject.folder)
             found = of_start(Facts(subject.folder, subject.exercise.begin, texts, todo), error)
             error.message, error.next = found.cause, found.next
         raise

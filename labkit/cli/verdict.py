@@ -93,6 +93,8 @@ def _print_task(task: TaskReport, passed_too: bool) -> None:
         sign, style = SIGNS[result.verdict]
         said = "" if result.verdict is Verdict.PASSED else f"  [{style}]{result.verdict}[/]"
         reason = f" [dim]({escape(result.cause)})[/]" if result.verdict is Verdict.SKIPPED and result.cause else ""
+        if result.verdict is Verdict.PASSED and result.seen:
+            reason = f" [dim]({escape(result.seen)})[/]"
         if passed_too:
             out.print(f"  [{style}]{sign}[/] {escape(check.title)}{said}{reason}", soft_wrap=True)
         else:

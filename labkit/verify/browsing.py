@@ -2,19 +2,24 @@
 
 import contextlib
 import re
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from labkit.verify.causes.finding import Answer, Said, ScriptError, Seen
+from labkit.verify.causes.finding import Request as Asked
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Response, WebError
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, WebError
 
 _FRAME = re.compile(r"(https?://[^\s()]+):(\d+):\d+\)?$", re.MULTILINE)
 CAUGHT = "labkit: uncaught"
 """What a lab's script says by `console.debug`, with a stack, of an error that a library catches and keeps to itself."""
 
 _REFUSED = 400
+_ASKED = ("document", "fetch", "script", "xhr")
+"""The kinds of what has to be answered at once."""
+
 _MOST = 200
 """How many of each kind are kept: a page in a loop must not fill the memory."""
 
@@ -29,6 +34,7 @@ def watch(context: "BrowserContext") -> Seen:
 
     def on_response(response: "Response") -> None:
         request = response.request
+        on_end(request)
         if len(seen.answers) < _MOST and (response.status >= _REFUSED or request.resource_type == "script"):
             page = ""
             with contextlib.suppress(Exception):  # a worker's request has no frame
@@ -45,6 +51,16 @@ def watch(context: "BrowserContext") -> Seen:
             at = message.location
             seen.console.append(Said(message.text, at.get("url", ""), int(at.get("lineNumber", 0)) + 1))
 
+    def on_request(request: "Request") -> None:
+        if len(seen.pending) < _MOST and request.resource_type in _ASKED:
+            seen.pending[id(request)] = Asked(request.method, request.url, time.monotonic())
+
+    def on_end(request: "Request") -> None:
+        seen.pending.pop(id(request), None)
+
+    context.on("request", on_request)
+    context.on("requestfailed", on_end)
+    context.on("requestfinished", on_end)
     context.on("weberror", on_error)
     context.on("response", on_response)
     context.on("console", on_console)

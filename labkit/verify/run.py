@@ -4,19 +4,20 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import snippets, workspace
+from labkit import diagnosis, snippets, stacks, workspace
 from labkit.chapter import Task
-from labkit.diagnosis import AppDidNotStart
+from labkit.diagnosis import AppDidNotStart, Place
 from labkit.errors import InternalError, LabError, MachineError
 from labkit.lab import Database
-from labkit.verify.causes import Facts, of_start
+from labkit.verify import databases
+from labkit.verify.causes import Facts, missing_code, of_start
 from labkit.verify.job import Collected, Fault, Finished, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
@@ -25,7 +26,6 @@ from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
     from labkit.instances import Instances
-    from labkit.postgres import Server
     from labkit.verify.warm import Warm
 
 START = 60.0
@@ -33,6 +33,9 @@ START = 60.0
 
 SILENCE = 30.0
 """How many seconds the checking process may take between two checks."""
+
+MOST_TIMED_OUT = 2
+"""After how many checks that ran out of time the others are skipped."""
 
 SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105  (known to nobody but this run)
 
@@ -118,7 +121,7 @@ class _Run:
         self._evidence = evidence_folder(subject, datetime.now())
         self._results: dict[str, Result] = {}
         self._processes = 0
-        self._todo = {todo.name: f"{todo.path}:{todo.line}" for todo in snippets.todo_lines(subject.folder)}
+        self._todo, self._misplaced = missing_code(subject.exercise, subject.folder)
 
     def results(self) -> dict[str, Result]:
         """Run the checks; the result of each by its id."""
@@ -223,28 +226,30 @@ class _Run:
                 grace=0,
             )
         )
-        started = tuple(RunningInstance(each.number, each.url, each.log) for each in running.list)
-        return running, Stage(app, started, databases, self._todo)
+        started = tuple(RunningInstance(each.number, each.url, each.log, each.pid) for each in running.list)
+        return running, Stage(app, started, databases, self._todo, self._misplaced)
 
     def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, Databases]:
         """Start a server for this run, with databases of the names that the lab's own server has."""
         from labkit import postgres
 
         own = self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
-        named = snippets.value(self._subject.exercise, database.snippet, app)
-        if self._subject.workspace:
-            with _lab_server() as lab_server:
-                existing = lab_server.databases() if lab_server else []
-                listening = [name for name in existing if lab_server and lab_server.can_listen(name)]
-            wanted = {*existing, *([named] if named else [])}
-        else:
-            existing = list(database.solution) if self._subject.kind == "end" else []
-            wanted, listening = set(existing), []
-        for name in sorted(filter(_is_name, wanted)):
-            own.create_database(name)
-        if not self._subject.workspace:
-            listening = [name for name in existing if own.can_listen(name)]
-        return own.url, Databases(named, tuple(existing), tuple(listening), own)
+        named = databases.named(self._subject.exercise, database, app)
+        here = self._subject.workspace
+        found = databases.of(here, named) if here else databases.of_solution(database, self._subject.kind)
+        # The solution's as well: where the code computes the name, nobody can read it.
+        for name in sorted({*found.names, *found.others, *database.solution, *([named] if named else [])}):
+            if databases.is_name(name):
+                own.create_database(name)
+        listening = [name for name in found.names if databases.is_name(name) and own.can_listen(name)]
+        return own.url, Databases(
+            named=named,
+            existing=found.names,
+            listening=tuple(listening) if found.listening is None else found.listening,
+            server=own,
+            way=found.way,
+            others=found.others,
+        )
 
     def _blocked(self, error: LabError, app: Path) -> Result:
         """The result that an app gives which does not start; other errors are raised on."""
@@ -297,7 +302,7 @@ class _Run:
     ) -> None:
         """Run the checks, in another process again if one does not come to its end."""
         process.send(stage)
-        done = self._follow(process, instances)
+        done = self._follow(process, instances, stage)
         if done:
             process.release()
         else:
@@ -307,11 +312,11 @@ class _Run:
             left = len(self._pending)
             with self._process(launch) as another:
                 another.send(stage)
-                done = self._follow(another, instances)
+                done = self._follow(another, instances, stage)
         for check in self._pending:
             self._finish(check, Result(Verdict.CHECKER, cause="the check never ran"))
 
-    def _follow(self, process: CheckingProcess, instances: "Instances") -> bool:
+    def _follow(self, process: CheckingProcess, instances: "Instances", stage: Stage) -> bool:
         """Take in what one process reports; false if it has to be replaced before all checks have run."""
         running: Check | None = None
         budget = START
@@ -320,7 +325,7 @@ class _Run:
                 event = process.receive(budget)
             except TimeoutError:
                 if running:
-                    self._finish(running, _timed_out(running))
+                    self._give_up_on(running, stage)
                 return False
             if event is None:
                 if running:
@@ -333,9 +338,25 @@ class _Run:
             elif isinstance(event, Finished):
                 check, running, budget = self._check(event.check), None, SILENCE
                 self._finish(check, _blame(event.result, instances))
+                if event.result.verdict is Verdict.NOT_DONE and (dead := instances.poll()):
+                    self._skip_the_rest(f"instance {dead.number} of the app has ended")
         if self._pictures or self._everything or not self._all_well:
             process.finish(SILENCE)  # it writes the traces and the pictures
         return True
+
+    def _give_up_on(self, check: Check, stage: Stage) -> None:
+        """Time out a check; if the app hangs, or it is not the first one, the others would only wait as long."""
+        place = next((found for each in stage.instances if (found := stacks.hanging(each.log, stage.app))), None)
+        self._finish(check, _timed_out(check, diagnosis.place(stage.app, place.path, place.line) if place else None))
+        timed_out = sum(result.verdict is Verdict.TIMED_OUT for result in self._results.values())
+        if place or timed_out >= MOST_TIMED_OUT:
+            self._skip_the_rest(
+                f"the app hangs in {place.path}:{place.line}" if place else "other checks ran out of time"
+            )
+
+    def _skip_the_rest(self, reason: str) -> None:
+        for check in self._pending:
+            self._finish(check, Result(Verdict.SKIPPED, cause=reason))
 
     @property
     def _pending(self) -> list[Check]:
@@ -394,30 +415,6 @@ class _Run:
         }
 
 
-@contextmanager
-def _lab_server() -> "Iterator[Server | None]":
-    """The lab's own server; started for a moment if it does not run, None if it was never made."""
-    from labkit import postgres
-
-    lab_server = postgres.find_server()
-    status = lab_server.status()
-    if status.running or (status.home and status.home.is_dir()):
-        with lab_server.running() as server:
-            yield server
-    else:
-        yield None
-
-
-def _is_name(name: str) -> bool:
-    from labkit import postgres
-
-    try:
-        postgres.check_name(name)
-    except LabError:
-        return False
-    return True
-
-
 def _blame(result: Result, instances: "Instances") -> Result:
     """An instance that has ended explains what its checks saw."""
     if result.verdict is not Verdict.NOT_DONE:
@@ -428,13 +425,19 @@ def _blame(result: Result, instances: "Instances") -> Result:
     return replace(result, cause=f"instance {dead.number} of the app has ended; {result.cause or 'see its log'}")
 
 
-def _timed_out(check: Check) -> Result:
+def _timed_out(check: Check, place: Place | None) -> Result:
+    if place is None:
+        cause, advice = "the app, or the check, waits for something that does not come", "Look at the evidence."
+    else:
+        cause = f"the app hangs in {place}{place.quoted}"
+        advice = f"Look at {place}: what does it wait for? Mend it, save the file and verify again."
     return Result(
         Verdict.TIMED_OUT,
         expected=f"the check ends within {check.budget:g} s",
         seen="it was still running",
-        cause="the app, or the check, waits for something that does not come",
-        next="Look at the evidence, then verify again.",
+        where=str(place) if place else None,
+        cause=cause,
+        next=advice,
     )
 
 

@@ -15,6 +15,7 @@ class RunningInstance:
     number: int
     url: str
     log: Path
+    pid: int | None = None
 
     def lines(self) -> list[str]:
         """Its log so far."""
@@ -25,14 +26,19 @@ class RunningInstance:
 class Databases:
     """What is known of the lab's databases, none of which the checks change.
 
-    `named` is the name that the trainee's code has, `existing` what the lab's server has, `listening` those of them
-    where LISTEN works. `server` is verify's own, which has databases of all these names and which the instances use.
+    `named` is the name that the trainee's code has, as far as it can be read. `existing` are the trainee's databases:
+    where the workspace was made, those on the lab's server that the code names or that `labkit db create` has noted;
+    elsewhere what was noted, else what the code names. `way` says which of them, `others` is what the server has
+    besides. In those that are `listening`, LISTEN works. `server` is verify's own, which has databases of all these
+    names and which the instances use.
     """
 
     named: str | None
     existing: tuple[str, ...]
     listening: tuple[str, ...]
     server: Server
+    way: str = "the lab's PostgreSQL server"
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from labkit import checking
 from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
 from labkit.recording import Recorder
-from labkit.verify import browsing, judging, kept_browser
+from labkit.verify import browsing, hanging, judging, kept_browser
 from labkit.verify.causes import Facts, find
 from labkit.verify.job import Abandoned, Collected, Fault, Finished, Idle, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
@@ -76,6 +77,7 @@ class Reporter:
         config.stash[STAGE] = self._wait_for_stage
         config.stash[LAUNCH] = self._job.launch
         config.stash[RECORDER] = self._recorder
+        checking.hopeless = self._hopeless
 
     def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
         """A file of checks that cannot be read is the lab's fault."""
@@ -113,6 +115,8 @@ class Reporter:
         self._recorder.makers[:] = [check.file_name]
         self._channel.send(Started(check.id))
         outcome = yield
+        if self._result.verdict is Verdict.PASSED:
+            self._result = replace(self._result, seen=_text(dict(item.user_properties).get("seen")))
         self._channel.send(Finished(check.id, self._result))
         return outcome
 
@@ -175,11 +179,12 @@ class Reporter:
             todo=self._stage.todo,
             misplaced=self._stage.misplaced,
             logs=[each.lines() for each in self._stage.instances],
+            hanging=partial(hanging.find, self._stage, self._recorder.seen(makers)),
             seen=self._recorder.seen(makers),
             ask=partial(browsing.ask, self._recorder.pages),
             parse=partial(browsing.parse, self._recorder.pages),
         )
-        found = find(facts, check, lambda: item.ihook.labkit_cause(facts=facts, check=check))
+        found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
         advice = result.next or self._job.compare
         if found is None:
             return replace(result, next=advice)
@@ -208,6 +213,18 @@ class Reporter:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         return str(path)
+
+    def _hopeless(self) -> NotDone | None:
+        """Why nothing more can come: an instance has ended, or hangs."""
+        if self._stage is None:
+            return None
+        for each in self._stage.instances:
+            if each.pid and not _runs(each.pid):
+                return NotDone("the app runs", f"instance {each.number} has ended", where=each.url)
+        found = hanging.find(self._stage, self._recorder.all_seen, hanging.HOPELESS)
+        if found is None:
+            return None
+        return NotDone("an answer of the app", "none", str(found.place), found.cause, found.next, is_sure=True)
 
     def _wait_for_stage(self) -> Stage:
         if self._stage is None:
@@ -238,6 +255,18 @@ def _check(item: pytest.Item, exercise: str) -> Check:
         budget=float(budget.args[0]) if budget else BUDGET,
         snippets=tuple(name for each in item.iter_markers("snippets") for name in each.args),
     )
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for its parent to look."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _place(item: pytest.Item) -> str:

@@ -1,17 +1,21 @@
 """The likely cause of what a failed check saw, with file and line: `find` looks wherever something may have gone wrong.
 
-What understands a lab's own subject is the lab's: a plugin of its checks with the hook `labkit_cause`.
+What understands a lab's own subject is the lab's: a plugin of its checks with the hook `pytest_labkit_cause`.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from labkit.diagnosis import AppDidNotStart, Raised, missing_file, never_awaited, unhandled
+from labkit import recognition
+from labkit.diagnosis import AppDidNotStart, Place, Raised, missing_file, never_awaited, unhandled
+from labkit.lab import Exercise
+from labkit.recognition import Likeness
 from labkit.verify.causes import files, pages, python, templates
 from labkit.verify.causes.finding import Facts, Finding, Seen
 from labkit.verify.report import Check
 
-__all__ = ["Facts", "Finding", "Seen", "find", "is_about_pages", "of_start"]
+__all__ = ["Facts", "Finding", "Seen", "find", "is_about_pages", "missing_code", "of_start"]
 
 
 def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda: None) -> Finding | None:
@@ -21,6 +25,7 @@ def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda:
     """
     searches: list[Callable[[], Iterator[Finding]]] = [
         lambda: files.misencoded(facts.app, facts.begin),
+        lambda: filter(None, [facts.hanging()]),
         lambda: _missing_code(facts, check),
         lambda: _lost_files(facts),
         lambda: _exceptions(facts),
@@ -31,6 +36,27 @@ def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda:
         lambda: python.unreachable(facts),
     ]
     return next((finding for search in searches for finding in search()), None)
+
+
+def missing_code(exercise: Exercise, folder: Path) -> tuple[dict[str, str], dict[str, Finding]]:
+    """Which snippets' code a folder has not, TODO lines by name to `path:line`; and which it has, but not as it should.
+
+    A TODO line that stays although its code is there is in neither.
+    """
+    todo, misplaced = {}, {}
+    for name, sight in recognition.look(exercise, folder).items():
+        at = f"{sight.todo.path}:{sight.todo.line}" if sight.todo else None
+        place = Place(sight.path, sight.line, "") if sight.path else None
+        if sight.likeness is Likeness.ABSENT and at:
+            todo[name] = at
+        elif sight.likeness is Likeness.MISPLACED:
+            to = f" to {at}, where its TODO line is" if at else ""
+            advice = f"Move the code in {sight.place}{to}, then verify again."
+            misplaced[name] = Finding(f"the code of {name} is {sight.fault}: {sight.place}", place, advice)
+        elif sight.likeness is Likeness.PARTLY:
+            advice = f"labkit snippet show {name}   (compare it with yours)"
+            misplaced[name] = Finding(f"the code of {name} is there only in part: {sight.place}", place, advice)
+    return todo, misplaced
 
 
 def of_start(facts: Facts, error: AppDidNotStart) -> Finding:

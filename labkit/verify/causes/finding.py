@@ -82,13 +82,26 @@ class Seen:
 
     console: list[Said] = field(default_factory=list)
 
+    pending: dict[int, "Request"] = field(default_factory=dict)
+    """What was asked for and has no answer yet."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a page asks for; `since` is when, by `time.monotonic`."""
+
+    method: str
+    url: str
+    since: float
+
 
 @dataclass(frozen=True)
 class Facts:
     """What is known when a check has failed: the app, its logs, and what the check's browser contexts have seen.
 
     `snippets` are the texts of the exercise's snippets. `todo` are the TODO lines whose code is not there, name to
-    `path:line`; `misplaced` is the code of snippets that is in the wrong place, by name. `ask` evaluates
+    `path:line`; `misplaced` is the code of snippets that is in the wrong place, by name. `hanging` looks for an
+    answer that does not come because the app hangs. `ask` evaluates
     JavaScript, with an argument, in the page that has this URL; it returns None if there is no such page any more.
     `parse` has the browser parse a script; it returns the line (from 1) and the text of a syntax error.
     """
@@ -99,6 +112,7 @@ class Facts:
     todo: Mapping[str, str] = field(default_factory=dict)
     misplaced: Mapping[str, Finding] = field(default_factory=dict)
     logs: Sequence[Sequence[str]] = ()
+    hanging: Callable[[], Finding | None] = lambda: None
     seen: Sequence[Seen] = ()
     ask: Callable[[str, str, Any], Any] = lambda url, script, argument: None
     parse: Callable[[str], tuple[int, str] | None] = lambda source: None
