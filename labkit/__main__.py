@@ -16,7 +16,7 @@ def main() -> None:
         code = 130
     except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell
         _discard_output()
-        code = 0
+        code = 3 if sys.argv[1:2] == ["verify"] else 0  # a verdict that nobody has heard is not a good one
     except OSError as error:  # what was said could not be written
         _discard_output()
         _say(f"Cannot write the output: {error.strerror or error}.\nnext: Free some disk space, or send it elsewhere.")

@@ -72,7 +72,10 @@ def hanging(log: Path, folder: Path) -> Frame | None:
     """The line of the app's own code that a request, or the whole server, hangs in: it is there on two looks."""
     seen: set[Frame] = set()
     for _ in range(2):
-        frames = [own(stack, folder) for stack in ask(log) if serves(stack, folder)]
+        stacks = ask(log)
+        if not stacks:
+            break
+        frames = [own(stack, folder) for stack in stacks if serves(stack, folder)]
         again = [frame for frame in frames if frame in seen]
         if again:
             return again[0]

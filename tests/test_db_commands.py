@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from labkit import workspace
 from labkit.cli import run
 from labkit.console import out
+from labkit.lab import find_lab
 from labkit.postgres import LabServer, Server
 
 Shown = Callable[..., dict[str, Any]]
@@ -103,6 +105,18 @@ def test_an_existing_database_is_refused_with_the_next_step(database: str, capsy
         f"The database “{database}” exists already.",
         f"next: labkit db tables {database}",
     ]
+
+
+def test_a_workspace_notes_its_databases(
+    database: str, shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = find_lab()
+    mine = workspace.create(lab, lab.exercises[0], tmp_path / "mine")
+    monkeypatch.chdir(mine.folder)
+    # One that exists already is this workspace's as well, once it was asked for here.
+    assert shown("db", "create", database)["created"] is False
+    assert [each.name for each in workspace.read(mine.folder).record.databases] == [database]
+    assert run(["db", "create", database]) == 2
 
 
 def test_a_placeholder_is_refused_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -147,7 +148,7 @@ def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bo
         )
     tell(f"  {_said(before)}, as it has to be.")
     if exercise.database:
-        _create_databases(exercise.database.solution, tell)
+        _create_databases(made, exercise.database.solution, tell)
     for name in exercise.snippets:
         change = insertion.insert(made.folder, exercise, [name])
         made.apply(change)
@@ -161,12 +162,13 @@ def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bo
     return Played(exercise, made, before, after, len(differences))
 
 
-def _create_databases(names: tuple[str, ...], tell: Callable[[str], None]) -> None:
+def _create_databases(made: Workspace, names: tuple[str, ...], tell: Callable[[str], None]) -> None:
     from labkit import postgres
 
     with working("Starting the lab's PostgreSQL"), postgres.find_server().running() as server:
         for name in names:
             server.create_database(name)
+            made.note_database(name, datetime.now(UTC))
             tell(f"[dim]$[/] labkit db create {escape(name)}")
 
 

@@ -15,6 +15,9 @@ LATE = 3.0
 HOPELESS = 10.0
 """After how many seconds it is not waited for any more."""
 
+PAUSE = 5.0
+"""Seconds between two looks that have found nothing."""
+
 
 def find(stage: Stage, seen: Iterable[Seen], after: float = LATE) -> Finding | None:
     """The line that an instance hangs in while it should answer, with the request that waits for it."""

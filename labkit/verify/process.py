@@ -1,5 +1,6 @@
 """The command's side of the checking process: starts it, talks with it, and ends it."""
 
+import contextlib
 import queue
 import subprocess
 import sys
@@ -81,7 +82,8 @@ class CheckingProcess:
         if self._process.stdin is None or self._process.stdin.closed:
             return
         self._group.stop(grace=0)
-        self._process.stdin.close()
+        with contextlib.suppress(OSError):  # it ended before it had read all
+            self._process.stdin.close()
 
     def send(self, message: Message) -> None:
         """Send one message; if it has ended, `receive` tells."""

@@ -9,6 +9,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Generator
 from dataclasses import replace
@@ -26,6 +27,9 @@ from labkit.verify import browsing, hanging, judging, kept_browser
 from labkit.verify.causes import Facts, find
 from labkit.verify.job import Abandoned, Collected, Fault, Finished, Idle, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
+
+_LONG = 0.1
+"""Seconds from which on a look at the app's calls has asked an instance."""
 
 
 class Channel:
@@ -66,6 +70,7 @@ class Reporter:
         self._recorder = Recorder(job.evidence, job.pictures, job.everything)
         self._checks: dict[str, Check] = {}
         self._result = Result(Verdict.PASSED)
+        self._look_again = 0.0
         self._raised: dict[int, tuple[BaseException, Check]] = {}
         """What fixtures raised, by identity: pytest raises the same object again for each check that needs them."""
 
@@ -221,8 +226,13 @@ class Reporter:
         for each in self._stage.instances:
             if each.pid and not _runs(each.pid):
                 return NotDone("the app runs", f"instance {each.number} has ended", where=each.url)
+        now = time.monotonic()
+        if now < self._look_again:
+            return None
         found = hanging.find(self._stage, self._recorder.all_seen, hanging.HOPELESS)
         if found is None:
+            # The answer may well come: of long polling, for example. Asking takes time in which no page is heard.
+            self._look_again = time.monotonic() + hanging.PAUSE if time.monotonic() - now > _LONG else 0.0
             return None
         return NotDone("an answer of the app", "none", str(found.place), found.cause, found.next, is_sure=True)
 
