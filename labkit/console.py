@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
@@ -44,11 +44,14 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show on stderr that something goes on: a spinner on a terminal, one plain line elsewhere."""
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr that something goes on: a spinner on a terminal, one plain line elsewhere.
+
+    Yields what tells which part of it goes on now, which the spinner shows.
+    """
     if err.is_terminal:
-        with err.status(what):
-            yield
+        with err.status(what) as status:
+            yield status.update
     else:
         err.print(f"{what} …")
-        yield
+        yield lambda part: None

@@ -132,9 +132,10 @@ def run(solutions: Sequence[Solution], workers: int = WORKERS) -> Iterator[Outco
         waiting.put(each)
     found: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
     stopping = threading.Event()
+    kept: list[Warm] = []
     with ThreadPoolExecutor(min(workers, len(solutions))) as pool:
         for _ in range(min(workers, len(solutions))):
-            pool.submit(_work, waiting, found.put, stopping)
+            pool.submit(_work, waiting, found.put, stopping, kept)
         try:
             for _ in solutions:
                 outcome = _next(found)
@@ -143,6 +144,8 @@ def run(solutions: Sequence[Solution], workers: int = WORKERS) -> Iterator[Outco
                 yield outcome
         finally:
             stopping.set()
+            for warm in kept:
+                warm.interrupt()
 
 
 def _next(found: "queue.SimpleQueue[Outcome | BaseException]") -> Outcome | BaseException:
@@ -189,10 +192,12 @@ def _work(
     waiting: "queue.SimpleQueue[Solution]",
     tell: "Callable[[Outcome | BaseException], None]",
     stopping: threading.Event,
+    kept: list[Warm],
 ) -> None:
-    """Verify one solution after the other."""
+    """Verify one solution after the other; `kept` gets what is kept warm for that."""
     try:
         with Warm() as warm:
+            kept.append(warm)
             while not stopping.is_set():
                 try:
                     solution = waiting.get_nowait()

@@ -38,6 +38,11 @@ class Warm:
         """End what is still there."""
         self._stack.close()
 
+    def interrupt(self) -> None:
+        """End the checking process, whatever it does: a run that waits for it comes to its end. For another thread."""
+        if self._process:
+            self._process.stop()
+
     def process(self, job: Job) -> CheckingProcess:
         """A process that has begun this job: the one that is there if it is free, and has the same checks."""
         process = self._process

@@ -6,7 +6,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from labkit import scaffold
+from labkit.author import matrix
+from labkit.author.generic import generic
 from labkit.lab import Lab
 
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
@@ -41,9 +45,9 @@ def test_what_the_reference_writes_down_is_tried_in_a_new_lab(labkit: Labkit, tm
 
 def test_a_lab_without_mutants_of_its_own_has_those_of_its_snippets(bakery: Lab, labkit: Labkit) -> None:
     found = labkit("author", "mutants", "b1", "--only", "shelf is", "--only", "with “priec”", cwd=bakery.folder)
-    lines = found.stdout.splitlines()
-    assert found.returncode == 0, found.stdout
-    assert lines[-1].startswith("2 of 2 as they should be, in ")
+    assert found.returncode == 1
+    assert "cause not named  till with “priec” for “price”  b1-bakery, a mistyped name\n" in found.stdout
+    assert "\n1 of 2 as they should be, in " in found.stdout
 
 
 def test_what_is_wrong_with_a_lab_is_said(bakery: Lab, labkit: Labkit) -> None:
@@ -58,3 +62,12 @@ def test_what_is_wrong_with_a_lab_is_said(bakery: Lab, labkit: Labkit) -> None:
         "End passes.": False,
     }
     assert findings[-1]["problems"][0].startswith("b1.2/a-loaf-has-a-price not done: expected the page to contain text")
+
+
+def test_a_matrix_that_nobody_listens_to_any_more_ends_and_leaves_nothing(bakery: Lab) -> None:
+    before = psutil.Process().children(recursive=True)
+    outcomes = matrix.run(generic(bakery.exercises[0]), workers=2)
+    first = next(outcomes)
+    outcomes.close()
+    assert first.solution.exercise is bakery.exercises[0]
+    assert psutil.Process().children(recursive=True) == before

@@ -41,8 +41,8 @@ def check(
     for each in exercises:
         if format is Format.TEXT:
             say(f"[bold]{escape(each.id)}  {escape(each.title)}[/]")
-        with working(f"Examining {each.id}"):
-            for finding in examine(the_lab, each):
+        with working(f"Examining {each.id}") as tell:
+            for finding in examine(the_lab, each, tell):
                 found.append((each, finding))
                 if format is Format.TEXT:
                     say(f"  {'[green]✓[/]' if finding.holds else '[red]✗[/]'} {escape(finding.what)}")
