@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +103,7 @@ def running(
     count: int,
     database_server: str | None = None,
     first_port: int | None = None,
+    same_ports: Sequence[int] | None = None,
     logs: Path | None = None,
     on_line: OnLine | None = None,
     timeout: float = 30,
@@ -110,7 +111,8 @@ def running(
 ) -> Iterator[Instances]:
     """Run `count` instances of the app in `folder` until the `with` block ends, whatever ends it.
 
-    The ports are the operating system's choice, or `first_port` and those after it. Logs are kept in `logs`, else
+    The ports are the operating system's choice, or `first_port` and those after it, or those that others had before
+    (`same_ports`). Logs are kept in `logs`, else
     beside the data. All start at the same time and are ready within `timeout` seconds. Raises AppDidNotStart for what
     the app did, PortInUse or another MachineError for what the machine did.
     """
@@ -134,11 +136,12 @@ def running(
         check_ports(first_port, count)
     for attempt in range(1, _ATTEMPTS + 1):
         ports = free_ports(count) if first_port is None else list(range(first_port, first_port + count))
+        ports = list(same_ports) if same_ports else ports
         try:
             instances = _start(app, folder, values, ports, logs, on_line, timeout)
             break
         except PortInUse:
-            if first_port is not None or attempt == _ATTEMPTS:
+            if first_port is not None or same_ports or attempt == _ATTEMPTS:
                 raise
     try:
         yield instances

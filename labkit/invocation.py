@@ -22,11 +22,11 @@ def here(text: str, folder: Path | None = None) -> str:
 
 def labkit(folder: Path | None = None) -> str:
     """How labkit is called in a folder: `labkit`, `uv run labkit`, or by its path."""
-    if os.environ.get("UV_RUN_RECURSION_DEPTH"):
+    if _called_by_uv():
         return _by_uv(folder or Path.cwd())
     program = Path(sys.argv[0])
-    if program.name == "__main__.py":
-        return f"{quoted(sys.executable)} -m labkit"
+    if program.name == "__main__.py" and program.parent == Path(__file__).parent:
+        return "labkit" if shutil.which("labkit") else f"{quoted(sys.executable)} -m labkit"
     if program.stem.lower() != "labkit" or not program.is_absolute():
         return "labkit"
     found = shutil.which("labkit")
@@ -55,6 +55,22 @@ def quoted(word: str) -> str:
     if sys.platform == "win32":
         return f'"{word}"' if re.search(r"[^\w@%+=:,./\\~-]", word) else word
     return shlex.quote(word)
+
+
+@functools.cache
+def _called_by_uv() -> bool:
+    """Whether `uv run` has started this very process, and not one that it was started from."""
+    if not os.environ.get("UV_RUN_RECURSION_DEPTH"):
+        return False
+    import psutil
+
+    try:
+        parent = psutil.Process().parent()
+        while parent is not None and parent.name().lower() == "labkit.exe":  # Windows starts scripts by a small program
+            parent = parent.parent()
+        return parent is not None and parent.name().lower() in ("uv", "uv.exe")
+    except psutil.Error:
+        return False
 
 
 def _by_uv(folder: Path) -> str:

@@ -66,6 +66,16 @@ class Server:
                 raise
             raise UsageError(f"The database “{name}” exists already.", f"labkit db tables {name}") from error
 
+    def drop_database(self, name: str) -> None:
+        """Remove a database with all that is in it; whoever uses it loses the connection.
+
+        Raises:
+            UsageError: it is no name for a database.
+            LabError: there is none of that name.
+        """
+        check_name(name)
+        self.query("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+
     def query(self, database: str, sql: str) -> list[dict[str, str]]:
         """Run SQL in psql and return the rows of the last statement, every value as text (NULL is empty).
 

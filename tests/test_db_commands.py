@@ -238,3 +238,13 @@ def test_the_commands_import_nothing_heavy_before_they_run() -> None:
     code = "import sys, labkit.cli.database; print([m for m in ('psutil', 'labkit.postgres') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_database_is_dropped_once_that_is_confirmed(
+    database: str, postgres_server: Server, shown: Shown, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["db", "drop", database]) == 2  # without a terminal nobody can be asked
+    assert "Add --yes to say yes." in capsys.readouterr().err
+    assert database in postgres_server.databases()
+    assert shown("db", "drop", database, "--yes")["dropped"]
+    assert database not in postgres_server.databases()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import insertion, known, progress, status, tree, verdicts, workspace
+from labkit import insertion, invocation, known, progress, status, tree, verdicts, workspace
 from labkit.cli import following, run
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
@@ -181,7 +181,7 @@ def test_what_comes_next_is_printed_as_labkit_was_called(
 ) -> None:
     root = Path(__file__).parent.parent
     if called == "uv":
-        monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+        monkeypatch.setattr(invocation, "_called_by_uv", lambda: True)
         form = f"uv run --project {root} labkit"
     else:
         monkeypatch.setattr("sys.argv", ["/somewhere else/labkit"])

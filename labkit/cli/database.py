@@ -15,7 +15,7 @@ from rich.text import Text
 from labkit import workspace
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
-from labkit.console import Format, FormatOption, out, print_json, working
+from labkit.console import Format, FormatOption, err, out, print_json, working
 from labkit.errors import ExitCode, UsageError, unknown
 from labkit.lab import Database, find_lab
 
@@ -116,6 +116,28 @@ def create(
 
 
 @commands.command()
+def drop(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The database to remove, with all that is in it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Remove a database, for example one whose name was mistyped; asks first. Nothing brings it back."""
+    from labkit.cli import show
+
+    with _using(_find()) as server:
+        database = _database(server, name)
+        show.confirm(f"Remove the database {database} with all that is in it?", yes)
+        server.drop_database(database)
+        left = server.databases()
+    following = f"labkit db shell {left[0]}" if left else "labkit db create NAME"
+    if format is Format.JSON:
+        print_json({"database": database, "dropped": True, "databases": left, "next": following})
+        return
+    say(f"Removed the database [bold]{escape(database)}[/].")
+    say_next(following)
+
+
+@commands.command()
 def shell(name: DatabaseArgument = None) -> None:
     """Open PostgreSQL's own shell, psql, on a database. `\\q` leaves it, `\\?` lists its commands.
 
@@ -190,6 +212,8 @@ def tail(
             "{url}": without_password(server.database_url(database)),
         }
         command = [values.get(word, word) for word in settings.tail]
+        if not {"--once", "--help", "-h"} & set(given):
+            err.print("[dim]Messages are shown as they come; waiting for more. Ctrl-C ends it.[/]")
         result = subprocess.run([*command, *given], cwd=folder, env=server.environment()).returncode
     if result:
         raise typer.Exit(ExitCode.INTERRUPTED if result == ExitCode.INTERRUPTED else ExitCode.NOT_DONE)

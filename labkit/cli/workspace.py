@@ -21,6 +21,9 @@ from labkit.workspace import Workspace, lab_option
 
 commands = typer.Typer()
 
+_MOST_OPENED = 10
+"""How many files `diff --open` opens: more would bury the editor."""
+
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -84,6 +87,7 @@ def start(
     target = _target(folder, chosen)
     with working("Making your workspace"):
         made = workspace.create(the_lab, chosen, target)
+        following.look(chosen, made)
     enter = f"cd {tree.argument(made.folder)}"
     if format is Format.JSON:
         print_json({"exercise": chosen.id, "name": chosen.name, "workspace": str(made.folder), "next": enter})
@@ -271,6 +275,9 @@ def diff(
         Solution, typer.Option("--solution", help="What to compare with: the exercise's begin or end.")
     ] = Solution.END,
     stat: Annotated[bool, typer.Option("--stat", help="Only name the files and count the lines.")] = False,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Show the files that differ side by side in your editor.")
+    ] = False,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
@@ -280,6 +287,12 @@ def diff(
     """
     _, chosen, here = show.subject(lab, exercise)
     differences = workspace.compare(here.folder, chosen.solution(solution))
+    if open_ and differences:
+        from labkit import editors
+
+        for each in [each for each in differences if each.kind == "changed"][:_MOST_OPENED]:
+            editors.compare(here.folder / each.path, chosen.solution(solution) / each.path)
+        stat = True
     if format is Format.JSON:
         print_json(
             {
@@ -350,7 +363,8 @@ def reset(
     elif data:
         say("The app had no data yet.")
     if paths:
-        say_next("labkit undo   (if you did not mean it)")
+        rest = ", which brings the files back, not the data" if kept else ""
+        say_next(f"labkit undo   (if you did not mean it{rest})")
 
 
 @commands.command()
