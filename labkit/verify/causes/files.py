@@ -7,7 +7,8 @@ from labkit import tree
 from labkit.diagnosis import Place
 from labkit.verify.causes.finding import Facts, Finding
 
-_TEXTS = (".py", ".js", ".mjs", ".ts", ".html", ".css", ".toml", ".json", ".md", ".sql", ".txt", ".jinja")
+_TEXTS = (".py", ".js", ".mjs", ".ts", ".html", ".toml", ".json", ".jinja")
+"""What an app, or a browser, cannot read in another encoding; notes of the trainee are none of it."""
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 _ZEROS = 0.2
 """From which share of zeros on a file without a mark is UTF-16, too."""
