@@ -118,6 +118,14 @@ class Chapter:
     tasks: tuple[Task, ...]
     blocks: tuple[Block, ...]
 
+    @property
+    def end(self) -> str:
+        """What comes after the last task, such as a summary; empty if nothing does."""
+        if not self.tasks:
+            return ""
+        last = self.tasks[-1]
+        return "\n".join(self.source.splitlines()[last.line - 1 + last.source.count("\n") :]).strip()
+
 
 def read(path: Path, exercise: str) -> Chapter:
     """Read the chapter of the exercise of that id.

@@ -207,9 +207,7 @@ def press(workspace: Workspace, step: Step, level: int) -> int:
 
 def learnt(exercise: Exercise) -> str:
     """What the chapter's summary says: its first paragraph, without markup; empty if there is none."""
-    end = exercise.tasks[-1].source if exercise.tasks else ""
-    rest = exercise.chapter.source.rpartition(end.rstrip())[2] if end else ""
-    match = re.search(r"^## [^\n]*\n+(.+?)(?:\n\s*\n|\Z)", rest, re.MULTILINE | re.DOTALL)
+    match = re.search(r"^## [^\n]*\n+(.+?)(?:\n\s*\n|\Z)", exercise.chapter.end, re.MULTILINE | re.DOTALL)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", match[1]) if match else ""
     return " ".join(re.sub(r"[*`]", "", text).split())
 

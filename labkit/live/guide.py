@@ -17,8 +17,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from labkit import tree
+from labkit import manual, tree
 from labkit.errors import LabError, unknown
+from labkit.files import read_text
 from labkit.lab import Lab
 from labkit.live import rendering
 from labkit.live.desk import Desk
@@ -69,7 +70,7 @@ class Guide:
             Route("/api/evidence", self._evidence),
             Route("/code.css", self._code_styles),
             Route("/signalr.js", self._client),
-            Route("/files/{exercise}/{path:path}", self._file),
+            Route(f"{rendering.FILES}{{path:path}}", self._file),
             Mount("/static", StaticFiles(directory=STATIC)),
             Mount("/signalr", self.signalr),
         ]
@@ -196,12 +197,11 @@ class Guide:
 
     def _rendered(self, exercise_id: str) -> dict[str, Any]:
         exercise = self._desk(exercise_id).exercise
-        renderer = rendering.Renderer(f"/files/{exercise.id}/")
         chapter = exercise.chapter
+        renderer = self._renderer(chapter.path)
         return {
             "id": exercise.id,
             "title": chapter.title,
-            "minutes": chapter.minutes,
             "introduction": renderer.render(chapter.introduction),
             "tasks": [
                 {
@@ -211,7 +211,24 @@ class Guide:
                 }
                 for task in chapter.tasks
             ],
+            "end": renderer.render(chapter.end),
+            "pages": [
+                {
+                    "id": f"page-{name}",
+                    "title": _title(text := read_text(path)),
+                    "html": self._renderer(path).render(text),
+                }
+                for name, path in manual.pages(self.lab).items()
+            ],
         }
+
+    def _renderer(self, page: Path) -> rendering.Renderer:
+        names = {self._in_lab(path): f"page-{name}" for name, path in manual.pages(self.lab).items()}
+        names |= {self._in_lab(each.chapter.path): each.id for each in self.lab.exercises}
+        return rendering.Renderer(self._in_lab(page.parent), names)
+
+    def _in_lab(self, path: Path) -> str:
+        return path.relative_to(self.lab.folder).as_posix()
 
     async def _do(self, request: Request) -> Response:
         try:
@@ -241,10 +258,9 @@ class Guide:
         return _picture(wanted if any(wanted in desk.verifier.evidence for desk in self.desks.values()) else None)
 
     def _file(self, request: Request) -> Response:
-        """A picture of the lab's chapters; nothing else of the lab."""
-        desk = self.desks.get(request.path_params["exercise"])
-        wanted = (desk.exercise.folder / request.path_params["path"]).resolve() if desk else None
-        return _picture(wanted if wanted and wanted.is_relative_to(self.lab.folder) else None)
+        """A picture of the lab's manual; nothing else of the lab."""
+        wanted = (self.lab.folder / request.path_params["path"]).resolve()
+        return _picture(wanted if wanted.is_relative_to(self.lab.folder) else None)
 
     def _desk(self, exercise: str) -> Desk:
         if exercise not in self.desks:
@@ -256,3 +272,8 @@ def _picture(path: Path | None) -> Response:
     if path is None or path.suffix.lower() not in PICTURES or not path.is_file():
         return Response(status_code=404)
     return FileResponse(path)
+
+
+def _title(text: str) -> str:
+    """A page's title: its first heading."""
+    return next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), "A page without a title")

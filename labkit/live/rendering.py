@@ -6,12 +6,14 @@ that the page's script has nothing to guess.
 """
 
 import json
+import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from html import escape
 from typing import Any
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -71,12 +73,25 @@ def _options(words: Sequence[str]) -> Mapping[str, str]:
 
 
 class Renderer:
-    """Renders parts of one exercise's chapter; `files` is the address below which its pictures are."""
+    """Renders a page of the manual, or a part of it.
 
-    def __init__(self, files: str) -> None:
-        self._files = files
-        self._markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-        rules: Mapping[str, Callable[..., str]] = {"fence": _fence, "image": self._image, "link_open": self._link}
+    Args:
+        folder: the page's folder in the lab, with slashes: its pictures and links are relative to it.
+        pages: what the page shows under a name of its own, by the path in the lab.
+
+    """
+
+    def __init__(self, folder: str, pages: Mapping[str, str] | None = None) -> None:
+        self._folder = folder
+        self._pages = pages or {}
+        self._markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+        rules: Mapping[str, Callable[..., str]] = {
+            "fence": _fence,
+            "image": self._image,
+            "link_open": self._link,
+            "html_inline": _html,
+            "html_block": _html,
+        }
         for name, rule in rules.items():
             self._markdown.add_render_rule(name, lambda renderer, *rest, rule=rule: rule(renderer, *rest))
 
@@ -99,13 +114,31 @@ class Renderer:
         source, text = str(tokens[at].attrGet("src") or ""), tokens[at].content
         if _EXTERNAL.match(source):  # nothing leaves this machine
             return f"<em>{escape(text)}</em>"
-        return f'<img src="{escape(self._files + source)}" alt="{escape(text)}" loading="lazy" decoding="async">'
+        address = escape(f"{FILES}{self._path(source)}")
+        return f'<img src="{address}" alt="{escape(text)}" loading="lazy" decoding="async">'
 
     def _link(self, renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
         target = str(tokens[at].attrGet("href") or "")
         if _EXTERNAL.match(target):
             return f'<a href="{escape(target)}" target="_blank" rel="noreferrer noopener" class="away">'
-        return f'<a href="{escape(target)}" data-page="{escape(target)}">'
+        page = self._pages.get(self._path(target.partition("#")[0]))
+        return f'<a href="#{escape(page)}" data-page="{escape(page)}">' if page else "<a>"
+
+    def _path(self, target: str) -> str:
+        """A path in the lab, of one that is relative to the page; percent signs are as in addresses."""
+        return posixpath.normpath(posixpath.join(self._folder, unquote(target)))
+
+
+FILES = "/files/"
+"""The address below which the manual's pictures are."""
+
+
+def _html(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
+    """Of HTML in Markdown the keys of a keyboard, and no other."""
+    text = tokens[at].content
+    if text in ("<kbd>", "</kbd>"):
+        return text
+    return "" if text.lstrip().startswith("<!--") else escape(text)
 
 
 def _fence(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:

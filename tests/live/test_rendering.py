@@ -8,7 +8,7 @@ import pytest
 
 from labkit.live.rendering import Renderer, action_of
 
-RENDERER = Renderer("/files/tea/")
+RENDERER = Renderer("exercises/tea", {"docs/leaves.md": "page-leaves"})
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,20 @@ def test_new_lines_are_marked_in_their_surroundings() -> None:
     assert "<ins>    cup = 1\n</ins><del>    # TODO pour\n</del>    return kettle\n" in marked
 
 
-def test_html_in_a_chapter_and_pictures_of_other_machines_stay_text() -> None:
-    html = RENDERER.render("<script>alert(1)</script> ![a cup](http://evil.example/cup.png) ![own](images/cup.png)\n")
-    assert "<script>" not in html
-    assert "evil.example" not in html
-    assert '<img src="/files/tea/images/cup.png" alt="own" loading="lazy" decoding="async">' in html
+def test_of_html_only_keys_are_let_through_and_no_picture_of_another_machine() -> None:
+    html = RENDERER.render(
+        "Press <script>alert(1)</script> <kbd>Ctrl-C</kbd> <img src=x onerror=alert(1)> ![a cup](http://evil.example/cup.png)\n\n"
+        "<iframe src='http://evil.example'></iframe>\n\n<!-- a remark -->\n"
+    )
+    assert html == (
+        "<p>Press &lt;script&gt;alert(1)&lt;/script&gt; <kbd>Ctrl-C</kbd> &lt;img src=x onerror=alert(1)&gt; "
+        "<em>a cup</em></p>\n&lt;iframe src=&#x27;http://evil.example&#x27;&gt;&lt;/iframe&gt;\n"
+    )
+
+
+def test_pictures_and_links_are_found_from_the_page_that_has_them() -> None:
+    html = RENDERER.render("![own](pictures/a%20cup.webp) [leaves](../../docs/leaves.md#black) [app](begin/app.py)\n")
+    assert html == (
+        '<p><img src="/files/exercises/tea/pictures/a cup.webp" alt="own" loading="lazy" decoding="async"> '
+        '<a href="#page-leaves" data-page="page-leaves">leaves</a> <a>app</a></p>\n'
+    )

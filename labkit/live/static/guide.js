@@ -120,7 +120,13 @@ async function chapterOf(id) {
   return chapters.get(id);
 }
 
-const pagesOf = (chapter) => [{ id: chapter.id, title: "Introduction", html: chapter.introduction }, ...chapter.tasks];
+// The chapter, page by page; what comes after the last task is the last page; then the pages beside the chapters.
+const chapterPages = (chapter) => [
+  { id: chapter.id, title: "Introduction", html: chapter.introduction },
+  ...chapter.tasks,
+  ...(chapter.end ? [{ id: `${chapter.id}-end`, title: "Summary", html: chapter.end }] : []),
+];
+const pagesOf = (chapter) => [...chapterPages(chapter), ...chapter.pages];
 
 async function open(id, { focus = true, step = null } = {}) {
   const chapter = await chapterOf(exercise);
@@ -136,8 +142,9 @@ async function open(id, { focus = true, step = null } = {}) {
   text.querySelectorAll(".code").forEach(addCopy);
   text.querySelectorAll("a[data-page]").forEach((link) => link.addEventListener("click", (event) => { event.preventDefault(); follow(link.dataset.page); }));
   const turn = make("nav", { className: "turn", "aria-label": "Pages" });
+  const order = chapterPages(chapter);
   for (const [step, label] of [[-1, "← "], [1, ""]]) {
-    const other = pages[at + step];
+    const other = at < order.length ? order[at + step] : step < 0 && order[0];
     turn.append(other ? make("button", { textContent: label + other.title + (step > 0 ? " →" : ""), onclick: () => open(other.id), className: step > 0 ? "main" : "" }) : make("span"));
   }
   main.replaceChildren(text, turn);
@@ -148,10 +155,8 @@ async function open(id, { focus = true, step = null } = {}) {
 }
 
 function follow(target) {
-  const name = target.split("#")[0].split("/").filter((part) => part && part !== "..")[0] ?? "";
-  const other = [...states.keys()].find((id) => name.toLowerCase().startsWith(id));
-  if (other) choose(other);
-  else say(`In your workspace, this page is ${target}.`);
+  if (states.has(target)) choose(target);
+  else open(target);
 }
 
 function enliven(element) {
@@ -190,6 +195,7 @@ const signs = { done: ["✓", "done"], going: ["◐", "begun"], todo: ["○", "t
 
 function stateOf(state, taskId) {
   const task = state.tasks.find((each) => each.id === taskId);
+  if (!task) return null;
   return task.passed && !task.stale ? "done" : task.begun || task.passed ? "going" : "todo";
 }
 
@@ -221,12 +227,12 @@ function put(id, key, build) {
 function drawContents(state, chapter) {
   put("exercises", [[...states.values()].map((each) => [each.id, each.title]), exercise], () =>
     [...states.values()].map((each) => make("button", { textContent: each.id, title: each.title, "aria-current": String(each.id === exercise), "aria-label": `${each.id}: ${each.title}`, onclick: () => choose(each.id) })));
-  const entries = pagesOf(chapter).map((each) => [each.id, each.title, each.id === chapter.id ? null : stateOf(state, each.id)]);
+  const entries = pagesOf(chapter).map((each) => [each.id, each.title, stateOf(state, each.id)]);
   put("tasks", [entries, page], () => entries.map(([id, title, known]) => {
     const [sign, word] = signs[known] ?? ["", ""];
     const button = make("button", { onclick: () => open(id) }, make("span", { className: `state ${known ?? ""}`, textContent: sign, "aria-hidden": "true" }), make("span", { textContent: title }), word && make("span", { className: "hidden", textContent: `, ${word}` }));
     if (id === page) button.setAttribute("aria-current", "page");
-    return make("li", {}, button);
+    return make("li", { className: id.startsWith("page-") ? "beside" : "" }, button);
   }));
   const left = entries.filter(([, , known]) => known && known !== "done").length;
   const minutes = Math.round((state.minutes * left) / Math.max(state.tasks.length, 1));
@@ -305,7 +311,7 @@ function openSideBySide(instances) {
 
 function drawChecks(state) {
   const { verify } = state;
-  const task = page !== exercise ? page : null;
+  const task = state.tasks.some((each) => each.id === page) ? page : null;
   put("checks", [state.id, verify, state.workspace, state.watches, task], () => {
     if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
     const buttons = make("div", { className: "row" },
