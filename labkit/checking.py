@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labkit.browser import user_agent
 from labkit.recording import Recorder
 from labkit.verify.stage import Databases as Databases
 from labkit.verify.stage import RunningInstance as RunningInstance
 from labkit.verify.stage import Stage as Stage
+from labkit.wire import Wire
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -153,7 +155,7 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
     recorder = pytestconfig.stash[RECORDER]
 
     def make(**options: Any) -> "BrowserContext":
-        context = browser.new_context(**options)
+        context = browser.new_context(**{"user_agent": user_agent(browser.version), **options})
         context.set_default_timeout(PATIENCE * 1000)
         recorder.record(context)
         pytestconfig.hook.pytest_labkit_context(context=context)
@@ -161,6 +163,20 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
 
     yield make
     recorder.close()
+
+
+@pytest.fixture(scope="session")
+def new_wire() -> "Iterator[Callable[[], Wire]]":
+    """Makes a wire, a browser context's own way to the app: `new_browser_context(proxy=wire.proxy)`."""
+    made: list[Wire] = []
+
+    def make() -> Wire:
+        made.append(Wire())
+        return made[-1]
+
+    yield make
+    for wire in made:
+        wire.close()
 
 
 @pytest.fixture

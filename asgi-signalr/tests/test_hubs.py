@@ -998,7 +998,7 @@ async def test_a_constructor_cannot_reach_the_connection(connect: Connect) -> No
         "of the type HubCallerContext; signalr.hub_context(Early) reaches the clients from anywhere."
     )
     assert said == ["self.context" + text, "self.clients" + text]
-    assert type(Early.context).__name__ == "_OnDemand"
+    assert type(Early.context).__name__ == "OnDemand"
 
 
 async def test_a_hub_may_have_a_connection_of_its_own(connect: Connect) -> None:

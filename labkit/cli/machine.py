@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from labkit import machine
+from labkit import machine, workspace
 from labkit.cli import show
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
@@ -261,5 +261,6 @@ def _report(lab: Lab, findings: list[Finding], format: Format, coded: bool = Fal
     if coded:
         say(f"readiness code: [bold]{code}[/]   [dim](for whoever prepares the class)[/]")
     if lab.exercises:
-        say_next(f"labkit start {lab.exercises[0].id}{lab_option(lab)}")
+        begun = workspace.around(Path.cwd()) is not None
+        say_next("labkit next" if begun else f"labkit start {lab.exercises[0].id}{lab_option(lab)}")
     return ExitCode.OK

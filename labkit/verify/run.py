@@ -1,6 +1,7 @@
 """One run of the checks: everything that they need starts at the same time, and every check is accounted for."""
 
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -36,8 +37,6 @@ SILENCE = 30.0
 
 MOST_TIMED_OUT = 2
 """After how many checks that ran out of time the others are skipped."""
-
-SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105  (known to nobody but this run)
 
 
 class Progress:
@@ -119,6 +118,7 @@ class _Run:
         self._everything = everything
         self._warm = warm
         self._evidence = evidence_folder(subject, datetime.now())
+        self._logs = temporary / "logs"
         self._results: dict[str, Result] = {}
         self._processes = 0
         self._todo, self._misplaced = missing_code(subject.exercise, subject.folder)
@@ -132,7 +132,7 @@ class _Run:
         with self._process(launch) as process:
             blocked, instances, stage = None, None, None
             with ExitStack() as stack:
-                app = self._temporary / "app"
+                app = self._temporary / self._subject.exercise.name
                 try:
                     self._copy(app)
                     blocked = self._find_placeholder(app)
@@ -212,22 +212,27 @@ class _Run:
         # The copy has no environment of its own; the workspace may have one.
         python = str(instances.interpreter(self._subject.folder))
         command = tuple(part.replace("{python}", python) for part in exercise.app.command)
+        data = app / ".labkit" / "data"
+        data.mkdir(parents=True)
+        self._logs = data / "logs"
+        self._logs.mkdir()
         self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
         running = stack.enter_context(
             instances.running(
                 replace(exercise.app, command=command),
                 app,
-                data=self._folder("data"),
-                secret=SECRET,
-                id="verify",
+                # What the app can see has the form that it has in a workspace.
+                data=data,
+                secret=secrets.token_hex(32),
+                id=secrets.token_hex(4),
                 count=count,
                 database_server=server,
-                logs=self._folder("logs"),
+                logs=self._logs,
                 grace=0,
             )
         )
         started = tuple(RunningInstance(each.number, each.url, each.log, each.pid) for each in running.list)
-        return running, Stage(app, started, databases, self._todo, self._misplaced)
+        return running, Stage(app, started, databases, self._todo, self._misplaced, data)
 
     def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, Databases]:
         """Start a server for this run, with databases of the names that the lab's own server has."""
@@ -374,10 +379,11 @@ class _Run:
 
     def _in_the_trainees_words(self, result: Result) -> Result:
         """The result without the run's temporary folders: paths are the workspace's, logs those of the evidence."""
+        app = self._temporary / self._subject.exercise.name
         names = {
-            f"{self._temporary / 'logs'}{os.sep}": f"{self._evidence}{os.sep}",
-            f"{self._temporary / 'app'}{os.sep}": "",
-            str(self._temporary / "app"): self._subject.folder.name,
+            f"{self._logs}{os.sep}": f"{self._evidence}{os.sep}",
+            f"{app}{os.sep}": "",
+            str(app): self._subject.folder.name,
         }
 
         def plain(text: str | None) -> str | None:
@@ -394,17 +400,12 @@ class _Run:
             next=plain(result.next),
         )
 
-    def _folder(self, name: str) -> Path:
-        folder = self._temporary / name
-        folder.mkdir()
-        return folder
-
     def _with_evidence(self) -> dict[str, Result]:
         """The results, with the evidence that there is; the instances' logs are kept beside it."""
         if self._all_well and not self._everything:
             return self._results
         kept = []
-        for log in sorted((self._temporary / "logs").glob("*")):
+        for log in sorted(self._logs.glob("*")):
             self._evidence.mkdir(parents=True, exist_ok=True)
             kept.append(str(shutil.copyfile(log, self._evidence / log.name)))
         return {

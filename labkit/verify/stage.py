@@ -53,3 +53,6 @@ class Stage:
 
     misplaced: Mapping[str, Finding] = field(default_factory=dict)
     """The snippets whose code is in the wrong place, with what to do about it."""
+
+    data: Path | None = None
+    """The folder for what the app stores."""

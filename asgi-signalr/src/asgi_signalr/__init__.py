@@ -1,18 +1,18 @@
 """SignalR hubs for any ASGI app: the official clients connect unchanged.
 
-`SignalR` is the ASGI app, and `Hub` the base of the classes whose methods clients call. What is needed less often has
-a module of its own:
+`SignalR` is the ASGI app, and `Hub` the base of the classes whose methods clients call. Names that are needed less
+often have a module of their own:
 
-* `asgi_signalr.options`: what can be chosen about a server, the keyword arguments of `SignalR`;
+* `asgi_signalr.options`: the options of a server, the keyword arguments of `SignalR`;
 * `asgi_signalr.persistent`: connections with a protocol of one's own instead of a hub;
-* `asgi_signalr.filters`: what is to happen around every call;
+* `asgi_signalr.filters`: code around every call;
 * `asgi_signalr.presence`: who is in which group, on all servers;
 * `asgi_signalr.clients`: whom hubs can send to;
-* `asgi_signalr.metrics`: what OpenTelemetry can tell about a server;
+* `asgi_signalr.metrics`: the figures that OpenTelemetry collects;
 * `asgi_signalr.testing`: clients for tests, in their own process;
-* `asgi_signalr.backplanes`: what joins several servers, and how to write another;
+* `asgi_signalr.backplanes`: how several servers are joined, and how to write another backplane;
 * `asgi_signalr.protocols` and `asgi_signalr.messages`: the encodings of what hubs and clients say, and how to add one;
-* `asgi_signalr.servers`: what some ASGI servers can do better.
+* `asgi_signalr.servers`: ASGI servers with which the library can do more.
 """
 
 from typing import TYPE_CHECKING

@@ -41,13 +41,13 @@ class SignalR:
     Times are in seconds, sizes in bytes; `Options` says what the other keywords mean.
 
     Args:
-        filters: What is to happen around every call of every hub; a hub may have its own besides.
+        filters: Code around every call of every hub; a hub may have its own besides.
         status_path: Where the status is served, as JSON, such as `/healthz`; to anybody who can reach it.
-        protocols: What is spoken: `"json"`, `"messagepack"`, or an own `HubProtocol`.
-        backplane: How the servers are joined: a URL such as `postgresql://host/database`, or an own engine.
+        protocols: The protocols that clients may speak: `"json"`, `"messagepack"`, or your own `HubProtocol`.
+        backplane: How the servers are joined: a URL such as `postgresql://host/database`, or your own engine.
 
     Raises:
-        ValueError: a keyword is given what it cannot be; the message says what it can.
+        ValueError: an option has a value that it cannot have; the message says which it can.
         TypeError: something is no filter, no protocol or no backplane.
 
     For example:
@@ -75,7 +75,7 @@ class SignalR:
         given = Options(**options)
         self.options = replace(given, transports=checked(given.transports))
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
-        """What is called instead of dependencies: for tests."""
+        """Functions that are called instead of dependencies: for tests."""
         self._filters = checked_filters(filters)
         self._protocols = chosen(protocols)
         if status_path is not None and not isinstance(status_path, str):
@@ -105,7 +105,7 @@ class SignalR:
             transports: the transports that this hub offers, in this order; None: those of the application.
             redirect: asked for each client that negotiates; may send it to another server, or raise a `HubException`
                 whose message the client is told.
-            filters: what is to happen around its calls, inside of the application's own filters.
+            filters: code around its calls, inside the application's own filters.
             presence: whether to keep who is in which group on all servers, see `asgi_signalr.presence`.
 
         Raises:

@@ -32,7 +32,7 @@ class ClientProxy:
         self._excluded = tuple(excluded)
 
     async def send(self, method: str, *arguments: Any) -> None:
-        """Call a method of these clients, without waiting for what they make of it.
+        """Call a method of these clients, without waiting for them.
 
         Returns when the message is accepted. Clients that have gone are passed over in silence. Where there are
         several servers, what is for a single connection of this one goes to it directly, and may overtake what was
@@ -85,7 +85,7 @@ class SingleClientProxy(ClientProxy):
 
         Args:
             method: the name of the client's handler.
-            arguments: what it is given.
+            arguments: the handler's arguments.
             returns: the type that the result has to have; it is converted as the arguments of hub methods are.
             timeout: seconds after which the answer is waited for no longer; None: as long as the connection lasts.
 

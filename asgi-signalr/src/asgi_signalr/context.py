@@ -1,4 +1,4 @@
-"""What a hub knows about the connection that it is called by."""
+"""The connection that a hub is called by, and who may call."""
 
 import asyncio
 import inspect

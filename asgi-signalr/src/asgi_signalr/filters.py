@@ -1,4 +1,4 @@
-"""Hub filters: what is to happen around every call of a hub's methods, and when its connections begin and end.
+"""Hub filters: code around every call of a hub's methods, and around the begin and end of its connections.
 
     class Timing(HubFilter):
         async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class InvocationContext:
-    """A call of a hub method on its way; a filter may change what it is called with."""
+    """A call of a hub method on its way; a filter may change its arguments."""
 
     context: HubCallerContext
     """The connection that calls."""
@@ -35,7 +35,7 @@ class InvocationContext:
     hub_method: "HubMethod"
     """The method: its `function`, its `types`."""
     arguments: list[Any]
-    """What the client has sent, already of the declared types."""
+    """The client's arguments, already of the declared types."""
     keywords: dict[str, Any]
     """Parameters that the client does not give as arguments: its streams, and dependencies."""
 
@@ -55,7 +55,7 @@ Disconnected = Callable[[LifetimeContext, Exception | None], Awaitable[None]]
 
 
 class HubFilter:
-    """The base of all filters; override what is to be filtered. What is not overridden costs nothing."""
+    """The base of all filters; override the events to be filtered. An event that is not overridden costs nothing."""
 
     async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
         """Call the method with `await next(context)`, and return what the client is to get: or raise, to refuse.

@@ -1,7 +1,7 @@
-"""What OpenTelemetry can tell about a server: its connections, whom it refused, and what was lost.
+"""The figures of a server for OpenTelemetry: its connections, refusals, and losses.
 
 Where opentelemetry-api is installed (`asgi-signalr[opentelemetry]`), servers measure; the application's own meter
-provider decides what becomes of it. Where it is not, nothing is imported and nothing counted.
+provider decides where the figures go. Where it is not, nothing is imported and nothing counted.
 
 | metric | kind | unit | attributes |
 |---|---|---|---|

@@ -193,6 +193,6 @@ _RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
     FindIdentifier | None: (_is_function, "a function that takes the user, or None"),
     FindExpiry | None: (_is_function, "a function that takes the user, or None"),
 }
-"""What an option may be, by the type that it is declared with."""
+"""The values that an option may have, by the type that it is declared with."""
 
 _MAY_BE_ZERO = {"max_streams_per_connection", "max_groups_per_connection", "minimum_negotiate_version"}

@@ -59,7 +59,7 @@ class Presence:
         return frozenset(user for user in users if user is not None)
 
     def count(self, group: Group = None) -> int:
-        """Count the connections in a group without listing them; 0: what is sent to it reaches nobody."""
+        """Count the connections in a group without listing them; 0: a message to it reaches nobody."""
         return self._tracker.count(_group(group))
 
     def groups(self) -> frozenset[str]:

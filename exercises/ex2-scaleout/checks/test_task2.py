@@ -7,7 +7,7 @@ import pytest
 
 from labkit.checking import Databases, NotDone
 
-pytestmark = pytest.mark.task(2)
+pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
 RESERVED = ("postgres", "template0", "template1")
 """The databases that every server has."""

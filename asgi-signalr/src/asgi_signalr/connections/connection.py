@@ -33,7 +33,7 @@ class Ending:
     """Why the server ends a connection, and what it tells the client."""
 
     error: Exception | None = None
-    """What `on_disconnected` is given."""
+    """The argument of `on_disconnected`."""
     close: Close | None = None
     """The good-bye; None if the client is not there to read it."""
     timed_out: bool = False

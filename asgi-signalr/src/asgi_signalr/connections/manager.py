@@ -36,7 +36,7 @@ class Negotiated:
     is_forgotten: bool = False
     """Whether the token is worth nothing any more."""
     connection: Connection | None = None
-    """What it was opened as; None while it is still to be opened."""
+    """The connection that it became; None while it is still to be opened."""
 
     @property
     def is_to_be_told(self) -> bool:

@@ -40,7 +40,7 @@ class Redirect:
     url: str
     """The hub's address there, without `/negotiate`."""
     access_token: str | None = None
-    """What the client's requests there are to bring instead of its own token."""
+    """The token that the client shows there instead of its own."""
 
     def answer(self, version: int) -> dict[str, Any]:
         """Spell out the answer to a client."""

@@ -1,4 +1,4 @@
-"""What is refused, said in the log: its client is told little, and browsers show their users even less."""
+"""Refused requests, in the log: their clients are told little, and browsers show their users even less."""
 
 import logging
 

@@ -1,6 +1,6 @@
 """Hubs: classes whose public methods clients call.
 
-A hub object lives for one call; what is to last belongs into `context.items`, or outside.
+A hub object lives for one call; state that is to last belongs in `context.items`, or outside.
 """
 
 import inspect
@@ -93,7 +93,7 @@ def hub_method(name: Any = None, *, authorize: Authorize | EllipsisType = ...) -
     """Give a hub method another name for its clients, or a rule about who may call it.
 
     A method that overrides another has its name and its rule, unless it is given its own. A decorator above this one
-    has to use `functools.wraps`: else nothing of this is to be seen on what it puts in the method's place.
+    has to use `functools.wraps`, so that the mark stays on the function that it puts in the method's place.
 
     Raises:
         TypeError: two of them say different things of one method; or that is no method, the name no text, or the rule

@@ -31,7 +31,7 @@ class Call:
         self._holds_turn = holds_turn
         self._released = 0
         self.has_begun = False
-        self.is_closing = False  # what it has used is being closed, which nothing is to interrupt
+        self.is_closing = False  # the resources that it has used are being closed, which nothing is to interrupt
         self._is_cancelled = False
         self.task: asyncio.Task[None] | None = None
         calls.running.add(self)
@@ -75,7 +75,7 @@ class Call:
 
 
 class Calls:
-    """What a connection has called and not yet been answered."""
+    """The calls of a connection that have not been answered yet."""
 
     # Every idle connection has one of these, so it weighs little: a list for a few calls, an event only for who waits.
     __slots__ = (
@@ -107,7 +107,7 @@ class Calls:
         self.taken_up = 0
         """How many streams from the client belong to calls that have not ended, whether they have themselves or not."""
         self.on_free: Callable[[], None] = _nothing
-        """What begins the waiting calls when a turn is free."""
+        """Called when a turn is free: begins the waiting calls."""
         self.is_beginning = False
         """Whether waiting calls are being begun at this moment."""
         self._progress: asyncio.Event | None = None

@@ -1,6 +1,6 @@
-"""What the messages of a client do: calls, streams in both directions, and what becomes of them.
+"""Acting on the messages of a client: calls, streams in both directions, and their ends.
 
-What can wait runs in a task of its own. Calls take turns, one at a time unless `max_parallel_invocations` says
+A method that can wait runs in a task of its own. Calls take turns, one at a time unless `max_parallel_invocations` says
 otherwise; streams in either direction need no turn, but begin in order as well.
 """
 
@@ -85,7 +85,7 @@ class HubDispatcher:
     # Messages.
 
     def dispatch(self, connection: HubConnection, message: Message) -> Coroutine[Any, Any, object] | None:
-        """Act on a message; what is returned is to be awaited before the next one.
+        """Act on a message; the awaitable that is returned, if any, comes before the next message.
 
         Raises:
             InvalidDataError: no client may send this.
@@ -174,7 +174,7 @@ class HubDispatcher:
             self._call_plain(connection, method, message)
         else:
             call = Call(connection.calls, holds_turn=_takes_turns(method, message))
-            call.task = begin_task(self._call(connection, call, method, message, uploads))
+            connection.local_hub.runner.run(call, self._call(connection, call, method, message, uploads))
 
     def _cancel(self, connection: HubConnection, invocation_id: str) -> None:
         """End a stream to the client, or forget it if it has not begun. An unknown one has ended already."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asgi_signalr.connections import turns
-from asgi_signalr.hubs.calls import Call, begin_task
+from asgi_signalr.hubs.calls import Call
 from asgi_signalr.hubs.connection import HubConnection
 from asgi_signalr.hubs.invoker import HubInvoker
 from asgi_signalr.hubs.methods import HubMethod
@@ -102,7 +102,7 @@ def fast_path(
                 return begin(connection, message)
         if is_async:
             call = Call(calls, holds_turn=True)
-            call.task = begin_task(finish(connection, call, message, function, arguments, write))
+            connection.local_hub.runner.run(call, finish(connection, call, message, function, arguments, write))
             return connection.ending is None
         try:
             hub = make_hub()

@@ -1,4 +1,4 @@
-"""What a stateful connection remembers, so that nothing is lost or doubled when its WebSocket is replaced.
+"""The memory of a stateful connection, so that nothing is lost or doubled when its WebSocket is replaced.
 
 Both sides count the messages of types 1 to 5, each direction for itself, from 1. What was sent is kept until the
 other side acknowledges it; after a reconnect each side says, in a `Sequence` message, with which number it goes on,
@@ -62,7 +62,7 @@ class MessageBuffer:
         await self._has_room.wait()
 
     def resume(self) -> tuple[Sequence, list[Payload]]:
-        """Begin anew on another WebSocket: what is to be sent first. The client does the same."""
+        """Begin anew on another WebSocket: returns the messages to be sent first. The client does the same."""
         self._awaits_sequence = True
         return Sequence(self._first), list(self._unacknowledged)
 

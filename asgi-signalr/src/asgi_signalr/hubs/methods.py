@@ -46,9 +46,9 @@ class HubMethod:
     is_plain: bool
     """Whether nothing in it can wait, so that it needs no task."""
     converters: Mapping[str, Callable[[list[Any]], list[Any]]]
-    """What converts received arguments, by the protocol's name."""
+    """Convert received arguments, by the protocol's name."""
     writers: Mapping[str, Callable[[Message], bytes]]
-    """What writes its results or items, by the protocol's name, where that is not just the protocol's `write`."""
+    """Write its results or items, by the protocol's name, where that is not just the protocol's `write`."""
 
     def bind(self, arguments: list[Any], protocol: HubProtocol) -> list[Any]:
         """Turn received arguments into what the method declares.

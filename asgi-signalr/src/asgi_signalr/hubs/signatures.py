@@ -145,7 +145,7 @@ def is_stream(function: Callable[..., Any], returns: Any) -> bool:
 
 
 def awaited(returns: Any) -> Any:
-    """Read from a method's annotation what is there once everything has been waited for."""
+    """Read from a method's annotation the type of its result once it has been awaited."""
     while get_origin(returns) in (Annotated, Awaitable, Coroutine):
         arguments = get_args(returns)
         returns = arguments[0] if get_origin(returns) is Annotated else arguments[-1]

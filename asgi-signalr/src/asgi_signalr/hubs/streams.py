@@ -1,4 +1,4 @@
-"""Streams of a hub method: what a client sends piece by piece, and what a method's results are taken from."""
+"""Streams of a hub method: items that a client sends, and items that a method answers with."""
 
 import asyncio
 from collections import deque
@@ -51,7 +51,7 @@ class Upload(AsyncIterator[Any]):
         self._writable = asyncio.Event()
 
     def put(self, item: Any) -> Coroutine[Any, Any, object] | None:
-        """Take an item that has arrived; what is returned is to be awaited before anything more is read.
+        """Take an item that has arrived; the awaitable that is returned, if any, comes before anything more is read.
 
         Raises:
             HubException: it does not fit the stream's type. The stream has ended with this error.

@@ -24,7 +24,7 @@ Answer = Callable[[Completion | None], None]
 
 
 class _Question:
-    """What was asked of a connection that is not here."""
+    """A question to a connection of another server."""
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[tuple[HubProtocol, Completion] | None] = asyncio.get_running_loop().create_future()
@@ -202,7 +202,7 @@ class ClientResults:
         return True
 
     def end(self, connection: Connection) -> None:
-        """A connection has ended: what it owes will not come."""
+        """Note that a connection has ended: the answers that it owes will not come."""
         for answer in self._owed.pop(connection.id, {}).values():
             answer(None)
 

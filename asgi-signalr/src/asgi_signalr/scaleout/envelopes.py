@@ -1,4 +1,4 @@
-"""What the servers of one application tell each other through a backplane.
+"""The envelopes that the servers of one application exchange through a backplane.
 
 Each kind of envelope is a class below: a `Delivery` for clients, wherever they are; commands for the server that has
 a connection; what it answers. They travel as MessagePack arrays that begin with their kind, so a server skips kinds
@@ -72,7 +72,7 @@ class ClientInquiry(msgspec.Struct, array_like=True, frozen=True, tag="inquire")
 
 
 class ClientResult(msgspec.Struct, array_like=True, frozen=True, tag="result"):
-    """What a client has answered, as a completion in the client's protocol, for the server that asked.
+    """A client's answer, as a completion in its protocol, for the server that asked.
 
     No completion: the connection has ended.
     """
@@ -94,7 +94,7 @@ class PresenceChange(msgspec.Struct, array_like=True, frozen=True):
 
 
 class PresenceUpdate(msgspec.Struct, array_like=True, frozen=True, tag="presence"):
-    """What has changed among the members on one server, or who they all are, as when the roll is called.
+    """The changes among the members on one server; or all of its members, as when the roll is called.
 
     The updates of a server are numbered. No changes say just that the server lives, with the number of the last update.
     """

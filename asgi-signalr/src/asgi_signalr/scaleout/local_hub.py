@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from asgi_signalr.connections.connection import Connection
-from asgi_signalr.connections.encoding import Encoding
 from asgi_signalr.connections.metrics import Metrics
 from asgi_signalr.connections.outbox import Flusher
+from asgi_signalr.connections.runner import Runner
 from asgi_signalr.errors import HubException
 from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.options import Options
@@ -33,9 +33,11 @@ from asgi_signalr.scaleout.envelopes import (
 from asgi_signalr.scaleout.members import Members
 from asgi_signalr.scaleout.presence_events import PresenceFunction
 from asgi_signalr.scaleout.presence_tracker import PresenceTracker
-from asgi_signalr.transports.payload import Payload
 
 logger = logging.getLogger("asgi_signalr")
+
+# From this number of receivers on, a broadcast is written to one after the other instead of being queued in each.
+MANY = 4
 
 
 class Host(Publisher, Protocol):
@@ -73,6 +75,9 @@ class LocalHub:
         self.options = host.options
         self.flusher = host.flusher
         self.members = Members()
+        self.runner = Runner()
+        # A stateful connection keeps what it was sent, in the order in which that was said.
+        self._may_sweep = not host.options.allow_stateful_reconnects
         self.presence: PresenceTracker | None = None
         """Who is in which group on all servers, if that is kept for this hub."""
         self._host = host
@@ -181,25 +186,30 @@ class LocalHub:
         target: str | None,
     ) -> None:
         """Write a message to its audience on this server, encoded once for all who speak the same protocol."""
-        key = None if target is None else f"{audience} {tuple(names)} {target}"
-        payloads: dict[Encoding, Payload | None] = {}
         left_out = frozenset(excluded)
-        is_logged = logger.isEnabledFor(logging.DEBUG)
-        for connection in self.members.of_audience(audience, names):
-            if left_out and connection.id in left_out:
-                continue
-            encoding = connection.encoding
-            if encoding not in payloads:
-                payload = payloads[encoding] = encoding.payload(encodings)
-                if payload is not None:
-                    payload.key = key
-                else:  # the sender is another version, which does not know this protocol
-                    logger.warning("A delivery for %s cannot be written as %s.", self.name, encoding.name)
-            payload = payloads[encoding]
-            if payload is not None:
-                if is_logged:
-                    connection.log_delivery(target, len(payload.data))
-                connection.write(payload)
+        receivers = [
+            connection
+            for connection in self.members.of_audience(audience, names)
+            if connection.ending is None and (not left_out or connection.id not in left_out)
+        ]
+        encodings_used = {receiver.encoding for receiver in receivers}
+        key = None if target is None else f"{audience} {tuple(names)} {target}"
+        payloads = {}
+        for encoding in encodings_used:
+            if (payload := encoding.payload(encodings)) is not None:
+                payload.key = key
+                payloads[encoding] = payload
+            else:  # the sender is another version, which does not know this protocol
+                logger.warning("A delivery for %s cannot be written as %s.", self.name, encoding.name)
+                receivers = [receiver for receiver in receivers if receiver.encoding is not encoding]
+        if logger.isEnabledFor(logging.DEBUG):
+            for receiver in receivers:
+                receiver.log_delivery(target, len(payloads[receiver.encoding].data))
+        if len(receivers) >= MANY and self._may_sweep and self.flusher.is_idle:
+            self.flusher.broadcast(receivers, payloads)
+        else:
+            for receiver in receivers:
+                receiver.write(payloads[receiver.encoding])
 
     def dropped(self, messages: int) -> None:
         """Note that a slow client was spared messages."""

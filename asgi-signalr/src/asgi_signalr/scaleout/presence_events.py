@@ -1,4 +1,4 @@
-"""What is told of who joins and leaves, and how an application's functions hear of it: one event after the other."""
+"""The events of presence, and how an application's functions are told of them: one after the other."""
 
 import asyncio
 import inspect

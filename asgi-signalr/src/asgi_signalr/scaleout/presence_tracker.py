@@ -28,7 +28,7 @@ ROLL_CALL_PER_LEASE = 1 / 15
 
 
 class _Server:
-    """What a server has published, up to a number."""
+    """The members that a server has published, up to a number."""
 
     def __init__(self) -> None:
         self.number = 0

@@ -53,7 +53,7 @@ class _Tail:
         self._database = unquote(parts.path.lstrip("/"))
 
     async def show_all(self, lines: int | None) -> None:
-        """Show what is there; JSON is one document."""
+        """Show the messages that are there; JSON is one document."""
         from asgi_signalr.backplanes import postgres_schema as schema
 
         connection = await self._connect()

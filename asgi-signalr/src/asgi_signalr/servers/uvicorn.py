@@ -53,12 +53,12 @@ CLOSE_UNSAID = b"\x88\x00"
 CLOSE_1000 = b"\x88\x02\x03\xe8"
 # A message of more than one segment is put together here up to this size; so a byte at a time costs little.
 MAX_JOINED = 4096
-# While so many messages have not been received by the app, no more are taken in.
+# The most messages that wait for the app; then no more are taken in.
 MAX_UNREAD = 16
 
 
 class _Arrivals:
-    """What has come in on one event loop since it last went round, until all of it is taken in together."""
+    """The data that has come in on one event loop since it last went round, until all of it is taken in together."""
 
     __slots__ = ("pieces",)
 
@@ -97,7 +97,7 @@ _arrivals: WeakKeyDictionary[asyncio.AbstractEventLoop, _Arrivals] = WeakKeyDict
 
 
 class _DirectWebSocket(asyncio.Protocol):
-    """The way past ASGI, a `DirectWebSocket`, and what takes frames in: no bigger than what each message has to touch.
+    """The way past ASGI, a `DirectWebSocket`, and what takes frames in: no bigger than each message has to touch.
 
     It takes uvicorn's place at the transport once the app has accepted, and lets uvicorn have everything unusual.
     """
@@ -126,7 +126,7 @@ class _DirectWebSocket(asyncio.Protocol):
         self.is_between = True  # messages: of none has a part been received
         self._in_fragments = False
         self._rest = b""  # the beginning of a small message
-        self._passing = 0  # so many bytes of the frame that uvicorn is being given are still to come
+        self._passing = 0  # bytes still to come of the frame that uvicorn is being given
         self.blocked = True
         self.fast_path: Callable[[bytes], bool] = no_fast_path
         self.write: Callable[[bytes], None] = _nowhere
@@ -389,7 +389,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._direct.end()  # else the request, the way and this would hold each other
 
     def data_received(self, data: bytes) -> None:
-        """Called with what is not, or no longer, taken in by the way."""
+        """Called with data that the direct way does not take in, or no longer."""
         if self._last_of_head is not None:
             head = self._last_of_head + data
             end = head.find(END_OF_HEAD)
@@ -434,7 +434,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 class _Inbox:
-    """What the app has yet to receive: an `asyncio.Queue` without the weight of one."""
+    """The events that the app has yet to receive: an `asyncio.Queue` without the weight of one."""
 
     __slots__ = ("_direct", "_events", "_on_closed", "_on_message", "_waiting")
 

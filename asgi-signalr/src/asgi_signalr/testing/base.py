@@ -1,4 +1,4 @@
-"""What the clients of hubs and of persistent connections have in common."""
+"""The common part of the clients of hubs and of persistent connections."""
 
 import contextlib
 from types import TracebackType
@@ -29,7 +29,7 @@ class BaseClient(Generic[C]):
 
     @property
     def timeout(self) -> float:
-        """So many seconds every single wait may take; may be changed at any time."""
+        """Seconds that every single wait may take; may be changed at any time."""
         return self._connection.timeout
 
     @timeout.setter

@@ -44,7 +44,7 @@ class TestClient(BaseClient[ClientHubConnection]):
         skip_negotiation: whether to open the WebSocket directly, as `skipNegotiation: true` does; there is no
             `connection_id` then.
         stateful_reconnect: whether to ask for a connection that outlives its WebSocket, see `reconnect`.
-        timeout: so many seconds every single wait may take.
+        timeout: seconds that every single wait may take.
 
     """
 
@@ -105,7 +105,7 @@ class TestClient(BaseClient[ClientHubConnection]):
         """Say good-bye, and wait until the server is done with the connection: `on_disconnected` has run by then.
 
         Args:
-            error: what `on_disconnected` is to be told was the reason.
+            error: the reason that `on_disconnected` is told.
 
         Raises:
             TimeoutError: the application is not done in time.

@@ -1,4 +1,4 @@
-"""A client of a persistent connection: what it sends and hears is text or bytes."""
+"""A client of a persistent connection: it sends and hears text or bytes."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class TestConnection(BaseClient[ClientConnection]):
         access_token: sent as the official clients send theirs: as a bearer token to negotiate, and as the
             parameter `access_token` for the WebSocket.
         skip_negotiation: whether to open the WebSocket directly; there is no `connection_id` then.
-        timeout: so many seconds every single wait may take.
+        timeout: seconds that every single wait may take.
 
     """
 

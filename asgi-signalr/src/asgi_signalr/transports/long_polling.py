@@ -1,4 +1,4 @@
-"""Long polling: what is to be sent waits for the client's next GET, and each GET waits for something to be sent.
+"""Long polling: messages wait for the client's next GET, and each GET waits for messages.
 
 See TransportProtocols.md, Long Polling. Unlike the other transports it outlives the requests that it consists of.
 """
@@ -11,7 +11,7 @@ from asgi_signalr.transports.inbox import Inbox, wake
 from asgi_signalr.transports.payload import Payload
 
 HEADERS = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
-# Beyond so many bytes that no poll has taken yet, the sender waits: ASP.NET Core's size of the pipe to the transport.
+# The most bytes that wait for a poll before the sender waits as well: ASP.NET Core's size of the pipe to the transport.
 HIGH_WATER = 64 * 1024
 
 

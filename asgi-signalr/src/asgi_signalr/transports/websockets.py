@@ -21,7 +21,7 @@ UNSAID = (1005, ABNORMAL)
 EXTENSION = "asgi_signalr.websocket"
 """Under this name a server may offer a `DirectWebSocket` in `scope["extensions"]`."""
 
-# While so many messages have not been read, no more are taken in.
+# The most messages that wait to be read; then no more are taken in.
 MAX_UNREAD = 16
 
 
@@ -68,7 +68,7 @@ class WebSocketTransport:
         receive: the server's.
         send: the server's.
         scope: the request, which may offer a more direct way.
-        close_timeout: so long the client may take to answer the close frame, where the server leaves that to us.
+        close_timeout: seconds the client may take to answer the close frame, where the server leaves that to us.
 
     """
 
