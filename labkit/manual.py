@@ -87,6 +87,8 @@ def _places(lab: Lab, exercise: Exercise) -> Iterator[tuple[Path, str]]:
         folder = "" if each.name == exercise.name else f"{each.name}/"
         yield each.folder / "README.md", f"{folder}README.md"
         for path in sorted((each.folder / PICTURES).glob("[!.]*")):
+            if path.suffix == ".json":  # what the pictures show, for the author's tests
+                continue
             yield path, f"{folder}{PICTURES}/{path.name}"
     roots = {lab.folder / name for name in lab.manual}
     for path in _beside(lab):
