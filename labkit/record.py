@@ -13,7 +13,7 @@ from typing import Any
 
 from labkit import __version__
 from labkit.errors import UsageError
-from labkit.files import write_whole
+from labkit.files import Within
 
 NAME = "lab-workspace.toml"
 
@@ -71,6 +71,11 @@ def read(folder: Path) -> Record | None:
 
 def write(folder: Path, record: Record) -> None:
     """Write the record whole; lines and comments that somebody added to the file stay."""
+    Within(folder).write(NAME, text(folder, record))
+
+
+def text(folder: Path, record: Record) -> bytes:
+    """What `write` would make of the folder's file."""
     import tomlkit
 
     path = folder / NAME
@@ -92,7 +97,7 @@ def write(folder: Path, record: Record) -> None:
             row.update({"name": each.name, "created": each.created})
             rows.append(row)
         document["database"] = rows
-    write_whole(path, tomlkit.dumps(document).encode("utf-8"))
+    return tomlkit.dumps(document).encode("utf-8")
 
 
 def add_database(record: Record, name: str, now: datetime) -> Record:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from labkit.errors import UsageError
@@ -27,8 +27,10 @@ IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock"})
 BESIDE = frozenset({".gitignore", "lab-workspace.toml", "manual", "uv.toml", "wheels"})
 """What `labkit start` puts beside the app, in the workspace's own folder and nowhere below."""
 
-IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
-"""What running an app leaves: compiled code, and the data of an app that is run without labkit."""
+OF_THE_LAB = ".lab-new"
+
+IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm", OF_THE_LAB)
+"""What running an app leaves, compiled code and data; and the lab's files that `labkit update` puts beside yours."""
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:
@@ -70,12 +72,22 @@ def digest(folder: Path) -> str:
 
     Of a file of more than 50 MB, which is no code, only the size counts.
     """
+    paths = list(app_files(folder))
+    return _digest((path, folder / path) for path in paths)
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """The same for files that are no folder, by their paths; the order is that of `app_files`."""
+    return _digest(sorted(files.items(), key=lambda file: file[0].split("/")))
+
+
+def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
     whole = hashlib.sha256()
-    for path in app_files(folder):
-        size = (folder / path).stat().st_size
+    for path, content in files:
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
         whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
         if size <= _LARGE:
-            whole.update((folder / path).read_bytes())
+            whole.update(content if isinstance(content, bytes) else content.read_bytes())
     return whole.hexdigest()
 
 

@@ -1,12 +1,15 @@
 """What several test modules share: a lab that has nothing in common with the one in this repository."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from labkit.errors import LabError
 from labkit.lab import Exercise, Lab, find_lab
 
 LAB = {
@@ -125,3 +128,40 @@ def own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Let no test know of another's workspaces, nor of how this suite itself was called."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+
+
+CALLS = ("mkdir", "open", "replace", "rename", "unlink", "fsync", "rmdir")
+
+
+@pytest.fixture(scope="session")
+def killed() -> Callable[[Callable[[], object], int], bool]:
+    """Does something in a process that is killed (kill -9) at one of its calls of the file system."""
+
+    def killed(deed: Callable[[], object], after: int) -> bool:
+        """Do it in a process that is killed at its call of that number; False if it ended before."""
+        child = os.fork()
+        if child == 0:
+            left = after
+
+            def counting(real: Callable[..., Any]) -> Callable[..., Any]:
+                def call(*arguments: Any, **options: Any) -> Any:
+                    nonlocal left
+                    left -= 1
+                    if left < 0:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return real(*arguments, **options)
+
+                return call
+
+            for name in CALLS:
+                setattr(os, name, counting(getattr(os, name)))
+            try:
+                deed()
+            except LabError:
+                pass
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        return os.WIFSIGNALED(status)
+
+    return killed

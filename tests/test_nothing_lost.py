@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,13 +17,14 @@ from hypothesis import strategies as st
 from labkit import insertion, workspace
 from labkit.changes import Change, FileChange
 from labkit.cli import run
-from labkit.errors import LabError, UsageError
+from labkit.errors import UsageError
 from labkit.files import Within
 from labkit.lab import Exercise, Lab
 from labkit.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="made of links, pipes, fork and kill")
 
+Killed = Callable[[Callable[[], object], int], bool]
 Labkit = Callable[..., tuple[int, str, str]]
 
 
@@ -179,43 +179,14 @@ def test_a_file_that_changed_in_the_meantime_is_not_overwritten(mine: Workspace)
     assert (mine.folder / "app.py").read_text() == "mine\n"
 
 
-def test_a_start_that_was_killed_is_swept_by_the_next_one(tea: Lab, brew: Exercise, tmp_path: Path) -> None:
+def test_a_start_that_was_killed_is_swept_by_the_next_one(
+    tea: Lab, brew: Exercise, tmp_path: Path, killed: Killed
+) -> None:
     folder = tmp_path / "new [x]"
-    killed(lambda: workspace.create(tea, brew, folder), after=60)
+    killed(lambda: workspace.create(tea, brew, folder), 60)
     assert [path for path in tmp_path.iterdir() if path.name.endswith(".labkit-new")] != []
     workspace.create(tea, brew, folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new [x]", "tea"]
-
-
-CALLS = ("mkdir", "open", "replace", "rename", "unlink", "fsync", "rmdir")
-
-
-def killed(deed: Callable[[], object], after: int) -> bool:
-    """Do it in a process that is killed (kill -9) at its call of the file system of that number; False if it ended."""
-    child = os.fork()
-    if child == 0:
-        left = after
-
-        def counting(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*arguments: Any, **options: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(*arguments, **options)
-
-            return call
-
-        for name in CALLS:
-            setattr(os, name, counting(getattr(os, name)))
-        try:
-            deed()
-        except LabError:
-            pass
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
 
 
 STEPS = st.lists(
@@ -246,7 +217,12 @@ def play(tea: Lab, brew: Exercise, made: Workspace, step: tuple[str, str, bytes]
 @given(data=st.data(), steps=STEPS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_byte_is_ever_lost(
-    tea: Lab, brew: Exercise, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, steps: list[Any]
+    tea: Lab,
+    brew: Exercise,
+    killed: Killed,
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+    steps: list[Any],
 ) -> None:
     """Edits, inserts, resets and undos in any order, each cut short by kill -9 anywhere."""
     with tempfile.TemporaryDirectory(dir=tmp_path_factory.getbasetemp()) as temporary:
@@ -260,7 +236,7 @@ def test_no_byte_is_ever_lost(
             if step[0] == "edit":
                 play(tea, brew, made, step)
             else:
-                killed(lambda step=step: play(tea, brew, made, step), after=data.draw(st.integers(0, 70), "calls"))
+                killed(lambda step=step: play(tea, brew, made, step), data.draw(st.integers(0, 70), "calls"))
                 owed |= before - set(app(made).values())
             there = set(contents(folder).values())
             assert owed <= there

@@ -97,7 +97,7 @@ def test_the_next_command_takes_a_folder_that_came_without_labkits_own(
 def test_listing_what_lies_below_takes_nothing(labkit: Labkit, tea: Lab, brew: Exercise, tmp_path: Path) -> None:
     came = carried(workspace.create(tea, brew, tmp_path / "far" / "mine").folder, tmp_path / "mine")
     assert json.loads(labkit("list", "--format", "json")[1])["next"] == "cd mine"
-    assert not (came / ".labkit").exists()
+    assert not (came / ".labkit" / "workspace.json").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="chmod means nothing here")
@@ -131,7 +131,12 @@ def test_a_clone_by_git_goes_on(labkit: Labkit, tea: Lab, brew: Exercise, tmp_pa
     git("commit", "-qm", "begin")
     assert sorted(git("ls-files").split()) == [
         ".gitignore",
+        ".idea/runConfigurations/labkit_run_1.xml",
+        ".idea/runConfigurations/labkit_run_2.xml",
         ".vscode/a1-brew.code-snippets",
+        ".vscode/extensions.json",
+        ".vscode/launch.json",
+        ".vscode/tasks.json",
         "app.py",
         "lab-workspace.toml",
         "manual/README.md",

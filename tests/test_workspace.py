@@ -70,6 +70,10 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
     assert sorted(path.relative_to(made.folder).as_posix() for path in made.folder.rglob("*")) == [
         ".env",
         ".gitignore",
+        ".idea",
+        ".idea/runConfigurations",
+        ".idea/runConfigurations/labkit_run_1.xml",
+        ".idea/runConfigurations/labkit_run_2.xml",
         ".labkit",
         ".labkit/.gitignore",
         ".labkit/data",
@@ -77,8 +81,14 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
         ".labkit/workspace.json",
         ".vscode",
         ".vscode/a1-brew.code-snippets",
+        ".vscode/extensions.json",
+        ".vscode/launch.json",
+        ".vscode/settings.json",
+        ".vscode/tasks.json",
         "app.py",
         "lab-workspace.toml",
+        "manual",
+        "manual/README.md",
         "pages",
         "pages/crlf.txt",
         "pages/cup.html",
@@ -99,12 +109,6 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
     assert (len(made.id), len(made.secret)) == (8, 64)
     if os.name == "posix":
         assert stat.S_IMODE((made.folder / ".labkit" / "workspace.json").stat().st_mode) == 0o600
-    editor = json.loads((made.folder / ".vscode" / "a1-brew.code-snippets").read_text())
-    assert editor["pour"] == {
-        "prefix": "pour",
-        "description": "pour it into the cup",
-        "body": ['cup = "${1:green}"', "", "print(cup)"],
-    }
     assert [path.name for path in (tmp_path / "some where").iterdir()] == ["mine"]
 
 

@@ -52,6 +52,10 @@ def setup(
         Path | None,
         typer.Option("--from", metavar="FILE", help="First install labkit from a bundle, without a network."),
     ] = None,
+    pycharm: Annotated[
+        bool,
+        typer.Option("--pycharm", help="Instead, put the lab's snippets into PyCharm, as live templates; asks first."),
+    ] = False,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> int:
@@ -70,6 +74,9 @@ def setup(
         raise UsageError("--for and --python say what a bundle is for.", "labkit setup --bundle FILE --for MACHINES")
     if bundle is not None:
         _bundle(the_lab, bundle, targets, pythons, format)
+        return ExitCode.OK
+    if pycharm:
+        _live_templates(the_lab, yes)
         return ExitCode.OK
     if source is not None:
         return _install(source, yes, lab, format)
@@ -129,6 +136,17 @@ def _bundle(lab: Lab, file: Path, targets: str | None, pythons: str | None, form
     say(f"[bold]{escape(str(made.file))}[/] has all that the lab needs ({made.size / 1e6:.0f} MB): for {where}.")
     say("A browser is not in it; its BROWSER.txt says how to get one.")
     say_next(f"on the other machine, in a folder for the lab: python {made.file.name}")
+
+
+def _live_templates(lab: Lab, yes: bool) -> None:
+    from labkit import pycharm
+
+    paths = pycharm.templates(lab)
+    show.confirm(f"Put the lab's snippets into {', '.join(map(str, paths))}?", yes)
+    pycharm.install(lab)
+    for path in paths:
+        say(f"Wrote {escape(str(path))}")
+    say_next("start PyCharm anew; in the editor type a snippet's name, ex1-… for example, and press Tab")
 
 
 def _listed(words: str | None) -> list[str]:

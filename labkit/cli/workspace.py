@@ -1,4 +1,4 @@
-"""The commands of a trainee's workspace: list, start, adopt, pack, diff, reset, undo."""
+"""The commands of a trainee's workspace: list, start, adopt, update, pack, diff, reset, undo."""
 
 import contextlib
 from datetime import datetime
@@ -13,7 +13,7 @@ from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, print_json, working
-from labkit.errors import LabError, UsageError
+from labkit.errors import ExitCode, LabError, UsageError
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.progress import Progress, Verified
@@ -144,6 +144,71 @@ def adopt(
     news = "is a workspace here now; the app's data begins empty." if taken.adopted else "is a workspace already."
     say(f"[bold]{escape(str(here))}[/], {escape(chosen.title)}, {news}")
     say_next(following)
+
+
+@commands.command()
+def update(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,
+) -> int:
+    """Bring your workspace to a newer version of the lab, without losing your work.
+
+    Files that you have not changed become the lab's new ones; in the others your changes and the lab's are merged.
+    Where both changed the same lines your file stays, the lab's is put beside it, and the exit code is 1.
+    `labkit undo` takes it all back.
+    """
+    from labkit import updating
+
+    the_lab, chosen, here = show.subject(lab, None)
+    with here.changing():
+        before = here.record.version
+        change = updating.update(the_lab, chosen, here)
+        if not dry_run:
+            here.apply(change)
+    code = ExitCode.NOT_DONE if change.conflicts else ExitCode.OK
+    if format is Format.JSON:
+        print_json(
+            {
+                "exercise": chosen.id,
+                "workspace": str(here.folder),
+                "dry_run": dry_run,
+                "from": before,
+                "to": the_lab.version,
+                "taken": change.taken,
+                "merged": change.merged,
+                "conflicts": change.conflicts,
+                "kept": change.kept,
+            }
+        )
+        return code
+    name = here.folder.name
+    if not change.files:
+        say(f"{escape(name)} is up to date: version {escape(the_lab.version)}.")
+        return ExitCode.OK
+    done = "Would update" if dry_run else "Updated"
+    say(f"{done} [bold]{escape(name)}[/] from version {escape(before)} to {escape(the_lab.version)}.")
+    gone = {file.path for file in change.files if file.after is None}
+    for path in change.taken:
+        news = "no more in the lab" if path in gone else "the lab's new one"
+        say(f"  {escape(path)}  is {news}")
+    for path in change.merged:
+        say(f"  {escape(path)}  has your changes and the lab's")
+    for path in change.kept:
+        say(f"  {escape(path)}  is no more in the lab; yours stays")
+    for path in change.conflicts:
+        beside = f"{path.rpartition('/')[2]}{updating.BESIDE}"
+        say(
+            f"  [yellow]{escape(path)}[/]  is yours as it was: you and the lab changed the same lines; "
+            f"the lab's is in {escape(beside)}"
+        )
+    if dry_run:
+        say_next("labkit update")
+    elif change.conflicts:
+        say_next("labkit diff --solution begin   (compare, and take over by hand; labkit undo takes it back)")
+    else:
+        say_next("labkit verify   or   labkit undo   (takes it back)")
+    return code
 
 
 @commands.command()
