@@ -47,7 +47,7 @@ def start(stack: ExitStack, folder: Path, data: str, server: str | None) -> str:
     url = f"http://127.0.0.1:{port}"
     while True:
         try:
-            urllib.request.urlopen(f"{url}/healthz").close()  # noqa: S310
+            urllib.request.urlopen(f"{url}/healthz").close()  # noqa: S310  (a server of its own)
             return url
         except urllib.error.URLError:
             assert process.poll() is None

@@ -38,6 +38,7 @@ def commands() -> list[Measured]:
     return [
         Measured("python -c pass", PYTHON),
         Measured("labkit --version", [LABKIT, "--version"], "python -c pass", 3.0),
+        Measured("labkit status", [LABKIT, "status"], "python -c pass", 3.0),
         Measured("copier --version", COPIER),
         Measured("labkit --help", [LABKIT, "--help"], "copier --version", 1.0),
         Measured("labkit list", [LABKIT, "list"], "copier --version", 1.0),

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; `--version` is answered before anything heavy is imported."""
+    """Run the command line; `--version` and `status` are answered before anything heavy is imported."""
     try:
         _open_streams()
         code = _run(sys.argv[1:])
@@ -16,7 +16,7 @@ def main() -> None:
         code = 130
     except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell
         _discard_output()
-        code = 0
+        code = 3 if sys.argv[1:2] == ["verify"] else 0  # a verdict that nobody has heard is not a good one
     except OSError as error:  # what was said could not be written
         _discard_output()
         _say(f"Cannot write the output: {error.strerror or error}.\nnext: Free some disk space, or send it elsewhere.")
@@ -30,7 +30,16 @@ def _run(arguments: list[str]) -> int:
 
         sys.stdout.write(f"labkit {__version__}\n")
         return 0
-    _take_signals()
+    if arguments == ["status"]:
+        from labkit import status
+
+        line = status.line(os.getcwd())  # noqa: PTH109  (the import of pathlib would take longer)
+        if line is not None:
+            sys.stdout.write(f"{line}\n")
+            return 0
+    from labkit import signals
+
+    signals.take()
     from labkit.cli import run
 
     return run(arguments)
@@ -46,28 +55,10 @@ def _open_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             # It stays open until the end; pathlib would cost `--version` its import.
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  (open as long as the process lives)
         elif mode == "w" and isinstance(stream, io.TextIOWrapper):
             decided = stream.isatty() or os.environ.get("PYTHONIOENCODING")
             stream.reconfigure(encoding=None if decided else "utf-8", errors="replace")
-
-
-def _take_signals() -> None:
-    """Let what asks labkit to end (kill, a closed window, Ctrl-Break) go the way of Ctrl-C: nothing is left behind.
-
-    Only the first one does: a second, which a closed window may bring, would cut the clearing up short.
-    """
-    import signal
-
-    def interrupt(*_: object) -> None:
-        for each in taken:
-            signal.signal(each, lambda *_: None)
-        raise KeyboardInterrupt
-
-    there = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-    taken = [each for each in there if signal.getsignal(each) is signal.SIG_DFL]  # nohup has one ignored
-    for each in taken:
-        signal.signal(each, interrupt)
 
 
 def _say(text: str) -> None:

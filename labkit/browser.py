@@ -24,8 +24,15 @@ from labkit.processes import Group
 VARIABLE = "LABKIT_BROWSER"
 """The environment variable that names a browser's executable."""
 
-# A lab's machine may have no network: nothing is fetched, reported or asked at start-up.
-_ARGUMENTS = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+_ARGUMENTS = (
+    # A lab's machine may have no network: nothing is fetched, reported or asked at start-up.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    # What a page can see of the browser is as it is when a person uses it.
+    "--disable-blink-features=AutomationControlled",
+)
 
 _ON_PATH = (
     "google-chrome",
@@ -78,6 +85,15 @@ class Browser:
         if self.executable is not None:
             options["executable_path"] = str(self.executable)
         return options
+
+
+def user_agent(version: str) -> str:
+    """What a Chromium of this version calls itself when a person uses it: the same, headless or not."""
+    system = {"win32": "Windows NT 10.0; Win64; x64", "darwin": "Macintosh; Intel Mac OS X 10_15_7"}
+    return (
+        f"Mozilla/5.0 ({system.get(sys.platform, 'X11; Linux x86_64')}) AppleWebKit/537.36 (KHTML, like Gecko) "
+        f"Chrome/{version.partition('.')[0]}.0.0.0 Safari/537.36"
+    )
 
 
 def launch_options(headless: bool = True) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labkit import tree
-from labkit.errors import MachineError
-from labkit.files import write_whole
+from labkit.errors import LabError
+from labkit.files import Within
 
 
 @dataclass(frozen=True)
@@ -27,27 +27,23 @@ class Change:
     files: tuple[FileChange, ...]
 
 
-def write(folder: Path, change: Change) -> None:
-    """Write every file of the change; a failure half way brings back the ones already written."""
+def write(folder: Path, change: Change, scratch: str = "") -> None:
+    """Write every file of the change; a failure half way brings back the ones already written.
+
+    For `scratch`, and what is refused, see `Within`.
+    """
+    within = Within(folder, scratch)
     done: list[FileChange] = []
     try:
         for file in change.files:
             done.append(file)
-            put(folder / file.path, file.after)
+            within.write(file.path, file.after)
     except BaseException:
         for file in done:
-            with contextlib.suppress(OSError, MachineError):
-                if content(folder / file.path) != file.before:
-                    put(folder / file.path, file.before)
+            with contextlib.suppress(OSError, LabError):
+                if within.read(file.path) != file.before:
+                    within.write(file.path, file.before)
         raise
-
-
-def put(path: Path, after: bytes | None) -> None:
-    """Give the file this content; `None` removes it."""
-    if after is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_whole(path, after)
 
 
 def content(path: Path) -> bytes | None:

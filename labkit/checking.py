@@ -16,18 +16,23 @@ the same, the first check that needs it is told so and the others are skipped. P
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labkit.postgres import Server
+from labkit.browser import user_agent
+from labkit.recording import Recorder
+from labkit.verify.stage import Databases as Databases
+from labkit.verify.stage import RunningInstance as RunningInstance
+from labkit.verify.stage import Stage as Stage
+from labkit.wire import Wire
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from labkit.verify.causes import Facts, Finding
+    from labkit.verify.report import Check
 
 WAIT = 5.0
 """How many seconds an expected change may take before it counts as not done."""
@@ -40,7 +45,10 @@ BUDGET = 60.0
 
 
 class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
-    """The trainee's app does not do yet what the check expects; each part is a sentence or a few words."""
+    """The trainee's app does not do yet what the check expects; each part is a sentence or a few words.
+
+    A cause that the check only supposes gives way to one that labkit finds, with its line; one that `is_sure` does not.
+    """
 
     def __init__(
         self,
@@ -48,7 +56,8 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         seen: str,
         where: str | None = None,
         cause: str | None = None,
-        next: str | None = None,  # noqa: A002  (the word of the reports)
+        next: str | None = None,
+        is_sure: bool = False,
     ) -> None:
         super().__init__(f"expected {expected}, seen {seen}")
         self.expected = expected
@@ -56,64 +65,24 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         self.where = where
         self.cause = cause
         self.next = next
+        self.is_sure = is_sure
 
 
-@dataclass(frozen=True)
-class RunningInstance:
-    """One running instance of the app under verification."""
+class Hooks:
+    """The hooks of pytest that a plugin of a lab's checks may have besides."""
 
-    number: int
-    url: str
-    log: Path
+    @pytest.hookspec
+    def pytest_labkit_context(self, context: "BrowserContext") -> None:
+        """A browser context was made; nothing has used it yet."""
 
-    def lines(self) -> list[str]:
-        """Its log so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
-
-
-@dataclass(frozen=True)
-class Databases:
-    """What is known of the lab's databases, none of which the checks change.
-
-    `named` is the name that the trainee's code has, `existing` what the lab's server has, `listening` those of them
-    where LISTEN works. `server` is verify's own, which has databases of all these names and which the instances use.
-    """
-
-    named: str | None
-    existing: tuple[str, ...]
-    listening: tuple[str, ...]
-    server: Server
+    @pytest.hookspec(firstresult=True)
+    def pytest_labkit_cause(self, facts: "Facts", check: "Check") -> "Finding | None":
+        """The cause of a check's failure, if it is one of those that only this lab knows of."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Everything that a check may look at besides the browser; `app` is the copy of the app folder that runs."""
-
-    app: Path
-    instances: tuple[RunningInstance, ...]
-    databases: Databases | None
-    todo: Mapping[str, str] = field(default_factory=dict)
-    """The TODO lines that are still there: name to `path:line`."""
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Stage":
-        """Read what the command sent."""
-        databases = document["databases"]
-        return cls(
-            app=Path(document["app"]),
-            instances=tuple(
-                RunningInstance(each["number"], each["url"], Path(each["log"])) for each in document["instances"]
-            ),
-            databases=Databases(
-                databases["named"],
-                tuple(databases["existing"]),
-                tuple(databases["listening"]),
-                Server(databases["server"]),
-            )
-            if databases
-            else None,
-            todo=document["todo"],
-        )
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks."""
+    pluginmanager.add_hookspecs(Hooks)
 
 
 STAGE: pytest.StashKey[Callable[[], Stage]] = pytest.StashKey()
@@ -122,15 +91,33 @@ STAGE: pytest.StashKey[Callable[[], Stage]] = pytest.StashKey()
 LAUNCH: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 """How the browser is launched."""
 
-RECORDER: pytest.StashKey["Recorder"] = pytest.StashKey()
+RECORDER: pytest.StashKey[Recorder] = pytest.StashKey()
+
+
+def hopeless() -> NotDone | None:
+    """Why nothing that a check waits for can come any more; the checking process puts its own in place of this."""
+    return None
+
+
+_LOOK = 0.5
+"""After how many seconds `until` looks again whether there is any hope."""
 
 
 def until(page: "Page", holds: Callable[[], bool], seconds: float = WAIT) -> bool:
-    """Let the browser work until `holds()`, for some seconds at most; tells whether it came to hold."""
-    deadline, pause = time.monotonic() + seconds, 10.0
+    """Let the browser work until `holds()`, for some seconds at most; tells whether it came to hold.
+
+    Raises NotDone if it cannot come to hold any more, because the app has ended or hangs.
+    """
+    begun = asked = time.monotonic()
+    pause = 10.0
     while not holds():
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > begun + seconds or page.is_closed():
             return False
+        if now > asked + _LOOK:
+            asked = now
+            if trouble := hopeless():
+                raise trouble
         page.wait_for_timeout(pause)  # Playwright delivers events only while one of its calls waits
         pause = min(pause * 1.2, 100)
     return True
@@ -168,13 +155,28 @@ def new_browser_context(browser: "Browser", pytestconfig: pytest.Config) -> "Ite
     recorder = pytestconfig.stash[RECORDER]
 
     def make(**options: Any) -> "BrowserContext":
-        context = browser.new_context(**options)
+        context = browser.new_context(**{"user_agent": user_agent(browser.version), **options})
         context.set_default_timeout(PATIENCE * 1000)
         recorder.record(context)
+        pytestconfig.hook.pytest_labkit_context(context=context)
         return context
 
     yield make
     recorder.close()
+
+
+@pytest.fixture(scope="session")
+def new_wire() -> "Iterator[Callable[[], Wire]]":
+    """Makes a wire, a browser context's own way to the app: `new_browser_context(proxy=wire.proxy)`."""
+    made: list[Wire] = []
+
+    def make() -> Wire:
+        made.append(Wire())
+        return made[-1]
+
+    yield make
+    for wire in made:
+        wire.close()
 
 
 @pytest.fixture
@@ -194,112 +196,3 @@ def context(
 def page(context: "BrowserContext") -> "Page":
     """A page for one check."""
     return context.new_page()
-
-
-class Recorder:
-    """Keeps what the browser did: a trace, the console and the WebSockets' frames of each context.
-
-    A context belongs to the fixture, or the check, that made it.
-    """
-
-    def __init__(self, folder: Path, pictures: Path | None = None) -> None:
-        self._folder = folder
-        self._pictures = pictures
-        self._recordings: list[_Recording] = []
-        self.makers: list[str] = []
-        """The fixtures being set up, and before them the check."""
-
-    def record(self, context: "BrowserContext") -> None:
-        """Begin to record a new context."""
-        maker = self.makers[-1] if self.makers else "browser"
-        same = sum(each.maker == maker for each in self._recordings)
-        folder = self._folder / (maker if not same else f"{maker}-{same + 1}")
-        self._recordings.append(_Recording(maker, folder, context))
-
-    def keep(self, makers: set[str]) -> list[str]:
-        """Write the evidence of what these made, once, and tell the files; the traces follow at the end."""
-        return [path for each in self._recordings if each.maker in makers for path in each.kept]
-
-    def page_errors(self, makers: set[str]) -> list[str]:
-        """The errors of pages' scripts."""
-        return [error for each in self._recordings if each.maker in makers for error in each.errors]
-
-    def close(self, context: "BrowserContext | None" = None) -> None:
-        """End one recording, or all; the traces of what was kept are written."""
-        for each in [each for each in self._recordings if context is None or each.context is context]:
-            if self._pictures:
-                each.photograph(self._pictures)
-            each.close()
-            self._recordings.remove(each)
-
-
-class _Recording:
-    """The recording of one context."""
-
-    def __init__(self, maker: str, folder: Path, context: "BrowserContext") -> None:
-        self.maker = maker
-        self.errors: list[str] = []
-        self.context = context
-        self._folder = folder
-        self._console: list[str] = []
-        self._frames: list[str] = []
-        context.tracing.start(snapshots=True, screenshots=False, sources=False)
-        context.on("console", self._on_console)
-        context.on("weberror", lambda error: self._on_error(error.page.url if error.page else "", str(error.error)))
-        context.on("page", lambda page: page.on("websocket", self._on_websocket))
-
-    @cached_property
-    def kept(self) -> list[str]:
-        """Write it down, and tell the files."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        files = [self._folder / "trace.zip", self._folder / "console.log", self._folder / "websocket.log"]
-        files += self.photograph(self._folder)
-        self._write()
-        return [str(path) for path in files]
-
-    def photograph(self, folder: Path) -> list[Path]:
-        """Take a screenshot of each page into that folder, and tell the files."""
-        from playwright.sync_api import Error
-
-        files = []
-        for number, page in enumerate(self.context.pages, start=1):
-            path = folder / f"{self._folder.name}-{number}.png"
-            try:
-                page.screenshot(path=path, timeout=5000)
-                files.append(path)
-            except Error as error:
-                self._console.append(f"(no screenshot of {page.url}: {error.message})")
-        return files
-
-    def close(self) -> None:
-        """Stop recording; the trace is written if the rest was."""
-        kept = "kept" in self.__dict__
-        self.context.tracing.stop(path=self._folder / "trace.zip" if kept else None)
-        if kept:
-            self._write()
-
-    def _write(self) -> None:
-        for name, lines in (("console.log", self._console), ("websocket.log", self._frames)):
-            (self._folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-
-    def _on_console(self, message: "ConsoleMessage") -> None:
-        self._console.append(f"{message.page.url if message.page else ''} {message.type}: {message.text}")
-
-    def _on_error(self, url: str, error: str) -> None:
-        self.errors.append(error.split("\n")[0])
-        self._console.append(f"{url} uncaught: {error}")
-
-    def _on_websocket(self, socket: "WebSocket") -> None:
-        started = time.monotonic()
-
-        def note(what: str) -> Callable[[Any], None]:
-            def line(payload: Any) -> None:
-                text = f" {payload!r}" if isinstance(payload, str | bytes) else ""
-                self._frames.append(f"{socket.url} {time.monotonic() - started:.3f} s {what}{text}")
-
-            return line
-
-        self._frames.append(f"{socket.url} opened")
-        socket.on("framesent", note("sent"))
-        socket.on("framereceived", note("received"))
-        socket.on("close", note("closed"))

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,8 +10,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """Wraps at words on a terminal, where it would break them; elsewhere a line stays one line."""
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
+        """Print as Rich does; a soft wrap is the terminal's, so it is only kept where there is none."""
+        super().print(*objects, soft_wrap=bool(soft_wrap) and not self.is_terminal, **options)
+
+
+out = _Console(highlight=False)
+err = _Console(stderr=True, highlight=False)
 
 
 class Format(StrEnum):
@@ -35,11 +44,14 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show on stderr that something goes on: a spinner on a terminal, one plain line elsewhere."""
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr that something goes on: a spinner on a terminal, one plain line elsewhere.
+
+    Yields what tells which part of it goes on now, which the spinner shows.
+    """
     if err.is_terminal:
-        with err.status(what):
-            yield
+        with err.status(what) as status:
+            yield status.update
     else:
         err.print(f"{what} …")
-        yield
+        yield lambda part: None

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import snippets, tree
+from labkit import insertion, snippets, tree
+from labkit.author import surroundings
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, UsageError
 from labkit.files import read_text
@@ -58,7 +59,7 @@ def remade(lab: Lab, exercises: Sequence[Exercise]) -> Change:
         begin = _source(exercise.begin, "Every exercise has one: the app that a trainee starts from.")
         if exercise.continues:
             former = lab.exercise(exercise.continues)
-            end = made.get(former.end) or _source(former.end, f"labkit new end {former.id}")
+            end = made.get(former.end) or _source(former.end, f"labkit author end {former.id}")
             by_hand = {todo.path: begin[todo.path] for todo in snippets.todo_lines(exercise.begin)}
             begin = {**end, **by_hand}
             made[exercise.begin] = begin
@@ -70,6 +71,15 @@ def remade(lab: Lab, exercises: Sequence[Exercise]) -> Change:
 
 
 def _problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
+    chapter = exercise.folder / "README.md"
+    if not chapter.is_file():
+        yield "there is no chapter, README.md."
+        return
+    try:
+        read_text(chapter)
+    except UsageError as error:
+        yield error.message
+        return
     missing = [each for each in (exercise.begin, exercise.end, exercise.checks) if not each.is_dir()]
     yield from (f"there is no folder {folder.name}/." for folder in missing)
     if exercise.begin in missing or exercise.end in missing:
@@ -89,9 +99,8 @@ def _encoding_problems(exercise: Exercise) -> Iterator[str]:
     # Of the app's files those that are meant to have TODO lines, in UTF-16 as well: an app has files that are no text.
     files = [exercise.begin / path for path in tree.app_files(exercise.begin)]
     todo = [path for path in files if b"TODO" in path.read_bytes().replace(b"\0", b"")]
-    chapter = [path for path in (exercise.folder / "README.md",) if path.is_file()]
     code = [snippet.path for snippet in exercise.snippets.values()]
-    for path in [*todo, *code, *chapter, *sorted(exercise.checks.rglob("*.py"))]:
+    for path in [*todo, *code, *sorted(exercise.checks.rglob("*.py"))]:
         try:
             read_text(path)
         except UsageError as error:
@@ -105,8 +114,8 @@ def _app_problems(exercise: Exercise) -> Iterator[str]:
             yield f"begin/{relative} is a link; a link does not survive every system's copy."
         if path.suffix == ".jinja" or "{" in path.name:
             yield f"begin/{relative}: copying would fill in its name or its content."
-        if path.name == "uv.toml":
-            yield f"begin/{relative}: `labkit start` writes that file."
+        if relative in tree.BESIDE:
+            yield f"begin/{relative}: `labkit start` puts its own there."
     for place, line, text in snippets.unfilled(exercise.begin):
         yield f"begin/{place}:{line} has a placeholder {text} that nobody fills in."
 
@@ -126,7 +135,7 @@ def _snippet_problems(exercise: Exercise) -> Iterator[str]:
     files = Counter(path.stem for path in exercise.snippets_folder.glob("[!.]*") if path.is_file())
     yield from (f"several snippet files are named {name}." for name, count in files.items() if count > 1)
     steps = [step for task in exercise.tasks for step in task.steps]
-    used = Counter(step.snippet for step in steps if step.snippet)
+    used = Counter(name for step in steps for name in step.inserted)
     for name in used:
         if name not in exercise.snippets:
             yield f"a step names the snippet {name}, which has no file."
@@ -134,7 +143,7 @@ def _snippet_problems(exercise: Exercise) -> Iterator[str]:
         if name not in _by_name(todos):
             yield f"no TODO line in begin names the snippet {name}."
         if used[name] != 1:
-            yield f"the snippet {name} belongs to {used[name]} steps of exercise.toml, not to one."
+            yield f"the snippet {name} is inserted by {used[name]} steps of README.md, not by one."
         if any(snippets.find(snippet, text) for text in _texts(exercise, name)):
             yield f"begin has the code of the snippet {name} already."
     if exercise.database and 1 not in snippets.placeholders(_text_of(exercise, exercise.database.snippet)):
@@ -152,7 +161,7 @@ def _equation_problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
         stale = list(_unequal(derived, _files(exercise.end), "begin with all snippets", "end"))
         yield from stale
         if stale:
-            yield f"end is made, not written: labkit new end {exercise.id}."
+            yield f"end is made, not written: labkit author end {exercise.id}."
     if exercise.continues is None:
         return
     former = next((each for each in lab.exercises if each.name == exercise.continues), None)
@@ -194,18 +203,33 @@ def _check_problems(exercise: Exercise) -> Iterator[str]:
 
 
 def _chapter_problems(exercise: Exercise) -> Iterator[str]:
-    path = exercise.folder / "README.md"
-    if not path.is_file():
-        yield "there is no chapter, README.md."
-        return
-    chapter = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    for name, snippet in exercise.snippets.items():
-        code = [line.strip() for line in snippets.fill(snippet.text).splitlines() if line.strip()]
-        starts = (n for n, line in enumerate(chapter) if code and line == code[0])
-        if not any(chapter[start : start + len(code)] == code for start in starts):
-            yield f"README.md does not print the snippet {name} as it is inserted."
-        if not any(f"labkit snippet insert {name}" in line for line in chapter):
-            yield f"README.md does not say `labkit snippet insert {name}`."
+    for position, task in enumerate(exercise.tasks, start=1):
+        if task.number != position:
+            yield f"README.md:{task.line}: task {position} has the number {task.number}."
+        if not task.steps:
+            yield f"README.md:{task.line}: task {position} has no steps, that is, no numbered list."
+        for number, step in enumerate(task.steps, start=1):
+            where = f"README.md:{step.line}: step {number} of task {position}"
+            if step.number != number:
+                yield f"{where} has the number {step.number}."
+            if not step.text:
+                yield f"{where} does not begin with a sentence."
+            if len(step.inserted) > 1:
+                yield f"{where} inserts several snippets: {', '.join(step.inserted)}."
+    told = {step.snippet or step.command for task in exercise.tasks for step in task.steps}
+    for key in exercise.hints:
+        if key not in told:
+            yield f"hints.toml: no step is carried out by “{key}”."
+    for block in exercise.chapter.blocks:
+        others = [line for line in block.code.splitlines() if line.strip() and not line.startswith("$ ")]
+        if block.language == "console" and others:
+            yield f"README.md:{block.first}: in a console each line begins with `$ `; “{others[0]}” does not."
+    try:
+        current = surroundings.rewritten(exercise)
+    except UsageError:
+        return  # why the snippets cannot be inserted is said elsewhere
+    if current != exercise.chapter.source:
+        yield f"README.md does not show the snippets as they are inserted: labkit author steps {exercise.id}."
 
 
 def _checks_of(path: Path, where: str) -> Iterator[Check]:
@@ -268,7 +292,7 @@ def _source(folder: Path, advice: str) -> dict[str, bytes]:
 
 def _filled(exercise: Exercise) -> dict[str, bytes]:
     """The files of begin that have TODO lines, with every snippet inserted."""
-    change = snippets.insert(exercise.begin, exercise, list(exercise.snippets))
+    change = insertion.insert(exercise.begin, exercise, list(exercise.snippets))
     return {file.path: file.after or b"" for file in change.files}
 
 

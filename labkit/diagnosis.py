@@ -14,6 +14,14 @@ TAIL = 20
 _FRAME = re.compile(r'^\s*File "(?P<path>.+?)", line (?P<line>\d+)(?P<dump> in .+)?')
 _ERROR = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$")
 _NEVER_AWAITED = re.compile(r"(?P<path>.+):(?P<line>-?\d+): RuntimeWarning: (?P<text>coroutine .+ was never awaited)")
+_TRACEBACK = re.compile(r"^(?:\+ )?(?:Exception Group )?Traceback \(most recent call last\)")
+_CHAIN = re.compile(r"^(?:During handling of the above exception|The above exception was the direct cause)")
+_UNHANDLED = re.compile(
+    # uvicorn and hypercorn, Flask, Django, Python's own http.server, threads and asyncio
+    r"Exception in ASGI application|Error in ASGI Framework|Exception on \S+ \[[A-Z]+\]|Internal Server Error: /"
+    r"|Exception occurred during processing of request|Exception in thread |Exception in callback "
+    r"|Task exception was never retrieved|Unhandled exception"
+)
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _GROUP = re.compile(r"^ +\| ?")
 _DISK = re.compile(
@@ -63,32 +71,59 @@ class AppDidNotStart(LabError):  # noqa: N818  (a fact, as verify reports it)
     """The app in a workspace does not come up.
 
     Its `reason` is one of: syntax error, import error, exception, exited, hung, answered 500 (or another status).
-    `where` is the line of the app's own code, like `shop/cart.py:12`, where it is known.
+    `where` is the line of the app's own code, like `shop/cart.py:12`, where it is known; `raised` is the exception.
     """
 
-    def __init__(self, reason: str, message: str, next: str, where: str | None, log_tail: str) -> None:  # noqa: A002
+    def __init__(self, reason: str, message: str, next: str, where: str | None, log_tail: str) -> None:
         super().__init__(message, next)
         self.reason = reason
         self.where = where
         self.log_tail = log_tail
+        self.raised: Raised | None = None
 
 
 def last_exception(lines: Sequence[str], folder: Path) -> Raised | None:
     """The last exception in the log of the app in `folder`."""
-    found: Raised | None = None
+    return next((raised for raised, _ in reversed(_exceptions(lines, folder))), None)
+
+
+def unhandled(lines: Sequence[str], folder: Path, headings: re.Pattern[str] | None = None) -> list[Raised]:
+    """The exceptions in a log that nothing has handled, by what servers (and `headings`) say before the traceback.
+
+    A traceback that the app itself has logged, after it caught the exception, is none of them.
+    """
+    return [
+        raised
+        for raised, heading in _exceptions(lines, folder)
+        if _UNHANDLED.search(heading) or (headings and headings.search(heading))
+    ]
+
+
+def _exceptions(lines: Sequence[str], folder: Path) -> list[tuple[Raised, str]]:
+    """The exceptions in a log, each with the lines before its traceback; of a chain the last."""
+    found: list[tuple[Raised, str]] = []
+    heading: list[str] = []
     frames: list[tuple[str, int]] = []
+    is_chained = False
     for raw in lines:
         line = _GROUP.sub("", _ESCAPES.sub("", raw))
         frame = _FRAME.match(line)
         if frame:
             frames.append((frame["path"], int(frame["line"])))
+        elif _CHAIN.match(line):
+            is_chained = bool(found)
         elif frames and line and not line[0].isspace():
             error = _ERROR.match(line)
             if error:
                 # One exception may lead to the next: the last is what ended the app, the first knows where.
-                place = _innermost(frames, folder) or (found.place if found else None)
-                found = Raised(error["type"].rsplit(".", 1)[-1], error["text"] or "", place)
+                before = found.pop() if is_chained else None
+                place = _innermost(frames, folder) or (before[0].place if before else None)
+                raised = Raised(error["type"].rsplit(".", 1)[-1], error["text"] or "", place)
+                found.append((raised, before[1] if before else "\n".join(heading[-3:])))
+                heading, is_chained = [], False
             frames = []
+        elif line.strip() and not line[0].isspace() and not _TRACEBACK.match(line):
+            heading.append(line)
     return found
 
 
@@ -102,10 +137,9 @@ def never_awaited(lines: Sequence[str], folder: Path) -> Raised | None:
     return Raised("RuntimeWarning", found[-1]["text"], place if place and place.source else None)
 
 
-def waiting_place(lines: Sequence[str], folder: Path) -> Place | None:
-    """Where the app waits, by the dump of Python's faulthandler, which begins with the innermost call."""
-    frames = [(match["path"], int(match["line"])) for line in lines if (match := _FRAME.match(line)) and match["dump"]]
-    return _innermost(frames[::-1], folder)
+def place(folder: Path, path: str, line: int) -> Place:
+    """A line of a file of the app in `folder`."""
+    return Place(path, line, _line(folder / path, line))
 
 
 def missing_file(said: str, app: Path, begin: Path) -> str | None:
@@ -114,15 +148,6 @@ def missing_file(said: str, app: Path, begin: Path) -> str | None:
     path = found[1].replace(".", "/") if found else ""
     names = (f"{path}.py", f"{path}/__init__.py")
     return next((name for name in names if (begin / name).is_file() and not (app / name).exists()), None)
-
-
-def name_missing_file(error: AppDidNotStart, app: Path, begin: Path) -> bool:
-    """Add to an error which file of begin the app lacks, and how to get it back; says whether one is missing."""
-    file = missing_file(error.message, app, begin)
-    if file:
-        error.message += f"\nThe file {file} is missing."
-        error.next = f"labkit reset {file}"
-    return file is not None
 
 
 def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> LabError:
@@ -154,7 +179,9 @@ def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path)
         reason = "exception"
     if place is None:
         advice = f"Read the whole log: {log}"
-    return _error(reason, message, advice, place, lines, folder)
+    error = _error(reason, message, advice, place, lines, folder)
+    error.raised = raised
+    return error
 
 
 def _ended_silently(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> AppDidNotStart:
@@ -248,9 +275,9 @@ def _innermost(frames: Sequence[tuple[str, int]], folder: Path) -> Place | None:
 
 
 def _line(path: Path, number: int) -> str:
-    """A line of a file, without the space around it; nothing if there is none."""
+    """A line of a file with its indentation; nothing if there is none."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    return lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    return lines[number - 1].rstrip() if 0 < number <= len(lines) else ""

@@ -31,7 +31,7 @@ class LabError(Exception):
 
     code = ExitCode.NOT_DONE
 
-    def __init__(self, message: str, next: str | None = None) -> None:  # noqa: A002  (the word of the reports)
+    def __init__(self, message: str, next: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.next = next
@@ -61,7 +61,7 @@ class InternalError(LabError):
     code = ExitCode.INTERNAL
 
 
-def unknown(noun: str, given: str, known: Iterable[str], next: str | None = None) -> UsageError:  # noqa: A002
+def unknown(noun: str, given: str, known: Iterable[str], next: str | None = None) -> UsageError:
     """An error for an unknown name that offers the nearest known ones."""
     names = list(known)
     near = difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""The form of lab.toml and exercise.toml: which entries they have, and what each must be.
+"""The form of lab.toml, exercise.toml, hints.toml and mutants/*.toml: their entries, and what each must be.
 
 A form names the kind of each entry, with a `?` behind those that may be left out. The kind of a table is its form, the
 kind of a list of tables is a list with their form.
@@ -32,20 +32,71 @@ COMMAND = Kind(
 )
 ADDRESS = Kind("text that begins with a slash", lambda value: isinstance(value, str) and value.startswith("/"))
 NUMBER = Kind("a whole number from 1", lambda value: type(value) is int and value > 0)  # no bool, which is an int too
+YES = Kind("true", lambda value: value is True)
 ENVIRONMENT = Kind("a table of texts in quotes", lambda value: isinstance(value, dict) and _texts([*value.values()]))
 TABLE = Kind("a table", lambda value: isinstance(value, dict))
 TABLES = Kind("a list of tables", lambda value: isinstance(value, list) and all(map(TABLE.fits, value)))
 
 Form = Mapping[str, Any]
 
-LAB: Form = {"title": TEXT, "snippet-prefix?": TEXT, "packages?": TEXTS, "exercises": TEXTS}
-EXERCISE: Form = {
+LAB: Form = {
     "title": TEXT,
-    "minutes?": NUMBER,
+    "version?": TEXT,
+    "snippet-prefix?": TEXT,
+    "packages?": TEXTS,
+    "manual?": TEXTS,
+    "exercises": TEXTS,
+}
+EXERCISE: Form = {
     "continues?": TEXT,
-    "app": {"command": COMMAND, "ready": ADDRESS, "home?": ADDRESS, "instances?": NUMBER, "environment?": ENVIRONMENT},
+    "app": {
+        "command": COMMAND,
+        "ready": ADDRESS,
+        "home?": ADDRESS,
+        "instances?": NUMBER,
+        "environment?": ENVIRONMENT,
+        "decode?": COMMAND,
+    },
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
-    "task?": [{"title": TEXT, "step?": [{"text": TEXT, "snippet?": TEXT, "command?": TEXT}]}],
+}
+HINT: Form = {"question": TEXT, "direction": TEXT}
+"""A table of hints.toml, whose name is the author's: the snippet, or the command, of a step."""
+
+
+def check_table(path: Path, table: Any, form: Form, name: str) -> None:
+    """The same as `check` for what stands under a name of the author's own."""
+    if not TABLE.fits(table):
+        raise _wrong(path, f"`{name}` must be {TABLE.words}.")
+    check(path, table, form, f"{name}.")
+
+
+_EDITS: Form = {
+    "file": TEXT,
+    "find?": TEXT,
+    "replace?": TEXT,
+    "every?": YES,
+    "write?": TEXT,
+    "delete?": YES,
+    "move?": TEXT,
+    "encoding?": TEXT,
+}
+MUTANTS: Form = {
+    "kind": TEXT,
+    "shared?": [{"name": TEXT, "edits": [_EDITS]}],
+    "mutant?": [
+        {
+            "name": TEXT,
+            "edits?": [_EDITS],
+            "with?": TEXTS,
+            "without?": TEXTS,
+            "check": TEXT,
+            "cause": TEXTS,
+            "at?": TEXT,
+            "known?": TEXT,
+        }
+    ],
+    "equivalent?": [{"name": TEXT, "edits?": [_EDITS], "with?": TEXTS, "known?": TEXT}],
+    "harmless?": [{"snippet": TEXT, "line?": TEXT, "word?": TEXT, "reason": TEXT}],
 }
 
 

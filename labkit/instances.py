@@ -12,19 +12,18 @@ import http.client
 import os
 import queue
 import re
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import diagnosis
+from labkit import diagnosis, stacks
 from labkit.diagnosis import AppDidNotStart as AppDidNotStart
 from labkit.diagnosis import Log
 from labkit.errors import MachineError, UsageError
@@ -59,7 +58,7 @@ class Instance:
     log: Path
 
 
-class PortInUse(MachineError):  # noqa: N818
+class PortInUse(MachineError):  # noqa: N818  (a state of the machine, by its name)
     """Another program has the port."""
 
 
@@ -100,10 +99,11 @@ def running(
     *,
     data: Path,
     secret: str,
-    id: str,  # noqa: A002  (the word of exercise.toml)
+    id: str,
     count: int,
     database_server: str | None = None,
     first_port: int | None = None,
+    same_ports: Sequence[int] | None = None,
     logs: Path | None = None,
     on_line: OnLine | None = None,
     timeout: float = 30,
@@ -111,7 +111,8 @@ def running(
 ) -> Iterator[Instances]:
     """Run `count` instances of the app in `folder` until the `with` block ends, whatever ends it.
 
-    The ports are the operating system's choice, or `first_port` and those after it. Logs are kept in `logs`, else
+    The ports are the operating system's choice, or `first_port` and those after it, or those that others had before
+    (`same_ports`). Logs are kept in `logs`, else
     beside the data. All start at the same time and are ready within `timeout` seconds. Raises AppDidNotStart for what
     the app did, PortInUse or another MachineError for what the machine did.
     """
@@ -135,11 +136,12 @@ def running(
         check_ports(first_port, count)
     for attempt in range(1, _ATTEMPTS + 1):
         ports = free_ports(count) if first_port is None else list(range(first_port, first_port + count))
+        ports = list(same_ports) if same_ports else ports
         try:
             instances = _start(app, folder, values, ports, logs, on_line, timeout)
             break
         except PortInUse:
-            if first_port is not None or attempt == _ATTEMPTS:
+            if first_port is not None or same_ports or attempt == _ATTEMPTS:
                 raise
     try:
         yield instances
@@ -200,8 +202,8 @@ def _start(
         for number, port in enumerate(ports, start=1):
             name = f"The app (instance {number})" if len(ports) > 1 else "The app"
             command, variables = _filled(app, {**values, "port": str(port)})
-            process = _spawn(group, command, folder, variables)
             log = logs / f"instance-{number}.log"
+            process = _spawn(group, command, folder, {**variables, **stacks.variables(log)})
             program = _Program(name, number, port, process, log, folder, on_line)
             programs.append(program)
             waiter = threading.Thread(
@@ -253,8 +255,7 @@ def _filled(app: App, values: Mapping[str, str]) -> tuple[list[str], dict[str, s
             )
         return values[match[1]]
 
-    # faulthandler: an app that hangs can be asked where.
-    extra = {name: fill(text) for name, text in app.environment.items()} | {"PYTHONFAULTHANDLER": "1"}
+    extra = {name: fill(text) for name, text in app.environment.items()}
     return [fill(part) for part in app.command], environment(extra)
 
 
@@ -339,18 +340,9 @@ class _Program:
         return Log(list(self.lines), self.instance.log, self._folder)
 
     def _waiting_place(self) -> diagnosis.Place | None:
-        """Where a hanging app waits: asked of Python, which ends by the question, where that leaves no trace."""
-        if sys.platform != "linux":
-            return None
-        import resource
-
-        before = len(self.lines)
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            resource.prlimit(self.process.pid, resource.RLIMIT_CORE, (0, 0))
-            self.process.send_signal(signal.SIGABRT)
-            self.process.wait(1)
-        self.drain()
-        return diagnosis.waiting_place(list(self.lines)[before:], self._folder)
+        """Where a hanging app waits."""
+        found = (stacks.own(stack, self._folder) for stack in stacks.ask(self.instance.log))
+        return next((diagnosis.place(self._folder, each.path, each.line) for each in found if each), None)
 
     def _read(self) -> None:
         pipe = self.process.stdout

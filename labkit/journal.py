@@ -6,7 +6,6 @@ that folder to `.labkit/undone/`, together with the files as they were until the
 
 import hashlib
 import json
-import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from labkit import changes
 from labkit.changes import Change, FileChange
 from labkit.errors import UsageError
-from labkit.files import write_whole
+from labkit.files import Within
 
 
 @dataclass(frozen=True)
@@ -41,87 +40,144 @@ class EditedSinceError(UsageError):
         self.paths = paths
 
 
+_OWN = ".labkit"
+
+_SCRATCH = f"{_OWN}/half-made"
+
+
 class Journal:
-    """The journal of one workspace; `folder` is its `.labkit`."""
+    """The journal of one workspace; what writes is for one command at a time (see `Workspace.changing`)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, workspace: Path) -> None:
         """Open the journal below a workspace's `.labkit` folder."""
-        self._changes = folder / "journal"
-        self._undone = folder / "undone"
+        self._files = Within(workspace, _SCRATCH)
 
-    def apply(self, workspace: Path, change: Change) -> None:
+    def apply(self, change: Change) -> None:
         """Write the change and remember how to take it back; a failure leaves both as they were.
 
-        The journal is written first: whatever ends labkit half way, `undo` can bring back the old files.
+        The journal is written first: whatever ends labkit half way, `undo` can bring back the old files. Raises
+        UsageError if a file is not any more as the change found it.
         """
         if not change.files:
             return
-        record = self._next()
+        self._sweep()
+        for file in change.files:
+            if self._files.read(file.path) != file.before:
+                raise UsageError(
+                    f"{file.path} has been changed in this moment. Nothing was changed.", "Repeat the command."
+                )
+        record = f"{_OWN}/journal/{self._next():04}"
         try:
             for number, file in enumerate(change.files):
                 if file.before is not None:
-                    write_whole(record / f"{number}.before", file.before)
-            write_whole(record / "change.json", _describe(change))
-            changes.write(workspace, change)
+                    self._files.write(f"{record}/{number}.before", file.before)
+            self._files.write(f"{record}/change.json", _describe(change))
+            changes.write(self._files.folder, change, _SCRATCH)
         except BaseException:
             # Should a full disk keep a file from being brought back, `undo` can still do it later.
-            if all(changes.content(workspace / file.path) == file.before for file in change.files):
-                shutil.rmtree(record, ignore_errors=True)
+            if all(self._files.read(file.path) == file.before for file in change.files):
+                self._files.remove_folder(record)
             raise
 
-    def undo(self, workspace: Path, force: bool = False) -> Undone:
+    def undo(self, force: bool = False) -> Undone:
         """Bring the files back as they were before the last change.
 
         Raises UsageError if there is nothing to undo, EditedSinceError if a file has been edited since.
         """
+        self._sweep()
         records = self._records()
         if not records:
             raise UsageError(
                 "There is nothing to undo: labkit has changed nothing here.",
                 "labkit list shows what to do next",
             )
-        record = records[-1]
-        described: dict[str, Any] = json.loads((record / "change.json").read_text(encoding="utf-8"))
+        record = f"{_OWN}/journal/{records[-1]}"
+        what, when, entries = self._described(record)
         files: list[FileChange] = []
         edited = []
-        for number, entry in enumerate(described["files"]):
-            now = changes.content(workspace / entry["path"])
-            before = (record / f"{number}.before").read_bytes() if entry["existed"] else None
-            if now != before and _digest(now) != entry["after"]:
-                edited.append(entry["path"])
-            files.append(FileChange(entry["path"], now, before))
+        for number, (path, existed, after) in enumerate(entries):
+            now = self._files.read(path)
+            before = self._files.read(f"{record}/{number}.before") if existed else None
+            if existed and before is None:
+                raise _damaged(record, f"{number}.before is missing")
+            if now != before and _digest(now) != after:
+                edited.append(path)
+            files.append(FileChange(path, now, before))
         if edited and not force:
-            raise EditedSinceError(described["what"], tuple(edited))
+            raise EditedSinceError(what, tuple(edited))
         for number, file in enumerate(files):
-            if file.before is not None:
-                write_whole(record / f"{number}.undone", file.before)
-        changes.write(workspace, Change(f"undo {described['what']}", tuple(files)))
+            if file.before is not None and file.before != file.after:
+                self._put_aside(record, number, file.before)
+        changes.write(self._files.folder, Change(f"undo {what}", tuple(files)), _SCRATCH)
         return Undone(
-            what=described["what"],
-            when=described["when"],
+            what=what,
+            when=when,
             files=tuple(file.path for file in files if file.before != file.after),
             kept=self.keep(record),
             left=len(records) - 1,
         )
 
-    def keep(self, path: Path) -> Path:
-        """Move a folder out of the way, beside the undone changes; returns where it is now."""
-        self._undone.mkdir(parents=True, exist_ok=True)
+    def keep(self, path: str) -> Path:
+        """Move a folder of the workspace out of the way, beside the undone changes; returns where it is now."""
+        name = path.rpartition("/")[2]
+        there = set(self._files.names(f"{_OWN}/undone"))
         number = 1
-        while (self._undone / f"{path.name}-{number}").exists():
+        while f"{name}-{number}" in there:
             number += 1
-        return path.rename(self._undone / f"{path.name}-{number}")
+        kept = f"{_OWN}/undone/{name}-{number}"
+        self._files.move(path, kept)
+        return self._files.folder / kept
 
-    def _records(self) -> list[Path]:
-        if not self._changes.is_dir():
-            return []
-        return sorted(path for path in self._changes.iterdir() if (path / "change.json").is_file())
+    @property
+    def last(self) -> str | None:
+        """The words of the change that `undo` would take back; None if there is nothing to undo."""
+        records = self._records()
+        try:
+            return self._described(f"{_OWN}/journal/{records[-1]}")[0] if records else None
+        except UsageError:
+            return None
 
-    def _next(self) -> Path:
-        numbers = [int(path.name) for path in self._changes.glob("*") if path.name.isdigit()]
-        record = self._changes / f"{max(numbers, default=0) + 1:04}"
-        record.mkdir(parents=True)
-        return record
+    def _put_aside(self, record: str, number: int, content: bytes) -> None:
+        """Keep what an undo takes back; an undo that was cut short has kept something already, which stays."""
+        name, attempt = f"{record}/{number}.undone", 1
+        while (kept := self._files.read(name)) is not None and kept != content:
+            attempt += 1
+            name = f"{record}/{number}.undone-{attempt}"
+        if kept is None:
+            self._files.write(name, content)
+
+    def _records(self) -> list[str]:
+        names = [name for name in self._files.names(f"{_OWN}/journal") if name.isdigit()]
+        return [name for name in names if "change.json" in self._files.names(f"{_OWN}/journal/{name}")]
+
+    def _next(self) -> int:
+        names = self._files.names(f"{_OWN}/journal")
+        return max((int(name) for name in names if name.isdigit()), default=0) + 1
+
+    def _sweep(self) -> None:
+        """Remove what commands that were killed have left: half-made files, and records of changes never begun."""
+        self._files.remove_folder(_SCRATCH)
+        for name in self._files.names(f"{_OWN}/journal"):
+            if name.isdigit() and "change.json" not in self._files.names(f"{_OWN}/journal/{name}"):
+                self._files.remove_folder(f"{_OWN}/journal/{name}")
+
+    def _described(self, record: str) -> tuple[str, str, list[tuple[str, bool, str | None]]]:
+        """What a change was called, when it was made, and of each file the path, whether it was there, its digest."""
+        try:
+            described: dict[str, Any] = json.loads(self._files.read(f"{record}/change.json") or b"")
+            entries = [(entry["path"], entry["existed"], entry["after"]) for entry in described["files"]]
+            if not all(isinstance(path, str) and isinstance(existed, bool) for path, existed, _ in entries):
+                raise ValueError("a file has no path")
+            return str(described["what"]), str(described["when"]), entries
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(record, str(error)) from error
+
+
+def _damaged(record: str, why: str) -> UsageError:
+    return UsageError(
+        f"{record} is damaged ({why}): the change cannot be taken back. Nothing was changed.",
+        f"Remove the folder {record}; what it keeps of your files is in it.",
+    )
 
 
 def _describe(change: Change) -> bytes:

@@ -11,30 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import form
+from labkit import __version__, chapter, form
+from labkit.chapter import Chapter, Step, Task
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
 
 BUNDLED = Path(__file__).parent / "_lab"
 """Where setup.py puts the lab in an installed labkit."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One numbered instruction of a task; `snippet` or `command` is what carries it out."""
-
-    text: str
-    snippet: str | None = None
-    command: str | None = None
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of an exercise; its id is `ex1.2`."""
-
-    id: str
-    title: str
-    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +29,8 @@ class App:
     home: str
     instances: int
     environment: Mapping[str, str]
+    decode: tuple[str, ...] = ()
+    """The command that says what the app's WebSocket frames mean, see `report.frames`."""
 
 
 @dataclass(frozen=True)
@@ -75,26 +60,70 @@ class Snippet:
 
 
 @dataclass(frozen=True)
+class Hint:
+    """Help with a step that does not give its code away: first a question, then a direction."""
+
+    question: str
+    direction: str
+
+
+@dataclass(frozen=True)
 class Exercise:
     """One exercise of the lab: `name` is its folder's, `id` the name's first word.
 
-    `continues` names the exercise whose end is this one's begin, but for the TODO lines.
+    Title, minutes, tasks and steps are its chapter's, which is read when it is asked for; that raises UsageError if the
+    chapter cannot be read. `continues` names the exercise whose end is this one's begin, but for the TODO lines.
     """
 
     name: str
     folder: Path
     snippets_folder: Path
-    title: str
-    minutes: int
     app: App
     database: Database | None
-    tasks: tuple[Task, ...]
     continues: str | None = None
 
     @property
     def id(self) -> str:
         """The short id, e.g. `ex1` of `ex1-realtime`; in small letters, whatever its folder has."""
         return id_of(self.name)
+
+    @cached_property
+    def chapter(self) -> Chapter:
+        """What the trainee reads: the title, the tasks and their steps."""
+        return chapter.read(self.folder / "README.md", self.id)
+
+    @cached_property
+    def hints(self) -> dict[str, Hint]:
+        """The hints by what carries their step out: the name of a snippet, or a command.
+
+        Raises UsageError if hints.toml, which may be missing, is not as it has to be.
+        """
+        path = self.folder / "hints.toml"
+        if not path.is_file():
+            return {}
+        table = read_toml(path, None)
+        for key, hint in table.items():
+            form.check_table(path, hint, form.HINT, key)
+        return {key: Hint(**hint) for key, hint in table.items()}
+
+    def hint(self, step: Step) -> Hint | None:
+        """The hint for a step, if it has one."""
+        return self.hints.get(step.snippet or step.command or "")
+
+    @property
+    def title(self) -> str:
+        """The exercise's title."""
+        return self.chapter.title
+
+    @property
+    def minutes(self) -> int:
+        """How many minutes the exercise takes."""
+        return self.chapter.minutes
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks, in their order."""
+        return self.chapter.tasks
 
     @property
     def begin(self) -> Path:
@@ -154,8 +183,10 @@ class Lab:
 
     folder: Path
     title: str
+    version: str
     snippet_prefix: str
     packages: tuple[str, ...]
+    manual: tuple[str, ...]
     exercises: tuple[Exercise, ...]
 
     def exercise(self, text: str) -> Exercise:
@@ -185,12 +216,14 @@ def find_lab(folder: Path | None = None) -> Lab:
     if not (folder / "lab.toml").is_file():
         raise UsageError(f"No lab in {folder}: it has no lab.toml.", "labkit new lab NAME makes one")
     folder = folder.resolve()
-    table = _read(folder / "lab.toml", form.LAB)
+    table = read_toml(folder / "lab.toml", form.LAB)
     return Lab(
         folder=folder,
         title=table["title"],
+        version=table.get("version", __version__),
         snippet_prefix=table.get("snippet-prefix", ""),
         packages=tuple(table.get("packages", ())),
+        manual=tuple(table.get("manual", ())),
         exercises=tuple(_exercise(folder, name) for name in table["exercises"]),
     )
 
@@ -213,20 +246,19 @@ def _lab_round(start: Path) -> Path | None:
 
 def _exercise(lab: Path, name: str) -> Exercise:
     folder = lab / "exercises" / name
-    table = _read(folder / "exercise.toml", form.EXERCISE)
+    table = read_toml(folder / "exercise.toml", form.EXERCISE)
     app, database = table["app"], table.get("database")
     return Exercise(
         name=name,
         folder=folder,
         snippets_folder=lab / "snippets" / name,
-        title=table["title"],
-        minutes=table.get("minutes", 30),
         app=App(
             command=tuple(app["command"]),
             ready=app["ready"],
             home=app.get("home", "/"),
             instances=app.get("instances", 1),
             environment=dict(app.get("environment", {})),
+            decode=tuple(app.get("decode", ())),
         ),
         database=Database(
             solution=tuple(database["solution"]),
@@ -235,26 +267,20 @@ def _exercise(lab: Path, name: str) -> Exercise:
         )
         if database
         else None,
-        tasks=tuple(
-            Task(
-                id=f"{id_of(name)}.{number}",
-                title=task["title"],
-                steps=tuple(Step(**step) for step in task.get("step", ())),
-            )
-            for number, task in enumerate(table.get("task", ()), start=1)
-        ),
         continues=table.get("continues"),
     )
 
 
-def _read(path: Path, wanted: form.Form) -> dict[str, Any]:
+def read_toml(path: Path, wanted: form.Form | None) -> dict[str, Any]:
+    """Read a TOML file of that form; raises UsageError, which names the file and the entry, if it has another one."""
     try:
         table = tomllib.loads(read_text(path))
     except FileNotFoundError:
         raise UsageError(f"{path} is missing.", "Restore the file, or name another lab with --lab DIR.") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
-    form.check(path, table, wanted)
+    if wanted is not None:
+        form.check(path, table, wanted)
     return table
 
 

@@ -95,13 +95,7 @@ def checks(lab: Lab, folder: Path) -> list[Check]:
         Check("uv", _uv),
     ]
     if lab.packages:
-        found.append(
-            Check(
-                "offline packages",
-                lambda: _wheels(lab, keep=False),
-                lambda say: _wheels(lab, keep=True),
-            )
-        )
+        found.append(Check("offline packages", lambda: _wheels(lab)))
     return found
 
 
@@ -313,15 +307,12 @@ def _uv() -> str:
     return "is there"
 
 
-def _wheels(lab: Lab, keep: bool) -> str:
-    """Whether a workspace's `uv run` will find the lab's own packages without an index; `keep` makes them ready."""
+def _wheels(lab: Lab) -> str:
+    """Whether a workspace gets the lab's own packages, which its `uv run` then finds without an index."""
     from labkit import packages
 
-    if keep:
-        packages.wheel_folders(lab.packages)
-    else:
-        for name in lab.packages:
-            packages.wheel(name)
+    for name in lab.packages:
+        packages.wheel(name)
     return f"{', '.join(lab.packages)} for workspaces"
 
 

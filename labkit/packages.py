@@ -8,34 +8,18 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from labkit import places
 from labkit.errors import MachineError
-from labkit.files import write_whole
 
 _LEFT_OUT = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_build.json", "uv_cache.json", "WHEEL"}
 """Files of a dist-info folder that describe the installation, not the distribution; WHEEL and RECORD are rewritten."""
 
 
-def wheel_folders(names: Iterable[str]) -> list[Path]:
-    """A find-links folder for each distribution, made now unless it is in the cache.
-
-    Raises MachineError if a distribution is not installed or the cache cannot be written.
-    """
-    return [_wheel_folder(name) for name in names]
-
-
 def wheel(name: str) -> tuple[str, bytes]:
     """The installed distribution as a wheel: its file name and content, the same bytes for the same files."""
-    # In the current folder, python -m may find what an earlier build has left (egg-info): that is installed nowhere.
-    found = importlib.metadata.distributions(name=name)
-    distribution = next((each for each in found if each.read_text("METADATA") is not None), None)
-    if distribution is None:
-        raise MachineError(
-            f"The package {name} is not installed beside labkit.", "Install labkit afresh; its README says how."
-        )
+    distribution = installed(name)
     stem = f"{re.sub(r'[-_.]+', '_', name).lower()}-{distribution.version}"
     about = distribution.read_text("WHEEL") or "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     members = dict(_code(distribution, name))
@@ -44,13 +28,19 @@ def wheel(name: str) -> tuple[str, bytes]:
     return f"{stem}-{_tag(about)}.whl", _zip(members, f"{stem}.dist-info/RECORD")
 
 
-def _wheel_folder(name: str) -> Path:
-    file_name, content = wheel(name)
-    # Named by the content: a workspace's lock file stays right although labkit is updated.
-    folder = places.cache_folder() / "wheels" / hashlib.sha256(content).hexdigest()[:16]
-    if not (folder / file_name).is_file():
-        write_whole(folder / file_name, content, places.ADVICE)
-    return folder
+def installed(name: str) -> importlib.metadata.Distribution:
+    """The distribution as it is installed.
+
+    Raises MachineError if it is not.
+    """
+    # In the current folder, python -m may find what an earlier build has left (egg-info): that is installed nowhere.
+    found = importlib.metadata.distributions(name=name)
+    distribution = next((each for each in found if each.read_text("METADATA") is not None), None)
+    if distribution is None:
+        raise MachineError(
+            f"The package {name} is not installed beside labkit.", "Install labkit afresh; its README says how."
+        )
+    return distribution
 
 
 def _code(distribution: importlib.metadata.Distribution, name: str) -> Iterator[tuple[str, bytes]]:

@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from labkit.errors import LabError, MachineError, UsageError, unknown
+from labkit.files import locked
 from labkit.places import data_folder
-from labkit.postgres_cluster import WINDOWS, Cluster, installed_binaries, lab_home, locked, program
+from labkit.postgres_cluster import WINDOWS, Cluster, installed_binaries, lab_home, program
 
 SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
 HIDDEN = ("postgres", "template0", "template1")
@@ -64,6 +65,16 @@ class Server:
             if "already exists" not in error.message:
                 raise
             raise UsageError(f"The database “{name}” exists already.", f"labkit db tables {name}") from error
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database with all that is in it; whoever uses it loses the connection.
+
+        Raises:
+            UsageError: it is no name for a database.
+            LabError: there is none of that name.
+        """
+        check_name(name)
+        self.query("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def query(self, database: str, sql: str) -> list[dict[str, str]]:
         """Run SQL in psql and return the rows of the last statement, every value as text (NULL is empty).
@@ -281,7 +292,7 @@ class LabServer:
         cluster = self._cluster
         if not cluster.home.exists():
             return False
-        with locked(cluster):
+        with locked(cluster.home / "lock"):
             ran = cluster.running() is not None
             cluster.stays.unlink(missing_ok=True)
             cluster.stop()

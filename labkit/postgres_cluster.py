@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ from typing import Any
 import psutil
 
 from labkit.errors import LabError, MachineError
+from labkit.files import locked
 
 WINDOWS = os.name == "nt"
 USER = "labkit"
@@ -45,7 +46,7 @@ STOP_TIMEOUT = 10.0
 OTHER_SERVER = "Name a server of your own: LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:5432"
 
 
-_CACHES = (Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache"))  # noqa: S108
+_CACHES = (Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache"))  # noqa: S108  (a folder of the system, made with care for its owner)
 """Where a copy of the binaries may lie, as root."""
 
 
@@ -431,7 +432,7 @@ def lab_home(home: Path) -> Path:
     if who is None or can_enter(home.parent, who):
         return home
     temporary = Path(tempfile.gettempdir()).resolve()
-    candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108
+    candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108  (a folder of the system, made with care for its owner)
     if temporary in home.resolve().parents:
         candidates.insert(0, temporary / "labkit")
     elsewhere = _own_folder(candidates, who) / f"postgres-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
@@ -445,33 +446,8 @@ def temporary_home() -> Path:
     who = account()
     base = Path(tempfile.gettempdir())
     if who and not can_enter(base, who):
-        base = next((path for path in (Path("/tmp"), Path("/var/tmp")) if path.is_dir() and can_enter(path, who)), base)  # noqa: S108
+        base = next((path for path in (Path("/tmp"), Path("/var/tmp")) if path.is_dir() and can_enter(path, who)), base)  # noqa: S108  (a folder of the system, made with care for its owner)
     return Path(tempfile.mkdtemp(prefix="labkit-postgres-", dir=base))
-
-
-@contextlib.contextmanager
-def locked(cluster: Cluster) -> Iterator[None]:
-    """One labkit at a time starts or stops this cluster."""
-    cluster.home.mkdir(parents=True, exist_ok=True)
-    with (cluster.home / "lock").open("ab") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            while True:
-                with contextlib.suppress(OSError):  # it gives up after ten tries, one a second
-                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                    break
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _register(cluster: Cluster) -> Path:
@@ -504,7 +480,7 @@ def keep(mode: str, home: str) -> None:
     mine: Path | None = None
     try:
         try:
-            with locked(cluster):
+            with locked(cluster.home / "lock"):
                 if mode == "running":
                     mine = _register(cluster)
                 if cluster.running() is None:
@@ -530,7 +506,7 @@ def keep(mode: str, home: str) -> None:
             cluster.stop()
             cluster.remove()
         elif mine:
-            with locked(cluster):
+            with locked(cluster.home / "lock"):
                 mine.unlink(missing_ok=True)
                 if not cluster.stays.exists() and not _in_use(cluster):
                     cluster.stop()

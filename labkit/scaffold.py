@@ -14,6 +14,7 @@ import tomlkit
 from slugify import slugify
 
 from labkit import changes, content
+from labkit.author import surroundings
 from labkit.errors import MachineError, UsageError
 from labkit.files import write_whole
 from labkit.lab import Exercise, Lab, find_lab, id_of
@@ -42,7 +43,8 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
             raise UsageError(f"{path} is there already. Nothing was changed.", "Choose another name.")
     before = (lab.folder / "lab.toml").read_bytes()
     after = _listed(before.decode("utf-8-sig"), name).encode("utf-8")
-    context = {"name": name, "id": short, **_titles(title or _title_from(_without_id(typed, short)))}
+    titles = _titles(title or _title_from(_without_id(typed, short)))
+    context = {"name": name, "id": short, "number": str(len(lab.exercises) + 1), **titles}
     made: list[Path] = []
     try:
         with _generated("exercise", lab.folder, context) as generated:
@@ -53,6 +55,8 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
         lab = find_lab(lab.folder)
         exercise = lab.exercise(name)
         changes.write(lab.folder, content.remade(lab, [exercise]))
+        write_whole(exercise.chapter.path, surroundings.rewritten(exercise).encode("utf-8"))
+        exercise = find_lab(lab.folder).exercise(name)
     except BaseException:
         for path in made:
             shutil.rmtree(path, ignore_errors=True)
@@ -125,7 +129,11 @@ def _listed(text: str, name: str) -> str:
 def _titles(title: str) -> dict[str, str]:
     if not title.isprintable() or not title.strip() or re.search(r"\{[{%#]", title):
         raise UsageError(f"“{title}” cannot be a title: it is one line of text without {{{{ }}}}.", "--title TEXT")
-    return {"title": title, "quoted_title": json.dumps(title, ensure_ascii=False)}
+    return {
+        "title": title,
+        "quoted_title": json.dumps(title, ensure_ascii=False),
+        "markdown_title": re.sub(r"([\\`*_\[\]<>&#!])", r"\\\1", title),
+    }
 
 
 def _without_id(typed: str, short: str) -> str:

@@ -1,11 +1,13 @@
 """Looks into a database: its tables, and the rows of one, for people."""
 
+import re
 from dataclasses import dataclass
 
 from labkit.errors import unknown
 from labkit.postgres import Server
 
 _BYTES_SHOWN = 400
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _TABLES = """
 SELECT c.oid, n.nspname || '.' || c.relname AS name, format('%I.%I', n.nspname, c.relname) AS quoted
@@ -82,8 +84,14 @@ def rows(server: Server, database: str, table: str, limit: int) -> Rows:
     order = ", ".join(f"{column['quoted']} DESC" for column in key) or "ctid DESC"
     shown = ", ".join(_shown(column) for column in columns)
     # Every name in this statement was quoted by PostgreSQL itself.
-    newest = server.query(database, f"SELECT {shown} FROM {chosen.quoted} ORDER BY {order} LIMIT {limit}")  # noqa: S608
-    return Rows(chosen.name, [column["name"] for column in columns], newest[::-1], chosen.rows)
+    newest = server.query(database, f"SELECT {shown} FROM {chosen.quoted} ORDER BY {order} LIMIT {limit}")  # noqa: S608  (names are quoted, the limit is a number)
+    # PostgreSQL escapes bytes from 128 on and zero; a terminal must not get the control characters either.
+    said = [{name: _CONTROL.sub(_escaped, value) if value else value for name, value in row.items()} for row in newest]
+    return Rows(chosen.name, [column["name"] for column in columns], said[::-1], chosen.rows)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    return f"\\{ord(character[0]):03o}"
 
 
 def _shown(column: dict[str, str]) -> str:

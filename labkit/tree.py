@@ -1,8 +1,9 @@
 """The files of an app folder: what its author wrote, without what tools leave beside it."""
 
+import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from labkit.errors import UsageError
@@ -21,11 +22,25 @@ IGNORED_FOLDERS = frozenset(
         "node_modules",
     }
 )
-IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock", "uv.toml"})
-"""uv.toml is labkit's: `start` writes it into a workspace."""
+IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock"})
 
-IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm")
-"""What running an app leaves: compiled code, and the data of an app that is run without labkit."""
+BESIDE = frozenset({".gitignore", "lab-workspace.toml", "manual", "uv.toml", "wheels"})
+"""What `labkit start` puts beside the app, in the workspace's own folder and nowhere below."""
+
+OF_THE_LAB = ".lab-new"
+
+IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm", OF_THE_LAB)
+"""What running an app leaves, compiled code and data; and the lab's files that `labkit update` puts beside yours."""
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+_LARGE = 50_000_000
 
 
 def app_files(folder: Path) -> Iterator[str]:
@@ -41,13 +56,39 @@ def app_files(folder: Path) -> Iterator[str]:
         with os.scandir(path) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
         for entry in ordered:
+            if not prefix and entry.name in BESIDE:
+                continue
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in IGNORED_FOLDERS:
                     yield from walk(entry.path, f"{prefix}{entry.name}/")
-            elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and entry.is_file():
+            elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and _is_file(entry):
                 yield prefix + entry.name
 
     yield from walk(str(folder), "")
+
+
+def digest(folder: Path) -> str:
+    """A number for the app's files, their paths and contents: SHA-256, in hexadecimal digits.
+
+    Of a file of more than 50 MB, which is no code, only the size counts.
+    """
+    paths = list(app_files(folder))
+    return _digest((path, folder / path) for path in paths)
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """The same for files that are no folder, by their paths; the order is that of `app_files`."""
+    return _digest(sorted(files.items(), key=lambda file: file[0].split("/")))
+
+
+def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
+    whole = hashlib.sha256()
+    for path, content in files:
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
+        if size <= _LARGE:
+            whole.update(content if isinstance(content, bytes) else content.read_bytes())
+    return whole.hexdigest()
 
 
 def text(content: bytes) -> str | None:

@@ -1,37 +1,49 @@
-"""A workspace is a trainee's copy of an exercise's begin, with what labkit keeps for it in `.labkit/`."""
+"""A workspace is a trainee's copy of an exercise's begin.
+
+Its record, `lab-workspace.toml`, travels with it. What is secret, or belongs to one machine, is in `.labkit/`: the
+app's data, what it signs with, the journal. A folder that comes without it is taken by the next command (`adopt`).
+"""
 
 import contextlib
+import glob
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, snippets, tree
+from labkit import __version__, changes, companions, known, places, record, tree
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
-from labkit.journal import Journal
-from labkit.lab import Exercise, Lab, Task, carried_lab, find_lab, id_of
+from labkit.files import Within, is_free, locked, write_whole
+from labkit.journal import Journal, Undone
+from labkit.lab import Exercise, Lab, carried_lab, find_lab, id_of
+from labkit.record import Record
 
 SCHEMA = 1
 """The number of workspace.json's form; a labkit refuses a newer one."""
 
-TEMPLATE = Path(__file__).parent / "templates" / "workspace"
-
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder made by `labkit start`: `data` is where the app keeps its own, `secret` what it signs with."""
+    """A folder made by `labkit start`: `data` is where the app keeps its own, `secret` what it signs with.
+
+    `adopted` is true if it has just been taken over from another machine or account, without the data of there;
+    `made_here` if `labkit start` made it where labkit keeps its data now, so that the lab's server knows its databases.
+    """
 
     folder: Path
     exercise_name: str
     id: str
     secret: str
     made_by: str
+    adopted: bool = field(default=False, compare=False)
+    made_here: bool = field(default=False, compare=False)
 
     @property
     def data(self) -> Path:
@@ -41,11 +53,32 @@ class Workspace:
     @property
     def journal(self) -> Journal:
         """What labkit changed here."""
-        return Journal(self.folder / ".labkit")
+        return Journal(self.folder)
+
+    @property
+    def record(self) -> Record:
+        """What the workspace was made from, and what labkit did for it, as git and a zip carry it."""
+        return record.read(self.folder) or _kept_record(_description(self.folder) or {})
+
+    def note_database(self, name: str, now: datetime) -> None:
+        """Remember in the record that this database was created for the workspace: nothing in the code would tell."""
+        with self.changing():
+            record.write(self.folder, record.add_database(self.record, name, now))
 
     def apply(self, change: Change) -> None:
         """Write a change, all of it or nothing, so that `labkit undo` can take it back."""
-        self.journal.apply(self.folder, change)
+        with self.changing():
+            self.journal.apply(change)
+
+    def undo(self, force: bool = False) -> Undone:
+        """Take back the last change; raises as `Journal.undo` does."""
+        with self.changing():
+            return self.journal.undo(force)
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Be the only command that changes this workspace: for looking at files and then changing them."""
+        refuse_links(self.folder)
+        return locked(self.folder / ".labkit" / "lock")
 
 
 @dataclass(frozen=True)
@@ -59,24 +92,6 @@ class Difference:
     diff: str
 
 
-@dataclass(frozen=True)
-class TaskProgress:
-    """How far a task is: each of its snippets with its state (`todo`, `inserted`, `own code`)."""
-
-    task: Task
-    states: dict[str, str]
-
-    @property
-    def done(self) -> int:
-        """How many of the task's TODO lines are gone."""
-        return sum(state != "todo" for state in self.states.values())
-
-    @property
-    def total(self) -> int:
-        """How many snippets the task has."""
-        return len(self.states)
-
-
 def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
     """Make a workspace in `folder`, which must not exist or be empty; on any failure nothing is left of it.
 
@@ -88,14 +103,16 @@ def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
     _refuse_to_overwrite(lab, exercise, folder)
     with _writing(lab, exercise, folder), _temporary_sibling(folder) as temporary:
         _copy(exercise.begin, temporary)
-        _write_uv_settings(lab, temporary)
-        _write_editor_snippets(lab, exercise, temporary)
-        _write_description(lab, exercise, temporary)
+        companions.write(lab, exercise, temporary)
+        made_from = Record(lab.title, lab.version, exercise.name, tree.digest(exercise.begin))
+        record.write(temporary, made_from)
+        _write_description(temporary, made_from, lab.folder, _home())
         if folder.is_dir():  # empty, and perhaps where the shell stands: fill it rather than replace it
             for path in list(temporary.iterdir()):
                 path.rename(folder / path.name)
         else:
             temporary.rename(folder)
+    known.remember(folder, exercise.name, lab.folder)
     return read(folder)
 
 
@@ -135,35 +152,62 @@ def children(start: Path) -> list[Workspace]:
     return found
 
 
-def read(folder: Path) -> Workspace:
-    """The workspace in this very folder.
+def read(folder: Path, lab: Lab | None = None) -> Workspace:
+    """The workspace in this very folder; for `lab`, one that came without `.labkit` is taken over: it gets a new one.
 
     Raises UsageError if there is none, or if another labkit made it whose form this one does not know.
     """
-    path = folder / ".labkit" / "workspace.json"
-    try:
-        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        schema, made_by = table.get("schema", 0), table.get("labkit", "unknown")
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise UsageError(
-                f"{folder} was made by a newer labkit ({made_by}); this one is {__version__}.",
-                "Update labkit, or start afresh with this one: labkit start EX NEWDIR",
-            )
-        if schema != SCHEMA:
-            raise UsageError(
-                f"{folder} was made by a labkit that is too old for this one ({made_by}; this is {__version__}).",
-                "Start afresh, labkit start EX NEWDIR, and copy your own files into it.",
-            )
-        for name in ("exercise", "id", "secret"):
-            if not isinstance(table.get(name), str):
-                raise ValueError(f"its “{name}” is missing, or is no text")
-        return Workspace(folder, table["exercise"], table["id"], table["secret"], made_by)
-    except FileNotFoundError:
-        raise UsageError(f"{folder} is not a workspace.", "labkit start EX makes one") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    own = _description(folder)
+    made_from = record.read(folder) or (_kept_record(own) if own else None)
+    if made_from is None:
+        raise UsageError(f"{folder} is not a workspace.", "labkit start EX makes one")
+    adopted = own is None
+    if own is None:
+        own = _identity()
+        if lab is not None:
+            with contextlib.suppress(OSError, MachineError):  # the identity lasts for this command, then
+                own = _write_description(folder, made_from, lab.folder)
+    return Workspace(
+        folder, made_from.exercise, own["id"], own["secret"], made_from.labkit, adopted, own.get("home") == _home()
+    )
+
+
+def exercise_of(folder: Path) -> str | None:
+    """The name of the exercise that this very folder is a workspace of; nothing is made or changed."""
+    made_from = record.read(folder)
+    if made_from is not None:
+        return made_from.exercise
+    described = _description(folder)
+    return str(described["exercise"]) if described else None
+
+
+def adopt(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
+    """Make a workspace of a folder with a trainee's work: what labkit keeps there is made where it is missing.
+
+    No file of the app is touched. Raises UsageError if the folder is another exercise's workspace, or has no work on
+    this exercise in it; MachineError if it cannot be written.
+    """
+    folder = folder.resolve()
+    described = _description(folder)
+    there = record.read(folder) or (_kept_record(described) if described else None)
+    if there and there.exercise != exercise.name:
         raise UsageError(
-            f"{path} is damaged: {error}.", "Start afresh, labkit start EX NEWDIR, and copy your own files into it."
+            f"{folder} is a workspace of {there.exercise}, not of {exercise.name}.",
+            f"labkit adopt --exercise {id_of(there.exercise)}",
+        )
+    if not set(tree.app_files(folder)) & set(tree.app_files(exercise.begin)):
+        raise UsageError(
+            f"{folder} has no file of {exercise.name}'s app: it is not a trainee's work on it.",
+            f"Go into the folder that has {next(tree.app_files(exercise.begin), 'the app')}, and repeat the command.",
+        )
+    try:
+        record.write(folder, there or Record(lab.title, lab.version, exercise.name, begin=None))
+        companions.write(lab, exercise, folder)
+    except OSError as error:
+        raise MachineError(
+            f"Cannot write into {folder}: {error.strerror or error}.", "Copy it to a folder that you may write to."
         ) from error
+    return read(folder, lab)
 
 
 def lab_option(lab: Lab) -> str:
@@ -201,23 +245,6 @@ def compare(folder: Path, end: Path) -> list[Difference]:
     return differences
 
 
-def progress(exercise: Exercise, folder: Path) -> list[TaskProgress]:
-    """For each task of the exercise, the state of its snippets in `folder`."""
-    todos = snippets.todo_lines(folder)
-    homes = {todo.name: todo for todo in snippets.todo_lines(exercise.begin)}
-    return [
-        TaskProgress(
-            task,
-            {
-                step.snippet: snippets.state(exercise, step.snippet, folder, todos, homes)
-                for step in task.steps
-                if step.snippet in exercise.snippets
-            },
-        )
-        for task in exercise.tasks
-    ]
-
-
 def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) -> Change:
     """The change that brings these files (else all of the exercise's) back as begin has them.
 
@@ -227,26 +254,31 @@ def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) 
     for path in paths or ():
         if path not in known:
             raise unknown("file", path, known, f"labkit reset {exercise.id} brings all files back")
-    files = []
+    files, within = [], Within(folder)
     for path in known if paths is None else paths:
-        before, after = changes.content(folder / path), changes.content(exercise.begin / path)
+        before, after = within.read(path), changes.content(exercise.begin / path)
         if before != after:
             files.append(FileChange(path, before, after))
     return Change(f"reset {', '.join(paths) if paths else exercise.id}", tuple(files))
 
 
 def _is_workspace(folder: Path) -> bool:
-    return (folder / ".labkit" / "workspace.json").is_file()
+    return (folder / record.NAME).is_file() or (folder / ".labkit" / "workspace.json").is_file()
 
 
 def _read_for(lab: Lab, folder: Path) -> Workspace:
-    found = read(folder)
-    if found.exercise_name not in [exercise.name for exercise in lab.exercises]:
-        raise UsageError(
-            f"{folder} is a workspace of {found.exercise_name}, which the lab “{lab.title}” does not have.",
-            "Name the lab that it was made from with --lab DIR.",
-        )
-    return found
+    name = exercise_of(folder)
+    if name is not None and name not in [exercise.name for exercise in lab.exercises]:
+        raise of_another_lab(lab, folder, name)
+    return read(folder, lab)
+
+
+def of_another_lab(lab: Lab, folder: Path, exercise: str) -> UsageError:
+    """The error for a workspace of an exercise that the lab does not have."""
+    return UsageError(
+        f"{folder} is a workspace of {exercise}, which the lab “{lab.title}” does not have.",
+        "Name the lab that it was made from with --lab DIR.",
+    )
 
 
 def _no_workspace(
@@ -257,21 +289,26 @@ def _no_workspace(
     below: list[Workspace],
     matching: list[Workspace],
 ) -> UsageError:
+    used = [each.folder for each in known.workspaces(lab.folder, exercise.name if exercise else None)]
     if matching:
         names = " and ".join(each.folder.name for each in matching)
-        return UsageError(
-            f"Several workspaces here: {names}. Go into the one you mean.", f"cd {tree.argument(matching[0].folder)}"
-        )
+        folders = [each.folder for each in matching]
+        last = next((folder for folder in used if folder in folders), folders[0])
+        return UsageError(f"Several workspaces here: {names}. Go into the one you mean.", f"cd {tree.argument(last)}")
     found = [f"{each.folder.name} ({each.exercise_name})" for each in below]
     # Another lab's exercise may have the same id: its workspace is meant, and knows its lab.
     meant = [each for each in below if exercise and id_of(each.exercise_name) == exercise.id]
     if here:
-        found.insert(0, f"{here} ({read(here).exercise_name})")
+        found.insert(0, f"{here} ({exercise_of(here)})")
         meant += [each for each in children(here.parent) if exercise and each.exercise_name == exercise.name]
     wanted = f" of {exercise.id}" if exercise else ""
+    if not meant:
+        found += [str(folder) for folder in used if str(folder) not in found]
     message = f"No workspace{wanted} in {start}." + (f" Found: {', '.join(found)}." if found else "")
     if meant:
         return UsageError(message, f"cd {tree.argument(meant[0].folder)}")
+    if used:
+        return UsageError(message, f"cd {tree.argument(used[0])}")
     first = exercise or (lab.exercises[0] if lab.exercises else None)
     command = f"labkit start {first.id if first else 'EX'}{lab_option(lab)}"
     return UsageError(
@@ -318,17 +355,31 @@ def _temporary_sibling(folder: Path) -> Iterator[Path]:
     missing = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
+        _sweep_siblings(folder)
+        temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}{_MAKING}"
         temporary.mkdir()
         try:
-            yield temporary
+            with locked(temporary.with_name(f"{temporary.name}.lock")):
+                yield temporary
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            temporary.with_name(f"{temporary.name}.lock").unlink(missing_ok=True)
     except BaseException:
         for parent in missing:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
         raise
+
+
+_MAKING = ".labkit-new"
+
+
+def _sweep_siblings(folder: Path) -> None:
+    """Remove what a `start` that was killed has left of the same workspace; one that is at work holds its lock."""
+    for lock in folder.parent.glob(f".{glob.escape(folder.name)}.*{_MAKING}.lock"):
+        if is_free(lock):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def _copy(source: Path, to: Path, data: dict[str, Any] | None = None) -> None:
@@ -352,50 +403,88 @@ def _copy(source: Path, to: Path, data: dict[str, Any] | None = None) -> None:
     )
 
 
-def _write_uv_settings(lab: Lab, to: Path) -> None:
-    if not lab.packages:
-        return
-    from labkit import packages
+def _description(folder: Path) -> dict[str, Any] | None:
+    """What `.labkit/workspace.json` says; None if it is not there.
 
-    folders = [folder.as_posix() for folder in packages.wheel_folders(lab.packages)]
-    # Its own copy, because labkit's exclusions name uv.toml.
-    import copier
+    Raises UsageError if it is damaged, or in the form of another labkit.
+    """
+    path = folder / ".labkit" / "workspace.json"
+    try:
+        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        schema, made_by = table.get("schema", 0), table.get("labkit", "unknown")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise UsageError(
+                f"{folder} was made by a newer labkit ({made_by}); this one is {__version__}.",
+                "Update labkit, or start afresh with this one: labkit start EX NEWDIR",
+            )
+        if schema != SCHEMA:
+            raise UsageError(
+                f"{folder} was made by a labkit that is too old for this one ({made_by}; this is {__version__}).",
+                "Start afresh, labkit start EX NEWDIR, and copy your own files into it.",
+            )
+        for name in ("exercise", "id", "secret"):
+            if not isinstance(table.get(name), str):
+                raise ValueError(f"its “{name}” is missing, or is no text")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {error}.", "Remove that file, and repeat the command.") from error
+    return table
 
-    copier.run_copy(
-        str(TEMPLATE), to, data={"find_links": folders}, settings=copier.Settings(), defaults=True, quiet=True
+
+def _kept_record(described: dict[str, Any]) -> Record:
+    """The record as `.labkit` has it, for a workspace that has lost its own."""
+    return Record(
+        lab=str(described.get("title", "unknown")),
+        version=str(described.get("version", "unknown")),
+        exercise=described["exercise"],
+        begin=described.get("begin"),
+        labkit=str(described.get("labkit", "unknown")),
     )
 
 
-def _write_editor_snippets(lab: Lab, exercise: Exercise, to: Path) -> None:
-    """Snippets for Visual Studio Code, which has them in the folder that is opened."""
-    texts = {todo.name: todo.text for todo in snippets.todo_lines(exercise.begin)}
-    table = {
-        name: {
-            "prefix": name,
-            "description": texts.get(name, ""),
-            "body": snippets.editor_body(snippet.text),
+def refuse_links(folder: Path) -> None:
+    """Raise UsageError if the workspace's `.labkit`, or a folder in it that labkit writes to, is a link."""
+    within = Within(folder)
+    for name in ("data", "evidence", "journal", "undone", "half-made"):
+        within.names(f".labkit/{name}")
+
+
+def _identity() -> dict[str, str]:
+    return {"id": secrets.token_hex(4), "secret": secrets.token_hex(32)}
+
+
+def _home() -> str:
+    """What tells labkit's data folder from others; nothing where it has none: then nothing was made there."""
+    with contextlib.suppress(MachineError):
+        return places.identity()
+    return ""
+
+
+def _write_description(folder: Path, made_from: Record, lab: Path | None, home: str | None = None) -> dict[str, str]:
+    """Make `.labkit`, unless another command was faster; `lab` is named unless it is the one that labkit carries.
+
+    `home` tells where the workspace was made; one that was adopted was made elsewhere.
+
+    Returns the workspace's id and secret.
+    """
+    own = folder / ".labkit"
+    refuse_links(folder)
+    (own / "data").mkdir(parents=True, exist_ok=True)
+    with locked(own / "lock"):
+        if there := _description(folder):
+            return there
+        (own / ".gitignore").write_text("*\n", encoding="utf-8", newline="\n")
+        document = {
+            "schema": SCHEMA,
+            "labkit": made_from.labkit,
+            "lab": None if lab is None or lab == carried_lab().resolve() else str(lab),
+            "title": made_from.lab,
+            "version": made_from.version,
+            "exercise": made_from.exercise,
+            "begin": made_from.begin,
+            "home": home,
+            **_identity(),
         }
-        for name, snippet in exercise.snippets.items()
-    }
-    if table:
-        path = to / ".vscode" / f"{exercise.name}.code-snippets"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
-
-
-def _write_description(lab: Lab, exercise: Exercise, to: Path) -> None:
-    own = to / ".labkit"
-    (own / "data").mkdir(parents=True)
-    (own / ".gitignore").write_text("*\n", encoding="utf-8", newline="\n")
-    document = {
-        "schema": SCHEMA,
-        "labkit": __version__,
-        "lab": None if lab.folder == carried_lab().resolve() else str(lab.folder),
-        "exercise": exercise.name,
-        "id": secrets.token_hex(4),
-        "secret": secrets.token_hex(32),
-    }
-    path = own / "workspace.json"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(json.dumps(document, indent=2) + "\n")
+        write_whole(own / "workspace.json", (json.dumps(document, indent=2) + "\n").encode("utf-8"), mode=0o600)
+        return {name: str(value) for name, value in document.items()}

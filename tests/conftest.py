@@ -1,35 +1,66 @@
 """What several test modules share: a lab that has nothing in common with the one in this repository."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from labkit.errors import LabError
 from labkit.lab import Exercise, Lab, find_lab
 
 LAB = {
     "lab.toml": 'title = "Tea"\nsnippet-prefix = "TeaParty"\nexercises = ["a1-brew"]\n',
-    "exercises/a1-brew/README.md": "# Brew\n\nlabkit snippet insert pour\n",
+    "exercises/a1-brew/README.md": """\
+# Brew a pot of tea
+
+*About 5 minutes*
+
+## Task 1: Boil
+
+1. Look at the pot
+
+   ```console
+   $ labkit run a1
+   ```
+
+## Task 2: Pour it
+
+1. Pour
+
+   ```console
+   $ labkit snippet insert pour
+   ```
+
+   ```diff app.py
+    def tea():
+        kettle = 1
+   -    # TODO pour: pour it into the cup
+   +    cup = "green"
+   +
+   +    print(cup)
+        return kettle
+   ```
+
+2. Label the cup
+
+   ```console
+   $ labkit snippet insert cup-label
+   ```
+
+   ```diff pages/cup.html
+    <p>{{ cup }}</p>
+   -<!-- TODO cup-label: say whose cup it is -->
+   +<h1>Cup</h1>
+   ```
+""",
     "exercises/a1-brew/exercise.toml": """\
-title = "Brew a pot of tea"
-minutes = 5
 [app]
 command = ["{python}", "app.py", "{port}"]
 ready = "/"
-[[task]]
-title = "Boil"
-[[task.step]]
-text = "Look at the pot"
-command = "labkit run a1"
-[[task]]
-title = "Pour it"
-[[task.step]]
-text = "Pour"
-snippet = "pour"
-[[task.step]]
-text = "Label the cup"
-snippet = "cup-label"
 """,
     "exercises/a1-brew/begin/app.py": (
         "def tea():\n    kettle = 1\n    # TODO pour: pour it into the cup\n    return kettle\n"
@@ -63,11 +94,15 @@ def write_files() -> Callable[[Path, dict[str, str]], Path]:
 
 
 @pytest.fixture
-def hang_ups() -> Iterator[None]:
-    """Have what a test starts hear of hang-ups: whoever runs the tests may ignore them (nohup), which is inherited."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Have this process hear Ctrl-C, and what a test starts hear hang-ups too, whoever runs the tests (nohup, `&`)."""
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if sys.platform != "win32":
+        # A handler, so that this process outlives its terminal as whoever started it wished.
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
     yield
-    signal.signal(signal.SIGHUP, before)
+    for each, handler in before.items():
+        signal.signal(each, handler)
 
 
 @pytest.fixture
@@ -86,3 +121,47 @@ def tea(tea_folder: Path) -> Lab:
 def brew(tea: Lab) -> Exercise:
     """Its only exercise."""
     return tea.exercises[0]
+
+
+@pytest.fixture(autouse=True)
+def own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test know of another's workspaces, nor of how this suite itself was called."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+
+
+CALLS = ("mkdir", "open", "replace", "rename", "unlink", "fsync", "rmdir")
+
+
+@pytest.fixture(scope="session")
+def killed() -> Callable[[Callable[[], object], int], bool]:
+    """Does something in a process that is killed (kill -9) at one of its calls of the file system."""
+
+    def killed(deed: Callable[[], object], after: int) -> bool:
+        """Do it in a process that is killed at its call of that number; False if it ended before."""
+        child = os.fork()
+        if child == 0:
+            left = after
+
+            def counting(real: Callable[..., Any]) -> Callable[..., Any]:
+                def call(*arguments: Any, **options: Any) -> Any:
+                    nonlocal left
+                    left -= 1
+                    if left < 0:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return real(*arguments, **options)
+
+                return call
+
+            for name in CALLS:
+                setattr(os, name, counting(getattr(os, name)))
+            try:
+                deed()
+            except LabError:
+                pass
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        return os.WIFSIGNALED(status)
+
+    return killed

@@ -13,7 +13,7 @@ import labkit
 from labkit import checking, content, instances, scaffold, snippets
 from labkit.cli import database, run
 from labkit.errors import UsageError
-from labkit.form import EXERCISE, LAB, Form
+from labkit.form import EXERCISE, HINT, LAB, MUTANTS, Form
 from labkit.lab import App, find_lab
 from labkit.verify import worker
 
@@ -41,6 +41,9 @@ def keys_of(form: Form, name: str) -> Keys:
 
 
 KNOWN = keys_of(LAB, "lab.toml") | keys_of(EXERCISE, "exercise.toml")
+HINTS = {"hints.toml": set(HINT)}
+SOLUTIONS = keys_of(MUTANTS, "mutants/*.toml")
+EDITS = {name: keys for name, keys in SOLUTIONS.items() if name.endswith(".edits")}
 
 
 def code(text: str, language: str) -> list[str]:
@@ -74,12 +77,15 @@ def given(table: dict[str, Any], name: str) -> Keys:
 
 def test_every_key_of_the_toml_files_is_told_and_no_other() -> None:
     headings = {re.sub(r"[`\[\]]", "", each): each for each in re.findall(r"^### (`.+`)$", DOCUMENT, re.MULTILINE)}
-    assert {name: first_column(heading) for name, heading in headings.items()} == KNOWN
+    told = {name: first_column(heading) for name, heading in headings.items()}
+    assert told | EDITS == KNOWN | HINTS | SOLUTIONS
+    assert [first_column("An edit")] * len(EDITS) == [*EDITS.values()]
 
 
 def test_every_key_is_in_the_readme_of_a_new_lab(readme: str) -> None:
-    lab, exercise = map(tomllib.loads, code(readme, "toml"))
+    lab, exercise, hints = map(tomllib.loads, code(readme, "toml"))
     assert given(lab, "lab.toml") | given(exercise, "exercise.toml") == KNOWN
+    assert [set(hint) for hint in hints.values()] == [HINTS["hints.toml"]]
 
 
 def test_every_placeholder_is_told_and_no_other(tmp_path: Path, readme: str) -> None:
@@ -129,10 +135,11 @@ def test_the_example_makes_a_lab_that_is_whole(
     page.write_text(page.read_text(encoding="utf-8").replace("  </body>", f"{todo}  </body>"), encoding="utf-8")
     (lab / "snippets" / "ex1-first-steps" / "name-bird.html").write_text(snippet, encoding="utf-8")
     monkeypatch.chdir(lab)
-    assert run(["new", "end"]) == 0
-    assert f"$ labkit new end\n{capsys.readouterr().out}" in code(example, "console")
-    for path, language in ((exercise / "exercise.toml", "toml"), (exercise / "README.md", "markdown")):
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"\n{code(example, language)[0]}")
+    assert run(["author", "end"]) == 0
+    assert f"$ labkit author end\n{capsys.readouterr().out}" in code(example, "console")
+    with (exercise / "README.md").open("a", encoding="utf-8") as file:
+        file.write(f"\n{code(example, 'markdown')[0]}")
     (exercise / "checks" / "test_bird.py").write_text(code(example, "python")[0], encoding="utf-8")
+    assert run(["author", "steps"]) == 0
+    assert code(example, "markdown")[1] in (exercise / "README.md").read_text(encoding="utf-8")
     assert content.problems(find_lab(lab)) == []

@@ -12,6 +12,7 @@ from labkit.browser import Browser
 from labkit.errors import MachineError
 
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+OFFLINE += ["--disable-blink-features=AutomationControlled"]
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import content
 from labkit.cli import run
-from labkit.lab import find_lab
 
 
 @pytest.fixture(autouse=True)
@@ -50,45 +48,3 @@ def test_another_lab_is_named_with_its_folder(tea_folder: Path, capsys: pytest.C
     shown = json.loads(capsys.readouterr().out)
     folder = tea_folder / "exercises" / "a2-serve"
     assert shown == {"schema": 1, "exercise": "a2", "name": "a2-serve", "folder": str(folder)}
-
-
-def test_end_is_made_anew_and_what_was_there_comes_back(
-    tea_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tea_folder)
-    snippet, end = tea_folder / "snippets" / "a1-brew" / "cup-label.html", tea_folder / "exercises" / "a1-brew" / "end"
-    snippet.write_text("<h2>Cup</h2>\n")
-    (end / "mine.txt").write_text("mine\n")
-    before = {path: path.read_bytes() for path in end.rglob("*") if path.is_file()}
-    assert run(["new", "end", "a1", "--dry-run"]) == 0
-    assert capsys.readouterr().out == (
-        "--- a/exercises/a1-brew/end/mine.txt\n+++ /dev/null\n@@ -1 +0,0 @@\n-mine\n"
-        "--- a/exercises/a1-brew/end/pages/cup.html\n+++ b/exercises/a1-brew/end/pages/cup.html\n@@ -1,2 +1,2 @@\n"
-        " <p>{{ cup }}</p>\n-<h1>Cup</h1>\n+<h2>Cup</h2>\n"
-    )
-    assert run(["new", "end", "a1"]) == 0
-    assert capsys.readouterr().out == (
-        "exercises/a1-brew/end/mine.txt  +0 -1  removed\n"
-        "exercises/a1-brew/end/pages/cup.html  +1 -1\n"
-        "! a1-brew: README.md does not print the snippet pour as it is inserted.\n"
-        "! a1-brew: README.md does not print the snippet cup-label as it is inserted.\n"
-        "! a1-brew: README.md does not say `labkit snippet insert cup-label`.\n"
-        "next: labkit verify a1 --solution end   or   labkit new end --undo   (takes it back)\n"
-    )
-    assert (end / "pages" / "cup.html").read_text() == "<p>{{ cup }}</p>\n<h2>Cup</h2>\n"
-    assert run(["new", "end", "--undo"]) == 0
-    assert {path: path.read_bytes() for path in end.rglob("*") if path.is_file()} == before
-
-
-def test_an_end_that_is_made_stays(tea_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["new", "end", "--lab", str(tea_folder), "--format", "json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    assert shown == {
-        "schema": 1,
-        "exercises": ["a1"],
-        "dry_run": False,
-        "changed": [],
-        "diff": "",
-        "problems": content.problems(find_lab(tea_folder)),
-    }
-    assert not (tea_folder / ".labkit").exists()

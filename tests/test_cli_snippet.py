@@ -56,8 +56,7 @@ def document(labkit: Labkit, *arguments: str) -> dict[str, Any]:
 def test_insert_says_what_went_where(labkit: Labkit, mine: Path) -> None:
     assert labkit("insert", "pour") == (
         0,
-        "Inserted pour into app.py, lines 3-5.\n"
-        "next: labkit list   (what comes now)   or   labkit undo   (takes it back)\n",
+        "Inserted pour into app.py, lines 3-5.\nlabkit undo takes it back.\nnext: labkit snippet insert cup-label\n",
         "",
     )
 
@@ -67,8 +66,7 @@ def test_a_second_insert_changes_nothing_and_says_so(labkit: Labkit, mine: Path)
     before = (mine / "pages" / "cup.html").read_bytes()
     assert labkit("insert", "cup-label") == (
         0,
-        "cup-label is already inserted in pages/cup.html, line 2; nothing to do.\n"
-        "next: labkit list   (what comes now)\n",
+        "cup-label is already inserted in pages/cup.html, line 2; nothing to do.\nnext: labkit snippet insert pour\n",
         "",
     )
     assert (mine / "pages" / "cup.html").read_bytes() == before

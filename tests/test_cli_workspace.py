@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from labkit import cli, machine
+from labkit import __version__, cli, machine
 from labkit.cli import demo, run
 from labkit.lab import Lab
 
@@ -91,7 +91,7 @@ def test_commands_about_another_lab_lead_into_it(
     )
     assert document(labkit, "list", "--lab", str(lab))["next"] == 'cd "my tea"'
     monkeypatch.chdir("my tea")
-    assert document(labkit, "list", "--lab", str(lab))["next"] == "labkit snippet insert pour"
+    assert document(labkit, "list", "--lab", str(lab))["next"] == "labkit run a1"
 
 
 def test_the_demo_of_another_lab_leads_into_it(
@@ -149,7 +149,13 @@ def test_list_counts_the_snippets_of_a_workspace_below(labkit: Labkit) -> None:
     (exercise,) = shown["exercises"]
     assert exercise["workspace"] == str(Path.cwd() / "a1-brew")
     assert [task["snippets"] for task in exercise["tasks"]] == [{"done": 0, "total": 0}, {"done": 0, "total": 2}]
-    assert exercise["tasks"][1]["steps"][0] == {"text": "Pour", "snippet": "pour", "command": None, "state": "todo"}
+    assert exercise["tasks"][1]["steps"][0] == {
+        "text": "Pour",
+        "snippet": "pour",
+        "command": None,
+        "state": "todo",
+        "done": False,
+    }
 
 
 def test_list_leads_to_verify_when_all_is_inserted(labkit: Labkit, started: Path) -> None:
@@ -249,8 +255,8 @@ def test_undo_refuses_to_lose_an_edit_unless_forced(labkit: Labkit, started: Pat
 
 
 def test_a_workspace_of_another_labkit_is_noted(labkit: Labkit, started: Path) -> None:
-    path = started / ".labkit" / "workspace.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"labkit": "0.0.1"}))
+    path = started / "lab-workspace.toml"
+    path.write_text(path.read_text().replace(f'labkit = "{__version__}"', 'labkit = "0.0.1"'))
     code, _, err = labkit("diff", "--stat")
     assert code == 0
     assert "a1-brew was made by labkit 0.0.1" in err
@@ -266,7 +272,7 @@ def commands(group: Any, *path: str) -> Iterator[str]:
 
 def test_each_command_has_a_help_that_teaches(labkit: Labkit) -> None:
     every = list(commands(typer.main.get_command(cli.app)))
-    assert {"start", "snippet insert", "db shell", "new end"} <= set(every)
+    assert {"start", "snippet insert", "db shell", "author end"} <= set(every)
     for command in every:
         code, out, _ = labkit(*command.split(), "--help")
         assert (code, f"Usage: labkit {command} " in out) == (0, True), command

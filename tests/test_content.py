@@ -31,12 +31,8 @@ def test_a_new_lab_and_its_exercises_are_whole(tmp_path: Path) -> None:
     assert content.problems(find_lab(lab.folder)) == []
 
 
-def test_the_small_lab_lacks_only_its_chapters_code(tea: Lab) -> None:
-    assert content.problems(tea) == [
-        "a1-brew: README.md does not print the snippet pour as it is inserted.",
-        "a1-brew: README.md does not print the snippet cup-label as it is inserted.",
-        "a1-brew: README.md does not say `labkit snippet insert cup-label`.",
-    ]
+def test_the_small_lab_is_whole(tea: Lab) -> None:
+    assert content.problems(tea) == []
 
 
 @pytest.mark.parametrize(
@@ -67,20 +63,44 @@ def test_the_small_lab_lacks_only_its_chapters_code(tea: Lab) -> None:
         ),
         ("begin/note.txt", ("", "<YOUR-TEA>"), "begin/note.txt:1 has a placeholder <YOUR-TEA> that nobody fills in."),
         ("begin/a.jinja", ("", "x"), "begin/a.jinja: copying would fill in its name or its content."),
-        ("begin/uv.toml", ("", "x"), "begin/uv.toml: `labkit start` writes that file."),
+        ("begin/uv.toml", ("", "x"), "begin/uv.toml: `labkit start` puts its own there."),
         ("end/app.py", ("    kettle", "    # TODO more: x\n    kettle"), "end/app.py:2 still has the TODO line more."),
         ("end/extra.txt", ("", "x"), "extra.txt is in end, but not in begin with all snippets."),
+        ("README.md", ("insert pour", "insert spill"), "a step names the snippet spill, which has no file."),
         (
-            "exercise.toml",
-            ('snippet = "pour"', 'snippet = "spill"'),
-            "a step names the snippet spill, which has no file.",
+            "README.md",
+            ("labkit snippet insert pour", "labkit run"),
+            "the snippet pour is inserted by 0 steps of README.md, not by one.",
         ),
         (
-            "exercise.toml",
-            ('snippet = "pour"', ""),
-            "the snippet pour belongs to 0 steps of exercise.toml, not to one.",
+            "README.md",
+            ("$ labkit run a1", "$ labkit run a1\n   Running"),
+            "README.md:9: in a console each line begins with `$ `; “Running” does not.",
         ),
-        ("exercise.toml", ("minutes = 5", 'continues = "b"'), "it continues b, which lab.toml does not name."),
+        (
+            "README.md",
+            ("   $ labkit run a1", "   $ labkit snippet insert pour\n   $ labkit snippet insert cup-label"),
+            "README.md:7: step 1 of task 1 inserts several snippets: pour, cup-label.",
+        ),
+        ("README.md", ("2. Label", "3. Label"), "README.md:31: step 2 of task 2 has the number 3."),
+        (
+            "README.md",
+            ("1. Look at the pot", "1. # Look"),
+            "README.md:7: step 1 of task 1 does not begin with a sentence.",
+        ),
+        ("README.md", ("## Task 2", "## Task 3"), "README.md:13: task 2 has the number 3."),
+        ("README.md", ("1. Look", "Look"), "README.md:5: task 1 has no steps, that is, no numbered list."),
+        (
+            "README.md",
+            ('+    cup = "green"', '+    cup = "black"'),
+            "README.md does not show the snippets as they are inserted: labkit author steps a1.",
+        ),
+        (
+            "hints.toml",
+            ("", '[spill]\nquestion = "?"\ndirection = "!"\n'),
+            "hints.toml: no step is carried out by “spill”.",
+        ),
+        ("exercise.toml", ("[app]", 'continues = "b"\n[app]'), "it continues b, which lab.toml does not name."),
         ("checks/test_brew.py", ("task(1)", "task(3)"), "task 1, “Boil”, has no check."),
         (
             "checks/test_brew.py",
@@ -136,12 +156,13 @@ def test_a_file_that_is_not_in_utf_8_is_found(tea_folder: Path, path: str) -> No
 
 
 def continued(tea_folder: Path) -> tuple[Path, Path]:
-    """Add an exercise that continues the lab's only one: the folders of both; the new one has no more than its TOML."""
+    """Add an exercise that continues the lab's only one, with its TOML and a chapter alone: the folders of both."""
     lab = tea_folder / "lab.toml"
     lab.write_text(lab.read_text().replace('"a1-brew"', '"a1-brew", "a2-more"'))
     former, more = (tea_folder / "exercises" / name for name in ("a1-brew", "a2-more"))
     more.mkdir()
     (more / "exercise.toml").write_text('continues = "a1-brew"\n' + (former / "exercise.toml").read_text())
+    (more / "README.md").write_text("# More tea\n")
     return former, more
 
 
@@ -183,7 +204,7 @@ def test_a_stale_end_comes_with_the_command_that_makes_it(tea_folder: Path) -> N
     (tea_folder / "exercises" / "a1-brew" / "end" / "extra.txt").write_text("x")
     assert content.problems(find_lab(tea_folder))[:2] == [
         "a1-brew: extra.txt is in end, but not in begin with all snippets.",
-        "a1-brew: end is made, not written: labkit new end a1.",
+        "a1-brew: end is made, not written: labkit author end a1.",
     ]
 
 

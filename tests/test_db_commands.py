@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from labkit import workspace
 from labkit.cli import run
 from labkit.console import out
+from labkit.lab import find_lab
 from labkit.postgres import LabServer, Server
 
 Shown = Callable[..., dict[str, Any]]
@@ -103,6 +105,18 @@ def test_an_existing_database_is_refused_with_the_next_step(database: str, capsy
         f"The database “{database}” exists already.",
         f"next: labkit db tables {database}",
     ]
+
+
+def test_a_workspace_notes_its_databases(
+    database: str, shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = find_lab()
+    mine = workspace.create(lab, lab.exercises[0], tmp_path / "mine")
+    monkeypatch.chdir(mine.folder)
+    # One that exists already is this workspace's as well, once it was asked for here.
+    assert shown("db", "create", database)["created"] is False
+    assert [each.name for each in workspace.read(mine.folder).record.databases] == [database]
+    assert run(["db", "create", database]) == 2
 
 
 def test_a_placeholder_is_refused_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +214,7 @@ def test_tail_runs_the_tool_that_the_exercise_names(
     description = tea_folder / "exercises" / "a1-brew" / "exercise.toml"
     path = (tea_folder / "tool.py").as_posix()
     table = f'[database]\nsolution = ["tea"]\nsnippet = "pour"\ntail = ["{{python}}", "{path}", "{{url}}"]\n'
-    description.write_text(description.read_text().replace("[[task]]", table + "[[task]]", 1), encoding="utf-8")
+    description.write_text(description.read_text() + table, encoding="utf-8")
     assert run(["db", "tail", database, "--once", "-n", "2", "--lab", str(tea_folder)]) == 0
     assert capfd.readouterr().out.strip() == f"['{postgres_server.address}/{database}', '--once', '-n', '2'] True"
 
@@ -224,3 +238,13 @@ def test_the_commands_import_nothing_heavy_before_they_run() -> None:
     code = "import sys, labkit.cli.database; print([m for m in ('psutil', 'labkit.postgres') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_database_is_dropped_once_that_is_confirmed(
+    database: str, postgres_server: Server, shown: Shown, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["db", "drop", database]) == 2  # without a terminal nobody can be asked
+    assert "Add --yes to say yes." in capsys.readouterr().err
+    assert database in postgres_server.databases()
+    assert shown("db", "drop", database, "--yes")["dropped"]
+    assert database not in postgres_server.databases()

@@ -48,6 +48,15 @@ def test_a_reader_that_has_gone_is_no_error(arguments: list[str]) -> None:
         assert (process.stderr.read(), process.wait()) == ("", 0)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such pipes")
+def test_a_verdict_that_nobody_hears_is_not_a_good_one(tea_folder: Path) -> None:
+    command = [sys.executable, "-m", "labkit", "verify", "a1", "--solution", "end", "--lab", str(tea_folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait() == 3
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
 @pytest.mark.parametrize("arguments", [["--version"], ["list"], ["list", "--format", "json"]])
 def test_output_that_cannot_be_written_is_the_machines_fault(arguments: list[str]) -> None:
@@ -59,7 +68,7 @@ def test_output_that_cannot_be_written_is_the_machines_fault(arguments: list[str
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
-@pytest.mark.usefixtures("hang_ups")
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize("asking", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
 def test_setup_cut_short_leaves_nothing_of_the_browser_that_it_tries(
     tea_folder: Path, tmp_path: Path, asking: str

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labkit.errors import UsageError
-from labkit.lab import Exercise, Lab, carried_lab, find_lab
+from labkit.lab import Exercise, Hint, Lab, carried_lab, find_lab
 
 
 @pytest.mark.parametrize("text", ["a1", "a1-brew", "A1", " a1-b", "a1-BREW"])
@@ -133,9 +133,9 @@ COMMAND = 'a list of a program and its arguments, such as ["{python}", "app.py",
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"Brew a pot of tea"', "5", "`title` must be text in quotes."),
-        ("minutes = 5", "minutes = true", "`minutes` must be a whole number from 1."),
         ("[app]", "[[app]]", "`app` must be a table."),
+        ("[app]", "continues = 5\n[app]", "`continues` must be text in quotes."),
+        ("[app]", 'title = "Tea"\n[app]', "Unknown entry “title”. There is: continues, app, database."),
         ('ready = "/"', "", "`app.ready` is missing."),
         ('ready = "/"', 'ready = "healthz"', "`app.ready` must be text that begins with a slash."),
         ('ready = "/"', 'ready = "/"\ninstances = "two"', "`app.instances` must be a whole number from 1."),
@@ -144,9 +144,6 @@ COMMAND = 'a list of a program and its arguments, such as ["{python}", "app.py",
         ('ready = "/"', 'ready = "/"\nenvironment.X = 5', "`app.environment` must be a table of texts in quotes."),
         ('["{python}", "app.py", "{port}"]', '"{python} app.py {port}"', f"`app.command` must be {COMMAND}."),
         ('["{python}", "app.py", "{port}"]', "[]", f"`app.command` must be {COMMAND}."),
-        ('[[task.step]]\ntext = "Look at the pot"\ncommand =', "step =", "`task 1.step` must be a list of tables."),
-        ('text = "Label the cup"', "text = 1", "`task 2.step 2.text` must be text in quotes."),
-        ('snippet = "pour"', 'snipet = "pour"', "Unknown entry of `task 2.step 1` “snipet”. Did you mean snippet?"),
     ],
 )
 def test_a_mistyped_entry_of_an_exercise_is_named(tea_folder: Path, old: str, new: str, message: str) -> None:
@@ -156,4 +153,28 @@ def test_a_mistyped_entry_of_an_exercise_is_named(tea_folder: Path, old: str, ne
     path.write_text(text.replace(old, new))
     with pytest.raises(UsageError) as caught:
         find_lab(tea_folder)
+    assert caught.value.message == f"{path}: {message}"
+
+
+def test_hints_are_read_by_what_carries_out_their_step(brew: Exercise) -> None:
+    text = '[pour]\nquestion = "Where to?"\ndirection = "Into a cup."\n'
+    (brew.folder / "hints.toml").write_text(text + text.replace("[pour]", '["labkit run a1"]'))
+    (look,), (pour, label) = (task.steps for task in brew.tasks)
+    hint = Hint("Where to?", "Into a cup.")
+    assert [brew.hint(step) for step in (look, pour, label)] == [hint, hint, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pour = 1", "`pour` must be a table."),
+        ('[pour]\nquestion = "Where to?"', "`pour.direction` is missing."),
+        ('[pour]\nquestion = 1\ndirection = "x"', "`pour.question` must be text in quotes."),
+    ],
+)
+def test_a_broken_hint_is_named(brew: Exercise, text: str, message: str) -> None:
+    path = brew.folder / "hints.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        _ = brew.hints
     assert caught.value.message == f"{path}: {message}"

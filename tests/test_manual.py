@@ -1,90 +1,69 @@
-"""The manual's chapters print what the snippet files hold, and tell the same steps as exercise.toml."""
+"""The manual's chapters print what the snippet files hold, and name commands that there are."""
 
-import itertools
 import re
-from dataclasses import dataclass
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from labkit import snippets
+from labkit.author import surroundings
+from labkit.cli import app
 from labkit.lab import Exercise, find_lab
 
 LAB = find_lab(Path(__file__).parent.parent)
-FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+each_exercise = pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
 
 
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of code, without its indentation."""
-
-    language: str
-    code: str
-
-
-def blocks(text: str) -> list[Block]:
-    return [
-        Block(match["language"], re.sub(rf"^{match['indent']}", "", match["code"], flags=re.MULTILINE))
-        for match in FENCE.finditer(text)
-    ]
+def marked(code: str, mark: str) -> str:
+    """The lines of a diff with this mark, at the left edge."""
+    lines = [line[1:] for line in code.splitlines() if line.startswith(mark)]
+    indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    return "".join(f"{line[indent:]}\n" for line in lines)
 
 
-def chapter(exercise: Exercise) -> str:
-    return (exercise.folder / "README.md").read_text(encoding="utf-8")
-
-
-def steps(exercise: Exercise) -> list[tuple[str, list[str]]]:
-    """The chapter's tasks: title, and the text of each numbered step."""
-    tasks = re.split(r"^## ", chapter(exercise), flags=re.MULTILINE)[1:]
-    return [
-        (task.splitlines()[0].split(": ", 1)[1], re.split(r"^\d+\. +", task, flags=re.MULTILINE)[1:])
-        for task in tasks
-        if task.startswith("Task ")
-    ]
-
-
-@pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
-def test_every_snippet_is_printed_as_it_is_inserted(exercise: Exercise) -> None:
-    found = blocks(chapter(exercise))
-    printed = {}
-    for command, code in itertools.pairwise(found):
-        match = re.fullmatch(r"\$ labkit snippet insert ([\w-]+)\n", command.code)
-        if match and command.language == "console":
-            printed[match[1]] = (code.language, code.code)
-
-    assert printed == {
-        name: (snippet.path.suffix[1:].replace("py", "python"), snippets.fill(snippet.text))
-        for name, snippet in exercise.snippets.items()
+@each_exercise
+def test_what_is_marked_as_new_is_the_snippet(exercise: Exercise) -> None:
+    printed = {
+        step.snippet: marked(block.code, "+")
+        for task in exercise.tasks
+        for step in task.steps
+        if step.snippet and (block := surroundings.block_of(step))
     }
+    assert printed == {name: snippets.fill(snippet.text) for name, snippet in exercise.snippets.items()}
 
 
-@pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
-def test_the_chapter_has_the_steps_of_the_exercise(exercise: Exercise) -> None:
-    assert [(title, len(texts)) for title, texts in steps(exercise)] == [
-        (task.title, len(task.steps)) for task in exercise.tasks
-    ]
+@each_exercise
+def test_what_is_replaced_is_the_todo_line_and_the_rest_is_in_the_file(exercise: Exercise) -> None:
+    for task in exercise.tasks:
+        for step in task.steps:
+            block = surroundings.block_of(step)
+            if block is None:
+                continue
+            path = block.info[1]
+            assert marked(block.code, "-").split(":")[0].endswith(f"TODO {step.snippet}")
+            end = (exercise.end / path).read_text(encoding="utf-8").splitlines()
+            begin = (exercise.begin / path).read_text(encoding="utf-8").splitlines()
+            around = [line[1:] for line in block.code.splitlines() if line[:1] in ("", " ") and line.strip(" …")]
+            assert [line for line in around if line not in end and line not in begin] == [], step.id
 
 
-@pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
-def test_each_step_of_the_chapter_names_its_command(exercise: Exercise) -> None:
-    for (_, texts), task in zip(steps(exercise), exercise.tasks, strict=True):
-        for text, step in zip(texts, task.steps, strict=True):
-            command = f"labkit snippet insert {step.snippet}" if step.snippet else step.command
-            commands = [block.code for block in blocks(text) if block.language == "console"]
-            assert (f"$ {command}\n" in commands) or command is None, f"{task.id}: {step.text}"
-
-
-@pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
-def test_every_line_of_a_console_block_is_a_labkit_command(exercise: Exercise) -> None:
-    lines = [
-        line for block in blocks(chapter(exercise)) if block.language == "console" for line in block.code.split("\n")
-    ]
-
-    assert [line for line in lines if line and not line.startswith("$ labkit ")] == []
-
-
-@pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
-def test_steps_are_numbered_in_order(exercise: Exercise) -> None:
-    for task in re.split(r"^## Task ", chapter(exercise), flags=re.MULTILINE)[1:]:
-        numbers = [int(number) for number in re.findall(r"^(\d+)\. ", task, flags=re.MULTILINE)]
-        assert numbers == list(range(1, len(numbers) + 1))
+@each_exercise
+def test_every_command_of_the_chapter_is_one_of_labkits(exercise: Exercise) -> None:
+    root = get_command(app)
+    for block in exercise.chapter.blocks:
+        for line in block.commands:
+            words = shlex.split(line)
+            if words[0] == "cd":
+                continue
+            assert words[0] == "labkit", line
+            command = root
+            for word in words[1:]:
+                subcommands = getattr(command, "commands", None)
+                if not subcommands:
+                    break
+                assert word in subcommands, line
+                command = subcommands[word]
+            options = {name for parameter in command.params for name in parameter.opts}
+            assert {word for word in words if re.match("--?[a-z]", word)} <= options, line

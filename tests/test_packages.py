@@ -47,16 +47,6 @@ def test_a_repacked_wheel_runs(tmp_path: Path) -> None:
     assert file_name in shown.stdout
 
 
-def test_wheels_are_kept_in_a_folder_named_by_their_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
-    (folder,) = packages.wheel_folders(["idna"])
-    (wheel,) = folder.iterdir()
-    made = wheel.stat().st_mtime_ns
-    assert packages.wheel_folders(["idna"]) == [folder]
-    assert wheel.stat().st_mtime_ns == made
-    assert folder.parent == tmp_path / "cache" / "wheels"
-
-
 def test_a_package_that_is_not_installed_is_the_machines_fault() -> None:
     with pytest.raises(MachineError, match="no-such-package is not installed"):
         packages.wheel("no-such-package")

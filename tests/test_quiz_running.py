@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright, expect
 
 from labkit import browser
 from labkit.postgres import Server
@@ -264,6 +264,42 @@ async def test_after_exercise_1_the_statistics_follow_by_themselves(chromium: Br
         await dashboard.expect_total(1)
         await expect(dashboard.page.get_by_test_id("no-results")).to_be_hidden()
         await expect(dashboard.page.get_by_test_id("incorrect-answers")).to_have_text("Incorrect answers: 1")
+
+
+async def test_statistics_that_are_overtaken_on_their_way_are_passed_over(chromium: Browser, tmp_path: Path) -> None:
+    held: list[str | bytes] = []
+
+    def between(page: WebSocketRoute) -> None:
+        def from_server(message: str | bytes) -> None:
+            if "updateStatistics" in str(message):
+                held.append(message)
+                if len(held) == 3:
+                    for each in reversed(held):
+                        page.send(each)
+            else:
+                page.send(message)
+
+        page.connect_to_server().on_message(from_server)
+
+    with serving(tmp_path / "quiz.db", EXERCISES / "ex1-realtime" / "end") as (url,):
+        play = await chromium.new_page()
+        await register(play, url)
+        page = await chromium.new_page(storage_state=await play.context.storage_state())
+        await page.route_web_socket("**/signalr/statistics*", between)
+        await page.goto(f"{url}/statistics")
+        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        await page.evaluate(
+            "window.shown = 0; new MutationObserver(() => shown++)"
+            ".observe(document.getElementById('incorrect'), { childList: true })"
+        )
+        for _ in range(3):
+            await play.get_by_test_id("option").first.click()
+            await play.get_by_role("button", name="Next question").click()
+
+        await expect(page.get_by_role("img", name="Total 3")).to_be_visible()
+        numbers = [json.loads(str(each).rstrip("\x1e"))["arguments"][0]["totalAnswers"] for each in held]
+        assert numbers == [1, 2, 3]
+        assert await page.evaluate("shown") == 1
 
 
 async def test_before_exercise_2_an_instance_reaches_its_own_pages_only(chromium: Browser, tmp_path: Path) -> None:

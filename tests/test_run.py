@@ -21,7 +21,10 @@ from labkit import processes, workspace
 from labkit.lab import find_lab
 from labkit.postgres import LabServer, Server
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX"),
+    pytest.mark.usefixtures("signals_as_in_a_terminal"),
+]
 
 APP = """\
 import http.server, os, sys, threading
@@ -58,14 +61,16 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Pot).serve_fore
 
 LAB = {
     "lab.toml": 'title = "Tea"\nexercises = ["a1-brew", "b2-store"]\n',
+    "exercises/a1-brew/README.md": "# Brew a pot of tea\n",
     "exercises/a1-brew/exercise.toml": (
-        'title = "Brew a pot of tea"\n[app]\ncommand = ["{python}", "app.py", "{port}"]\nready = "/ready"\n'
+        '[app]\ncommand = ["{python}", "app.py", "{port}"]\nready = "/ready"\n'
         'home = "/pot"\ninstances = 2\nenvironment = { POT = "{id} {data}" }\n'
     ),
     "exercises/a1-brew/begin/app.py": APP,
     "exercises/a1-brew/end/app.py": APP,
+    "exercises/b2-store/README.md": "# Store it\n",
     "exercises/b2-store/exercise.toml": (
-        'title = "Store it"\n[app]\ncommand = ["{python}", "app.py", "{port}"]\nready = "/ready"\n'
+        '[app]\ncommand = ["{python}", "app.py", "{port}"]\nready = "/ready"\n'
         'environment = { SERVER = "{database_server}" }\n[database]\nsolution = ["pots"]\nsnippet = "store"\n'
     ),
     "exercises/b2-store/begin/app.py": DATABASE_APP,
@@ -76,9 +81,10 @@ LAB = {
 class Labkit:
     """A running labkit, its output line by line."""
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], home: Path) -> None:
+    def __init__(self, folder: Path, arguments: tuple[str, ...], home: Path, given: str = "pass") -> None:
+        launch = f"import os, signal, sys; {given}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "labkit", *arguments],
+            [sys.executable, "-c", launch, "-m", "labkit", *arguments],
             cwd=folder,
             env=os.environ | {"LABKIT_HOME": str(home), processes.TOKEN: str(home)},
             stdin=subprocess.DEVNULL,
@@ -157,14 +163,14 @@ def brew(lab: Path, tmp_path: Path) -> Path:
 def labkit(tmp_path: Path) -> Iterator[Callable[..., Labkit]]:
     started: list[Labkit] = []
 
-    def start(folder: Path, *arguments: str) -> Labkit:
-        started.append(Labkit(folder, arguments, tmp_path / f"home-{len(started)}"))
+    def start(folder: Path, *arguments: str, given: str = "pass") -> Labkit:
+        started.append(Labkit(folder, arguments, tmp_path / f"home-{len(started)}", given))
         return started[-1]
 
     yield start
     for each in started:
         if each.process.poll() is None:
-            each.process.send_signal(signal.SIGINT)
+            each.process.send_signal(signal.SIGTERM)
         try:
             each.process.wait(20)
         except subprocess.TimeoutExpired:
@@ -192,6 +198,56 @@ def test_ctrl_c_before_the_app_is_ready_is_an_interruption(labkit: Callable[...,
     run.process.send_signal(signal.SIGINT)
     code, said = run.ends()
     assert (code, said.splitlines()[-1]) == (130, "Interrupted before the app was ready. Nothing of it runs any more.")
+
+
+NOHUP = "[signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)]"
+BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])"
+
+
+@pytest.mark.parametrize("given", [NOHUP, BLOCKED, "pass"], ids=["nohup &", "blocked", "a terminal"])
+def test_however_it_was_started_a_request_to_end_stops_instances_that_hear_every_signal(
+    labkit: Callable[..., Labkit], brew: Path, given: str
+) -> None:
+    run = labkit(brew, "run", given=given)
+    first, _ = run.urls()
+    pids = [pid for pid in run.left() if "app.py" in psutil.Process(pid).cmdline()]
+    assert [deaf_to(pid) for pid in pids] == [set(), set()]
+    if given == NOHUP:  # its terminal is closed, and it goes on
+        run.process.send_signal(signal.SIGHUP)
+        run.process.send_signal(signal.SIGINT)
+        assert get(first) != ""
+    run.process.send_signal(signal.SIGTERM)
+    code, said = run.ends()
+    assert (code, said.splitlines()[-1]) == (0, "Stopped: nothing of it runs any more.")
+
+
+def test_a_closed_window_stops_the_instances_as_ctrl_c_does(labkit: Callable[..., Labkit], brew: Path) -> None:
+    run = labkit(brew, "run")
+    run.urls()
+    run.process.send_signal(signal.SIGHUP)
+    code, said = run.ends()
+    assert (code, said.splitlines()[-1]) == (0, "Stopped: nothing of it runs any more.")
+
+
+def test_how_an_instance_ended_is_known_where_ended_children_are_ignored(
+    labkit: Callable[..., Labkit], brew: Path
+) -> None:
+    run = labkit(brew, "run", "--instances", "1", given="signal.signal(signal.SIGCHLD, signal.SIG_IGN)")
+    (url,) = run.urls()
+    with contextlib.suppress(OSError):
+        get(url.replace("/pot", "/break"))
+    code, said = run.ends()
+    assert (code, "The app ended with exit code 5." in said) == (1, True)
+
+
+def deaf_to(pid: int) -> set[str]:
+    """Of the signals that end a process those that it ignores or blocks; Linux alone tells."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return set()
+    masks = re.findall(r"^Sig(?:Ign|Blk):\s*(\w+)$", status.read_text(), re.MULTILINE)
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
+    return {each.name for each in ending for mask in masks if int(mask, 16) >> (each - 1) & 1}
 
 
 def test_kill_9_leaves_nothing_running(labkit: Callable[..., Labkit], brew: Path) -> None:

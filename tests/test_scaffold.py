@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import scaffold, snippets, workspace
+from labkit import insertion, scaffold, workspace
 from labkit.errors import UsageError
 from labkit.lab import Lab, find_lab
 from labkit.verify import run, subject
@@ -142,7 +142,8 @@ def test_a_new_lab_overwrites_nothing(tea: Lab) -> None:
 def test_the_test_of_a_new_lab_shows_every_problem_on_a_line_of_its_own(tmp_path: Path) -> None:
     lab = scaffold.new_lab("birds", tmp_path / "birds")
     (lab.exercises[0].begin / "more.txt").write_text("<YOUR-BIRD>", encoding="utf-8")
-    (lab.exercises[0].folder / "README.md").unlink()
+    chapter = lab.exercises[0].folder / "README.md"
+    chapter.write_text(chapter.read_text(encoding="utf-8").replace("Task 2", "Task 3"), encoding="utf-8")
     # Without its list of failures at the end, which repeats the lines where CI is set.
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rN", "tests"]
     tested = subprocess.run(command, cwd=lab.folder, capture_output=True, encoding="utf-8", timeout=60)
@@ -150,8 +151,8 @@ def test_the_test_of_a_new_lab_shows_every_problem_on_a_line_of_its_own(tmp_path
     assert [line for line in tested.stdout.splitlines() if line.startswith("ex1-first-steps: ")] == [
         "ex1-first-steps: begin/more.txt:1 has a placeholder <YOUR-BIRD> that nobody fills in.",
         "ex1-first-steps: more.txt is in begin with all snippets, but not in end.",
-        "ex1-first-steps: end is made, not written: labkit new end ex1.",
-        "ex1-first-steps: there is no chapter, README.md.",
+        "ex1-first-steps: end is made, not written: labkit author end ex1.",
+        "ex1-first-steps: README.md:22: task 2 has the number 3.",
     ]
 
 
@@ -169,5 +170,5 @@ def test_a_new_lab_is_played_and_verified_in_a_browser(tmp_path: Path) -> None:
         ("ex1.2", "not done", "show-visits"),
         ("ex1.2", "not done", "count-visits"),
     ]
-    mine.apply(snippets.insert(mine.folder, exercise, list(exercise.snippets)))
+    mine.apply(insertion.insert(mine.folder, exercise, list(exercise.snippets)))
     assert verdicts() == [("ex1.1", "passed", None), ("ex1.2", "passed", None), ("ex1.2", "passed", None)]

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from labkit import changes, snippets, workspace
+from labkit import changes, insertion, snippets, workspace
 from labkit.errors import UsageError
+from labkit.files import Within
+from labkit.insertion import Insertion
 from labkit.lab import Exercise, find_lab
-from labkit.snippets import Insertion, TodoLine
+from labkit.snippets import TodoLine
 
 
 @pytest.fixture
@@ -18,9 +20,9 @@ def mine(brew: Exercise, tmp_path: Path) -> Path:
     return folder
 
 
-def insert(folder: Path, exercise: Exercise, *names: str, **values: str) -> snippets.InsertChange:
+def insert(folder: Path, exercise: Exercise, *names: str, **values: str) -> insertion.InsertChange:
     numbered = {int(key.removeprefix("_")): value for key, value in values.items()}
-    change = snippets.insert(folder, exercise, names, numbered)
+    change = insertion.insert(folder, exercise, names, numbered)
     changes.write(folder, change)
     return change
 
@@ -98,7 +100,7 @@ def test_inserting_all_snippets_turns_begin_into_end(brew: Exercise, mine: Path)
 
 def test_a_second_insert_changes_nothing(brew: Exercise, mine: Path) -> None:
     insert(mine, brew, "pour", _1="black")
-    again = snippets.insert(mine, brew, ["pour"])
+    again = insertion.insert(mine, brew, ["pour"])
     assert again.files == ()
     assert again.insertions == (Insertion("pour", "app.py", 3, 3, already=True),)
 
@@ -129,19 +131,19 @@ def test_the_rest_of_the_file_is_kept_byte_for_byte(brew: Exercise, mine: Path, 
     (mine / "app.py").write_bytes(before)
     insert(mine, brew, "pour")
     assert (mine / "app.py").read_bytes() == after
-    assert snippets.insert(mine, brew, ["pour"]).files == ()
+    assert insertion.insert(mine, brew, ["pour"]).files == ()
 
 
 def test_a_todo_line_that_is_there_twice_is_an_error(brew: Exercise, mine: Path) -> None:
     (mine / "more.py").write_text("# TODO pour: x\n")
     with pytest.raises(UsageError, match=r"there 2 times: app\.py:3 and more\.py:1"):
-        snippets.insert(mine, brew, ["pour"])
+        insertion.insert(mine, brew, ["pour"])
 
 
 def test_a_missing_todo_line_shows_the_code_and_where_it_belongs(brew: Exercise, mine: Path) -> None:
     (mine / "app.py").write_text("def tea():\n    kettle = 1\n")
     with pytest.raises(UsageError) as caught:
-        snippets.insert(mine, brew, ["pour"])
+        insertion.insert(mine, brew, ["pour"])
     assert "It belongs into app.py, after the line\n\n    kettle = 1\n" in caught.value.message
     assert '    cup = "green"\n\n    print(cup)\n' in caught.value.message
     assert caught.value.next is not None
@@ -202,15 +204,15 @@ def test_an_editor_gets_the_same_placeholders_and_escaped_dollars() -> None:
 def test_a_failure_half_way_brings_the_written_files_back(
     brew: Exercise, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change = snippets.insert(mine, brew, ["pour", "cup-label"])
-    real = changes.put
+    change = insertion.insert(mine, brew, ["pour", "cup-label"])
+    real = Within.write
 
-    def fail_on_the_page(path: Path, after: bytes | None) -> None:
-        if path.name == "cup.html" and after == change.files[1].after:
+    def fail_on_the_page(within: Within, path: str, content: bytes | None) -> None:
+        if path == "pages/cup.html" and content == change.files[1].after:
             raise OSError(28, "No space left on device")
-        real(path, after)
+        real(within, path, content)
 
-    monkeypatch.setattr(changes, "put", fail_on_the_page)
+    monkeypatch.setattr(Within, "write", fail_on_the_page)
     with pytest.raises(OSError, match="No space left"):
         changes.write(mine, change)
     assert workspace.compare(mine, brew.begin) == []

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-LAB = ("lab.toml", "exercises", "snippets")
+LAB = ("lab.toml", "exercises", "snippets", "docs/lab.md", "docs/concepts")
 UV = os.environ.get("UV", "uv")  # `uv run` says which one it is
 
 
@@ -96,7 +96,7 @@ def test_labkits_wheel_has_its_modules_templates_and_types_and_nothing_of_an_ear
         for path in (source / "labkit").rglob("*")
         if path.is_file()
     }
-    assert {"labkit/py.typed", "labkit/templates/workspace/copier.yml"} <= set(expected)
+    assert {"labkit/py.typed", "labkit/templates/workspace/uv.toml"} <= set(expected)
     found = members(wheels["handson_labkit"])
     carried = {name for name in found if name.startswith(("labkit/_lab/", "handson_labkit-"))}
     assert {name: content for name, content in found.items() if name not in carried} == expected

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import __version__, snippets, tree, workspace
+from labkit import __version__, insertion, places, progress, snippets, tree, workspace
 from labkit.changes import Change, FileChange
 from labkit.errors import MachineError, UsageError
 from labkit.journal import EditedSinceError
@@ -34,7 +34,7 @@ def describe(folder: Path, entries: dict[str, object]) -> Workspace:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="making links needs a privilege")
-def test_a_link_to_a_file_is_a_file_and_one_to_a_folder_is_left_out(mine: Workspace, tmp_path: Path) -> None:
+def test_a_link_is_read_and_never_written_and_one_to_a_folder_is_left_out(mine: Workspace, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     before = (mine.folder / "app.py").read_bytes()
@@ -45,8 +45,9 @@ def test_a_link_to_a_file_is_a_file_and_one_to_a_folder_is_left_out(mine: Worksp
     (mine.folder / "nowhere").symlink_to(tmp_path / "nowhere")
     assert list(tree.app_files(mine.folder)) == ["app.py", "pages/cup.html"]
 
-    mine.apply(Change("x", (FileChange("app.py", before, b"new"),)))
-    assert ((mine.folder / "app.py").read_bytes(), (outside / "app.py").read_bytes()) == (b"new", before)
+    with pytest.raises(UsageError, match=r"app\.py is a link: labkit neither follows nor replaces it"):
+        mine.apply(Change("x", (FileChange("app.py", before, b"new"),)))
+    assert ((mine.folder / "app.py").is_symlink(), (outside / "app.py").read_bytes()) == (True, before)
 
 
 def test_without_a_begin_there_is_no_workspace(tea: Lab, brew: Exercise, tmp_path: Path) -> None:
@@ -68,13 +69,26 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
     assert workspace.compare(made.folder, brew.begin) == []
     assert sorted(path.relative_to(made.folder).as_posix() for path in made.folder.rglob("*")) == [
         ".env",
+        ".gitignore",
+        ".idea",
+        ".idea/runConfigurations",
+        ".idea/runConfigurations/labkit_run_1.xml",
+        ".idea/runConfigurations/labkit_run_2.xml",
         ".labkit",
         ".labkit/.gitignore",
         ".labkit/data",
+        ".labkit/lock",
         ".labkit/workspace.json",
         ".vscode",
         ".vscode/a1-brew.code-snippets",
+        ".vscode/extensions.json",
+        ".vscode/launch.json",
+        ".vscode/settings.json",
+        ".vscode/tasks.json",
         "app.py",
+        "lab-workspace.toml",
+        "manual",
+        "manual/README.md",
         "pages",
         "pages/crlf.txt",
         "pages/cup.html",
@@ -84,19 +98,17 @@ def test_a_new_workspace_is_begin_with_what_labkit_keeps(tea: Lab, brew: Exercis
         "schema": 1,
         "labkit": __version__,
         "lab": str(tea.folder),
+        "title": "Tea",
+        "version": __version__,
         "exercise": "a1-brew",
+        "begin": tree.digest(brew.begin),
+        "home": places.identity(),
         "id": made.id,
         "secret": made.secret,
     }
     assert (len(made.id), len(made.secret)) == (8, 64)
     if os.name == "posix":
         assert stat.S_IMODE((made.folder / ".labkit" / "workspace.json").stat().st_mode) == 0o600
-    editor = json.loads((made.folder / ".vscode" / "a1-brew.code-snippets").read_text())
-    assert editor["pour"] == {
-        "prefix": "pour",
-        "description": "pour it into the cup",
-        "body": ['cup = "${1:green}"', "", "print(cup)"],
-    }
     assert [path.name for path in (tmp_path / "some where").iterdir()] == ["mine"]
 
 
@@ -254,9 +266,9 @@ def test_differences_say_what_is_still_to_come(brew: Exercise, mine: Workspace) 
 
 
 def test_progress_counts_the_snippets_of_each_task(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["pour"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["pour"]))
     (mine.folder / "pages" / "cup.html").write_text("my own way\n")
-    found = workspace.progress(brew, mine.folder)
+    found = progress.look(brew, mine).tasks
     assert [(each.task.id, each.done, each.total, each.states) for each in found] == [
         ("a1.1", 0, 0, {}),
         ("a1.2", 2, 2, {"pour": "inserted", "cup-label": "own code"}),
@@ -264,43 +276,43 @@ def test_progress_counts_the_snippets_of_each_task(brew: Exercise, mine: Workspa
 
 
 def test_an_undo_brings_the_files_back_change_by_change(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["pour"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["pour"]))
     between = tree_of(mine.folder)
-    mine.apply(snippets.insert(mine.folder, brew, ["cup-label"]))
-    first = mine.journal.undo(mine.folder)
+    mine.apply(insertion.insert(mine.folder, brew, ["cup-label"]))
+    first = mine.undo()
     assert (first.what, first.files, first.left) == ("insert cup-label", ("pages/cup.html",), 1)
     assert app_of(mine) == {path: between[path] for path in app_of(mine)}
-    second = mine.journal.undo(mine.folder)
+    second = mine.undo()
     assert (second.what, second.left) == ("insert pour", 0)
     assert workspace.compare(mine.folder, brew.begin) == []
     with pytest.raises(UsageError, match="nothing to undo"):
-        mine.journal.undo(mine.folder)
+        mine.undo()
 
 
 def test_what_is_undone_is_kept(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["cup-label"]))
-    undone = mine.journal.undo(mine.folder)
+    mine.apply(insertion.insert(mine.folder, brew, ["cup-label"]))
+    undone = mine.undo()
     assert (undone.kept / "0.undone").read_bytes() == (brew.end / "pages" / "cup.html").read_bytes()
 
 
 def test_an_undo_never_loses_what_was_edited_since(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["pour", "cup-label"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["pour", "cup-label"]))
     page = mine.folder / "pages" / "cup.html"
     page.write_text(page.read_text() + "<p>my own</p>\n")
     edited = tree_of(mine.folder)
     with pytest.raises(EditedSinceError, match=r"You have edited pages/cup\.html"):
-        mine.journal.undo(mine.folder)
+        mine.undo()
     assert tree_of(mine.folder) == edited
-    undone = mine.journal.undo(mine.folder, force=True)
+    undone = mine.undo(force=True)
     assert workspace.compare(mine.folder, brew.begin) == []
     assert (undone.kept / "1.undone").read_bytes() == edited["pages/cup.html"]
 
 
 def test_an_undo_after_the_trainee_put_a_file_back_is_no_loss(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["cup-label"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["cup-label"]))
     page = mine.folder / "pages" / "cup.html"
     page.write_bytes((brew.begin / "pages" / "cup.html").read_bytes())
-    assert mine.journal.undo(mine.folder).files == ()
+    assert mine.undo().files == ()
 
 
 def test_a_change_that_fails_leaves_no_record(mine: Workspace) -> None:
@@ -308,16 +320,16 @@ def test_a_change_that_fails_leaves_no_record(mine: Workspace) -> None:
     before = tree_of(mine.folder)
     with pytest.raises(MachineError):
         mine.apply(bad)
-    assert tree_of(mine.folder) == before
+    assert {path: content for path, content in tree_of(mine.folder).items() if path != ".labkit/lock"} == before
 
 
 def test_a_reset_brings_back_begin_and_leaves_other_files(brew: Exercise, mine: Workspace) -> None:
-    mine.apply(snippets.insert(mine.folder, brew, ["pour"]))
+    mine.apply(insertion.insert(mine.folder, brew, ["pour"]))
     (mine.folder / "pages" / "cup.html").unlink()
     (mine.folder / "notes.txt").write_text("hm\n")
     mine.apply(workspace.reset(mine.folder, brew))
     assert [each.path for each in workspace.compare(mine.folder, brew.begin)] == ["notes.txt"]
-    mine.journal.undo(mine.folder)
+    mine.undo()
     assert not (mine.folder / "pages" / "cup.html").exists()
 
 

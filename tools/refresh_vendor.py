@@ -32,7 +32,7 @@ def fetch(name: str, version: str, files: tuple[str, ...], folder: Path) -> None
         with tarfile.open(archive) as package:
             for file in files:
                 member = package.extractfile(f"package/{file}")
-                assert member is not None, f"{name} has no {file}"  # noqa: S101
+                assert member is not None, f"{name} has no {file}"  # noqa: S101  (a tool for maintainers)
                 # without the maps, which are five times the size, a browser's tools would look for them in vain
                 lines = member.read().decode("utf-8").replace("\r\n", "\n").splitlines()
                 text = "\n".join(line.rstrip() for line in lines if "sourceMappingURL=" not in line)
@@ -41,7 +41,7 @@ def fetch(name: str, version: str, files: tuple[str, ...], folder: Path) -> None
 
 
 def main() -> None:
-    """Refresh the copies of both exercises; `labkit new end` carries them on to the end folders."""
+    """Refresh the copies of both exercises; `labkit author end` carries them on to the end folders."""
     first, *others = VENDOR
     for name, (version, files) in LIBRARIES.items():
         fetch(name, version, files, first / name)

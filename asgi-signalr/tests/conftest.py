@@ -203,7 +203,7 @@ class Peer:
         """Send a binary frame."""
         self._to_app.put_nowait({"type": "websocket.receive", "bytes": data})
 
-    def invoke(self, target: str, *arguments: Any, id: str | None = "1") -> None:  # noqa: A002
+    def invoke(self, target: str, *arguments: Any, id: str | None = "1") -> None:
         """Call a method of the hub; with an id of None nobody waits for an answer."""
         message: dict[str, Any] = {"type": 1, "target": target, "arguments": list(arguments)}
         if id is not None:

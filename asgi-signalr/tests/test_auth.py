@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
-from asgi_signalr.negotiate import Redirect
+from asgi_signalr.endpoints.negotiate import Redirect
 from asgi_signalr.users import bearer_token, expiry, identifier
 from fastapi import FastAPI
 from starlette.authentication import SimpleUser
@@ -163,7 +163,7 @@ async def test_nobody_connects_as_a_user_that_nothing_tells_from_others(request_
     app = chat(authorize=True)
     with pytest.raises(TypeError, match=f"^{re.escape(NAMELESS.format('Person'))}$"):
         await request_to(app, "POST", "/chat/negotiate", user=Person(email="ada@example.com"))
-    assert app._server().connections.unopened == {}
+    assert app._servers.to_serve().connections.unopened == {}
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ async def test_a_user_has_so_many_connections_at_once(request_to: Request, open_
     assert (refused.status, refused.text, refused.headers["retry-after"]) == (429, text, "1")
     refused = await open_to(app, user="ada").refused()
     assert (refused.status, refused.text) == (429, text)
-    assert app._server().connections.refused == {"user": 2}
+    assert app._servers.to_serve().connections.refused == {"user": 2}
     await open_to(app, user="bob").shake_hands()
     for _ in range(3):
         await open_to(app).shake_hands()  # nobody's
@@ -374,8 +374,8 @@ async def test_of_too_many_connections_that_wait_to_be_opened_the_oldest_is_forg
     tokens = [await negotiated(request_to, app) for _ in range(4)]
     answers = [await request_to(app, "GET", f"/chat?id={token}") for token in tokens]
     assert [(each.status, each.text) for each in answers] == [(404, "No Connection with that ID")] * 2 + [(200, "")] * 2
-    assert app._server().connections.refused == {"negotiated": 2}
-    assert app._server().connections.unopened == {}
+    assert app._servers.to_serve().connections.refused == {"negotiated": 2}
+    assert app._servers.to_serve().connections.unopened == {}
 
 
 # Elsewhere.

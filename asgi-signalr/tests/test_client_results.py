@@ -333,7 +333,7 @@ async def test_a_server_that_dies_leaves_nobody_waiting(apps: Any, connect: Conn
     name = await id_of(peer)
     task = asyncio.create_task(here.hub_context(Quiz).clients.client(name).invoke("name"))
     await asked(peer)
-    await there._server()._backplane.stop()  # it says and hears nothing any more
+    await there._servers.to_serve()._backplane.stop()  # it says and hears nothing any more
     with pytest.raises(ConnectionError, match=rf"^Connection '{name}' disconnected\.$"):
         await task
 
@@ -354,5 +354,5 @@ async def test_nothing_is_kept_of_questions_that_are_over(apps: Any, connect: Co
         await clients.client(name).invoke("name", object())
     assert await id_of(peer) == name  # the other server has heard by now that nobody waits
     for app in (here, there):
-        results = app._server().lifetime("Quiz")._results
+        results = app._servers.to_serve().local_hub("Quiz")._results
         assert (results._asked, results._owed) == ({}, {})

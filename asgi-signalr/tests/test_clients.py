@@ -146,8 +146,8 @@ async def test_a_group_exists_while_it_has_members(connect: Connect) -> None:
     peer = await connect(app, user="ada")
     await peer.call("join", "red")
     await peer.drop()
-    lifetime = app._server().lifetime("Chat")
-    assert (lifetime.connections, lifetime._groups, lifetime._users) == ({}, {}, {})
+    members = app._servers.to_serve().local_hub("Chat").members
+    assert (members.connections, members._groups, members._users) == ({}, {}, {})
 
 
 async def test_everybody_hears_messages_in_one_order(two_servers: list[SignalR], connect: Connect) -> None:
@@ -157,7 +157,7 @@ async def test_everybody_hears_messages_in_one_order(two_servers: list[SignalR],
         for sender, context in enumerate(contexts):
             await context.clients.all.send("heard", sender, turn)
     expected = "".join(
-        '{"type":1,"target":"heard","arguments":[%s,%s]}\x1e' % (sender, turn)  # noqa: UP031
+        '{"type":1,"target":"heard","arguments":[%s,%s]}\x1e' % (sender, turn)  # noqa: UP031  (the text is full of braces)
         for turn in range(5)
         for sender in range(2)
     )
@@ -259,10 +259,10 @@ async def test_everybody_hears_of_a_backplane_that_does_not_start() -> None:
 
 async def test_a_server_that_has_stopped_sends_no_more(connect: Connect) -> None:
     app = chat(backplane=f"memory://stopped-{next(_names)}")
-    lifetime = (await connect(app)) and app._server().lifetime("Chat")
+    local_hub = (await connect(app)) and app._servers.to_serve().local_hub("Chat")
     await app.stop()
     with pytest.raises(BackplaneError, match=r"^This server has stopped\.$"):
-        await lifetime.send("all", (), (), Invocation("heard", []))
+        await local_hub.send("all", (), (), Invocation("heard", []))
     await app.hub_context(Chat).clients.all.send("heard")  # the application may begin again
     await app.stop()
 
@@ -320,7 +320,7 @@ async def test_gaps_are_told_to_the_application() -> None:
         raise ValueError(reason)
 
     app.on_backplane_gap(told.append)
-    app._gap("away for a while")  # raises nothing: it is the backplane that calls it
+    app._servers._gap("away for a while")  # raises nothing: it is the backplane that calls it
     assert told == ["away for a while"]
 
 
@@ -381,7 +381,7 @@ async def test_a_slow_client_may_be_spared_all_but_the_latest(connect: Connect, 
     dropped: list[int] = []
     slow = await connect(app)
     await slow.call("join", "red")
-    app._server().metrics.dropped = lambda hub, messages: dropped.append(messages)  # type: ignore[method-assign]
+    app._servers.to_serve().metrics.dropped = lambda hub, messages: dropped.append(messages)  # type: ignore[method-assign]
     go_on = slow.does_not_read()
     clients = other.hub_context(Chat).clients
     await clients.all.send("heard", "first")

@@ -77,7 +77,7 @@ class Noting(HubFilter):
     def __init__(self, log: list[str]) -> None:
         self.log = log
 
-    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:  # noqa: A002
+    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
         if not context.method_name.startswith("noted"):
             return await next(context)
         self.log.append(f"before {context.method_name}{context.arguments}")

@@ -102,7 +102,7 @@ class Depending(Hub):
     def k(self, value: str = fastapi.Depends(async_generator)) -> str:
         return value
 
-    def l(self, value: Annotated[str, Depends(functools.partial(named, greeting="bye"))]) -> str:  # noqa: E743
+    def l(self, value: Annotated[str, Depends(functools.partial(named, greeting="bye"))]) -> str:  # noqa: E743  (a short name is what is tested)
         return value
 
     def m(self, context: HubCallerContext) -> str | None:
@@ -305,7 +305,7 @@ async def test_a_dependency_can_be_replaced_in_tests(connect: Connect) -> None:
 
 async def test_a_filter_sees_the_dependencies_of_a_call(connect: Connect) -> None:
     class Upper(HubFilter):
-        async def invoke(self, context: InvocationContext, next: Any) -> Any:  # noqa: A002
+        async def invoke(self, context: InvocationContext, next: Any) -> Any:
             context.keywords = {name: value.upper() for name, value in context.keywords.items()}
             return await next(context)
 
@@ -319,7 +319,7 @@ def test_what_nobody_fills_is_refused_at_once() -> None:
     def needs(request: int) -> int:
         return request
 
-    def unresolved(value: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+    def unresolved(value: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821  (that it is missing is what is tested)
 
     class Constructor(Hub):
         def __init__(self, name: str) -> None: ...

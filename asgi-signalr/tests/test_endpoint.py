@@ -157,7 +157,7 @@ async def test_only_who_asks_is_offered_a_stateful_reconnect(request_to: Request
 
     async def offered(app: SignalR, query: str) -> Any:
         answer = (await request_to(app, "POST", url + query)).json
-        return answer.get("useStatefulReconnect"), app._server().connections.negotiated(
+        return answer.get("useStatefulReconnect"), app._servers.to_serve().connections.negotiated(
             answer["connectionToken"], "Chat"
         ).stateful
 
@@ -243,7 +243,7 @@ async def test_pages_of_other_origins_reach_no_connection(
     ]
     assert [each.status for each in attempts] == [403] * 7
     assert not [each for each in attempts[:6] if "access-control-allow-origin" in each.headers]
-    assert app._server().connections.negotiated(token, "Chat") is not None
+    assert app._servers.to_serve().connections.negotiated(token, "Chat") is not None
 
 
 # Cross-origin requests of those that may.
@@ -374,7 +374,7 @@ class SlowRule:
 
     async def asked(self, times: int) -> None:
         async with asyncio.timeout(10):
-            while self._asked < times:  # noqa: ASYNC110
+            while self._asked < times:  # noqa: ASYNC110  (nothing tells of it)
                 await asyncio.sleep(0)
 
 

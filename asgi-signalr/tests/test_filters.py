@@ -16,18 +16,18 @@ class Noting(HubFilter):
         self.name = name
         self.log = log
 
-    async def invoke(self, context: InvocationContext, next: Any) -> Any:  # noqa: A002
+    async def invoke(self, context: InvocationContext, next: Any) -> Any:
         self.log.append(f"{self.name} before {context.method_name}")
         result = await next(context)
         self.log.append(f"{self.name} after {context.method_name}")
         return result
 
-    async def on_connected(self, context: LifetimeContext, next: Any) -> None:  # noqa: A002
+    async def on_connected(self, context: LifetimeContext, next: Any) -> None:
         self.log.append(f"{self.name} before connected")
         await next(context)
         self.log.append(f"{self.name} after connected")
 
-    async def on_disconnected(self, context: LifetimeContext, error: Exception | None, next: Any) -> None:  # noqa: A002
+    async def on_disconnected(self, context: LifetimeContext, error: Exception | None, next: Any) -> None:
         self.log.append(f"{self.name} before disconnected")
         await next(context, error)
         self.log.append(f"{self.name} after disconnected")
@@ -69,7 +69,7 @@ async def test_filters_of_the_application_are_around_those_of_the_hub_and_the_fi
 class Changing(HubFilter):
     """Changes what a method is given and what it answers, and refuses some calls."""
 
-    async def invoke(self, context: InvocationContext, next: Any) -> Any:  # noqa: A002
+    async def invoke(self, context: InvocationContext, next: Any) -> Any:
         if context.arguments and context.arguments[0] == "secret":
             raise HubException(f"{context.hub_method.function.__name__} does not take that.")
         if context.arguments and context.arguments[0] == "cached":
@@ -122,7 +122,7 @@ async def test_a_filter_may_change_and_refuse_calls(
 
 async def test_a_filter_may_wrap_a_stream(connect: Connect) -> None:
     class Doubling(HubFilter):
-        async def invoke(self, context: InvocationContext, next: Any) -> Any:  # noqa: A002
+        async def invoke(self, context: InvocationContext, next: Any) -> Any:
             items = await next(context)
 
             async def doubled() -> AsyncIterator[int]:
@@ -157,10 +157,10 @@ async def test_a_filter_may_refuse_a_connection(connect: Connect) -> None:
     log: list[Any] = []
 
     class Closed(HubFilter):
-        async def on_connected(self, context: LifetimeContext, next: Any) -> None:  # noqa: A002
+        async def on_connected(self, context: LifetimeContext, next: Any) -> None:
             raise HubException("full")
 
-        async def on_disconnected(self, context: LifetimeContext, error: Exception | None, next: Any) -> None:  # noqa: A002
+        async def on_disconnected(self, context: LifetimeContext, error: Exception | None, next: Any) -> None:
             log.append("disconnected")
 
     app = SignalR(filters=[Closed()])

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, dispatch, hub_method
-from asgi_signalr.calls import LOOK_AHEAD
+from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
+from asgi_signalr.hubs import dispatch
+from asgi_signalr.hubs.calls import LOOK_AHEAD
 
 Connect = Callable[..., Awaitable[Any]]
 
@@ -300,7 +301,7 @@ class Turns:
                 await self.changed.wait()
 
 
-def call(target: str, *arguments: str, id: str | None = None) -> str:  # noqa: A002
+def call(target: str, *arguments: str, id: str | None = None) -> str:
     more = {} if id is None else {"invocationId": id}
     return json.dumps({"type": 1, "target": target, "arguments": arguments} | more) + "\x1e"
 
@@ -871,7 +872,7 @@ def test_what_clients_cannot_call_is_refused_at_once() -> None:
         def say(self, *, text: str) -> None: ...
 
     class Unresolved(Hub):
-        def say(self, text: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+        def say(self, text: "Missing") -> None: ...  # type: ignore[name-defined]  # noqa: F821  (that it is missing is what is tested)
 
     for hub, said in (
         (Object, "Object.say cannot be called by clients. A value of type Event cannot be received from a client."),
@@ -892,16 +893,16 @@ def refusal_of(hub: Any) -> str:
 
 def test_a_method_needs_a_self() -> None:
     class Text(Hub):
-        async def say(text: str) -> None: ...  # type: ignore[misc]  # noqa: N805
+        async def say(text: str) -> None: ...  # type: ignore[misc]  # noqa: N805  (that self is missing is what is tested)
 
     class Untyped(Hub):
-        async def say(text): ...  # type: ignore[no-untyped-def]  # noqa: N805
+        async def say(text): ...  # type: ignore[no-untyped-def]  # noqa: N805  (that self is missing is what is tested)
 
     class Nothing(Hub):
         async def say() -> None: ...  # type: ignore[misc]
 
     class Hidden(Hub):
-        say = lambda *arguments: None  # noqa: E731
+        say = lambda *arguments: None  # noqa: E731  (a lambda is what is tested)
 
     assert {each.__name__: refusal_of(each) for each in (Text, Untyped, Nothing, Hidden)} == {
         "Text": "Text.say does not take self; write def say(self, …).",
@@ -997,7 +998,7 @@ async def test_a_constructor_cannot_reach_the_connection(connect: Connect) -> No
         "of the type HubCallerContext; signalr.hub_context(Early) reaches the clients from anywhere."
     )
     assert said == ["self.context" + text, "self.clients" + text]
-    assert type(Early.context).__name__ == "_OnDemand"
+    assert type(Early.context).__name__ == "OnDemand"
 
 
 async def test_a_hub_may_have_a_connection_of_its_own(connect: Connect) -> None:

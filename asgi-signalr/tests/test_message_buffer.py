@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from asgi_signalr.errors import InvalidDataError
-from asgi_signalr.message_buffer import MessageBuffer
+from asgi_signalr.hubs.message_buffer import MessageBuffer
 from asgi_signalr.messages import (
     Ack,
     CancelInvocation,
@@ -17,7 +17,7 @@ from asgi_signalr.messages import (
     StreamInvocation,
     StreamItem,
 )
-from asgi_signalr.outbox import Payload
+from asgi_signalr.transports.payload import Payload
 
 CALL = Invocation("call", [])
 

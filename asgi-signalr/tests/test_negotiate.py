@@ -193,7 +193,7 @@ async def test_without_a_token_a_new_connection_is_made(open_to: Open) -> None:
 async def test_a_connection_that_nobody_opens_is_forgotten(request_to: Request, open_to: Open) -> None:
     app = chat(disconnect_timeout=0.02)
     token = await negotiated(request_to, app)
-    server = app._server()
+    server = app._servers.to_serve()
     async with asyncio.timeout(5):
         while server.connections.negotiated(token, "Chat") is not None:  # noqa: ASYNC110  (only the timer knows)
             await asyncio.sleep(0)

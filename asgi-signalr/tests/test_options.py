@@ -3,12 +3,12 @@
 import math
 import re
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from asgi_signalr import SignalR
 from asgi_signalr.backplanes.memory import MemoryBackplane
-from asgi_signalr.options import Options
+from asgi_signalr.options import Options, OptionsDict
 
 SECONDS, COUNT = "a number of seconds above 0", "a whole number above 0"
 DURATIONS = [
@@ -69,6 +69,10 @@ def test_a_limit_is_a_whole_number(name: str, value: Any) -> None:
 def test_what_an_option_cannot_be_is_refused_by_its_name(name: str, value: Any, what: str) -> None:
     with pytest.raises(ValueError, match="^" + re.escape(f"{name} has to be {what}, not {value!r}.") + "$"):
         SignalR(**{name: value})
+
+
+def test_callers_are_shown_every_option_with_its_type() -> None:
+    assert get_type_hints(OptionsDict) == get_type_hints(Options)
 
 
 def test_what_an_option_can_be_is_taken() -> None:

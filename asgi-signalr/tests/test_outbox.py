@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import pytest
-from asgi_signalr.outbox import CONNECTIONS_PER_TURN, FRAME_BYTES, Flusher, Outbox, Payload, SlowClientError
+from asgi_signalr.connections.outbox import CONNECTIONS_PER_TURN, FRAME_BYTES, Flusher, Outbox, SlowClientError
+from asgi_signalr.transports.payload import Payload
 
 
 class Line:

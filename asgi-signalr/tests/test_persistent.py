@@ -180,7 +180,8 @@ async def test_groups_users_and_all_the_others(open_to: Open) -> None:
 async def test_from_outside(open_to: Open) -> None:
     app = echo()
     peers = [await open_to(app, "/echo", user=name).accepted() for name in ("ann", "bob")]
-    ids = {each.context.user: each.id for each in app._server().lifetime("Echo").connections.values()}
+    members = app._servers.to_serve().local_hub("Echo").members
+    ids = {member.context.user: member.id for member in members.of_group(None)}
     outside = app.connection_context(Echo)
     await outside.groups.add(ids["bob"], "room")
     await outside.connections.group("room").send("to the room")
@@ -414,7 +415,7 @@ async def test_two_servers_serve_the_same_groups(open_to: Open) -> None:
     assert [await each.frame() for each in (here, there)] == ["room of both"] * 2
     there.send_bytes(b"all of both")
     assert [(await each.event())["bytes"] for each in (here, there)] == [b"all of both"] * 2
-    ids = list(apps[1]._server().lifetime("Echo").connections)
+    ids = list(apps[1]._servers.to_serve().local_hub("Echo").members.connections)
     outside = apps[0].connection_context(Echo)
     await outside.connections.client(ids[0]).send("you, there")
     assert await there.frame() == "you, there"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from asgi_signalr import Hub, SignalR
 from asgi_signalr.presence import Presence, PresenceEvent
-from asgi_signalr.roster import Member
-from asgi_signalr.scaleout import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.envelopes import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.presence_roster import Member
 from asgi_signalr.testing import TestClient
 
 from labkit.postgres import Server
@@ -285,7 +285,7 @@ async def test_two_servers_that_start_together_agree_on_who_came_first(serve: Se
     for node in nodes:
         await node.sees(None, "ada", "ada")
     async with asyncio.timeout(PATIENCE):
-        while not all(node.events for node in nodes):  # noqa: ASYNC110
+        while not all(node.events for node in nodes):  # noqa: ASYNC110  (nothing tells of it)
             await asyncio.sleep(0.001)
     assert sorted(nodes[0].events + nodes[1].events) == ["ada joined", "ada joined altogether"]
 
@@ -337,7 +337,7 @@ async def test_who_hears_nothing_declares_nobody_dead(serve: Serve, enter: Enter
     deaf.backplane.loses = lambda _: True
     beats = len(deaf.backplane.sent)
     async with asyncio.timeout(PATIENCE):
-        while len(deaf.backplane.sent) < beats + 8:  # noqa: ASYNC110
+        while len(deaf.backplane.sent) < beats + 8:  # noqa: ASYNC110  (nothing tells of it)
             await asyncio.sleep(0.01)
     assert deaf.users("red") == ["ada"]
     assert not [each for each in deaf.backplane.sent if isinstance(each, ServerGone)]
@@ -372,7 +372,7 @@ async def test_after_a_gap_everybody_tells_everything(serve: Serve, enter: Enter
     other.backplane.loses = lambda _: True
     await enter(one, "ada", "red")
     other.backplane.loses = lambda _: False
-    other.app._gap("away for a while")
+    other.app._servers._gap("away for a while")
     await other.sees("red", "ada")
 
 

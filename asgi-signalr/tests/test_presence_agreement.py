@@ -9,29 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgi_signalr.options import Options
 from asgi_signalr.presence import PresenceEvent
-from asgi_signalr.presence_tracker import PresenceTracker
-from asgi_signalr.scaleout import Envelope, PresenceUpdate, RollCall, ServerGone
+from asgi_signalr.scaleout.envelopes import Envelope, PresenceUpdate, RollCall, ServerGone
+from asgi_signalr.scaleout.members import Members
+from asgi_signalr.scaleout.presence_tracker import PresenceTracker
 
 PATIENCE = 5.0
 LEASE = 0.15
 USERS = ("ada", "bob", None)
 GROUPS = ("red", "blue", "green")
-
-
-class Connections:
-    """The connections of one server: what a tracker reads of a hub's lifetime."""
-
-    hub = "Chat"
-
-    def __init__(self) -> None:
-        self.connections: dict[str, Any] = {}
-
-    def members_here(self, group: str | None) -> list[Any]:
-        return [each for each in self.connections.values() if group is None or group in each.groups]
-
-    def groups_here(self) -> set[str]:
-        return {group for each in self.connections.values() for group in each.groups}
 
 
 class Node:
@@ -42,11 +29,12 @@ class Node:
     def __init__(self, stream: "Stream", name: str) -> None:
         self.id = name
         self.hears: Callable[[Envelope], bool] = lambda _: True
-        self.lifetime = Connections()
+        self.members = Members()
         self._stream = stream
         self._queue: deque[Envelope] = deque()
         self._sending: asyncio.Task[None] | None = None
-        self.tracker = PresenceTracker(self.lifetime, self, [stream.told.append], LEASE)  # type: ignore[arg-type]
+        self.tracker = PresenceTracker("Chat", self.members, self, [stream.told.append], LEASE)
+        self.members.on_change = self.tracker.changed
         stream.nodes.append(self)
         self.tracker.begin()
 
@@ -65,10 +53,10 @@ class Node:
             self._stream.deliver(self._queue.popleft())
         self._sending = None
 
-    def take(self, envelope: Envelope) -> None:
+    def handle(self, envelope: Envelope) -> None:
         match envelope:
             case PresenceUpdate():
-                self.tracker.take(envelope)
+                self.tracker.handle(envelope)
             case RollCall():
                 self.tracker.answer(envelope)
             case ServerGone():
@@ -77,29 +65,20 @@ class Node:
     def act(self) -> None:
         """Let something happen to a connection here."""
         chance = self._stream.random
-        here = list(self.lifetime.connections.values())
+        here = list(self.members.of_group(None))
         if not here or chance.random() < 0.2:
             name = f"{self.id}-{self._stream.number()}"
             context = SimpleNamespace(user_identifier=chance.choice(USERS))
-            connection: Any = SimpleNamespace(id=name, context=context, groups=set())
-            self.lifetime.connections[name] = connection
-            self.tracker.changed("joined", None, connection)
+            connection: Any = SimpleNamespace(id=name, context=context, groups=set(), ending=None, options=Options())
+            self.members.add(connection)
             return
         connection = chance.choice(here)
         if chance.random() < 0.1:
-            del self.lifetime.connections[connection.id]
-            for group in tuple(connection.groups):
-                self._leave(connection, group)
-            self.tracker.changed("left", None, connection)
+            self.members.remove(connection)
         elif (group := chance.choice(GROUPS)) in connection.groups:
-            self._leave(connection, group)
+            self.members.remove_from_group(connection, group)
         else:
-            connection.groups.add(group)
-            self.tracker.changed("joined", group, connection)
-
-    def _leave(self, connection: Any, group: str) -> None:
-        connection.groups.discard(group)
-        self.tracker.changed("left", group, connection)
+            self.members.add_to_group(connection, group)
 
     def sees(self) -> dict[str | None, Counter[str]]:
         groups = (None, *GROUPS)
@@ -122,11 +101,11 @@ class Stream:
     def deliver(self, envelope: Envelope) -> None:
         for node in tuple(self.nodes):
             if node.hears(envelope):
-                node.take(envelope)
+                node.handle(envelope)
 
     def truth(self) -> dict[str | None, Counter[str]]:
         return {
-            group: Counter(each.id for node in self.nodes for each in node.lifetime.members_here(group))
+            group: Counter(each.id for node in self.nodes for each in node.members.of_group(group))
             for group in (None, *GROUPS)
         }
 
@@ -159,10 +138,7 @@ class Stream:
 
     def expected(self) -> tuple[Counter[Any], Counter[Any]]:
         members = [
-            (group, each)
-            for node in self.nodes
-            for group in (None, *GROUPS)
-            for each in node.lifetime.members_here(group)
+            (group, each) for node in self.nodes for group in (None, *GROUPS) for each in node.members.of_group(group)
         ]
         users = {(group, each.context.user_identifier) for group, each in members}
         return (

@@ -87,11 +87,16 @@ def test_examples_and_options_are_those_of_the_sources(name: str) -> None:
     assert refresh_tool().refreshed(PAGES[name]) == PAGES[name]
 
 
+def keywords() -> set[str]:
+    """Name the keyword arguments of `SignalR`: its own, and the options."""
+    own = {each.name for each in inspect.signature(SignalR).parameters.values() if each.kind is each.KEYWORD_ONLY}
+    return own | set(Options.__dataclass_fields__)
+
+
 def test_every_option_is_in_the_table_and_nothing_else() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
     assert len(listed) == len(set(listed))
-    keywords = set(inspect.signature(SignalR).parameters)
-    assert set(listed) == keywords | set(Options.__dataclass_fields__)
+    assert set(listed) == keywords()
 
 
 def test_every_example_is_shown() -> None:
@@ -156,7 +161,7 @@ def test_its_first_test_passes_as_it_says(tmp_path: Path) -> None:
 def test_what_it_says_of_asp_net_core_names_options_that_there_are() -> None:
     named = set(re.findall(r"^\| `.*\| `(\w+)`", PAGES["aspnet-core.md"].partition("## Options")[2], re.MULTILINE))
     assert len(named) == 16
-    assert named <= set(inspect.signature(SignalR).parameters)
+    assert named <= keywords()
 
 
 # Links.

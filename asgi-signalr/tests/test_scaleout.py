@@ -2,8 +2,7 @@
 
 import msgspec
 import pytest
-from asgi_signalr import scaleout
-from asgi_signalr.scaleout import (
+from asgi_signalr.scaleout.envelopes import (
     Acknowledgement,
     ClientInquiry,
     ClientInvocation,
@@ -15,7 +14,10 @@ from asgi_signalr.scaleout import (
     PresenceUpdate,
     RollCall,
     ServerGone,
+    decode,
+    encode,
 )
+from asgi_signalr.scaleout.view import describe, to_dict
 
 MESSAGE = b'{"type":1,"target":"said","arguments":["hi",{"n":1}]}\x1e'
 CAME = PresenceChange(True, "red", "c1", "ada")
@@ -208,27 +210,27 @@ WENT = PresenceChange(False, None, "c2", None)
 def test_an_envelope_is_an_array_that_begins_with_its_kind(
     envelope: Envelope, wire: list[object], line: str, view: dict[str, object]
 ) -> None:
-    payload = scaleout.encode(envelope)
+    payload = encode(envelope)
     assert msgspec.msgpack.decode(payload) == wire
-    assert scaleout.decode(payload) == envelope
-    assert scaleout.describe(payload) == line
-    assert scaleout.to_dict(payload) == view
+    assert decode(payload) == envelope
+    assert describe(payload) == line
+    assert to_dict(payload) == view
 
 
 def test_items_that_a_newer_server_appends_are_ignored() -> None:
     payload = msgspec.msgpack.encode(["ack", "Chat", "7", "s1", None, "new"])
-    assert scaleout.decode(payload) == Acknowledgement("Chat", "7", "s1")
+    assert decode(payload) == Acknowledgement("Chat", "7", "s1")
 
 
 def test_items_that_an_older_server_does_not_have_are_optional() -> None:
     payload = msgspec.msgpack.encode(["delivery", "Chat", "all", [], [], {"json": MESSAGE}])
-    assert scaleout.decode(payload) == Delivery("Chat", "all", (), (), {"json": MESSAGE})
+    assert decode(payload) == Delivery("Chat", "all", (), (), {"json": MESSAGE})
     payload = msgspec.msgpack.encode(["ack", "Chat", "7", "s1"])
-    assert scaleout.decode(payload) == Acknowledgement("Chat", "7", "s1")
+    assert decode(payload) == Acknowledgement("Chat", "7", "s1")
 
 
 @pytest.mark.parametrize("payload", [b"", b"nonsense", msgspec.msgpack.encode(["new", 1])])
 def test_what_is_no_envelope_is_described_and_not_raised(payload: bytes) -> None:
-    assert scaleout.describe(payload).startswith(f"{len(payload)} bytes that are no envelope: ")
+    assert describe(payload).startswith(f"{len(payload)} bytes that are no envelope: ")
     with pytest.raises(ValueError):
-        scaleout.decode(payload)
+        decode(payload)

@@ -270,7 +270,7 @@ async def test_the_hub_can_send_a_client_away_that_is_not_there(
 ) -> None:
     app = chat()
     peer, url = await opened(request_to, open_to, app)
-    [connection] = app._server().lifetime("Chat").connections.values()
+    [connection] = app._servers.to_serve().local_hub("Chat").members.connections.values()
     await peer.drop()
     connection.abort()
     await disconnected(calls)

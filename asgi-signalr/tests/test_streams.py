@@ -38,25 +38,25 @@ class Log(list[Any]):
                 await self._more.wait()
 
 
-def stream(target: str, *arguments: Any, id: str = "1", streams: tuple[str, ...] = ()) -> str:  # noqa: A002
+def stream(target: str, *arguments: Any, id: str = "1", streams: tuple[str, ...] = ()) -> str:
     more = {"streamIds": streams} if streams else {}
     return message(type=4, target=target, arguments=arguments, invocationId=id, **more)
 
 
-def invoke(target: str, *arguments: Any, id: str | None = "1", streams: tuple[str, ...] = ()) -> str:  # noqa: A002
+def invoke(target: str, *arguments: Any, id: str | None = "1", streams: tuple[str, ...] = ()) -> str:
     more = {} if id is None else {"invocationId": id}
     return message(type=1, target=target, arguments=arguments, streamIds=streams, **more)
 
 
-def item(id: str, value: Any) -> str:  # noqa: A002
+def item(id: str, value: Any) -> str:
     return message(type=2, invocationId=id, item=value)
 
 
-def completion(id: str, **more: Any) -> str:  # noqa: A002
+def completion(id: str, **more: Any) -> str:
     return message(type=3, invocationId=id, **more)
 
 
-def cancel(id: str) -> str:  # noqa: A002
+def cancel(id: str) -> str:
     return message(type=5, invocationId=id)
 
 

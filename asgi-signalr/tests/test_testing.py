@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from asgi_signalr import Hub, HubException, PersistentConnection, Redirect, SignalR
-from asgi_signalr.context import Scope
-from asgi_signalr.handshake import HandshakeError
-from asgi_signalr.negotiate import NegotiateError
+from asgi_signalr.endpoints.negotiate import NegotiateError
+from asgi_signalr.http import Scope
+from asgi_signalr.hubs.handshake import HandshakeError
 from asgi_signalr.testing import ClosedError, RedirectedError, RefusedError, TestClient, TestConnection, running
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 
 
 class Chat(Hub):
-    left: list[Exception | None] = []  # noqa: RUF012
+    left: list[Exception | None] = []  # noqa: RUF012  (shared on purpose: a hub lives for one call)
 
     async def on_disconnected(self, error: Exception | None) -> None:
         self.left.append(error)

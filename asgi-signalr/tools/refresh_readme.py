@@ -46,13 +46,13 @@ def _options() -> list[tuple[str, str, str]]:
     found = []
     for field, docstring in zip(tree.body, tree.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            assert isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)  # noqa: S101
+            assert isinstance(docstring, ast.Expr) and isinstance(docstring.value, ast.Constant)  # noqa: S101  (it is)
             text = " ".join(str(docstring.value.value).split()).removesuffix(".")
             name = field.target.id
             found.append((name, _spelled(options.Options.__dataclass_fields__[name].default), text))
     described = dict(re.findall(r"^    (\w+): (.*)$", inspect.getdoc(SignalR) or "", re.MULTILINE))
     for name, parameter in inspect.signature(SignalR).parameters.items():
-        if name not in options.Options.__dataclass_fields__:
+        if parameter.kind is parameter.KEYWORD_ONLY:  # the others are those of `Options`
             found.append((name, _spelled(parameter.default), described[name].removesuffix(".")))
     return found
 

@@ -31,7 +31,11 @@ def main() -> int:
     plan = QUICK if options.quick else FULL
     if options.rounds:
         plan = replace(plan, rounds=options.rounds)
-    entrants = [each for each in ALL if not options.only or each.key in options.only]
+    asked = [each for each in ALL if not options.only or each.key in options.only]
+    entrants = [each for each in asked if each.missing is None]
+    for entrant in asked:
+        if entrant.missing is not None:
+            print(f"{entrant.name} is left out: there is no {entrant.missing} here.", file=sys.stderr)
     files = max(plan.many, 1000 * len(ALL)) + 100
     if allow_open_files(files) < files:
         parser.error(f"{files} files have to be open at a time, and the system allows fewer: see `ulimit -n`.")

@@ -147,15 +147,17 @@ class Clients:
                 raise TimeoutError(f"{left} of {deliveries} deliveries are missing.")
         assert left == 0, f"{-left} deliveries too many"
 
-    def fan_out(self, seconds: float, times: int = 1, *, one_at_a_time: bool = False) -> tuple[int, float]:
+    def fan_out(
+        self, seconds: float, times: int = 1, *, one_at_a_time: bool = False, outstanding: int = 3
+    ) -> tuple[int, float]:
         """Have the server broadcast for a while; returns deliveries and seconds.
 
-        The server is kept busy: it is asked again when the last broadcast but one begins to arrive, so two or three are
-        under way. Or one at a time: it is asked again when everybody has been reached.
+        The server is kept busy: it is asked again when the last broadcasts begin to arrive, so that as many are under
+        way as are to be outstanding. Or one at a time: it is asked again when everybody has been reached.
         """
         receive, poll, mark = self._receive, self._poll, MARK
         per_ask = times * len(self._sockets)
-        most_left = 0 if one_at_a_time else 2 * per_ask - 1
+        most_left = 0 if one_at_a_time else (outstanding - 1) * per_ask - 1
         started = time.perf_counter()
         end = started + seconds
         taken = asked = 0

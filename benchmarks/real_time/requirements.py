@@ -43,6 +43,13 @@ def judge(figures: Figures) -> list[Requirement]:
         _rate(figures, "plain", "starlette", f"{echo}, def", 0.9, than=echo),
         _rate(figures, "adapter", "picows", f"{echo}, def", 0.8, than=echo),
         _rate(figures, "adapter", "adapter", f"{fan}, deflate offered", 0.9, than=fan),
+        # One broadcast at a time, where nothing can be joined; and many, where much can.
+        _rate(figures, "adapter", "floor", "one at a time", 1 / 1.3),
+        _rate(figures, "adapter", "floor", "one at a time to 100", 1 / 1.3),
+        _rate(figures, "adapter", "picows", "one at a time", 0.95),
+        _rate(figures, "adapter", "picows", "one at a time to 100", 0.95),
+        _rate(figures, "adapter", "picows", "16 outstanding to 100", 1.3),
+        _rate(figures, "adapter", "adapter", f"{echo}", 0.8, than=f"{echo}, def"),
         _tail(figures, "plain"),
         _tail(figures, "adapter"),
         _memory(figures, "plain", "starlette", 4),
@@ -55,7 +62,7 @@ def judge(figures: Figures) -> list[Requirement]:
 def _rate(figures: Figures, ours: str, theirs: str, metric: str, limit: float, than: str | None = None) -> Requirement:
     cost = figures.median(ours, f"{metric}, CPU s per 1M")
     other = figures.median(theirs, f"{than or metric}, CPU s per 1M")
-    peer = "without" if ours == theirs else theirs
+    peer = (than or "itself") if ours == theirs else theirs
     text = f"{metric}: {SERVERS[ours]} / {peer}"
     return Requirement(text, limit, other / cost if cost and other else None)
 

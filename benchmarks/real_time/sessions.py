@@ -110,6 +110,8 @@ def _take_figures(sides: Sequence[Side], deflating: Sequence[Side], plan: Plan, 
     ours = [side for side in sides if side.entrant in OURS]
     _connect(sides, 100)
     rate("fan-out 100", load.Clients.fan_out)
+    rate("one at a time to 100", lambda clients, seconds: clients.fan_out(seconds, one_at_a_time=True))
+    rate("16 outstanding to 100", lambda clients, seconds: clients.fan_out(seconds, outstanding=16))
     rate("echo 1", lambda clients, seconds: clients.echo(seconds, 1))
     for _ in range(CALL_TURNS):
         rate("echo 100", lambda clients, seconds: clients.echo(seconds, 100), turns=CALL_TURNS)

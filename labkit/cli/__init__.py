@@ -8,8 +8,22 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from labkit import __version__
-from labkit.cli import database, demo, machine, new, run_command, snippet, verify_command, workspace
+from labkit import __version__, invocation
+from labkit.cli import (
+    author,
+    chapter_command,
+    database,
+    demo,
+    following,
+    guide,
+    machine,
+    new,
+    progress,
+    run_command,
+    snippet,
+    verify_command,
+    workspace,
+)
 from labkit.console import err, print_json
 from labkit.errors import ExitCode, InternalError, LabError
 
@@ -23,11 +37,12 @@ app = typer.Typer(
     "First time here? **labkit demo** plays the whole lab. To do it yourself: **labkit setup**, "
     "**labkit list**, then **labkit start EX**.",
 )
-for module in (machine, workspace, run_command, verify_command, demo):
+for module in (machine, workspace, progress, guide, chapter_command, run_command, verify_command, demo):
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")
 app.add_typer(new.commands, name="new")
+app.add_typer(author.commands, name="author")
 
 
 @app.callback()
@@ -44,7 +59,9 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is said here, in one way."""
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
-        code = int(app(arguments, prog_name="labkit", standalone_mode=False) or 0)
+        code = int(app(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
+        if arguments[:1] == ["db"] and code == ExitCode.OK:
+            following.note_here(" ".join(arguments[:2]))
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:
@@ -52,7 +69,9 @@ def run(arguments: list[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "labkit"
-        return _say(error.format_message(), f"{command} --help", ExitCode.USAGE, as_json)
+        # A group without a command shows its help, which needs no advice to ask for it.
+        advice = None if type(error).__name__ == "NoArgsIsHelpError" else f"{command} --help"
+        return _say(error.format_message(), advice, ExitCode.USAGE, as_json)
     except (KeyboardInterrupt, typer.Abort):
         return _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except (BrokenPipeError, SystemExit) as error:
@@ -70,14 +89,14 @@ def run(arguments: list[str]) -> int:
         return _say(fault.message, fault.next, fault.code, as_json)
 
 
-def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:  # noqa: A002
+def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:
     if as_json:
         print_json({"error": {"message": message, "next": next, "code": int(code)}})
     else:
         with contextlib.suppress(OSError):  # an error that nobody can read still has its exit code
             err.print(f"[bold red]{escape(message)}[/]", soft_wrap=True)
             if next:
-                err.print(f"[dim]next:[/] {escape(next)}", soft_wrap=True)
+                err.print(f"[dim]next:[/] {escape(invocation.here(next))}", soft_wrap=True)
     return int(code)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from labkit import workspace
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
-from labkit.console import Format, FormatOption, out, print_json, working
+from labkit.console import Format, FormatOption, err, out, print_json, working
 from labkit.errors import ExitCode, UsageError, unknown
 from labkit.lab import Database, find_lab
 
@@ -38,7 +39,7 @@ DatabaseArgument = Annotated[
 
 
 @commands.command()
-def start(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+def start(format: FormatOption = Format.TEXT) -> None:
     """Start the server; it stays until **labkit db stop**.
 
     If it runs already, it stays as well. No other command leaves it running.
@@ -50,7 +51,7 @@ def start(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
 
 
 @commands.command()
-def stop(format: FormatOption = Format.TEXT) -> None:  # noqa: A002
+def stop(format: FormatOption = Format.TEXT) -> None:
     """Stop the server; its databases are kept.
 
     Whatever uses it at this moment loses its connection.
@@ -68,7 +69,7 @@ def status(
     show_password: Annotated[
         bool, typer.Option("--show-password", help="Show the address with the password, for other programs.")
     ] = False,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Show whether the server runs, its address, its databases, and where its log is."""
     lab_server = _find()
@@ -78,27 +79,61 @@ def status(
 @commands.command()
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new database: letters, digits, - and _.")],
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Create an empty database.
 
-    An application that uses it makes its own tables there. An existing database is never touched.
+    An application that uses it makes its own tables there. An existing database is never touched. In a workspace its
+    name is noted in lab-workspace.toml, which git and a zip carry, so that the step counts as done elsewhere as well.
     """
     from labkit.postgres import check_name
 
     check_name(name)
+    here = workspace.around(Path.cwd())
+    own = workspace.read(here) if here else None
+    noted = [each.name for each in own.record.databases] if own else []
     with _using(_find()) as server:
-        server.create_database(name)
+        # One that exists is this workspace's as well, if it has none of that name yet.
+        is_new = own is None or name in noted or name not in server.databases()
+        if is_new:
+            server.create_database(name)
         can_listen = server.can_listen(name)
+    if own:
+        own.note_database(name, datetime.now(UTC))
     following = f"labkit db shell {name}"
     if format is Format.JSON:
-        print_json({"database": name, "created": True, "can_listen": can_listen, "next": following})
+        print_json({"database": name, "created": is_new, "can_listen": can_listen, "next": following})
         return
-    say(f"Created the database [bold]{escape(name)}[/] on {escape(server.address)}.")
+    if is_new:
+        say(f"Created the database [bold]{escape(name)}[/] on {escape(server.address)}.")
+    else:
+        say(f"The database [bold]{escape(name)}[/] exists already; from now on this workspace counts it as its own.")
     if can_listen:
         say("This server can push: LISTEN and NOTIFY work in it.")
     else:
         say("This server refuses LISTEN: applications can only look again and again for news there.")
+    say_next(following)
+
+
+@commands.command()
+def drop(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The database to remove, with all that is in it.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Remove a database, for example one whose name was mistyped; asks first. Nothing brings it back."""
+    from labkit.cli import show
+
+    with _using(_find()) as server:
+        database = _database(server, name)
+        show.confirm(f"Remove the database {database} with all that is in it?", yes)
+        server.drop_database(database)
+        left = server.databases()
+    following = f"labkit db shell {left[0]}" if left else "labkit db create NAME"
+    if format is Format.JSON:
+        print_json({"database": database, "dropped": True, "databases": left, "next": following})
+        return
+    say(f"Removed the database [bold]{escape(database)}[/].")
     say_next(following)
 
 
@@ -128,7 +163,7 @@ def tables(
         typer.Argument(metavar="TABLE", help="Show the rows of this table, e.g. public.orders.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many rows, the newest.")] = 20,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """List the tables of a database with how many rows they have; or, with TABLE, show its rows."""
     from labkit import tables as looking
@@ -177,6 +212,8 @@ def tail(
             "{url}": without_password(server.database_url(database)),
         }
         command = [values.get(word, word) for word in settings.tail]
+        if not {"--once", "--help", "-h"} & set(given):
+            err.print("[dim]Messages are shown as they come; waiting for more. Ctrl-C ends it.[/]")
         result = subprocess.run([*command, *given], cwd=folder, env=server.environment()).returncode
     if result:
         raise typer.Exit(ExitCode.INTERRUPTED if result == ExitCode.INTERRUPTED else ExitCode.NOT_DONE)
@@ -231,7 +268,7 @@ def _tail_tool(lab_folder: Path | None) -> tuple[Database, Path]:
     raise UsageError(f"This lab has such a tool for {ids}: go to a workspace of the one you mean.", "labkit list")
 
 
-def _report(lab_server: "LabServer", server: "Server | None", format: Format, show_password: bool = False) -> None:  # noqa: A002
+def _report(lab_server: "LabServer", server: "Server | None", format: Format, show_password: bool = False) -> None:
     state = lab_server.status()
     databases = server.databases() if server and state.running else []
     if not state.running:
@@ -266,7 +303,7 @@ def _report(lab_server: "LabServer", server: "Server | None", format: Format, sh
     say_next(following)
 
 
-def _print_tables(database: str, found: "list[looking.Table]", format: Format) -> None:  # noqa: A002
+def _print_tables(database: str, found: "list[looking.Table]", format: Format) -> None:
     following = f"labkit db tables {database} {found[0].name}" if found else "labkit run"
     for each in found:
         if each.rows > 1:
@@ -292,7 +329,7 @@ def _print_tables(database: str, found: "list[looking.Table]", format: Format) -
     say_next(following)
 
 
-def _print_rows(database: str, content: "looking.Rows", format: Format) -> None:  # noqa: A002
+def _print_rows(database: str, content: "looking.Rows", format: Format) -> None:
     if format is Format.JSON:
         print_json(
             {

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from labkit import snippets, tree, workspace
+from labkit import insertion, tree, workspace
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
 from labkit.cli.verify_command import Shown
@@ -62,7 +63,7 @@ def demo(
     ] = None,
     headed: Annotated[bool, typer.Option("--headed", help="Show the browser while it works.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Play the whole lab: make each workspace, insert the snippets, run the app and verify it in a real browser.
 
@@ -130,7 +131,7 @@ def _own_databases(folder: Path) -> Iterator[None]:
         os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
-def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bool, format: Format) -> Played:  # noqa: A002
+def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bool, format: Format) -> Played:
     from labkit.verify.subject import Subject
 
     tell: Callable[[str], None] = say if format is Format.TEXT else lambda line: None
@@ -147,9 +148,9 @@ def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bo
         )
     tell(f"  {_said(before)}, as it has to be.")
     if exercise.database:
-        _create_databases(exercise.database.solution, tell)
+        _create_databases(made, exercise.database.solution, tell)
     for name in exercise.snippets:
-        change = snippets.insert(made.folder, exercise, [name])
+        change = insertion.insert(made.folder, exercise, [name])
         made.apply(change)
         places = ", ".join(f"{insertion.path}:{insertion.line}" for insertion in change.insertions)
         tell(f"[dim]$[/] labkit snippet insert {name} [dim]→ {escape(places)}[/]")
@@ -161,12 +162,13 @@ def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bo
     return Played(exercise, made, before, after, len(differences))
 
 
-def _create_databases(names: tuple[str, ...], tell: Callable[[str], None]) -> None:
+def _create_databases(made: Workspace, names: tuple[str, ...], tell: Callable[[str], None]) -> None:
     from labkit import postgres
 
     with working("Starting the lab's PostgreSQL"), postgres.find_server().running() as server:
         for name in names:
             server.create_database(name)
+            made.note_database(name, datetime.now(UTC))
             tell(f"[dim]$[/] labkit db create {escape(name)}")
 
 

@@ -1,13 +1,10 @@
 """The command run."""
 
 import contextlib
-import os
 import queue
 import secrets
-import sys
 import tempfile
 import time
-import webbrowser
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,15 +16,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from labkit import snippets
-from labkit.cli import show
+from labkit import desktop, snippets
+from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.show import say
 from labkit.console import err, out, working
 from labkit.errors import ExitCode, Interrupted, LabError
 from labkit.lab import Exercise, find_lab
+from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
+    from labkit.cli.run_screen import Screen
     from labkit.instances import Instance, Instances
 
 commands = typer.Typer()
@@ -47,7 +46,12 @@ class _Subject:
     logs: Path
     secret: str
     id: str
-    own: bool
+    workspace: Workspace | None
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a trainee's."""
+        return self.workspace is not None
 
 
 @commands.command("run")
@@ -64,12 +68,18 @@ def run(
     open_: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Open the pages in your browser; the default on a terminal.")
     ] = None,
+    log: Annotated[
+        bool, typer.Option("--log", help="Show all that the app logs, each request too, not only what stands out.")
+    ] = False,
+    reload: Annotated[bool, typer.Option("--reload", help="Restart by itself whenever you save a file.")] = False,
     lab: LabOption = None,
 ) -> int:
     """Run the app of your workspace, one process for each instance, until you press Ctrl-C.
 
-    Each instance's address is shown, then its log, line by line. What the exercise needs beside the app, PostgreSQL
-    for example, is started too. With --solution the lab's own begin or end runs, with data that is thrown away.
+    On a terminal each instance's address stays in sight, above it what the app says for itself; o opens the pages, r
+    restarts, q stops, and whenever you save a file you are told what to do to see it. Without a terminal the log is
+    printed, line by line. What the exercise needs beside the app, PostgreSQL for example, is started too. With
+    --solution the lab's own begin or end runs, with data that is thrown away.
     """
     ready = False
     lines: _Lines = queue.SimpleQueue()
@@ -77,11 +87,19 @@ def run(
         with ExitStack() as stack:
             subject = stack.enter_context(_subject(lab, exercise, solution))
             count = instances or subject.exercise.app.instances
-            running = _start(stack, subject, count, port, lines)
+            server = _database(stack, subject, port, count)
+            running = _Instances(subject, count, port, server, lines)
+            stack.callback(running.stop)
+            running.start()
             ready = True
-            _announce(subject, running)
-            _open_pages(subject.exercise, running, open_)
-            _follow(running, lines, subject)
+            if subject.workspace:
+                following.note(subject.exercise, subject.workspace, "run")
+            if reload or (out.is_terminal and show.asks()):
+                _attend(running, lines, log, reload, open_)
+            else:
+                _announce(subject, running.now)
+                _open_pages(subject.exercise, running.now, open_)
+                _follow(running.now, lines, subject)
     except KeyboardInterrupt:
         if not ready:
             raise Interrupted("Interrupted before the app was ready. Nothing of it runs any more.") from None
@@ -90,7 +108,141 @@ def run(
             err.print(Text(f"    {line}", style="dim"), soft_wrap=True)
         raise
     say("Stopped: nothing of it runs any more.")
+    if subject.workspace and out.is_terminal:
+        following.say_following(find_lab(lab), following.look(subject.exercise, subject.workspace))
     return ExitCode.OK
+
+
+class _Instances:
+    """The instances of the app, which can be started again on the same ports."""
+
+    def __init__(self, subject: _Subject, count: int, port: int | None, server: str | None, lines: _Lines) -> None:
+        self.subject = subject
+        self._count = count
+        self._port = port
+        self._server = server
+        self._lines = lines
+        self._ports: list[int] = []
+        self._stack = ExitStack()
+        self._now: Instances | None = None
+
+    @property
+    def now(self) -> "Instances":
+        """Those that run; there are some after `start`."""
+        assert self._now is not None  # noqa: S101  (for mypy)
+        return self._now
+
+    @property
+    def are_up(self) -> bool:
+        """Whether they run."""
+        return self._now is not None
+
+    def start(self) -> None:
+        """Start them, and stop those that run."""
+        from labkit import instances as engine
+
+        self.stop()
+        subject = self.subject
+        what = f"{self._count} instances" if self._count > 1 else "the app"
+        with working(f"Starting {what}") if not self._ports else contextlib.nullcontext(), _saying_why(subject):
+            self._now = self._stack.enter_context(
+                engine.running(
+                    subject.exercise.app,
+                    subject.folder,
+                    data=subject.data,
+                    secret=subject.secret,
+                    id=subject.id,
+                    count=self._count,
+                    database_server=self._server,
+                    first_port=self._port,
+                    same_ports=self._ports or None,
+                    logs=subject.logs,
+                    on_line=lambda number, line: self._lines.put((number, line)),
+                )
+            )
+        self._ports = [each.port for each in self._now.list]
+
+    def forget_lines(self) -> None:
+        """Drop what was logged and not shown: an error has said it."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._lines.get_nowait()
+
+    def stop(self) -> None:
+        """Stop them, if they run."""
+        self._now = None
+        self._stack.close()
+
+
+def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted: bool | None) -> None:
+    """Show what becomes of the app, and do what keys and saved files ask for, until it is to stop."""
+    from labkit import keys, saves
+    from labkit.cli.run_screen import Screen
+
+    subject = running.subject
+    exercise = subject.exercise
+    server = _Watch() if subject.own and exercise.database else None
+    with (
+        saves.watched(subject.folder) as saved,
+        keys.reader() as pressed,
+        Screen(exercise.title, subject.folder, log) as screen,
+    ):
+        _show(running, screen)
+        if subject.own:
+            for path, line, text in snippets.unfilled(subject.folder):
+                screen.tell(f"{text} in {path}, line {line}, is a placeholder: write your own value in its place.")
+        if wanted is not False and not desktop.opens_pages():
+            screen.tell("There is no display here: open the address in a browser of your own.")
+        elif wanted is not False:
+            _open_pages(exercise, running.now, wanted)
+        while True:
+            with contextlib.suppress(queue.Empty):
+                screen.line(*lines.get(timeout=0.1))
+                continue  # first all that is said
+            if server is not None:
+                server.look()
+            key, files = pressed(), saved()
+            if key == "q":
+                return
+            if key == "o" and running.are_up:
+                _open_pages(exercise, running.now, True)
+            if key == "r" or (files and (reload or not running.are_up)):
+                _restart(running, screen)
+            elif files:
+                screen.tell(_advice(files))
+            dead = running.now.poll() if running.are_up else None
+            if dead:
+                status, tail = running.now.exit_status(dead), running.now.tail(dead, lines=10)
+                alone = len(running.now.list) == 1
+                running.stop()
+                screen.ended(_died(dead, status, tail, alone))
+
+
+def _show(running: _Instances, screen: "Screen") -> None:
+    exercise = running.subject.exercise
+    screen.runs([_page(exercise, each) for each in running.now.list], [each.log for each in running.now.list])
+
+
+def _restart(running: _Instances, screen: "Screen") -> None:
+    """Start the app anew; if it does not start any more, say why and go on."""
+    screen.tell("Restarting …")
+    try:
+        running.start()
+    except LabError as error:
+        running.forget_lines()
+        screen.ended(error)
+    else:
+        _show(running, screen)
+        screen.tell(f"Restarted at {time.strftime('%H:%M:%S')}.")
+
+
+def _advice(files: list[str]) -> str:
+    """What to do to see files that were saved."""
+    names = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    was = "was" if len(files) == 1 else "were"
+    if any(file.endswith((".py", ".toml")) for file in files):
+        return f"{names} {was} saved: restart to see it: press r"
+    return f"{names} {was} saved: reload the page to see it, or restart: press r"
 
 
 @contextmanager
@@ -98,7 +250,7 @@ def _subject(lab_folder: Path | None, exercise: str | None, solution: Solution |
     """What the command line means: a workspace, or the lab's own begin or end with data in a temporary folder."""
     if solution is None:
         _, chosen, found = show.subject(lab_folder, exercise)
-        yield _Subject(chosen, found.folder, found.data, found.data / "logs", found.secret, found.id, own=True)
+        yield _Subject(chosen, found.folder, found.data, found.data / "logs", found.secret, found.id, found)
         return
     from labkit.places import cache_folder
 
@@ -107,49 +259,35 @@ def _subject(lab_folder: Path | None, exercise: str | None, solution: Solution |
     logs = cache_folder() / "logs" / f"{chosen.name}-{solution}"
     with tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as data:
         # An id of its own: a browser that is logged in to a workspace's app stays so.
-        yield _Subject(
-            chosen, chosen.solution(solution), Path(data), logs, secrets.token_hex(32), str(solution), own=False
-        )
+        yield _Subject(chosen, chosen.solution(solution), Path(data), logs, secrets.token_hex(32), str(solution), None)
 
 
-def _start(stack: ExitStack, subject: _Subject, count: int, port: int | None, lines: _Lines) -> "Instances":
-    """Start PostgreSQL, if the exercise needs it, and the instances; `stack` stops them."""
+def _database(stack: ExitStack, subject: _Subject, port: int | None, count: int) -> str | None:
+    """Start PostgreSQL, if the exercise needs it, and tell its URL; `stack` stops it."""
     from labkit import instances as engine
 
     if port is not None:
         engine.check_ports(port, count)
-    server = None
-    if subject.exercise.database:
-        with working("Starting PostgreSQL"):
-            server = stack.enter_context(_server(subject))
-    what = f"{count} instances" if count > 1 else "the app"
-    with working(f"Starting {what}"), _naming_a_missing_file(subject):
-        return stack.enter_context(
-            engine.running(
-                subject.exercise.app,
-                subject.folder,
-                data=subject.data,
-                secret=subject.secret,
-                id=subject.id,
-                count=count,
-                database_server=server,
-                first_port=port,
-                logs=subject.logs,
-                on_line=lambda number, line: lines.put((number, line)),
-            )
-        )
+    if not subject.exercise.database:
+        return None
+    with working("Starting PostgreSQL"):
+        return stack.enter_context(_server(subject))
 
 
 @contextmanager
-def _naming_a_missing_file(subject: _Subject) -> Iterator[None]:
-    """Say of a workspace's app that does not start if a file of its is not there any more."""
-    from labkit.diagnosis import AppDidNotStart, name_missing_file
+def _saying_why(subject: _Subject) -> Iterator[None]:
+    """Say of a workspace's app that does not start what its files tell of the cause, as verify does."""
+    from labkit.diagnosis import AppDidNotStart
+    from labkit.verify.causes import Facts, missing_code, of_start
 
     try:
         yield
     except AppDidNotStart as error:
         if subject.own:
-            name_missing_file(error, subject.folder, subject.exercise.begin)
+            texts = {name: each.text for name, each in subject.exercise.snippets.items()}
+            todo, _ = missing_code(subject.exercise, subject.folder)
+            found = of_start(Facts(subject.folder, subject.exercise.begin, texts, todo), error)
+            error.message, error.next = found.cause, found.next
         raise
 
 
@@ -191,12 +329,10 @@ def _announce(subject: _Subject, running: "Instances") -> None:
 
 
 def _open_pages(exercise: Exercise, running: "Instances", wanted: bool | None) -> None:
-    if wanted is False or (wanted is None and not (out.is_terminal and _has_desktop())):
+    if wanted is False or (wanted is None and not (out.is_terminal and desktop.opens_pages())):
         return
-    for instance in running.list:
-        if not webbrowser.open(_page(exercise, instance)):
-            err.print("No browser could be opened: open the address yourself.")
-            return
+    if not desktop.open_pages([_page(exercise, instance) for instance in running.list]):
+        err.print("No browser could be opened: open the address yourself.")
 
 
 def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
@@ -271,10 +407,3 @@ def _colour(number: int) -> str:
 
 def _page(exercise: Exercise, instance: "Instance") -> str:
     return instance.url + exercise.app.home
-
-
-def _has_desktop() -> bool:
-    """Whether a browser would open in a window, and not in this very terminal."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "BROWSER"))

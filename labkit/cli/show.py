@@ -5,9 +5,10 @@ from pathlib import Path
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
-from labkit import __version__, workspace
+from labkit import __version__, invocation, known, workspace
 from labkit.console import err, out
 from labkit.errors import LabError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
@@ -18,22 +19,55 @@ def subject(lab_folder: Path | None, exercise: str | None) -> tuple[Lab, Exercis
     """The lab, the exercise and the workspace that a command is about; says on stderr if an older labkit made it."""
     lab = find_lab(lab_folder)
     found = workspace.find(lab, Path.cwd(), lab.exercise(exercise) if exercise else None)
+    if found.adopted:
+        name = escape(found.folder.name)
+        err.print(
+            f"[dim]note: {name} came without its .labkit: labkit made a new one, in which the app has no data.[/]"
+        )
     if found.made_by != __version__:
         err.print(
             f"[dim]note: {escape(found.folder.name)} was made by labkit {escape(str(found.made_by))}, "
             f"this is {__version__}. Go on; if a snippet does not fit, start afresh in another folder.[/]"
         )
+    known.remember(found.folder, found.exercise_name, lab.folder)
     return lab, lab.exercise(found.exercise_name), found
 
 
+def lab_folder_here() -> Path:
+    """The lab at or above the current folder: a lab that one is not in is never changed."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / "lab.toml").is_file():
+            return folder
+    raise UsageError(
+        "There is no lab here to change.", "cd into a lab, name one with --lab DIR, or: labkit new lab NAME"
+    )
+
+
 def say(line: str = "") -> None:
-    """Print one line of markup; a long one is left to the terminal to wrap."""
+    """Print one line of markup; a terminal gets it wrapped at words."""
     out.print(line, soft_wrap=True)
 
 
 def say_next(command: str) -> None:
-    """Print what to type next."""
-    say(f"[dim]next:[/] {escape(command)}")
+    """Print what to type next, in the form in which it works here."""
+    say(f"[dim]next:[/] {escape(form(command))}")
+
+
+def form(text: str) -> str:
+    """An advice with labkit as it has to be called here."""
+    return invocation.here(text)
+
+
+def item(mark: str, text: str) -> None:
+    """Print an item of a list; on a terminal its further lines stand below its text."""
+    if not out.is_terminal:
+        say(f"{mark}{text}")
+        return
+    grid = Table.grid()
+    grid.add_column(width=Text.from_markup(mark).cell_len)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text.from_markup(mark), Text.from_markup(text))
+    out.print(grid)
 
 
 def plain(text: str) -> None:

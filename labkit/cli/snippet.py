@@ -7,14 +7,14 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import changes, snippets, workspace
-from labkit.cli import show
+from labkit import changes, insertion, recognition, snippets, workspace
+from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, print_json
-from labkit.errors import UsageError
+from labkit.errors import ExitCode, UsageError
+from labkit.insertion import InsertChange, Insertion
 from labkit.lab import Exercise, Lab, find_lab
-from labkit.snippets import InsertChange, Insertion
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +44,7 @@ SetOption = Annotated[
 def list_(
     exercise: ExerciseArgument = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """List the snippets of an exercise: where each belongs, and whether you have inserted it."""
     the_lab = find_lab(lab)
@@ -63,7 +63,7 @@ def list_(
         say(f"[bold]{document['exercise']}[/]  [dim]{escape(str(document['workspace'] or 'no workspace here'))}[/]")
         width = max((len(row["name"]) for row in document["snippets"]), default=0)
         for row in document["snippets"]:
-            state = {"todo": "to do", "inserted": "[green]inserted[/]", "own code": "own code", None: ""}[row["state"]]
+            state = _STATES.get(row["state"], "")
             place = f"{row['path']}:{row['line']}" if row["path"] else "no TODO line"
             say(f"  {row['name']:<{width}}  {escape(place)}  {state}")
             if row["todo"]:
@@ -76,7 +76,7 @@ def show_(
     names: NamesArgument = None,
     exercise: OfOption = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Print snippets as they are inserted, and say where they belong."""
     if not names:
@@ -122,17 +122,21 @@ def insert(
     ] = None,
     values: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the diff.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the code although some that is like it is there already.")
+    ] = False,
     exercise: OfOption = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
-) -> None:
+    format: FormatOption = Format.TEXT,
+) -> int:
     """Replace TODO lines in your workspace by their snippets.
 
-    Inserting twice changes nothing; of several snippets all are inserted or none. `labkit undo` takes it back.
+    No code is ever written twice: if you have typed it yourself, only its TODO line goes. Of several names all are
+    inserted or none; --all and --task insert what can be inserted and tell about the rest. `labkit undo` takes it back.
     """
     the_lab, chosen, here = show.subject(lab, exercise)
     wanted = _wanted(the_lab, chosen, names or [], all_, task)
-    change = snippets.insert(here.folder, chosen, wanted, _values(values or []))
+    change = insertion.insert(here.folder, chosen, wanted, _values(values or []), what_can_be=not names, force=force)
     if not dry_run:
         here.apply(change)
     if format is Format.JSON:
@@ -152,6 +156,11 @@ def insert(
                     }
                     for each in change.insertions
                 ],
+                "own": [each.snippet for each in change.insertions if each.own],
+                "refused": [
+                    {"name": each.snippet, "message": each.error.message, "next": each.error.next}
+                    for each in change.refusals
+                ],
                 "diff": changes.unified(change),
             }
         )
@@ -159,6 +168,18 @@ def insert(
         _print_dry_run(change)
     else:
         _print_inserted(change)
+        following.say_following(the_lab, following.look(chosen, here))
+    return ExitCode.NOT_DONE if change.refusals else ExitCode.OK
+
+
+_STATES = {
+    "todo": "to do",
+    "inserted": "[green]inserted[/]",
+    "own code": "[green]own code[/]",
+    "partly": "[yellow]a part is there[/]",
+    "misplaced": "[yellow]in the wrong place[/]",
+    "missing": "[yellow]neither TODO line nor code[/]",
+}
 
 
 def _print_dry_run(change: InsertChange) -> None:
@@ -174,12 +195,17 @@ def _print_inserted(change: InsertChange) -> None:
     for each in change.insertions:
         place = f"{escape(each.path)}, {_lines(each)}"
         if each.already:
-            left = any(file.path == each.path for file in change.files) and len(change.insertions) == 1
-            rest = "; took its TODO line away." if left else "; nothing to do."
-            say(f"[bold]{each.snippet}[/] is already inserted in {place}{rest}")
+            how = "is there already, in your own words: " if each.own else "is already inserted in "
+            rest = "; took its TODO line away." if each.todo_removed else "; nothing to do."
+            say(f"[bold]{each.snippet}[/] {how}{place}{rest}")
         else:
             say(f"Inserted [bold]{each.snippet}[/] into {place}.")
-    say_next("labkit list   (what comes now)" + ("   or   labkit undo   (takes it back)" if change.files else ""))
+    for refusal in change.refusals:
+        err.print(f"[bold red]not inserted:[/] {escape(refusal.error.message)}")
+        if refusal.error.next:
+            err.print(f"[dim]next:[/] {escape(refusal.error.next)}")
+    if change.files:
+        say(f"[dim]{show.form('labkit undo')} takes it back.[/]")
 
 
 def _lines(insertion: Insertion) -> str:
@@ -237,18 +263,17 @@ def _described(lab: Lab, exercise: Exercise) -> dict[str, Any]:
     except UsageError:
         here = None
     homes = {todo.name: todo for todo in snippets.todo_lines(exercise.begin)}
-    todos = snippets.todo_lines(here.folder) if here else []
-    standing = {todo.name: todo for todo in todos}
+    seen = recognition.look(exercise, here.folder) if here else {}
     rows = []
     for name in exercise.snippets:
-        place = standing.get(name) or homes.get(name)
+        place = (seen[name].todo if name in seen else None) or homes.get(name)
         rows.append(
             {
                 "name": name,
                 "path": place.path if place else None,
                 "line": place.line if place else None,
                 "todo": place.text if place else None,
-                "state": snippets.state(exercise, name, here.folder, todos, homes) if here else None,
+                "state": seen[name].state if here else None,
             }
         )
     return {"exercise": exercise.id, "workspace": str(here.folder) if here else None, "snippets": rows}

@@ -1,7 +1,8 @@
 """The command verify."""
 
-import os
+import contextlib
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Self
@@ -10,9 +11,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from labkit import desktop, tree, verdicts
+from labkit.cli import following, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
-from labkit.console import Format, FormatOption, err, out, print_json
-from labkit.errors import LabError
+from labkit.cli.verdict import SIGNS
+from labkit.console import Format, FormatOption, err, out, print_json, working
+from labkit.errors import LabError, MachineError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.verify import subject as subjects
 from labkit.verify.report import Check, Report, Result, Verdict
@@ -24,15 +28,6 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-SIGNS = {
-    Verdict.PASSED: ("✓", "green"),
-    Verdict.NOT_DONE: ("✗", "red"),
-    Verdict.TIMED_OUT: ("✗", "red"),
-    Verdict.ENVIRONMENT: ("!", "yellow"),
-    Verdict.CHECKER: ("!", "yellow"),
-    Verdict.SKIPPED: ("-", "dim"),
-}
-
 
 @commands.command()
 def verify(
@@ -42,32 +37,91 @@ def verify(
     ] = None,
     solution: SolutionOption = None,
     headed: Annotated[bool, typer.Option("--headed", help="Show the browser while it works.")] = False,
+    report_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Write a report into DIR: index.html, one page with what the browser showed and what happened before, "
+            "the logs and your changes; junit.xml for CI; report.json.",
+            show_default=False,
+        ),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Tell about every check all that is known.")] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> int:
     """Check your work: run the app and use it in a real browser, task by task.
 
     A copy of your workspace is checked, on ports and databases of its own, so `labkit run` may go on beside it.
     The exit code is 0 if everything passed, 1 if something is not done, 3 if the machine is at fault, 4 if labkit is.
 
-    For each check that fails you see what was expected, what was seen, where, the likely cause, and what to do next.
+    Of the check that comes next you see what was expected, what was seen, where, the likely cause, and what to do; with
+    --all of each that fails.
     """
+    if headed and not desktop.has_display():
+        raise MachineError(
+            "There is no display here to show a browser on: neither DISPLAY nor WAYLAND_DISPLAY is set.",
+            "Leave --headed out: the browser then works unseen, and keeps pictures of what it saw.",
+        )
     the_lab = find_lab(lab)
     subject = subjects.find(the_lab, Path.cwd(), exercise, solution.value if solution else None)
     tasks = list(dict.fromkeys(subject.exercise.task(each) for each in task or ()))
+    if report_to:
+        _refuse_as_report(report_to, subject)
     if format is Format.TEXT:
         out.print(escape(subject.said), soft_wrap=True)
     if solution is Solution.END:
         _note_stale_end(the_lab, subject.exercise)
     from labkit.verify import run
 
+    digest = tree.digest(subject.folder)
     with Shown() as shown:
-        report = run.verify(subject, tasks, headed, shown.progress)
+        report = run.verify(subject, tasks, headed, shown.progress, everything=report_to is not None)
+    if subject.workspace:
+        with contextlib.suppress(OSError, MachineError):  # a workspace that takes no file is verified all the same
+            verdicts.remember(subject.folder, report, digest, datetime.now())
+    page = _write_report(report_to, the_lab, subject, report) if report_to else None
     if format is Format.JSON:
-        print_json(report.to_json())
+        print_json({**report.to_json(), **({"report": str(page)} if page else {})})
     else:
-        _print(report)
+        verdict.show(report, everything)
+        if page:
+            out.print(f"[dim]report:[/] {escape(str(page))}", soft_wrap=True)
+        if subject.workspace:
+            _say_following(the_lab, subject, report)
     return int(report.exit_code)
+
+
+def _refuse_as_report(folder: Path, subject: subjects.Subject) -> None:
+    """Find out before the run, not after it, that a folder cannot take a report."""
+    whole = folder.resolve()
+    if whole.exists() and not whole.is_dir():
+        raise UsageError(f"{folder} is a file: a report needs a folder.", "labkit verify --report DIR")
+    if whole.is_relative_to(subject.folder.resolve()):
+        raise UsageError(
+            f"{folder} lies in the app that is verified, and would become a part of it.",
+            "Name a folder outside, for example --report ../report",
+        )
+
+
+def _write_report(folder: Path, lab: Lab, subject: subjects.Subject, report: Report) -> Path:
+    from labkit import report as reports
+
+    with working("Writing the report"):
+        return reports.write(folder, report, reports.Heading.of(lab, subject, datetime.now().astimezone()))
+
+
+def _say_following(lab: Lab, subject: subjects.Subject, report: Report) -> None:
+    """Say what comes after tasks that passed; after others the verdict has said it."""
+    if not subject.workspace:
+        return
+    found = following.look(subject.exercise, subject.workspace)
+    if report.passed:
+        if not found.is_finished:
+            numbers = " and ".join(task.id.rpartition(".")[2] for task in report.tasks)
+            out.print(f"[green]Task{'s' if len(report.tasks) > 1 else ''} {numbers}: well done.[/]")
+        following.say_following(lab, found)
 
 
 def _note_stale_end(lab: Lab, exercise: Exercise) -> None:
@@ -81,7 +135,7 @@ def _note_stale_end(lab: Lab, exercise: Exercise) -> None:
     if stale:
         err.print(
             "[dim]note: end is not what begin and the snippets make; "
-            f"next: labkit new end {exercise.id}{escape(workspace.lab_option(lab))}[/]",
+            f"next: labkit author end {exercise.id}{escape(workspace.lab_option(lab))}[/]",
             soft_wrap=True,
         )
 
@@ -158,62 +212,3 @@ class Shown:
         if self._what and self._what not in {check.title for check in self._checks.values()}:
             table.add_row(Spinner("dots"), f"{escape(self._what)} …")
         return table
-
-
-def _print(report: Report) -> None:
-    for task in report.tasks:
-        out.print()
-        out.print(f"[bold]{escape(task.id)}  {escape(task.title)}[/]", soft_wrap=True)
-        for check, result in task.checks:
-            sign, style = SIGNS[result.verdict]
-            said = "" if result.verdict is Verdict.PASSED else f"  [{style}]{result.verdict}[/]"
-            reason = f" [dim]({escape(result.cause)})[/]" if result.verdict is Verdict.SKIPPED and result.cause else ""
-            out.print(f"  [{style}]{sign}[/] {escape(check.title)}{said}{reason}", soft_wrap=True)
-    kept = _evidence_folder(report)
-    for check, result in report.results:
-        if result.verdict not in (Verdict.PASSED, Verdict.SKIPPED):
-            _print_failure(check, result, kept)
-    out.print()
-    passed = sum(result.verdict is Verdict.PASSED for _, result in report.results)
-    style = "green" if report.passed else "red"
-    out.print(
-        f"[bold {style}]{passed} of {len(report.results)} checks passed[/], in {report.duration:.1f} s.", soft_wrap=True
-    )
-    if kept:
-        out.print(
-            f"[dim]evidence:[/] {escape(str(kept))} [dim](screenshots, traces, console, WebSockets, logs)[/]",
-            soft_wrap=True,
-        )
-    advice = next((result.next for _, result in report.results if result.next), None)
-    if advice:
-        out.print(f"[dim]next:[/] {escape(advice)}", soft_wrap=True)
-
-
-def _evidence_folder(report: Report) -> Path | None:
-    """The folder that all the evidence of this run is in."""
-    folders = {str(Path(path).parent) for _, result in report.results for path in result.evidence}
-    return Path(os.path.commonpath(folders)) if folders else None
-
-
-def _print_failure(check: Check, result: Result, kept: Path | None) -> None:
-    _, style = SIGNS[result.verdict]
-    out.print()
-    out.print(
-        f"[bold {style}]{result.verdict}[/]  [bold]{escape(check.title)}[/]  [dim]{escape(check.id)}[/]", soft_wrap=True
-    )
-    for name in ("expected", "seen", "where", "cause", "next"):
-        value = getattr(result, name)
-        if value:
-            _print_part(name, value)
-    parts = [Path(path).relative_to(kept).parts for path in result.evidence] if kept else []
-    if parts:
-        # Of a folder only its name: the one line at the end says where it is.
-        _print_part("evidence", ", ".join(dict.fromkeys(f"{first}/" if rest else first for first, *rest in parts)))
-
-
-def _print_part(name: str, value: str) -> None:
-    # Not wrapped: paths and commands are to be clicked on and copied.
-    first, *others = value.split("\n")
-    out.print(f"  [dim]{name:>8}[/]  {escape(first)}", soft_wrap=True)
-    for line in others:
-        out.print(f"            {escape(line)}", soft_wrap=True)

@@ -1,22 +1,28 @@
-"""The commands of a trainee's workspace: list, start, diff, reset, undo."""
+"""The commands of a trainee's workspace: list, start, adopt, update, pack, diff, reset, undo."""
 
+import contextlib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from labkit import tree, workspace
-from labkit.cli import show
+from labkit import known, progress, record, tree, verdicts, workspace
+from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, print_json, working
-from labkit.errors import UsageError
+from labkit.errors import ExitCode, LabError, UsageError
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab, find_lab
-from labkit.workspace import TaskProgress, Workspace, lab_option
+from labkit.progress import Progress, Verified
+from labkit.workspace import Workspace, lab_option
 
 commands = typer.Typer()
+
+_MOST_OPENED = 10
+"""How many files `diff --open` opens: more would bury the editor."""
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -25,7 +31,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def list_(
     exercise: ExerciseArgument = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Show the exercises with their tasks, how far you are, and what to type next.
 
@@ -37,25 +43,26 @@ def list_(
     if chosen is None and (here := _round_here(the_lab)):
         chosen = the_lab.exercise(here.exercise_name)
         workspaces[chosen.name] = here
-    progresses = {
-        each.name: workspace.progress(each, workspaces[each.name].folder if each.name in workspaces else each.begin)
-        for each in ([chosen] if chosen else the_lab.exercises)
-    }
+    shown = [chosen] if chosen else list(the_lab.exercises)
+    found = {each.name: _progress(each, workspaces.get(each.name)) for each in shown}
+    coming = _next(the_lab, chosen, found)
     if format is Format.JSON:
-        shown = [chosen] if chosen else the_lab.exercises
         print_json(
             {
                 "lab": the_lab.title,
-                "exercises": [_described(each, workspaces.get(each.name), progresses[each.name]) for each in shown],
-                "next": _next(the_lab, chosen, workspaces, progresses),
+                "exercises": [_described(found[each.name]) for each in shown],
+                "next": coming,
             }
         )
         return
     say(f"[bold]{escape(the_lab.title)}[/]")
-    for each in [chosen] if chosen else the_lab.exercises:
-        _print_exercise(each, workspaces.get(each.name), progresses[each.name], steps=chosen is not None)
+    for each in shown:
+        _print_exercise(found[each.name], steps=chosen is not None)
     say()
-    say_next(_next(the_lab, chosen, workspaces, progresses))
+    if coming:
+        say_next(coming)
+    else:
+        following.say_end(the_lab, found[shown[-1].name])
 
 
 @commands.command()
@@ -65,7 +72,7 @@ def start(
         Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the exercise if left out.")
     ] = None,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Make your workspace: a folder of your own with the app that the exercise begins with.
 
@@ -80,6 +87,7 @@ def start(
     target = _target(folder, chosen)
     with working("Making your workspace"):
         made = workspace.create(the_lab, chosen, target)
+        following.look(chosen, made)
     enter = f"cd {tree.argument(made.folder)}"
     if format is Format.JSON:
         print_json({"exercise": chosen.id, "name": chosen.name, "workspace": str(made.folder), "next": enter})
@@ -97,14 +105,181 @@ def start(
 
 
 @commands.command()
+def adopt(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="The folder with the work; the current one if left out.")
+    ] = None,
+    exercise: Annotated[
+        str | None,
+        typer.Option("--exercise", "-e", metavar="EX", help="The exercise, where the folder does not know it itself."),
+    ] = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Take over a folder with work that was begun elsewhere: cloned, unpacked, or copied from another machine.
+
+    Every other command does so, too, where the folder has its lab-workspace.toml. This one also makes anew whatever
+    is missing of what labkit keeps beside the app, and takes a plain folder with EX. It touches no file of the app.
+    """
+    here = (folder or Path.cwd()).resolve()
+    if not here.is_dir():
+        raise UsageError(f"There is no folder {here}.", "labkit adopt DIR")
+    here = workspace.around(here) or here
+    the_lab = find_lab(lab)
+    known = workspace.exercise_of(here)
+    wanted = exercise or known
+    if wanted is None:
+        raise UsageError(
+            f"{here} does not say which exercise it is: it has no {record.NAME}.", "labkit adopt --exercise EX"
+        )
+    if exercise is None and known not in [each.name for each in the_lab.exercises]:
+        raise workspace.of_another_lab(the_lab, here, wanted)
+    chosen = the_lab.exercise(wanted)
+    with working("Taking it over"):
+        taken = workspace.adopt(the_lab, chosen, here)
+    following = "labkit list" if workspace.around(Path.cwd()) == here else f"cd {tree.argument(here)}"
+    if format is Format.JSON:
+        print_json({"exercise": chosen.id, "name": chosen.name, "workspace": str(here), "next": following})
+        return
+    news = "is a workspace here now; the app's data begins empty." if taken.adopted else "is a workspace already."
+    say(f"[bold]{escape(str(here))}[/], {escape(chosen.title)}, {news}")
+    say_next(following)
+
+
+@commands.command()
+def update(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,
+) -> int:
+    """Bring your workspace to a newer version of the lab, without losing your work.
+
+    Files that you have not changed become the lab's new ones; in the others your changes and the lab's are merged.
+    Where both changed the same lines your file stays, the lab's is put beside it, and the exit code is 1.
+    `labkit undo` takes it all back.
+    """
+    from labkit import updating
+
+    the_lab, chosen, here = show.subject(lab, None)
+    with here.changing():
+        before = here.record.version
+        change = updating.update(the_lab, chosen, here)
+        if not dry_run:
+            here.apply(change)
+    code = ExitCode.NOT_DONE if change.conflicts else ExitCode.OK
+    if format is Format.JSON:
+        print_json(
+            {
+                "exercise": chosen.id,
+                "workspace": str(here.folder),
+                "dry_run": dry_run,
+                "from": before,
+                "to": the_lab.version,
+                "taken": change.taken,
+                "merged": change.merged,
+                "conflicts": change.conflicts,
+                "kept": change.kept,
+            }
+        )
+        return code
+    name = here.folder.name
+    if not change.files:
+        say(f"{escape(name)} is up to date: version {escape(the_lab.version)}.")
+        return ExitCode.OK
+    done = "Would update" if dry_run else "Updated"
+    say(f"{done} [bold]{escape(name)}[/] from version {escape(before)} to {escape(the_lab.version)}.")
+    gone = {file.path for file in change.files if file.after is None}
+    for path in change.taken:
+        news = "no more in the lab" if path in gone else "the lab's new one"
+        say(f"  {escape(path)}  is {news}")
+    for path in change.merged:
+        say(f"  {escape(path)}  has your changes and the lab's")
+    for path in change.kept:
+        say(f"  {escape(path)}  is no more in the lab; yours stays")
+    for path in change.conflicts:
+        beside = f"{path.rpartition('/')[2]}{updating.BESIDE}"
+        say(
+            f"  [yellow]{escape(path)}[/]  is yours as it was: you and the lab changed the same lines; "
+            f"the lab's is in {escape(beside)}"
+        )
+    if dry_run:
+        say_next("labkit update")
+    elif change.conflicts:
+        say_next("labkit diff --solution begin   (compare, and take over by hand; labkit undo takes it back)")
+    else:
+        say_next("labkit verify   or   labkit undo   (takes it back)")
+    return code
+
+
+@commands.command()
+def pack(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="The zip; named after the exercise and you, beside your workspace, if left out."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Whose work it is; asked once, and remembered.")
+    ] = None,
+    lab: LabOption = None,
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Pack your work into one zip, to hand it in: without environment, data, secrets and caches.
+
+    With it go your name, the lab's version and what `labkit verify` said last. Whoever unpacks it can verify it, and
+    you can go on with it on another machine.
+    """
+    from labkit import packing
+
+    _, chosen, here = show.subject(lab, None)
+    trainee = name or here.record.trainee
+    if trainee is None and format is Format.TEXT and show.asks():
+        trainee = typer.prompt("Whose work is it? Your name", default="", show_default=False, err=True)
+    trainee = " ".join((trainee or "").split()) or None
+    target = packing.default_file(here, trainee) if file is None else file
+    if file is not None and file.is_dir():
+        target = file / packing.default_file(here, trainee).name
+    packed = packing.pack(here, chosen, target, trainee, datetime.now())
+    tasks = verdicts.described(here.folder)
+    if format is Format.JSON:
+        print_json(
+            {
+                "exercise": chosen.id,
+                "workspace": str(here.folder),
+                "file": str(packed.file),
+                "name": trainee,
+                "files": packed.files,
+                "left_out": [{"path": path, "reason": reason} for path, reason in packed.left_out],
+                "tasks": tasks,
+            }
+        )
+        return
+    say(f"Packed {len(packed.files)} files into [bold]{escape(str(packed.file))}[/] ({packed.size / 1e6:.1f} MB).")
+    say(f"Whose: {escape(trainee)}" if trainee else "Whose: nobody said. To add it: labkit pack --name NAME")
+    for path, reason in packed.left_out:
+        say(f"[yellow]left out:[/] {escape(path)} ({reason})")
+    for task in tasks:
+        passed = sum(check["verdict"] == "passed" for check in task["checks"])
+        stale = "; files have changed since" if task["changed_since"] else ""
+        say(f"{task['id']}  {passed} of {len(task['checks'])} checks passed{stale}")
+    missing = [task for task in chosen.tasks if task.id not in {each["id"] for each in tasks}]
+    if missing or any(task["changed_since"] for task in tasks):
+        say_next("labkit verify   (then pack again: the verdicts go with your work)")
+
+
+@commands.command()
 def diff(
     exercise: ExerciseArgument = None,
     solution: Annotated[
         Solution, typer.Option("--solution", help="What to compare with: the exercise's begin or end.")
     ] = Solution.END,
     stat: Annotated[bool, typer.Option("--stat", help="Only name the files and count the lines.")] = False,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Show the files that differ side by side in your editor.")
+    ] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Compare your workspace with the exercise's end: what `+` marks is still to come.
 
@@ -112,6 +287,12 @@ def diff(
     """
     _, chosen, here = show.subject(lab, exercise)
     differences = workspace.compare(here.folder, chosen.solution(solution))
+    if open_ and differences:
+        from labkit import editors
+
+        for each in [each for each in differences if each.kind == "changed"][:_MOST_OPENED]:
+            editors.compare(here.folder / each.path, chosen.solution(solution) / each.path)
+        stat = True
     if format is Format.JSON:
         print_json(
             {
@@ -148,7 +329,7 @@ def reset(
     data: Annotated[bool, typer.Option("--data", help="Put the app's own data (its database) away as well.")] = False,
     yes: YesOption = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Bring your workspace, or one FILE of it, back as the exercise began; asks first.
 
@@ -164,8 +345,9 @@ def reset(
         show.confirm(f"Bring back as it was at the beginning, {_place(here)}: {what}?", yes)
         here.apply(change)
         if data and here.data.is_dir() and any(here.data.iterdir()):
-            kept = here.journal.keep(here.data)
-            here.data.mkdir()
+            with here.changing():
+                kept = here.journal.keep(".labkit/data")
+                here.data.mkdir()
     if format is Format.JSON:
         print_json(
             {"exercise": chosen.id, "workspace": str(here.folder), "reset": paths, "data": str(kept) if kept else None}
@@ -181,7 +363,8 @@ def reset(
     elif data:
         say("The app had no data yet.")
     if paths:
-        say_next("labkit undo   (if you did not mean it)")
+        rest = ", which brings the files back, not the data" if kept else ""
+        say_next(f"labkit undo   (if you did not mean it{rest})")
 
 
 @commands.command()
@@ -191,7 +374,7 @@ def undo(
         bool, typer.Option("--force", help="Also if you have edited the files since; a copy of them is kept.")
     ] = False,
     lab: LabOption = None,
-    format: FormatOption = Format.TEXT,  # noqa: A002
+    format: FormatOption = Format.TEXT,
 ) -> None:
     """Take back what labkit changed last in your workspace; once more goes one change further back.
 
@@ -199,12 +382,12 @@ def undo(
     """
     _, _, here = show.subject(lab, exercise)
     try:
-        undone = here.journal.undo(here.folder, force)
+        undone = here.undo(force)
     except EditedSinceError as error:
         if format is Format.JSON or not show.asks():
             raise
         show.confirm(f"{error.message} Undo it all the same (a copy is kept)?", yes=False)
-        undone = here.journal.undo(here.folder, force=True)
+        undone = here.undo(force=True)
     if format is Format.JSON:
         print_json(
             {
@@ -269,31 +452,63 @@ def _round_here(lab: Lab) -> Workspace | None:
 
 
 def _workspaces(lab: Lab) -> dict[str, Workspace]:
-    """The workspaces in child folders, or beside the one we are in; one for each exercise."""
+    """For each exercise the workspace in a child folder, or beside the one we are in; else the last used of all."""
     around = workspace.around(Path.cwd())
-    found = workspace.children(around.parent if around else Path.cwd())
-    return {each.exercise_name: each for each in found if each.exercise_name in {e.name for e in lab.exercises}}
+    nearby = workspace.children(around.parent if around else Path.cwd())
+    used = known.workspaces(lab.folder)
+    order = {each.folder: number for number, each in enumerate(used)}
+    found: dict[str, Workspace] = {}
+    for each in reversed(used):
+        with contextlib.suppress(LabError):
+            found[each.exercise] = workspace.read(each.folder)
+    for here in sorted(nearby, key=lambda here: order.get(here.folder, len(order)), reverse=True):
+        found[here.exercise_name] = here
+    return {each.name: found[each.name] for each in lab.exercises if each.name in found}
 
 
-def _print_exercise(exercise: Exercise, here: Workspace | None, progress: list[TaskProgress], steps: bool) -> None:
+def _progress(exercise: Exercise, here: Workspace | None) -> Progress:
+    return following.look(exercise, here) if here else progress.look(exercise, None)
+
+
+def _print_exercise(found: Progress, steps: bool) -> None:
+    here, exercise = found.workspace, found.exercise
     say()
     place = f"  [dim]{escape(_place(here))}[/]" if here else ""
-    say(f"[bold]{exercise.id}[/]  {escape(exercise.title)}  [dim]{exercise.minutes} min[/]{place}")
-    for each in progress:
+    done = "  [green]done[/]" if found.is_finished else ""
+    say(f"[bold]{exercise.id}[/]  {escape(exercise.title)}  [dim]{exercise.minutes} min[/]{place}{done}")
+    for each in found.tasks:
         number = each.task.id.rpartition(".")[2]
         count = ""
         if each.total:
             style = "green" if here and each.done == each.total else "dim"
             count = f"  [{style}]{each.done}/{each.total} snippets[/]" if here else f"  [dim]{each.total} snippets[/]"
-        say(f"  {number}. {escape(each.task.title)}{count}")
-        for position, step in enumerate(each.task.steps if steps else (), start=1):
-            state = each.states.get(step.snippet) if here and step.snippet else None
-            mark = {None: "   ", "todo": "[ ]"}.get(state, "[x]")
-            own = "  [dim](your own code)[/]" if state == "own code" else ""
-            say(f"     {escape(mark)} {position:>2}. {escape(step.text)}{own}")
-            command = f"labkit snippet insert {step.snippet}" if step.snippet else step.command
-            if command and state in (None, "todo"):
-                say(f"             [cyan]{escape(command)}[/]")
+        say(f"  {number}. {escape(each.task.title)}{count}{_verdict(each.verified)}")
+        for position, step in enumerate(each.steps if steps else (), start=1):
+            is_open = here is not None and step.has_deed and not step.passed_over
+            mark = "[x]" if step.done else "[ ]" if is_open else "   "
+            note = _NOTES.get(step.state or "", "") if here else ""
+            show.item(f"     {escape(mark)} {position:>2}. ", f"{escape(step.step.text)}{note}")
+            command = f"labkit snippet insert {step.step.snippet}" if step.step.snippet else step.step.command
+            if command and not step.done:
+                say(f"             [cyan]{escape(show.form(command))}[/]")
+
+
+_NOTES = {
+    "own code": "  [dim](your own code)[/]",
+    "partly": "  [yellow](a part is there)[/]",
+    "misplaced": "  [yellow](in the wrong place)[/]",
+    "missing": "  [yellow](neither TODO line nor code)[/]",
+}
+
+
+def _verdict(verified: Verified | None) -> str:
+    """When a task was verified, and what has become of it since."""
+    if verified is None:
+        return ""
+    when = verified.when.strftime("%d %b %H:%M")
+    if not verified.passed:
+        return f"  [red]not done[/] [dim]when verified, {when}[/]"
+    return f"  [yellow]verified {when}, changed since[/]" if verified.changed_since else f"  [green]verified {when}[/]"
 
 
 def _place(here: Workspace) -> str:
@@ -301,54 +516,49 @@ def _place(here: Workspace) -> str:
     return "in this folder" if nearby == "." else f"in {nearby}"
 
 
-def _described(exercise: Exercise, here: Workspace | None, progress: list[TaskProgress]) -> dict[str, Any]:
+def _described(found: Progress) -> dict[str, Any]:
+    here = found.workspace
     return {
-        "id": exercise.id,
-        "name": exercise.name,
-        "title": exercise.title,
-        "minutes": exercise.minutes,
+        "id": found.exercise.id,
+        "name": found.exercise.name,
+        "title": found.exercise.title,
+        "minutes": found.exercise.minutes,
         "workspace": str(here.folder) if here else None,
+        "finished": found.is_finished,
         "tasks": [
             {
                 "id": each.task.id,
                 "title": each.task.title,
                 "snippets": {"done": each.done if here else 0, "total": each.total},
+                "verified": {
+                    "passed": each.verified.passed,
+                    "when": each.verified.when.isoformat(timespec="seconds"),
+                    "changed_since": each.verified.changed_since,
+                }
+                if each.verified
+                else None,
                 "steps": [
                     {
-                        "text": step.text,
-                        "snippet": step.snippet,
-                        "command": step.command,
-                        "state": each.states.get(step.snippet) if here and step.snippet else None,
+                        "text": step.step.text,
+                        "snippet": step.step.snippet,
+                        "command": step.step.command,
+                        "state": step.state if here else None,
+                        "done": step.done,
                     }
-                    for step in each.task.steps
+                    for step in each.steps
                 ],
             }
-            for each in progress
+            for each in found.tasks
         ],
     }
 
 
-def _next(
-    lab: Lab, chosen: Exercise | None, workspaces: dict[str, Workspace], progresses: dict[str, list[TaskProgress]]
-) -> str:
-    """The one command to type next: start, go there, insert the first snippet that is missing, or verify."""
-    exercise = chosen or next((each for each in lab.exercises if each.name not in workspaces), None)
-    if chosen is None and workspaces:
-        open_ones = [e for e in lab.exercises if e.name in workspaces and not _all_done(progresses[e.name])]
-        exercise = open_ones[0] if open_ones else exercise or lab.exercises[-1]
-    if exercise is None:
+def _next(lab: Lab, chosen: Exercise | None, found: dict[str, Progress]) -> str | None:
+    """The one command to type next: of the exercise chosen, else of the first that is begun, else of the first."""
+    if not found:
         return f"labkit new exercise NAME{lab_option(lab)}"
-    here = workspaces.get(exercise.name)
-    if here is None:
-        return f"labkit start {exercise.id}{lab_option(lab)}"
-    if workspace.around(Path.cwd()) != here.folder:
-        return f"cd {tree.argument(here.folder)}"
-    for each in progresses[exercise.name]:
-        for name, state in each.states.items():
-            if state == "todo":
-                return f"labkit snippet insert {name}{lab_option(lab)}"
-    return f"labkit verify {exercise.id}{lab_option(lab)}"
-
-
-def _all_done(progress: list[TaskProgress]) -> bool:
-    return all(each.done == each.total for each in progress)
+    if chosen is not None:
+        return following.command(lab, found[chosen.name])
+    left = [each for each in found.values() if not each.is_finished]
+    begun = [each for each in left if each.workspace]
+    return following.command(lab, (begun or left or list(found.values()))[0 if left else -1])

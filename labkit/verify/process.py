@@ -1,27 +1,34 @@
 """The command's side of the checking process: starts it, talks with it, and ends it."""
 
-import json
+import contextlib
 import queue
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from labkit.processes import Group, environment
+from labkit.verify.job import Abandoned, Idle, Job, Message, decode, encode
+
+FINISHING = 15.0
+"""How many seconds a process that stays has to finish its job."""
 
 
 class CheckingProcess:
     """A running checking process, see `worker`; it ends with the `with` statement at the latest.
 
-    `temporary` is an empty folder, its working folder and the one for its temporary files.
+    The job's temporary folder is empty: it has the working folder, and everything temporary. A process that stays can
+    be given another job, of the same checks and with the same folder, once it is free.
     """
 
-    def __init__(self, job: dict[str, Any], temporary: Path) -> None:
+    def __init__(self, job: Job) -> None:
+        self.is_free = False
+        self._stays = job.stays
+        temporary = job.temporary
         self.log = temporary / "checking.log"
-        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         empty = temporary / "empty"
         empty.mkdir()
         self._group = Group()
@@ -41,49 +48,69 @@ class CheckingProcess:
                 stderr=log,
             )
         threading.Thread(target=self._read, daemon=True).start()
-        self.send({**job, "temporary": str(temporary)})
+        self.begin(job)
+
+    def begin(self, job: Job) -> None:
+        """Give it a job, its first one or, if it is free, another one."""
+        self.is_free = False
+        self.send(job)
 
     def __enter__(self) -> Self:
         """Use it until the end of the `with` statement."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """End it."""
-        self.stop()
+        """End it, unless it stays and has done its job."""
+        if not self.is_free:
+            self.stop()
+
+    def abandon(self) -> None:
+        """Let it know that there is no app to check."""
+        if self._stays:
+            self.send(Abandoned())
+        self.release()
+
+    def release(self) -> None:
+        """End it; one that stays may finish its job instead, within some seconds, and is free then."""
+        if self._stays and not self.is_free:
+            self.finish(FINISHING)
+        if not self.is_free:
+            self.stop()
 
     def stop(self) -> None:
         """End it, the hard way: whoever wants what it still has to write has called `finish`."""
         if self._process.stdin is None or self._process.stdin.closed:
             return
         self._group.stop(grace=0)
-        self._process.stdin.close()
+        with contextlib.suppress(OSError):  # it ended before it had read all
+            self._process.stdin.close()
 
-    def send(self, document: dict[str, Any]) -> None:
-        """Send one line; if it has ended, `receive` tells."""
+    def send(self, message: Message) -> None:
+        """Send one message; if it has ended, `receive` tells."""
         pipe = self._process.stdin
         if pipe is not None:
             try:
-                pipe.write(json.dumps(document).encode() + b"\n")
+                pipe.write(encode(message))
                 pipe.flush()
             except OSError:
                 return
 
-    def receive(self, seconds: float) -> dict[str, Any] | None:
-        """The next event; None once it has ended. Raises TimeoutError if nothing comes within the seconds."""
+    def receive(self, seconds: float) -> Message | None:
+        """The next message; None once it has ended. Raises TimeoutError if nothing comes within the seconds."""
         deadline = time.monotonic() + seconds
         while True:
             try:
                 # In short waits, because a long one cannot be interrupted on Windows.
-                return self._lines.get(timeout=max(min(deadline - time.monotonic(), 0.5), 0))
+                return self._messages.get(timeout=max(min(deadline - time.monotonic(), 0.5), 0))
             except queue.Empty:
                 if time.monotonic() >= deadline:
                     raise TimeoutError from None
 
     def finish(self, seconds: float) -> None:
-        """Wait until it has ended by itself, for some seconds at most."""
+        """Wait until it has ended by itself, or is free, for some seconds at most."""
         try:
-            while self.receive(seconds) is not None:
-                continue
+            while not self.is_free and (message := self.receive(seconds)) is not None:
+                self.is_free = isinstance(message, Idle)
         except TimeoutError:
             return
 
@@ -91,5 +118,5 @@ class CheckingProcess:
         if self._process.stdout is not None:
             with self._process.stdout as pipe:
                 for line in pipe:
-                    self._lines.put(json.loads(line))
-        self._lines.put(None)
+                    self._messages.put(decode(line))
+        self._messages.put(None)

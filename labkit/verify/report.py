@@ -3,6 +3,7 @@
 import re
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from labkit.errors import ExitCode
@@ -67,11 +68,6 @@ class Result:
     snippet: str | None = None
     evidence: tuple[str, ...] = ()
 
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Result":
-        """Read what `to_json` wrote."""
-        return cls(**{**document, "verdict": Verdict(document["verdict"]), "evidence": tuple(document["evidence"])})
-
     def to_json(self) -> dict[str, Any]:
         """The result as JSON has it."""
         return {**asdict(self), "verdict": self.verdict.value, "evidence": list(self.evidence)}
@@ -93,12 +89,13 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class Report:
-    """One run of `labkit verify`; `solution` is begin, end or workspace."""
+    """One run of `labkit verify`; `solution` is begin, end or workspace, `evidence` the folder with what was kept."""
 
     exercise: str
     solution: str
     duration: float
     tasks: tuple[TaskReport, ...] = field(default=())
+    evidence: Path | None = None
 
     @property
     def passed(self) -> bool:

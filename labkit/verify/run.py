@@ -1,27 +1,33 @@
 """One run of the checks: everything that they need starts at the same time, and every check is accounted for."""
 
+import os
+import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import snippets, workspace
-from labkit.diagnosis import AppDidNotStart, name_missing_file
+from labkit import diagnosis, snippets, stacks, workspace
+from labkit.chapter import Task
+from labkit.diagnosis import AppDidNotStart, Place
 from labkit.errors import InternalError, LabError, MachineError
-from labkit.lab import Database, Task
-from labkit.verify.causes import missing_snippet
+from labkit.lab import Database
+from labkit.verify import databases
+from labkit.verify.causes import Facts, missing_code, of_start
+from labkit.verify.job import Collected, Fault, Finished, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
+from labkit.verify.stage import Databases, RunningInstance, Stage
 from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
     from labkit.instances import Instances
-    from labkit.postgres import Server
+    from labkit.verify.warm import Warm
 
 START = 60.0
 """How many seconds the checking process and the browser have to be up."""
@@ -29,7 +35,8 @@ START = 60.0
 SILENCE = 30.0
 """How many seconds the checking process may take between two checks."""
 
-SECRET = "a secret of verify's own, for instances that live as long as the run"  # noqa: S105
+MOST_TIMED_OUT = 2
+"""After how many checks that ran out of time the others are skipped."""
 
 
 class Progress:
@@ -54,10 +61,14 @@ def verify(
     headed: bool = False,
     progress: Progress | None = None,
     pictures: Path | None = None,
+    everything: bool = False,
+    warm: "Warm | None" = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
-    With `pictures`, a screenshot of every page as it was in the end is put into that folder.
+    With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `everything`,
+    evidence is kept of what passed, too. With `warm`, browser and database server are those that an earlier run has
+    left there.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -65,7 +76,7 @@ def verify(
     chosen = list(tasks or subject.exercise.tasks)
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures)
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, everything, warm)
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -79,6 +90,7 @@ def verify(
             )
             for task in chosen
         ),
+        evidence=run.evidence,
     )
 
 
@@ -93,6 +105,8 @@ class _Run:
         progress: Progress,
         temporary: Path,
         pictures: Path | None,
+        everything: bool,
+        warm: "Warm | None",
     ) -> None:
         self.checks: list[Check] = []
         self._subject = subject
@@ -101,10 +115,13 @@ class _Run:
         self._progress = progress
         self._temporary = temporary
         self._pictures = pictures
+        self._everything = everything
+        self._warm = warm
         self._evidence = evidence_folder(subject, datetime.now())
+        self._logs = temporary / "logs"
         self._results: dict[str, Result] = {}
         self._processes = 0
-        self._todo = {todo.name: f"{todo.path}:{todo.line}" for todo in snippets.todo_lines(subject.folder)}
+        self._todo, self._misplaced = missing_code(subject.exercise, subject.folder)
 
     def results(self) -> dict[str, Result]:
         """Run the checks; the result of each by its id."""
@@ -115,7 +132,7 @@ class _Run:
         with self._process(launch) as process:
             blocked, instances, stage = None, None, None
             with ExitStack() as stack:
-                app = self._temporary / "app"
+                app = self._temporary / self._subject.exercise.name
                 try:
                     self._copy(app)
                     blocked = self._find_placeholder(app)
@@ -126,9 +143,15 @@ class _Run:
                 self._collect(process)
                 if blocked:
                     self._block(blocked)
+                    process.abandon()
                 elif instances and stage:
                     self._run_checks(process, launch, instances, stage)
         return self._with_evidence()
+
+    @property
+    def evidence(self) -> Path | None:
+        """The folder of what was kept."""
+        return self._evidence if self._evidence.is_dir() else None
 
     @property
     def _all_well(self) -> bool:
@@ -139,18 +162,22 @@ class _Run:
         temporary = self._temporary / f"checking-{self._processes}"
         temporary.mkdir()
         exercise = self._subject.exercise
-        job = {
-            "exercise": exercise.id,
-            "checks": str(exercise.checks),
-            "tasks": [task.id for task in self._tasks],
-            "known_tasks": [task.id for task in exercise.tasks],
-            "done": list(self._results),
-            "launch": launch,
-            "evidence": str(self._evidence),
-            "compare": f"labkit diff {exercise.id}" if self._subject.workspace else None,
-            "pictures": str(self._pictures) if self._pictures else None,
-        }
-        return CheckingProcess(job, temporary)
+        job = Job(
+            exercise=exercise.id,
+            checks=exercise.checks,
+            begin=exercise.begin,
+            tasks=tuple(task.id for task in self._tasks),
+            known_tasks=tuple(task.id for task in exercise.tasks),
+            done=tuple(self._results),
+            launch=launch,
+            evidence=self._evidence,
+            temporary=temporary,
+            pictures=self._pictures,
+            everything=self._everything,
+            snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
+            workspace=self._subject.workspace is not None,
+        )
+        return self._warm.process(job) if self._warm else CheckingProcess(job)
 
     def _copy(self, app: Path) -> None:
         try:
@@ -173,7 +200,7 @@ class _Run:
             )
         return None
 
-    def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, dict[str, Any]]":
+    def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, Stage]":
         from labkit import instances
 
         exercise = self._subject.exercise
@@ -185,66 +212,69 @@ class _Run:
         # The copy has no environment of its own; the workspace may have one.
         python = str(instances.interpreter(self._subject.folder))
         command = tuple(part.replace("{python}", python) for part in exercise.app.command)
+        data = app / ".labkit" / "data"
+        data.mkdir(parents=True)
+        self._logs = data / "logs"
+        self._logs.mkdir()
         self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
         running = stack.enter_context(
             instances.running(
                 replace(exercise.app, command=command),
                 app,
-                data=self._folder("data"),
-                secret=SECRET,
-                id="verify",
+                # What the app can see has the form that it has in a workspace.
+                data=data,
+                secret=secrets.token_hex(32),
+                id=secrets.token_hex(4),
                 count=count,
                 database_server=server,
-                logs=self._folder("logs"),
+                logs=self._logs,
                 grace=0,
             )
         )
-        stage = {
-            "app": str(app),
-            "instances": [{"number": i.number, "url": i.url, "log": str(i.log)} for i in running.list],
-            "databases": databases,
-            "todo": self._todo,
-        }
-        return running, stage
+        started = tuple(RunningInstance(each.number, each.url, each.log, each.pid) for each in running.list)
+        return running, Stage(app, started, databases, self._todo, self._misplaced, data)
 
-    def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, dict[str, Any]]:
+    def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, Databases]:
         """Start a server for this run, with databases of the names that the lab's own server has."""
         from labkit import postgres
 
-        own = stack.enter_context(postgres.temporary_server())
-        named = snippets.value(self._subject.exercise, database.snippet, app)
-        if self._subject.workspace:
-            with _lab_server() as lab_server:
-                existing = lab_server.databases() if lab_server else []
-                listening = [name for name in existing if lab_server and lab_server.can_listen(name)]
-            wanted = {*existing, *([named] if named else [])}
-        else:
-            existing = list(database.solution) if self._subject.kind == "end" else []
-            wanted, listening = set(existing), []
-        for name in sorted(filter(_is_name, wanted)):
-            own.create_database(name)
-        if not self._subject.workspace:
-            listening = [name for name in existing if own.can_listen(name)]
-        return own.url, {"named": named, "existing": existing, "listening": listening, "server": own.url}
+        own = self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
+        named = databases.named(self._subject.exercise, database, app)
+        here = self._subject.workspace
+        found = databases.of(here, named) if here else databases.of_solution(database, self._subject.kind)
+        # The solution's as well: where the code computes the name, nobody can read it.
+        for name in sorted({*found.names, *found.others, *database.solution, *([named] if named else [])}):
+            if databases.is_name(name):
+                own.create_database(name)
+        listening = [name for name in found.names if databases.is_name(name) and own.can_listen(name)]
+        return own.url, Databases(
+            named=named,
+            existing=found.names,
+            listening=tuple(listening) if found.listening is None else found.listening,
+            server=own,
+            way=found.way,
+            others=found.others,
+        )
 
     def _blocked(self, error: LabError, app: Path) -> Result:
         """The result that an app gives which does not start; other errors are raised on."""
         if not isinstance(error, AppDidNotStart):
             raise error
-        texts = {name: each.text for name, each in self._subject.exercise.snippets.items()}
-        is_missing = name_missing_file(error, app, self._subject.exercise.begin)
-        snippet = None if is_missing else missing_snippet(error.message, self._todo, texts)
-        cause = error.message
-        if snippet:
-            cause += f"\nThe TODO line {snippet} is still at {self._todo[snippet]}."
+        facts = Facts(
+            app=app,
+            begin=self._subject.exercise.begin,
+            snippets={name: each.text for name, each in self._subject.exercise.snippets.items()},
+            todo=self._todo,
+        )
+        found = of_start(facts, error)
         return Result(
             Verdict.NOT_DONE,
             expected="the app starts",
             seen=error.reason,
-            where=error.where,
-            cause=cause.replace(str(app), self._subject.folder.name),
-            next=f"labkit snippet insert {snippet}" if snippet else error.next,
-            snippet=snippet,
+            where=str(found.place) if found.place else error.where,
+            cause=found.cause,
+            next=found.next,
+            snippet=found.snippet,
         )
 
     def _block(self, result: Result) -> None:
@@ -262,33 +292,36 @@ class _Run:
             raise MachineError(
                 f"The checks were not read within {START:.0f} s: is the machine very busy?", "Repeat the command."
             ) from None
-        if event is None or "fault" in event:
-            said = event["fault"] if event else "\n".join(_tail(process.log, 5))
+        if not isinstance(event, Collected):
+            said = event.said if isinstance(event, Fault) else "\n".join(_tail(process.log, 5))
             raise InternalError(
                 f"The checks of {self._subject.exercise.id} cannot be run: {said}", self._subject.advice
             )
-        self.checks = [Check(**{**check, "snippets": tuple(check["snippets"])}) for check in event["collected"]]
+        self.checks = list(event.checks)
         if not self.checks:
             raise InternalError("These tasks have no checks.", self._subject.advice)
         self._progress.collected(self.checks)
 
     def _run_checks(
-        self, process: CheckingProcess, launch: dict[str, Any], instances: "Instances", stage: dict[str, Any]
+        self, process: CheckingProcess, launch: dict[str, Any], instances: "Instances", stage: Stage
     ) -> None:
         """Run the checks, in another process again if one does not come to its end."""
         process.send(stage)
-        done = self._follow(process, instances)
-        process.stop()
+        done = self._follow(process, instances, stage)
+        if done:
+            process.release()
+        else:
+            process.stop()
         left = len(self._pending) + 1
         while not done and self._pending and len(self._pending) < left:
             left = len(self._pending)
             with self._process(launch) as another:
                 another.send(stage)
-                done = self._follow(another, instances)
+                done = self._follow(another, instances, stage)
         for check in self._pending:
             self._finish(check, Result(Verdict.CHECKER, cause="the check never ran"))
 
-    def _follow(self, process: CheckingProcess, instances: "Instances") -> bool:
+    def _follow(self, process: CheckingProcess, instances: "Instances", stage: Stage) -> bool:
         """Take in what one process reports; false if it has to be replaced before all checks have run."""
         running: Check | None = None
         budget = START
@@ -297,22 +330,38 @@ class _Run:
                 event = process.receive(budget)
             except TimeoutError:
                 if running:
-                    self._finish(running, _timed_out(running))
+                    self._give_up_on(running, stage)
                 return False
             if event is None:
                 if running:
                     self._finish(running, _ended(process))
                 return False
-            if "started" in event:
-                running = self._check(event["started"])
+            if isinstance(event, Started):
+                running = self._check(event.check)
                 budget = running.budget
                 self._progress.started(running)
-            elif "finished" in event:
-                check, running, budget = self._check(event["finished"]), None, SILENCE
-                self._finish(check, _blame(Result.from_json(event["result"]), instances))
-        if self._pictures or not self._all_well:
+            elif isinstance(event, Finished):
+                check, running, budget = self._check(event.check), None, SILENCE
+                self._finish(check, _blame(event.result, instances))
+                if event.result.verdict is Verdict.NOT_DONE and (dead := instances.poll()):
+                    self._skip_the_rest(f"instance {dead.number} of the app has ended")
+        if self._pictures or self._everything or not self._all_well:
             process.finish(SILENCE)  # it writes the traces and the pictures
         return True
+
+    def _give_up_on(self, check: Check, stage: Stage) -> None:
+        """Time out a check; if the app hangs, or it is not the first one, the others would only wait as long."""
+        place = next((found for each in stage.instances if (found := stacks.hanging(each.log, stage.app))), None)
+        self._finish(check, _timed_out(check, diagnosis.place(stage.app, place.path, place.line) if place else None))
+        timed_out = sum(result.verdict is Verdict.TIMED_OUT for result in self._results.values())
+        if place or timed_out >= MOST_TIMED_OUT:
+            self._skip_the_rest(
+                f"the app hangs in {place.path}:{place.line}" if place else "other checks ran out of time"
+            )
+
+    def _skip_the_rest(self, reason: str) -> None:
+        for check in self._pending:
+            self._finish(check, Result(Verdict.SKIPPED, cause=reason))
 
     @property
     def _pending(self) -> list[Check]:
@@ -324,20 +373,39 @@ class _Run:
     def _finish(self, check: Check, result: Result) -> None:
         if result.verdict is Verdict.CHECKER:
             result = replace(result, next=self._subject.advice)
+        result = self._in_the_trainees_words(result)
         self._results[check.id] = result
         self._progress.finished(check, result)
 
-    def _folder(self, name: str) -> Path:
-        folder = self._temporary / name
-        folder.mkdir()
-        return folder
+    def _in_the_trainees_words(self, result: Result) -> Result:
+        """The result without the run's temporary folders: paths are the workspace's, logs those of the evidence."""
+        app = self._temporary / self._subject.exercise.name
+        names = {
+            f"{self._logs}{os.sep}": f"{self._evidence}{os.sep}",
+            f"{app}{os.sep}": "",
+            str(app): self._subject.folder.name,
+        }
+
+        def plain(text: str | None) -> str | None:
+            for name, word in names.items():
+                text = text.replace(name, word) if text else text
+            return text
+
+        return replace(
+            result,
+            expected=plain(result.expected),
+            seen=plain(result.seen),
+            where=plain(result.where),
+            cause=plain(result.cause),
+            next=plain(result.next),
+        )
 
     def _with_evidence(self) -> dict[str, Result]:
         """The results, with the evidence that there is; the instances' logs are kept beside it."""
-        if self._all_well:
+        if self._all_well and not self._everything:
             return self._results
         kept = []
-        for log in sorted((self._temporary / "logs").glob("*")):
+        for log in sorted(self._logs.glob("*")):
             self._evidence.mkdir(parents=True, exist_ok=True)
             kept.append(str(shutil.copyfile(log, self._evidence / log.name)))
         return {
@@ -346,30 +414,6 @@ class _Run:
             else result
             for id_, result in self._results.items()
         }
-
-
-@contextmanager
-def _lab_server() -> "Iterator[Server | None]":
-    """The lab's own server; started for a moment if it does not run, None if it was never made."""
-    from labkit import postgres
-
-    lab_server = postgres.find_server()
-    status = lab_server.status()
-    if status.running or (status.home and status.home.is_dir()):
-        with lab_server.running() as server:
-            yield server
-    else:
-        yield None
-
-
-def _is_name(name: str) -> bool:
-    from labkit import postgres
-
-    try:
-        postgres.check_name(name)
-    except LabError:
-        return False
-    return True
 
 
 def _blame(result: Result, instances: "Instances") -> Result:
@@ -382,13 +426,19 @@ def _blame(result: Result, instances: "Instances") -> Result:
     return replace(result, cause=f"instance {dead.number} of the app has ended; {result.cause or 'see its log'}")
 
 
-def _timed_out(check: Check) -> Result:
+def _timed_out(check: Check, place: Place | None) -> Result:
+    if place is None:
+        cause, advice = "the app, or the check, waits for something that does not come", "Look at the evidence."
+    else:
+        cause = f"the app hangs in {place}{place.quoted}"
+        advice = f"Look at {place}: what does it wait for? Mend it, save the file and verify again."
     return Result(
         Verdict.TIMED_OUT,
         expected=f"the check ends within {check.budget:g} s",
         seen="it was still running",
-        cause="the app, or the check, waits for something that does not come",
-        next="Look at the evidence, then verify again.",
+        where=str(place) if place else None,
+        cause=cause,
+        next=advice,
     )
 
 

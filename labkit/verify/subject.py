@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from labkit import workspace
+from labkit.errors import UsageError
 from labkit.lab import Exercise, Lab
 from labkit.places import cache_folder
 from labkit.workspace import Workspace
@@ -49,7 +50,12 @@ def find(lab: Lab, start: Path, exercise: str | None, solution: str | None) -> S
 
 
 def _exercise_here(lab: Lab, start: Path) -> Exercise:
-    return lab.exercise(workspace.find(lab, start).exercise_name)
+    try:
+        return lab.exercise(workspace.find(lab, start).exercise_name)
+    except UsageError as error:
+        known = ", ".join(f"{each.id} ({each.title})" for each in lab.exercises)
+        first = lab.exercises[0].id if lab.exercises else "EX"
+        raise UsageError(f"Say whose solution: {known}.", f"labkit verify {first} --solution end") from error
 
 
 ROOM = 20_000_000

@@ -1,48 +1,53 @@
 """The checking process: pytest with the lab's checks, which reports each of them to the command that started it.
 
 It runs where no file of the trainee's can reach it: an empty working folder, no path but labkit's own and the lab's.
-Its first line of input is the job, its second one the stage, and its end means that labkit has gone. The report, a
-line of JSON for each event, has a pipe of its own: what checks print goes elsewhere.
+What goes in and out is in `job`; the end of the input means that labkit has gone. The messages have pipes of their
+own: what checks print goes elsewhere.
 """
 
-import json
 import os
 import queue
-import re
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from labkit import checking
-from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Recorder, Stage
-from labkit.diagnosis import last_exception, never_awaited
-from labkit.errors import MachineError
-from labkit.verify.causes import nearest_todo
+from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
+from labkit.recording import Recorder
+from labkit.verify import browsing, hanging, judging, kept_browser
+from labkit.verify.causes import Facts, find
+from labkit.verify.job import Abandoned, Collected, Fault, Finished, Idle, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
+
+_LONG = 0.1
+"""Seconds from which on a look at the app's calls has asked an instance."""
 
 
 class Channel:
-    """Lines of JSON from and to the command; when it goes, this process ends."""
+    """Messages from and to the command; when it goes, this process ends."""
 
     def __init__(self, receiving: int, sending: int) -> None:
         self._sending = sending
         self._receiving = receiving
-        self._lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
-    def receive(self) -> dict[str, Any]:
-        """Wait for the next line."""
-        return self._lines.get()
+    def receive(self) -> Message:
+        """Wait for the next message."""
+        return self._messages.get()
 
-    def send(self, document: dict[str, Any]) -> None:
-        """Send one line."""
-        os.write(self._sending, json.dumps(document).encode() + b"\n")
+    def send(self, message: Message) -> None:
+        """Send one message."""
+        os.write(self._sending, encode(message))
 
     def _read(self) -> None:
         # Not a buffered file: a thread that waits in one spoils the end of the interpreter.
@@ -50,21 +55,22 @@ class Channel:
         while block := os.read(self._receiving, 65536):
             *lines, buffer = (buffer + block).split(b"\n")
             for line in lines:
-                self._lines.put(json.loads(line))
+                self._messages.put(decode(line))
         os._exit(1)  # the browser follows: its driver waits on a pipe from here
 
 
 class Reporter:
     """The pytest plugin that selects the checks and reports what becomes of each."""
 
-    def __init__(self, channel: Channel, job: dict[str, Any]) -> None:
+    def __init__(self, channel: Channel, job: Job) -> None:
         self._channel = channel
         self._job = job
-        self._code = Path(job["checks"]).parent.parent
+        self._code = job.checks.parent.parent
         self._stage: Stage | None = None
-        self._recorder = Recorder(Path(job["evidence"]), Path(job["pictures"]) if job["pictures"] else None)
+        self._recorder = Recorder(job.evidence, job.pictures, job.everything)
         self._checks: dict[str, Check] = {}
         self._result = Result(Verdict.PASSED)
+        self._look_again = 0.0
         self._raised: dict[int, tuple[BaseException, Check]] = {}
         """What fixtures raised, by identity: pytest raises the same object again for each check that needs them."""
 
@@ -74,8 +80,9 @@ class Reporter:
         config.addinivalue_line("markers", "snippets(name, …): the snippets without which the check cannot pass")
         config.addinivalue_line("markers", "budget(seconds): how long the whole check may take")
         config.stash[STAGE] = self._wait_for_stage
-        config.stash[LAUNCH] = self._job["launch"]
+        config.stash[LAUNCH] = self._job.launch
         config.stash[RECORDER] = self._recorder
+        checking.hopeless = self._hopeless
 
     def pytest_exception_interact(self, node: pytest.Item | pytest.Collector, call: pytest.CallInfo[Any]) -> None:
         """A file of checks that cannot be read is the lab's fault."""
@@ -84,27 +91,26 @@ class Reporter:
             if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
                 error = error.__cause__  # pytest's own error has the traceback as text
             place = self._place(error) or node.name
-            self._channel.send({"fault": f"{node.name} cannot be read: {_fault(error).cause} ({place})"})
+            self._channel.send(Fault(f"{node.name} cannot be read: {judging.fault(error).cause} ({place})"))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep the checks of the job, in the order of their tasks."""
         for item in items:
-            check = _check(item, self._job["exercise"])
-            if check.task not in self._job["known_tasks"]:
-                self._channel.send({"fault": f"{item.nodeid} is marked with no task of the exercise."})
+            check = _check(item, self._job.exercise)
+            if check.task not in self._job.known_tasks:
+                self._channel.send(Fault(f"{item.nodeid} is marked with no task of the exercise."))
             self._checks[item.nodeid] = check
         self._refuse_equal_ids(items)
         chosen = [
             item
             for item in items
-            if self._check(item).task in self._job["tasks"] and self._check(item).id not in self._job["done"]
+            if self._check(item).task in self._job.tasks and self._check(item).id not in self._job.done
         ]
-        items[:] = sorted(chosen, key=lambda item: self._job["tasks"].index(self._check(item).task))
+        items[:] = sorted(chosen, key=lambda item: self._job.tasks.index(self._check(item).task))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell which checks there are, so that each can be accounted for."""
-        checks = [self._check(item) for item in session.items]
-        self._channel.send({"collected": [check.__dict__ for check in checks]})
+        self._channel.send(Collected(tuple(self._check(item) for item in session.items)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -112,9 +118,11 @@ class Reporter:
         check = self._check(item)
         self._result = Result(Verdict.PASSED)
         self._recorder.makers[:] = [check.file_name]
-        self._channel.send({"started": check.id})
+        self._channel.send(Started(check.id))
         outcome = yield
-        self._channel.send({"finished": check.id, "result": self._result.to_json()})
+        if self._result.verdict is Verdict.PASSED:
+            self._result = replace(self._result, seen=_text(dict(item.user_properties).get("seen")))
+        self._channel.send(Finished(check.id, self._result))
         return outcome
 
     @pytest.hookimpl(wrapper=True)
@@ -144,7 +152,7 @@ class Reporter:
         for item in items:
             id_ = self._check(item).id
             if first.setdefault(id_, item) is not item:
-                self._channel.send({"fault": f"{_place(first[id_])} and {_place(item)} have the same id, {id_}."})
+                self._channel.send(Fault(f"{_place(first[id_])} and {_place(item)} have the same id, {id_}."))
 
     def _judge(self, item: pytest.Item, info: pytest.ExceptionInfo[BaseException], when: str) -> Result:
         check, error = self._check(item), info.value
@@ -152,7 +160,7 @@ class Reporter:
             return Result(Verdict.SKIPPED, cause=f"needs the same as “{self._raised[id(error)][1].title}”")
         if when == "setup":
             self._raised[id(error)] = (error, check)
-        result = translate(error) if when != "teardown" else _fault(error)
+        result = judging.verdict(error) if when != "teardown" else judging.fault(error)
         if result.verdict is Verdict.SKIPPED:
             return result
         makers = {check.file_name, *getattr(item, "fixturenames", ())}
@@ -161,38 +169,38 @@ class Reporter:
             result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
             evidence.append(self._write_traceback(check, error))
         result = replace(result, evidence=tuple(evidence))
-        return self._explain(check, result, makers) if result.verdict is Verdict.NOT_DONE else result
+        is_sure = isinstance(error, NotDone) and error.is_sure
+        return self._explain(item, result, makers) if result.verdict is Verdict.NOT_DONE and not is_sure else result
 
-    def _explain(self, check: Check, result: Result, makers: set[str]) -> Result:
-        """Find the likeliest cause: a TODO line, else what the app said, else what the check thinks and the page."""
+    def _explain(self, item: pytest.Item, result: Result, makers: set[str]) -> Result:
+        """Say the likeliest cause that can be found, else the check's own."""
+        check = self._check(item)
         if self._stage is None:
             return result
-        todo = self._stage.todo
-        missing = next((name for name in check.snippets if name in todo), None)
-        logs, app = [each.lines() for each in self._stage.instances], self._stage.app
-        errors = [found for lines in logs if (found := last_exception(lines, app))]
-        forgotten = [found for lines in logs if (found := never_awaited(lines, app))]
-        cause, snippet = result.cause, missing
-        if missing:
-            cause = f"the TODO line {missing} is still at {todo[missing]}"
-        elif errors:
-            place = str(errors[-1].place) if errors[-1].place else None
-            cause = f"the app raised {errors[-1]}" + (f" at {place}" if place else "")
-            snippet = nearest_todo(place, todo)
-            result = replace(result, where=result.where or place)
-        elif forgotten:
-            text, at = forgotten[-1].text, forgotten[-1].place
-            cause = f"{at}: {text}" if at else text
-            call = f"the call in {at}" if at else "the call"
-            result = replace(result, next=f"Write `await` before {call}, then verify again.")
-        elif (page_errors := self._recorder.page_errors(makers)) and not (cause and page_errors[-1] == result.seen):
-            # A failed script may be a consequence as well: it is said beside the check's own cause, not instead.
-            said = f"a script of the page failed: {page_errors[-1]}"
-            cause = f"{cause}; {said}" if cause else said
-        if snippet and not missing:
-            cause = f"{cause}; the TODO line {snippet} is still at {todo[snippet]}"
-        advice = f"labkit snippet insert {snippet}" if snippet else result.next or self._job["compare"]
-        return replace(result, cause=cause, snippet=snippet, next=advice)
+        facts = Facts(
+            app=self._stage.app,
+            begin=self._job.begin,
+            snippets=self._job.snippets,
+            todo=self._stage.todo,
+            misplaced=self._stage.misplaced,
+            logs=[each.lines() for each in self._stage.instances],
+            hanging=partial(hanging.find, self._stage, self._recorder.seen(makers)),
+            seen=self._recorder.seen(makers),
+            ask=partial(browsing.ask, self._recorder.pages),
+            parse=partial(browsing.parse, self._recorder.pages),
+        )
+        found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
+        advice = result.next or self._job.compare
+        if found is None:
+            return replace(result, next=advice)
+        place = str(found.place) if found.place else None
+        return replace(
+            result,
+            cause=found.cause,
+            where=result.where or place,
+            snippet=found.snippet,
+            next=found.next or advice,
+        )
 
     def _place(self, error: BaseException) -> str | None:
         """The line of the lab's own code that an error comes from, whoever raised it."""
@@ -206,75 +214,40 @@ class Reporter:
         return f"{own[-1][0].name}:{own[-1][1]}" if own else None
 
     def _write_traceback(self, check: Check, error: BaseException) -> str:
-        path = Path(self._job["evidence"]) / f"{check.file_name.replace('/', '-')}.traceback.txt"
+        path = self._job.evidence / f"{check.file_name.replace('/', '-')}.traceback.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         return str(path)
 
+    def _hopeless(self) -> NotDone | None:
+        """Why nothing more can come: an instance has ended, or hangs."""
+        if self._stage is None:
+            return None
+        for each in self._stage.instances:
+            if each.pid and not _runs(each.pid):
+                return NotDone("the app runs", f"instance {each.number} has ended", where=each.url)
+        now = time.monotonic()
+        if now < self._look_again:
+            return None
+        found = hanging.find(self._stage, self._recorder.all_seen, hanging.HOPELESS)
+        if found is None:
+            # The answer may well come: of long polling, for example. Asking takes time in which no page is heard.
+            self._look_again = time.monotonic() + hanging.PAUSE if time.monotonic() - now > _LONG else 0.0
+            return None
+        return NotDone("an answer of the app", "none", str(found.place), found.cause, found.next, is_sure=True)
+
     def _wait_for_stage(self) -> Stage:
         if self._stage is None:
-            self._stage = Stage.from_json(self._channel.receive())
+            received = self._channel.receive()
+            if isinstance(received, Abandoned):
+                pytest.exit("There is no app to check.")
+            if not isinstance(received, Stage):
+                raise TypeError(f"a stage was expected, not {received}")
+            self._stage = received
         return self._stage
 
     def _check(self, item: pytest.Item) -> Check:
         return self._checks[item.nodeid]
-
-
-def translate(error: BaseException) -> Result:
-    """The verdict on an exception of a check or of its fixtures."""
-    from playwright.sync_api import Error
-    from playwright.sync_api import TimeoutError as TooLate
-
-    if isinstance(error, NotDone):
-        return Result(Verdict.NOT_DONE, error.expected, error.seen, error.where, error.cause, error.next)
-    if isinstance(error, pytest.skip.Exception):
-        return Result(Verdict.SKIPPED, cause=error.msg)
-    if isinstance(error, MachineError):
-        return Result(Verdict.ENVIRONMENT, cause=error.message, next=error.next)
-    if isinstance(error, TooLate):
-        first, *_ = error.message.split("\n")
-        waited = re.search(r"waiting for (.+)", error.message)
-        return Result(
-            Verdict.NOT_DONE,
-            expected=f"{waited[1]} on the page" if waited else "an answer in time",
-            seen=first,
-        )
-    if isinstance(error, Error):
-        if "Executable doesn't exist" in error.message or "launch:" in error.message:
-            return Result(
-                Verdict.ENVIRONMENT, cause=f"The browser cannot be launched: {error.message}", next="labkit setup"
-            )
-        if "net::ERR_" in error.message:
-            return Result(Verdict.NOT_DONE, expected="the app answers", seen=error.message.split("\n")[0])
-        if "has been closed" in error.message or "crashed" in error.message:
-            return Result(Verdict.ENVIRONMENT, cause=f"The browser has ended: {error.message}", next="labkit doctor")
-        return _fault(error)
-    if isinstance(error, AssertionError):
-        return _assertion(str(error))
-    return _fault(error)
-
-
-def _assertion(text: str) -> Result:
-    """The verdict on `expect` of Playwright, whose message has several parts, or on a plain `assert`."""
-    message, *rest = text.split("\n")
-    expected = re.sub(r"^(Locator|Page) expected ", "the page ", message)
-    parts = dict(line.split(":", 1) for line in rest if re.match(r"(Actual value|Received|Error):", line))
-    seen = next((value.strip() for value in parts.values() if value.strip() not in ("", "None")), None)
-    waited = re.search(r"waiting for (.+)", text)
-    return Result(
-        Verdict.NOT_DONE,
-        expected=expected or "what the check asserts",
-        seen=seen or (rest[0] if rest and not parts else None) or "nothing of the kind",
-        where=waited[1] if waited else None,
-    )
-
-
-def _fault(error: BaseException) -> Result:
-    message = error.msg if isinstance(error, SyntaxError) else str(error)
-    if isinstance(error, pytest.FixtureLookupError):
-        message = error.formatrepr().errorstring
-    first, *_ = message.strip().split("\n")
-    return Result(Verdict.CHECKER, cause=f"{type(error).__name__}: {first}")
 
 
 def _check(item: pytest.Item, exercise: str) -> Check:
@@ -294,6 +267,18 @@ def _check(item: pytest.Item, exercise: str) -> Check:
     )
 
 
+def _runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for its parent to look."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _place(item: pytest.Item) -> str:
     path, line, _ = item.location
     return f"{path}:{(line or 0) + 1}"
@@ -309,24 +294,32 @@ def _parameters(item: pytest.Item) -> str:
 
 
 def main() -> None:
-    """Run the job that standard input brings."""
+    """Run the job that standard input brings; if the process stays, one after the other."""
     receiving, sending = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     channel = Channel(receiving, sending)
+    while _run(channel).stays:
+        channel.send(Idle())
+    kept_browser.close()
+
+
+def _run(channel: Channel) -> Job:
+    """Run the next job, and return it."""
     job = channel.receive()
+    if not isinstance(job, Job):
+        raise TypeError(f"a job was expected, not {job}")
     # The last places on the path: what the lab's checks share is found, and shadows nothing.
-    checks = Path(job["checks"])
-    sys.path += [str(checks), str(checks.parent.parent)]
-    temporary = Path(job["temporary"])
-    settings = temporary / "pytest.ini"
+    sys.path += [path for path in (str(job.checks), str(job.checks.parent.parent)) if path not in sys.path]
+    settings = job.temporary / "pytest.ini"
     settings.write_text("[pytest]\n", encoding="utf-8")
-    options = ["-c", str(settings), "--rootdir", job["checks"], "--confcutdir", job["checks"]]
+    options = ["-c", str(settings), "--rootdir", str(job.checks), "--confcutdir", str(job.checks)]
     options += ["--import-mode=importlib", "--strict-markers", "--capture=no", "-q", "-p", "no:cacheprovider"]
-    options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__]
-    options += ["--output", str(temporary / "playwright")]
-    pytest.main([*options, job["checks"]], plugins=[Reporter(channel, job)])
+    options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__, "-p", kept_browser.__name__]
+    options += ["--output", str(job.temporary / "playwright")]
+    pytest.main([*options, str(job.checks)], plugins=[Reporter(channel, job)])
+    return job
 
 
 if __name__ == "__main__":

@@ -67,26 +67,37 @@ def test_a_loaf_has_a_price(page: Page) -> None:
 '''
 BAKERY = {
     "lab.toml": 'title = "Bread"\nsnippet-prefix = "Bread"\nexercises = ["b1-bakery"]\n',
-    "exercises/b1-bakery/README.md": "# The bakery\n",
+    "exercises/b1-bakery/README.md": """\
+# Open a bakery
+
+*About 5 minutes*
+
+## Task 1: Look around
+
+1. Run the shop
+
+   ```console
+   $ labkit run b1
+   ```
+
+## Task 2: Sell bread
+
+1. Fill the shelf
+
+   ```console
+   $ labkit snippet insert shelf
+   ```
+
+2. Open the till
+
+   ```console
+   $ labkit snippet insert till
+   ```
+""",
     "exercises/b1-bakery/exercise.toml": """\
-title = "Open a bakery"
-minutes = 5
 [app]
 command = ["{python}", "shop.py", "{port}"]
 ready = "/"
-[[task]]
-title = "Look around"
-[[task.step]]
-text = "Run the shop"
-command = "labkit run b1"
-[[task]]
-title = "Sell bread"
-[[task.step]]
-text = "Fill the shelf"
-snippet = "shelf"
-[[task.step]]
-text = "Open the till"
-snippet = "till"
 """,
     "exercises/b1-bakery/begin/shop.py": SHOP,
     "exercises/b1-bakery/end/shop.py": SHOP.replace("# TODO shelf: say how many loaves are left\n", SHELF).replace(

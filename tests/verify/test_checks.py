@@ -1,45 +1,46 @@
-"""The lab's own checks: each part of the solution is missed when it is missing, in whatever way it was written."""
+"""The lab's own checks: on end, on begin, and on a few solutions; `labkit author mutants` tries all that are known."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from labkit import changes, snippets, workspace
+from labkit import changes, insertion, workspace
+from labkit.author.generic import generic
+from labkit.author.matrix import examine
+from labkit.author.mutants import Solution, written
 from labkit.lab import Exercise, find_lab
 from labkit.postgres import Server
 from labkit.verify.report import Report, Result, Verdict
 from labkit.verify.run import verify
 from labkit.verify.subject import Subject
+from labkit.verify.warm import Warm
 
 LAB = find_lab()
-QUICK = {"statistics-hub-class", "notify-updates-call"}
-"""The snippets whose absence every run of the suite tries; the others are `slow`."""
-
-Make = Callable[..., Path]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """Make an app folder: begin with all snippets but some, then edited; edits are `(path, old, new)`."""
-
-    def made(exercise: Exercise, *edits: tuple[str, str, str], without: str | None = None, name: str = "app") -> Path:
-        folder = tmp_path / name
-        workspace.copy_app(exercise.begin, folder)
-        wanted = [snippet for snippet in exercise.snippets if snippet != without]
-        changes.write(folder, snippets.insert(folder, exercise, wanted))
-        for path, old, new in edits:
-            text = (folder / path).read_text(encoding="utf-8")
-            assert old in text, f"{path} has no {old}"
-            (folder / path).write_text(text.replace(old, new), encoding="utf-8")
-        return folder
-
-    return made
+EX1, EX2 = LAB.exercises
+QUICK = {
+    "statistics-hub-class is missing",
+    "notify-updates-call is missing",
+    "The hubs are not mounted",
+    "The message says only that there is something new",
+    "There is no backplane",
+}
+"""The solutions that every run of the suite tries."""
 
 
-def verified(exercise: Exercise, folder: Path) -> Report:
-    return verify(Subject(exercise, folder, "end", None))
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    """A browser and a database server for all that are tried here."""
+    with Warm() as kept:
+        yield kept
+
+
+def quick() -> list[Solution]:
+    every = [each for exercise in LAB.exercises for each in (*written(exercise), *generic(exercise))]
+    first = {each.name: each for each in reversed(every) if each.name in QUICK}
+    assert set(first) == QUICK
+    return list(first.values())
 
 
 def failed(report: Report) -> dict[str, Result]:
@@ -50,7 +51,7 @@ def failed(report: Report) -> dict[str, Result]:
 
 @pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
 def test_the_solution_passes(exercise: Exercise) -> None:
-    report = verified(exercise, exercise.end)
+    report = verify(Subject(exercise, exercise.end, "end", None))
     assert failed(report) == {}
     assert (report.passed, report.exit_code) == (True, 0)
 
@@ -67,211 +68,10 @@ def test_at_the_beginning_each_check_of_a_task_with_code_fails_for_its_own_reaso
     assert set(first) == {Verdict.PASSED}
 
 
-@pytest.mark.parametrize(
-    ("exercise", "snippet"),
-    [
-        pytest.param(exercise, name, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
-        for exercise in LAB.exercises
-        for name in exercise.snippets
-    ],
-)
-def test_a_missing_snippet_is_not_done_and_named(make: Make, exercise: Exercise, snippet: str) -> None:
-    report = verified(exercise, make(exercise, without=snippet))
-    found = failed(report)
-    assert report.exit_code == 1
-    assert {result.verdict for result in found.values()} == {Verdict.NOT_DONE}
-    assert {result.snippet for result in found.values()} == {snippet}, found
-
-
-EX1, EX2 = LAB.exercises
-SCRIPT = "geekquiz/static/statistics.js"
-HANDLER = "  showStatistics(statistics);\n});"
-SERVE_STATISTICS = (
-    "geekquiz/home.py",
-    '@router.get("/healthz")',
-    '@router.get("/api/statistics")\n'
-    "async def get_statistics(_user: CurrentUser, session: SessionDep) -> dict[str, float]:\n"
-    '    """The figures of this moment."""\n'
-    "    return await StatisticsService(session).generate()\n\n\n"
-    '@router.get("/healthz")',
-)
-POLL = """
-setInterval(async () => showStatistics(await (await fetch("/api/statistics")).json()), INTERVAL);
-"""
-FINAL_LINE = 'connection.start().then(() => showFreshness("Live", true), console.error);'
-
-
-@pytest.mark.slow
-def test_another_name_for_the_methods_is_as_good(make: Make) -> None:
-    folder = make(
-        EX1,
-        (SCRIPT, '"updateStatistics"', '"newFigures"'),
-        ("geekquiz/statistics.py", '"updateStatistics"', '"newFigures"'),
-        ("geekquiz/statistics.py", "notify_updates", "tell_everybody"),
-        ("geekquiz/trivia.py", "notify_updates", "tell_everybody"),
-    )
-    assert failed(verified(EX1, folder)) == {}
-
-
-def test_a_page_that_asks_for_the_figures_when_the_hub_calls_is_as_good(make: Make) -> None:
-    folder = make(
-        EX1,
-        SERVE_STATISTICS,
-        (SCRIPT, '"updateStatistics", (statistics) => {', '"updateStatistics", async () => {'),
-        (SCRIPT, HANDLER, '  showStatistics(await (await fetch("/api/statistics")).json());\n});'),
-        ("geekquiz/statistics.py", 'send("updateStatistics", statistics)', 'send("updateStatistics")'),
-    )
-    assert failed(verified(EX1, folder)) == {}
-
-
-@pytest.mark.slow
-def test_a_page_that_skips_negotiation_is_as_good(make: Make) -> None:
-    options = "{ skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets }"
-    folder = make(EX1, (SCRIPT, '.withUrl("/signalr/statistics")', f'.withUrl("/signalr/statistics", {options})'))
-    assert failed(verified(EX1, folder)) == {}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("transport", ["ServerSentEvents", "LongPolling"])
-def test_another_transport_is_as_good(make: Make, transport: str) -> None:
-    choice = f'.withUrl("/signalr/figures", signalR.HttpTransportType.{transport})'
-    folder = make(
-        EX1,
-        (SCRIPT, '.withUrl("/signalr/statistics")', choice),
-        ("geekquiz/hubs/statistics.py", '"/statistics"', '"/figures"'),
-    )
-    assert failed(verified(EX1, folder)) == {}
-
-
-@pytest.mark.slow
-def test_another_address_of_the_hub_is_as_good(make: Make) -> None:
-    folder = make(
-        EX1,
-        (SCRIPT, "/signalr/statistics", "/signalr/figures"),
-        ("geekquiz/hubs/statistics.py", '"/statistics"', '"/figures"'),
-    )
-    assert failed(verified(EX1, folder)) == {}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("interval", ["200", "5000"])
-def test_a_page_that_polls_beside_its_hub_connection_fails(make: Make, interval: str) -> None:
-    poll = POLL.replace("INTERVAL", interval)
-    folder = make(EX1, SERVE_STATISTICS, (SCRIPT, HANDLER, "});" + poll))
-    report = verified(EX1, folder)
-    news = failed(report)["ex1.3/the-news-comes-through-the-hub"]
-    assert news.expected == "nothing changes on the page while the hub's message is held back"
-    assert "GET http" in (news.seen or "")
-    assert report.exit_code == 1
-
-
-@pytest.mark.slow
-def test_a_page_that_reloads_itself_fails(make: Make) -> None:
-    folder = make(EX1, (SCRIPT, FINAL_LINE, "setTimeout(() => location.reload(), 1000);"))
-    assert "ex1.3/the-news-comes-through-the-hub" in failed(verified(EX1, folder))
-
-
-@pytest.mark.slow
-def test_a_hub_for_everybody_fails_only_where_a_stranger_asks(make: Make) -> None:
-    folder = make(EX1, ("geekquiz/hubs/statistics.py", ", authorize=True", ""))
-    found = failed(verified(EX1, folder))
-    assert list(found) == ["ex1.2/the-hub-refuses-a-stranger"]
-    assert found["ex1.2/the-hub-refuses-a-stranger"].cause == "the hub lets everybody in: authorize=True is missing"
-
-
-@pytest.mark.slow
-def test_charts_that_do_not_follow_fail_only_where_charts_are_checked(make: Make) -> None:
-    counters = (
-        'document.getElementById("correct").textContent = statistics.correctAnswers;\n'
-        '  document.getElementById("incorrect").textContent = statistics.incorrectAnswers;\n});'
-    )
-    found = failed(verified(EX1, make(EX1, (SCRIPT, HANDLER, counters))))
-    assert list(found) == ["ex1.2/a-message-redraws-the-charts", "ex1.3/the-charts-follow"]
-
-
-MOUNT = ("geekquiz/startup.py", '    app.mount("/signalr", signalr)\n', "")
-UNDEFINED = "a script of the page failed: signalR is not defined"
-UNMAPPED = f"no hub is mapped to /signalr/statistics; {UNDEFINED}"
-FOLLOWING = ("ex1.3/the-counters-follow", "ex1.3/the-charts-follow", "ex1.3/the-news-comes-through-the-hub")
-NO_CLIENT = "the page asks /signalr/signalr.js and gets 404"
-NO_ADDRESS = "the page asks /signalr/statistic/negotiate and gets 404"
-UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
-NEVER_AWAITED = "geekquiz/trivia.py:59: coroutine 'StatisticsService.notify_updates' was never awaited"
-
-
-@pytest.mark.parametrize(
-    ("edit", "causes"),
-    [
-        pytest.param(
-            MOUNT,
-            {
-                "ex1.2/the-hub-answers-a-signed-in-user": UNMAPPED,
-                "ex1.2/the-hub-refuses-a-stranger": UNMAPPED,
-                "ex1.2/an-answer-is-told": UNMAPPED,
-                "ex1.2/everybody-is-told": UNMAPPED,
-                "ex1.2/the-page-loads-the-client": NO_CLIENT,
-                **dict.fromkeys(FOLLOWING, f"{NO_CLIENT}; {UNDEFINED}"),
-            },
-            id="no mount",
-        ),
-        pytest.param(
-            ("geekquiz/templates/statistics.html", '<script src="/signalr/signalr.js"></script>', ""),
-            {
-                "ex1.2/the-page-loads-the-client": "the page does not load /signalr/signalr.js before its own script",
-                **dict.fromkeys(FOLLOWING, UNDEFINED),
-            },
-            id="no script",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            (SCRIPT, "/signalr/statistics", "/signalr/statistic"),
-            dict.fromkeys(FOLLOWING, NO_ADDRESS),
-            id="another address",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ("geekquiz/trivia.py", "await StatisticsService", "StatisticsService"),
-            {
-                "ex1.2/an-answer-is-told": NEVER_AWAITED,
-                "ex1.2/everybody-is-told": NEVER_AWAITED,
-                **dict.fromkeys(FOLLOWING, NEVER_AWAITED),
-            },
-            id="no await",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            ("geekquiz/statistics.py", "clients.all", 'clients.group("nobody")'),
-            {
-                "ex1.2/an-answer-is-told": UNSENT,
-                "ex1.2/everybody-is-told": UNSENT,
-                **dict.fromkeys(FOLLOWING, None),
-            },
-            id="sent to nobody",
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
-def test_the_cause_is_the_one_that_there_is(
-    make: Make, edit: tuple[str, str, str], causes: dict[str, str | None]
-) -> None:
-    found = failed(verified(EX1, make(EX1, edit)))
-    assert {id_: result.cause for id_, result in found.items()} == causes
-
-
-@pytest.mark.parametrize("polls", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_without_its_backplane_the_end_fails_though_the_data_is_shared(make: Make, polls: bool) -> None:
-    line = 'signalr.use_backplane(f"{settings.database_server}/signalr")'
-    edits = [("geekquiz/startup.py", line, "pass")]
-    if polls:
-        edits += [SERVE_STATISTICS, (SCRIPT, FINAL_LINE, FINAL_LINE + POLL.replace("INTERVAL", "200"))]
-    found = failed(verified(EX2, make(EX2, *edits)))
-    heard = ["ex2.3/the-second-instance-hears-the-first", "ex2.3/the-first-instance-hears-the-second"]
-    assert list(found) == [
-        *([] if polls else heard),
-        "ex2.3/the-news-comes-through-the-hub",
-        "ex2.3/the-tables-are-there",
-        "ex2.3/every-answer-is-a-message",
-    ]
+@pytest.mark.parametrize("solution", quick(), ids=lambda solution: solution.name)
+def test_the_checks_are_right_about_a_solution(solution: Solution, warm: Warm) -> None:
+    outcome = examine(solution, warm)
+    assert outcome.problem is None, failed(outcome.report) if outcome.report else outcome.error
 
 
 @pytest.mark.slow
@@ -281,7 +81,7 @@ def test_the_backplanes_database_is_looked_for_on_the_labs_server(
     monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.url)
     name = f"scale_{uuid.uuid4().hex[:8]}"
     mine = workspace.create(LAB, EX2, tmp_path / "mine")
-    changes.write(mine.folder, snippets.insert(mine.folder, EX2, list(EX2.snippets), {1: name}))
+    changes.write(mine.folder, insertion.insert(mine.folder, EX2, list(EX2.snippets), {1: name}))
     subject = Subject(EX2, mine.folder, "workspace", mine)
 
     near = name.replace("scale", "scael")

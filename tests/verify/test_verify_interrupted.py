@@ -14,7 +14,10 @@ import pytest
 
 from labkit.lab import Exercise, Lab
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX"),
+    pytest.mark.usefixtures("signals_as_in_a_terminal"),
+]
 
 HANGING = """\
 import pytest
@@ -87,7 +90,6 @@ def test_ctrl_c_at_any_moment_ends_everything_with_130(verify: Verify, moment: s
     assert verify.running() == []
 
 
-@pytest.mark.usefixtures("hang_ups")
 @pytest.mark.parametrize("asking", [["SIGTERM"], ["SIGHUP"], ["SIGHUP", "SIGTERM"]], ids=" ".join)
 def test_whoever_asks_it_to_end_gets_the_way_of_ctrl_c_and_nothing_stays(verify: Verify, asking: list[str]) -> None:
     verify.wait_for("The shop has a door")

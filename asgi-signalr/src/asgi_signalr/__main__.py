@@ -1,4 +1,4 @@
-"""The command line: `asgi-signalr tail URL` and `asgi-signalr --version`, or `python -m asgi_signalr …`."""
+"""The command line: `asgi-signalr tail URL`, `decode` and `--version`, or `python -m asgi_signalr …`."""
 
 import argparse
 import asyncio
@@ -34,9 +34,19 @@ def main(arguments: list[str] | None = None) -> int:
     tail.add_argument(
         "--format", choices=["text", "json"], default="text", help="json: one document with --once, else one per line"
     )
+    commands.add_parser(
+        "decode",
+        help="say what recorded WebSocket frames mean",
+        description='Read a frame per line, {"text": "…"} or {"binary": "…"} in Base64; write a JSON list per line, '
+        "what each of the frame's messages says.",
+    )
     options = parser.parse_args(arguments)
+    if options.command == "decode":
+        from asgi_signalr.decode import main as decode
 
-    from asgi_signalr.tail import TailError, tail_messages
+        return decode()
+
+    from asgi_signalr.scaleout.tail import TailError, tail_messages
 
     try:
         asyncio.run(

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from asgi_signalr import slot
+from asgi_signalr.connections import turns
 from asgi_signalr.messages import Invocation
-from asgi_signalr.names import CONNECTION, GROUP, METHOD, USER, one, several
+from asgi_signalr.names import CONNECTION, GROUP, METHOD, USER, text_name, text_names
 from asgi_signalr.presence import Presence
-from asgi_signalr.scaleout import Audience
+from asgi_signalr.scaleout.envelopes import Audience
 
 if TYPE_CHECKING:
-    from asgi_signalr.lifetime import HubLifetime
+    from asgi_signalr.scaleout.local_hub import LocalHub
 
-FindLifetime = Callable[[], "HubLifetime"]
+FindLocalHub = Callable[[], "LocalHub"]
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class ClientProxy:
     __slots__ = ("_audience", "_excluded", "_find", "_names")
 
     def __init__(
-        self, find: FindLifetime, audience: Audience, names: Iterable[str] = (), excluded: Iterable[str] = ()
+        self, find: FindLocalHub, audience: Audience, names: Iterable[str] = (), excluded: Iterable[str] = ()
     ) -> None:
         self._find = find
         self._audience = audience
@@ -32,7 +32,7 @@ class ClientProxy:
         self._excluded = tuple(excluded)
 
     async def send(self, method: str, *arguments: Any) -> None:
-        """Call a method of these clients, without waiting for what they make of it.
+        """Call a method of these clients, without waiting for them.
 
         Returns when the message is accepted. Clients that have gone are passed over in silence. Where there are
         several servers, what is for a single connection of this one goes to it directly, and may overtake what was
@@ -43,7 +43,7 @@ class ClientProxy:
             BackplaneError: the backplane takes no more messages for now.
 
         """
-        invocation = Invocation(one(METHOD, method), list(arguments))
+        invocation = Invocation(text_name(METHOD, method), list(arguments))
         await self._find().send(self._audience, self._names, self._excluded, invocation)
 
 
@@ -52,7 +52,7 @@ class SingleClientProxy(ClientProxy):
 
     __slots__ = ("_connection_id",)
 
-    def __init__(self, find: FindLifetime, connection_id: str) -> None:
+    def __init__(self, find: FindLocalHub, connection_id: str) -> None:
         super().__init__(find, "connection", (connection_id,))
         self._connection_id = connection_id
 
@@ -62,7 +62,7 @@ class SingleClientProxy(ClientProxy):
         method: str,
         *arguments: Any,
         returns: type[T],
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109  (the error says who has not answered)
     ) -> T: ...
 
     @overload
@@ -71,7 +71,7 @@ class SingleClientProxy(ClientProxy):
         method: str,
         *arguments: Any,
         returns: Any = ...,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,  # noqa: ASYNC109  (the error says who has not answered)
     ) -> Any: ...
 
     async def invoke(
@@ -85,9 +85,9 @@ class SingleClientProxy(ClientProxy):
 
         Args:
             method: the name of the client's handler.
-            arguments: what it is given.
+            arguments: the handler's arguments.
             returns: the type that the result has to have; it is converted as the arguments of hub methods are.
-            timeout: so many seconds the client may take; None: as long as the connection lasts.
+            timeout: seconds after which the answer is waited for no longer; None: as long as the connection lasts.
 
         Raises:
             HubException: the client has answered with an error, such as "Client didn't provide a result.".
@@ -99,12 +99,12 @@ class SingleClientProxy(ClientProxy):
             BackplaneError: the backplane takes no more messages for now.
 
         """
-        lifetime = self._find()
-        one(METHOD, method)
+        local_hub = self._find()
+        text_name(METHOD, method)
         try:
             async with asyncio.timeout(timeout) as limit:
-                with slot.released():
-                    return await lifetime.invoke(self._connection_id, method, list(arguments), returns)
+                with turns.released():
+                    return await local_hub.invoke(self._connection_id, method, list(arguments), returns)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -125,9 +125,9 @@ class Audiences(Generic[P]):
 
     """
 
-    _proxy: Callable[[FindLifetime, Audience, Iterable[str], Iterable[str]], P]
+    _proxy: Callable[[FindLocalHub, Audience, Iterable[str], Iterable[str]], P]
 
-    def __init__(self, find: FindLifetime) -> None:
+    def __init__(self, find: FindLocalHub) -> None:
         self._find = find
 
     def _to(self, audience: Audience, names: Iterable[str] = (), excluded: Iterable[str] = ()) -> P:
@@ -140,31 +140,31 @@ class Audiences(Generic[P]):
 
     def all_except(self, connection_ids: Iterable[str]) -> P:
         """Every connection but these."""
-        return self._to("all", excluded=several("all_except", CONNECTION, connection_ids))
+        return self._to("all", excluded=text_names("all_except", CONNECTION, connection_ids))
 
     def clients(self, connection_ids: Iterable[str]) -> P:
         """Several connections."""
-        return self._to("connection", several("clients", CONNECTION, connection_ids))
+        return self._to("connection", text_names("clients", CONNECTION, connection_ids))
 
     def group(self, name: str) -> P:
         """The members of a group."""
-        return self._to("group", (one(GROUP, name),))
+        return self._to("group", (text_name(GROUP, name),))
 
     def groups(self, names: Iterable[str]) -> P:
         """The members of several groups; who is in two of them gets the message once."""
-        return self._to("group", several("groups", GROUP, names))
+        return self._to("group", text_names("groups", GROUP, names))
 
     def group_except(self, name: str, connection_ids: Iterable[str]) -> P:
         """The members of a group but these connections."""
-        return self._to("group", (one(GROUP, name),), several("group_except", CONNECTION, connection_ids))
+        return self._to("group", (text_name(GROUP, name),), text_names("group_except", CONNECTION, connection_ids))
 
     def user(self, user_identifier: str) -> P:
         """All connections of a user."""
-        return self._to("user", (one(USER, user_identifier),))
+        return self._to("user", (text_name(USER, user_identifier),))
 
     def users(self, user_identifiers: Iterable[str]) -> P:
         """All connections of several users."""
-        return self._to("user", several("users", USER, user_identifiers))
+        return self._to("user", text_names("users", USER, user_identifiers))
 
 
 class HubClients(Audiences[ClientProxy]):
@@ -174,13 +174,13 @@ class HubClients(Audiences[ClientProxy]):
 
     def client(self, connection_id: str) -> SingleClientProxy:
         """One connection."""
-        return SingleClientProxy(self._find, one(CONNECTION, connection_id))
+        return SingleClientProxy(self._find, text_name(CONNECTION, connection_id))
 
 
 class HubCallerClients(HubClients):
     """The clients of a hub, as seen from the connection that calls it."""
 
-    def __init__(self, find: FindLifetime, connection_id: str) -> None:
+    def __init__(self, find: FindLocalHub, connection_id: str) -> None:
         super().__init__(find)
         self._connection_id = connection_id
 
@@ -202,7 +202,7 @@ class HubCallerClients(HubClients):
 class GroupManager:
     """Puts connections into groups. A group exists while it has members; membership ends with the connection."""
 
-    def __init__(self, find: FindLifetime) -> None:
+    def __init__(self, find: FindLocalHub) -> None:
         self._find = find
 
     async def add(self, connection_id: str, group: str) -> None:
@@ -215,7 +215,7 @@ class GroupManager:
             BackplaneError: the backplane takes no more messages for now.
 
         """
-        await self._find().change_group("add", one(CONNECTION, connection_id), one(GROUP, group))
+        await self._find().change_group("add", text_name(CONNECTION, connection_id), text_name(GROUP, group))
 
     async def remove(self, connection_id: str, group: str) -> None:
         """Remove a connection from a group, on whatever server it is.
@@ -226,13 +226,13 @@ class GroupManager:
             BackplaneError: the backplane takes no more messages for now.
 
         """
-        await self._find().change_group("remove", one(CONNECTION, connection_id), one(GROUP, group))
+        await self._find().change_group("remove", text_name(CONNECTION, connection_id), text_name(GROUP, group))
 
 
 class HubContext:
     """A hub from the outside: for the application's other parts to send to its clients."""
 
-    def __init__(self, find: FindLifetime) -> None:
+    def __init__(self, find: FindLocalHub) -> None:
         self.clients = HubClients(find)
         self.groups = GroupManager(find)
         self.presence = Presence(find)

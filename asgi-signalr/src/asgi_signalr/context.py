@@ -1,12 +1,12 @@
-"""What a hub knows about the connection that it is called by."""
+"""The connection that a hub is called by, and who may call."""
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-Scope = MutableMapping[str, Any]
+from asgi_signalr.http import Scope
 
 # What the library itself reads from a query string. Both are as good as a password while the connection lasts.
 SECRETS = ("id", "access_token")

@@ -7,7 +7,7 @@
     class Chat(Hub):
         async def say(self, text: str, session: Annotated[Session, Depends(get_session)]) -> None: ...
 
-What is to be called is found out once, when the hub is registered. Any object with a `dependency` marks such a
+The dependencies of a hub are found once, when it is registered. Any object with a `dependency` marks such a
 parameter, so FastAPI's own `Depends` does, too. A dependency may have dependencies itself, and is given the
 `HubCallerContext` for a parameter of that type, or Starlette's `HTTPConnection`, as FastAPI would. It can be `def`,
 `async def` or a generator of either kind, which goes on after the call, or gets its error.
@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from asgi_signalr.context import HubCallerContext
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
-"""What is called instead of dependencies, in tests."""
+"""Functions that are called instead of dependencies, in tests."""
 
 HTTP_CONNECTION = "starlette.requests.HTTPConnection"
 OF_ROUTES = frozenset(
@@ -35,23 +35,23 @@ OF_ROUTES = frozenset(
         "fastapi.security.oauth2.SecurityScopes",
     )
 )
-"""What FastAPI fills in by the type, whether there is a default or not."""
+"""The types by which FastAPI fills a parameter, whether it has a default or not."""
 INSTEAD = f"take a {HTTP_CONNECTION} instead, which has the headers, cookies and query parameters"
 
 
 @dataclass(frozen=True)
 class Dependency:
-    """What `Depends` makes: the mark of a parameter."""
+    """The mark of a parameter, as `Depends` makes it."""
 
     dependency: Callable[..., Any] | None
     use_cache: bool
 
 
-def Depends(dependency: Callable[..., Any] | None = None, *, use_cache: bool = True) -> Any:  # noqa: N802
+def Depends(dependency: Callable[..., Any] | None = None, *, use_cache: bool = True) -> Any:  # noqa: N802  (FastAPI's name for it)
     """Have a parameter filled by a function: `Annotated[T, Depends(function)]`, or as the parameter's default.
 
     Args:
-        dependency: what is called; without it the parameter's type is.
+        dependency: the function to call; without it the parameter's type is called.
         use_cache: whether parameters with the same dependency share one result in each call.
 
     """
@@ -63,9 +63,9 @@ class Plan:
     """How the value of a parameter is made."""
 
     dependency: Callable[..., Any]
-    """What `Depends` was given."""
+    """The function that `Depends` was given."""
     call: Callable[..., Any]
-    """What makes the value: the dependency, or the context manager that its generator is made."""
+    """Makes the value: the dependency, or the context manager that its generator is made."""
     kind: Literal["value", "coroutine", "context", "async context"]
     parameters: Mapping[str, "Source"]
     use_cache: bool
@@ -192,7 +192,7 @@ def _function_of(call: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-class Scope:
+class CallScope:
     """The dependencies of one call, from before it until it is over."""
 
     def __init__(self, context: HubCallerContext, overrides: Overrides) -> None:
@@ -226,7 +226,7 @@ class Scope:
         self._values[key] = value
         return value
 
-    async def __aenter__(self) -> "Scope":
+    async def __aenter__(self) -> "CallScope":
         return self
 
     async def __aexit__(

@@ -1,4 +1,4 @@
-"""What can go wrong, by whose fault.
+"""The errors there are, by whose fault they are.
 
     HubException       raise it in a hub method: the client is told its message
     InvalidDataError   the client broke the protocol; its connection is closed

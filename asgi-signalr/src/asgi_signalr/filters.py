@@ -1,4 +1,4 @@
-"""Hub filters: what is to happen around every call of a hub's methods, and when its connections begin and end.
+"""Hub filters: code around every call of a hub's methods, and around the begin and end of its connections.
 
     class Timing(HubFilter):
         async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from asgi_signalr.context import HubCallerContext
 
 if TYPE_CHECKING:
-    from asgi_signalr.hubs import Hub, HubMethod
+    from asgi_signalr.hubs import Hub
+    from asgi_signalr.hubs.methods import HubMethod
 
 
 @dataclass
 class InvocationContext:
-    """A call of a hub method on its way; a filter may change what it is called with."""
+    """A call of a hub method on its way; a filter may change its arguments."""
 
     context: HubCallerContext
     """The connection that calls."""
@@ -34,7 +35,7 @@ class InvocationContext:
     hub_method: "HubMethod"
     """The method: its `function`, its `types`."""
     arguments: list[Any]
-    """What the client has sent, already of the declared types."""
+    """The client's arguments, already of the declared types."""
     keywords: dict[str, Any]
     """Parameters that the client does not give as arguments: its streams, and dependencies."""
 
@@ -54,16 +55,16 @@ Disconnected = Callable[[LifetimeContext, Exception | None], Awaitable[None]]
 
 
 class HubFilter:
-    """The base of all filters; override what is to be filtered. What is not overridden costs nothing."""
+    """The base of all filters; override the events to be filtered. An event that is not overridden costs nothing."""
 
-    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:  # noqa: A002
+    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
         """Call the method with `await next(context)`, and return what the client is to get: or raise, to refuse.
 
         Of a method that answers with a stream `next` returns the iterator, from which nothing was taken yet.
         """
         return await next(context)
 
-    async def on_connected(self, context: LifetimeContext, next: Connected) -> None:  # noqa: A002
+    async def on_connected(self, context: LifetimeContext, next: Connected) -> None:
         """Begin a connection with `await next(context)`, or raise to refuse it."""
         await next(context)
 
@@ -71,7 +72,7 @@ class HubFilter:
         self,
         context: LifetimeContext,
         error: Exception | None,
-        next: Disconnected,  # noqa: A002
+        next: Disconnected,
     ) -> None:
         """Let the hub know of a connection's end with `await next(context, error)`."""
         await next(context, error)

@@ -1,4 +1,4 @@
-"""What of a client's data may stand in the log: names that it has chosen in one short line, and no values at all."""
+"""Client data that may stand in the log: names that the client has chosen, in one short line, and no values."""
 
 import re
 from collections.abc import Mapping

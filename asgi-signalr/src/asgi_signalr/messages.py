@@ -1,4 +1,4 @@
-"""What a hub and its clients say to each other, whatever the protocol on the wire.
+"""The messages between a hub and its clients, whatever the protocol on the wire.
 
 A connection's conversation is made of these and nothing else; the `protocols` turn them into bytes and back. Their
 types' numbers and their properties' names are those of HubProtocol.md.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 CONNECTION, GROUP, METHOD, USER = "A connection's id", "A group's name", "A method's name", "A user's identifier"
 
 
-def one(kind: str, name: str) -> str:
+def text_name(kind: str, name: str) -> str:
     """Take a name.
 
     Raises:
@@ -17,7 +17,7 @@ def one(kind: str, name: str) -> str:
     return name
 
 
-def several(method: str, kind: str, names: Iterable[str]) -> tuple[str, ...]:
+def text_names(method: str, kind: str, names: Iterable[str]) -> tuple[str, ...]:
     """Take the names that a method is given.
 
     Raises:
@@ -29,5 +29,5 @@ def several(method: str, kind: str, names: Iterable[str]) -> tuple[str, ...]:
         raise TypeError(f"{method}() takes several, and {names!r} is one: write [{text!r}].")
     names = tuple(names)
     for name in names:
-        one(kind, name)
+        text_name(kind, name)
     return names

@@ -1,12 +1,51 @@
-"""What can be chosen about a server. Times are in seconds, sizes in bytes; the defaults are ASP.NET Core's."""
+"""The options of a server: time-outs, limits, and who may connect. Times are in seconds, sizes in bytes.
+
+The defaults are ASP.NET Core's. Each option is listed once, in `Options`; `OptionsDict` has their types for callers.
+"""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 from asgi_signalr.origins import check_origin
-from asgi_signalr.outbox import SlowClientPolicy
 from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
+
+SlowClientPolicy = Literal["close", "latest"]
+"""What becomes of a client for which too much is queued: its connection ends, or older messages are dropped."""
+
+
+class OptionsDict(TypedDict, total=False):
+    """The types of the options, as keyword arguments of `SignalR`; `Options` describes them."""
+
+    keep_alive_interval: float
+    client_timeout_interval: float
+    handshake_timeout: float
+    disconnect_timeout: float
+    send_timeout: float
+    close_timeout: float
+    poll_timeout: float
+    group_timeout: float
+    presence_lease: float
+    max_message_size: int
+    max_id_length: int
+    max_parallel_invocations: int
+    max_streams_per_connection: int
+    max_groups_per_connection: int
+    stream_buffer_capacity: int
+    max_connections_per_user: int | None
+    max_connections_per_address: int | None
+    max_negotiated_connections: int
+    max_queued_bytes: int
+    slow_client_policy: SlowClientPolicy
+    allow_stateful_reconnects: bool
+    stateful_reconnect_buffer_size: int
+    allowed_origins: Collection[str]
+    transports: Collection[str]
+    minimum_negotiate_version: int
+    detailed_errors: bool
+    user: FindUser | None
+    user_identifier: FindIdentifier | None
+    expires: FindExpiry | None
 
 
 @dataclass(frozen=True)
@@ -14,63 +53,86 @@ class Options:
     """The keyword arguments of `SignalR`.
 
     Raises:
-        ValueError: one of them is nothing that can be chosen; the message names it, and says what can be.
+        ValueError: one of them has a value that it cannot have; the message names it, and says what it can be.
 
     """
 
+    # Time-outs.
+
     keep_alive_interval: float = 15
-    """The server pings a client to which it has sent nothing for so long; at most half of what clients wait for."""
+    """Seconds after which a client that was sent nothing is pinged; at most half of the clients' own time-out."""
     client_timeout_interval: float = 30
-    """A client that is silent for so long is taken for dead; counted from its first ping."""
+    """Seconds of silence after which a client counts as dead; they count from its first ping."""
     handshake_timeout: float = 15
-    """A connection without a handshake after so long is closed."""
+    """Seconds after which a connection without a handshake is closed."""
     disconnect_timeout: float = 15
-    """A connection without a request for so long is given up: negotiated and never opened, or polled no more."""
+    """Seconds without a request after which a connection is given up: one never opened, or one polled no more."""
     send_timeout: float = 10
-    """A client that takes nothing of what is sent to it for so long is given up."""
+    """Seconds after which a client that reads nothing is disconnected."""
     close_timeout: float = 5
-    """So long a closing connection may take to send what is still queued, and then to end."""
+    """Seconds a closing connection may take to send what is queued, then to close."""
+    poll_timeout: float = 90
+    """Seconds after which a poll that finds nothing to take is answered, and the client polls again."""
     group_timeout: float = 30
-    """So long a change of a group waits for the server that has the connection."""
+    """Seconds that a change of a group waits for the server that has the connection."""
     presence_lease: float = 15
-    """A server that is not heard of for so long is taken for dead: its connections are present no more."""
+    """Seconds after which a server that is not heard of counts as dead, and its connections as gone."""
+
+    # Limits per message.
+
     max_message_size: int = 32 * 1024
     """The longest message that a client may send."""
-    max_parallel_invocations: int = 1
-    """So many calls of one client may run at once; with one they run in order. Streams do not count."""
-    max_streams_per_connection: int = 1000
-    """So many streams one client may have open at once, in both directions together."""
-    max_groups_per_connection: int = 1000
-    """So many groups one connection may be in at once; adding it to another one raises a `HubException`."""
-    stream_buffer_capacity: int = 10
-    """So many items of a client's stream are kept for the hub method; then the client is not read from any more."""
     max_id_length: int = 128
     """The longest id, in characters, that a client may give an invocation or a stream."""
+
+    # Limits per connection.
+
+    max_parallel_invocations: int = 1
+    """The most calls of one client that run at once; with one they run in order. Streams do not count."""
+    max_streams_per_connection: int = 1000
+    """The most streams a client may have open at once, counting both directions."""
+    max_groups_per_connection: int = 1000
+    """The most groups a connection may be in at once; adding it to another one raises a `HubException`."""
+    stream_buffer_capacity: int = 10
+    """The most items of a client's stream that wait for the hub method; beyond it the client is not read from."""
+
+    # Limits per server.
+
+    max_connections_per_user: int | None = 1000
+    """The most connections that a user may have open on one server; None: no limit. Others are refused with 429."""
+    max_connections_per_address: int | None = None
+    """The most connections that may be open from one network address; behind a proxy all come from the proxy's."""
+    max_negotiated_connections: int = 10_000
+    """The most connections that may be negotiated and not yet opened; one more, and the oldest of them is forgotten."""
+
+    # Slow clients.
+
     max_queued_bytes: int = 4 * 1024 * 1024
-    """So much may wait for one slow client; beyond it `slow_client_policy` says what happens."""
+    """The most bytes queued for one slow client; `slow_client_policy` says what happens beyond it."""
     slow_client_policy: SlowClientPolicy = "close"
     """What becomes of a client for which too much waits: `"close"` ends its connection; `"latest"` drops what a later
     message to the same clients, for the same method, has overtaken, and ends the connection only if that is no help."""
+
+    # Reconnect.
+
     allow_stateful_reconnects: bool = False
     """Whether a client may bring another WebSocket when one is lost, and miss nothing meanwhile."""
     stateful_reconnect_buffer_size: int = 100_000
-    """So many bytes may wait for the acknowledgement of a stateful connection before its senders have to wait."""
-    detailed_errors: bool = False
-    """Whether clients are told the name and message of every exception, not just of a `HubException`."""
+    """The most bytes that may wait for the acknowledgement of a stateful connection; beyond it its senders wait."""
+
+    # Who may connect, and how.
+
     allowed_origins: Collection[str] = ()
     """Other origins whose pages may connect, such as `https://app.example.com`; `"*"` for any."""
     transports: Collection[str] = ("WebSockets", "ServerSentEvents", "LongPolling")
     """The transports that are offered, in the order in which clients try them; a hub may choose for itself."""
-    poll_timeout: float = 90
-    """A poll that finds nothing to take is answered after so long, and the client polls again."""
     minimum_negotiate_version: int = 0
     """The oldest version of the negotiation that is answered."""
-    max_connections_per_user: int | None = 1000
-    """So many connections a user may have open on one server; None: any number. Others are refused with 429."""
-    max_connections_per_address: int | None = None
-    """So many connections may be open from one network address; behind a proxy all come from the proxy's."""
-    max_negotiated_connections: int = 10_000
-    """So many connections may be negotiated and not yet opened; one more, and the oldest of them is forgotten."""
+    detailed_errors: bool = False
+    """Whether clients are told the name and message of every exception, not just of a `HubException`."""
+
+    # Users.
+
     user: FindUser | None = None
     """How to find the user of a request; by default in `scope["user"]`, where Starlette's authentication leaves it."""
     user_identifier: FindIdentifier | None = None
@@ -86,6 +148,8 @@ class Options:
                 fits, what = _RULES[declared]
                 if not fits(value):
                     raise ValueError(f"{name} has to be {what}, not {value!r}.")
+        if isinstance(self.allowed_origins, str):
+            object.__setattr__(self, "allowed_origins", (self.allowed_origins,))
         if not isinstance(self.allowed_origins, Collection):
             raise ValueError(f"allowed_origins has to be a list of origins, not {self.allowed_origins!r}.")
         for origin in self.allowed_origins:
@@ -129,6 +193,6 @@ _RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
     FindIdentifier | None: (_is_function, "a function that takes the user, or None"),
     FindExpiry | None: (_is_function, "a function that takes the user, or None"),
 }
-"""What an option may be, by the type that it is declared with."""
+"""The values that an option may have, by the type that it is declared with."""
 
 _MAY_BE_ZERO = {"max_streams_per_connection", "max_groups_per_connection", "minimum_negotiate_version"}

@@ -20,43 +20,18 @@ For example:
 
 """
 
-import asyncio
-import inspect
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from asgi_signalr.connection import logger
-from asgi_signalr.names import GROUP, one
-from asgi_signalr.roster import Group, Member
+from asgi_signalr.names import GROUP, text_name
+from asgi_signalr.scaleout.presence_events import PresenceEvent, PresenceFunction
+from asgi_signalr.scaleout.presence_roster import Group, Member
 
 if TYPE_CHECKING:
-    from asgi_signalr.lifetime import HubLifetime
-    from asgi_signalr.presence_tracker import PresenceTracker
+    from asgi_signalr.scaleout.local_hub import LocalHub
+    from asgi_signalr.scaleout.presence_tracker import PresenceTracker
 
-
-class PresenceEvent(msgspec.Struct, frozen=True):
-    """A connection has joined or left a group, by itself or because it begins or ends.
-
-    Each is told once in the whole application: on the server that has the connection, or, when a server has died, on
-    one of the others.
-    """
-
-    kind: Literal["joined", "left"]
-    group: Group
-    """The group's name; None: the connection itself has begun or ended."""
-    member: Member
-    is_users_only: bool
-    """Whether the user has no other connection in the group: has come or gone, and not just opened or closed a tab.
-
-    All servers judge it by the same order of events; one that has just missed something, by what it has heard.
-    """
-
-
-PresenceFunction = Callable[[PresenceEvent], Awaitable[None] | None]
-"""Told of one event after the other, in order; may be async."""
+__all__ = ["Group", "Member", "Presence", "PresenceEvent", "PresenceFunction"]
 
 
 class Presence:
@@ -71,7 +46,7 @@ class Presence:
 
     """
 
-    def __init__(self, find: Callable[[], "HubLifetime"]) -> None:
+    def __init__(self, find: Callable[[], "LocalHub"]) -> None:
         self._find = find
 
     def members(self, group: Group = None) -> tuple[Member, ...]:
@@ -84,7 +59,7 @@ class Presence:
         return frozenset(user for user in users if user is not None)
 
     def count(self, group: Group = None) -> int:
-        """Count the connections in a group without listing them; 0: what is sent to it reaches nobody."""
+        """Count the connections in a group without listing them; 0: a message to it reaches nobody."""
         return self._tracker.count(_group(group))
 
     def groups(self) -> frozenset[str]:
@@ -93,47 +68,11 @@ class Presence:
 
     @property
     def _tracker(self) -> "PresenceTracker":
-        lifetime = self._find()
-        if lifetime.presence is None:
-            raise RuntimeError(f"Presence is not kept for {lifetime.hub}: serve it with presence=True.")
-        return lifetime.presence
+        local_hub = self._find()
+        if local_hub.presence is None:
+            raise RuntimeError(f"Presence is not kept for {local_hub.name}: serve it with presence=True.")
+        return local_hub.presence
 
 
 def _group(group: Group) -> Group:
-    return None if group is None else one(GROUP, group)
-
-
-class PresenceEvents:
-    """Tells an application's functions of events, one after the other."""
-
-    def __init__(self, functions: Sequence[PresenceFunction]) -> None:
-        self._functions = functions
-        self._waiting: deque[PresenceEvent] = deque()
-        self._telling: asyncio.Task[None] | None = None
-
-    def tell(self, event: PresenceEvent) -> None:
-        """Have the functions told, after what they are still to be told."""
-        if not self._functions:
-            return
-        self._waiting.append(event)
-        if self._telling is None:
-            self._telling = asyncio.get_running_loop().create_task(self._tell())
-
-    async def told(self) -> None:
-        """Wait until the functions have been told everything."""
-        if self._telling is not None:
-            await asyncio.wait({self._telling})
-
-    async def _tell(self) -> None:
-        try:
-            while self._waiting:
-                event = self._waiting.popleft()
-                for function in self._functions:
-                    try:
-                        told = function(event)
-                        if inspect.isawaitable(told):
-                            await told
-                    except Exception:  # noqa: BLE001  (the application's code may raise anything)
-                        logger.exception("A presence function failed.")
-        finally:
-            self._telling = None
+    return None if group is None else text_name(GROUP, group)

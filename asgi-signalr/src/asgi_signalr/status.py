@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from asgi_signalr.server import Server
+from asgi_signalr.scaleout.server import Server
 
 NOT_JOINED = {"name": None, "is_joined": False}
 

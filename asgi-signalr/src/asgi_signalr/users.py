@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from asgi_signalr.context import Scope
+from asgi_signalr.http import Scope
 
 FindUser = Callable[[Scope], object | Awaitable[object]]
 """The application's own way from a request's scope to its user: an object, a plain name, or None."""

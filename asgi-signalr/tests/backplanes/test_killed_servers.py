@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgi_signalr.presence_tracker import BEATS_PER_LEASE
-from asgi_signalr.scaleout import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.envelopes import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.presence_tracker import BEATS_PER_LEASE
 from websockets.asyncio.client import ClientConnection, connect
 
 PATIENCE = 20.0

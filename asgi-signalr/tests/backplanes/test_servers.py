@@ -163,7 +163,7 @@ async def test_a_message_to_a_connection_that_is_here_does_not_take_the_backplan
     async def publish(envelope: Any) -> None:
         published.append(envelope)
 
-    app._server().publish = publish  # type: ignore[method-assign]
+    app._servers.to_serve().publish = publish  # type: ignore[method-assign]
     await context_of(app).clients.client(client.id).send("heard", "direct")
     await context_of(app).clients.client(client.id).send("end")
     await client.next("end")
@@ -180,7 +180,7 @@ async def test_a_client_that_fails_fails_for_itself(serve: Serve, listen: Listen
     def fail(_payloads: object) -> Any:
         raise OSError("the client has gone")
 
-    other._server().lifetime("Chat").connections[failing.id].outbox._write = fail
+    other._servers.to_serve().local_hub("Chat").members.connections[failing.id].outbox._write = fail
     await context_of(one).clients.client(failing.id).send("heard", 0)
     for number in (1, 2):
         await context_of(one).clients.group("red").send("heard", number)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from asgi_signalr.__main__ import main
-from asgi_signalr.scaleout import Delivery, encode
+from asgi_signalr.scaleout.envelopes import Delivery, encode
 
 from labkit.postgres import Server, without_password
 

@@ -19,7 +19,8 @@ from urllib.parse import parse_qs
 
 import pydantic
 from asgi_signalr import Hub, HubException, SignalR, hub_method
-from asgi_signalr.context import HubCallerContext, Scope
+from asgi_signalr.context import HubCallerContext
+from asgi_signalr.http import Scope
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
@@ -255,7 +256,7 @@ class Flows(Hub):
         try:
             async for _ in parts:
                 pass
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  (the browser is to show whatever it is)
             return f"{type(error).__name__}: {error}"
         return "complete"
 
@@ -277,7 +278,7 @@ class Flows(Hub):
     async def why_no_answer(self, connection_id: str) -> str:
         try:
             return f"answered: {await self.clients.client(connection_id).invoke('answer', '?')}"
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  (the browser is to show whatever it is)
             return f"{type(error).__name__}: {error}"
 
 

@@ -12,9 +12,9 @@ import pytest
 from functional_app import create_app
 
 pysignalr_client = pytest.importorskip("pysignalr.client")
-from pysignalr.exceptions import AuthorizationError  # noqa: E402
-from pysignalr.protocol.json import JSONProtocol  # noqa: E402
-from pysignalr.protocol.messagepack import MessagepackProtocol  # noqa: E402
+from pysignalr.exceptions import AuthorizationError  # noqa: E402  (skipped before, where it is not installed)
+from pysignalr.protocol.json import JSONProtocol  # noqa: E402  (skipped before, where it is not installed)
+from pysignalr.protocol.messagepack import MessagepackProtocol  # noqa: E402  (skipped before, where it is not installed)
 
 Serve = Callable[..., Awaitable[str]]
 PATIENCE = 10.0

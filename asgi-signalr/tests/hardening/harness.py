@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import msgspec
-from asgi_signalr.transports.websockets import EXTENSION, refuse_all
+from asgi_signalr.transports.websockets import EXTENSION, no_fast_path
 
 T = TypeVar("T")
 
@@ -299,7 +299,7 @@ class DirectSocket(Socket):
         self._incoming: collections.deque[str | bytes | int] = collections.deque()
         self._on_message: Callable[[bytes, bool], None] | None = None
         self._on_closed: Callable[[int], None] | None = None
-        self.offer: Callable[[bytes], bool] = refuse_all
+        self.fast_path: Callable[[bytes], bool] = no_fast_path
         self._is_paused = False
         super().__init__(app, url, user, headers)
         self.scope["extensions"][EXTENSION] = self
@@ -374,7 +374,7 @@ class DirectSocket(Socket):
                 self._on_closed(each)
                 continue
             data = each.encode() if isinstance(each, str) else each
-            if not self.offer(data):
+            if not self.fast_path(data):
                 self._on_message(data, isinstance(each, str))
 
 
@@ -471,10 +471,10 @@ def read_messagepack(data: bytes) -> list[Any]:
 # What belongs to the server itself: its hubs, who listens to it, what it has counted.
 ITS_OWN = (
     "_functions",
-    "_lifetimes",
+    "_local_hubs",
     "_options",
     "_presence",
-    "_protocols",
+    "protocols",
     "_servers",
     "options",
     "receivers",

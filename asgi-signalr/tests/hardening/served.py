@@ -37,7 +37,7 @@ def state(signalr: Any) -> dict[str, Any]:
     ours = collections.Counter(
         type(each).__name__ for each in objects if str(type(each).__module__).startswith("asgi_signalr")
     )
-    manager = signalr._server().connections
+    manager = signalr._servers.to_serve().connections
     return {
         "connections": len(manager._connections),
         "negotiated": len(manager._negotiated),

@@ -54,7 +54,7 @@ async def _hear(socket: Socket, **like: Any) -> dict[str, Any]:
     return await socket.hear(find)
 
 
-def _call(target: str, *arguments: Any, id: str | None = "1", **more: Any) -> str:  # noqa: A002
+def _call(target: str, *arguments: Any, id: str | None = "1", **more: Any) -> str:
     message = {"type": 1, "target": target, "arguments": arguments, **more}
     return text_of(message if id is None else {**message, "invocationId": id})
 
@@ -157,7 +157,7 @@ def test_a_connection_is_reached_by_its_token_and_its_user_only(transport: str) 
             assert len([each for each in _said(victim) if each.get("target") == "whispered"]) == 1
         victim.leave()
         await asyncio.sleep(300)
-        assert remains(app._server()) == {}
+        assert remains(app._servers.to_serve()) == {}
 
     run(attack())
 
@@ -238,7 +238,7 @@ def test_a_stream_that_never_waits_is_as_fast_as_its_reader_and_ends_with_it() -
         attacker.stall()
         attacker.send(text_of({"type": 4, "target": "at_once", "arguments": [10**9], "invocationId": "1"}))
         await asyncio.sleep(0.5)
-        (connection,) = (each for each in app._server().connections._connections if each.calls.downloads)
+        (connection,) = (each for each in app._servers.to_serve().connections._connections if each.calls.downloads)
         assert connection.outbox._size < 128 * 1024
         witness.send(_call("echo", "mine"))
         await _hear(witness, type=3)
@@ -279,7 +279,7 @@ def test_who_goes_behind_a_queue_of_its_own_calls_is_noticed(transport: str) -> 
         stream.leave()
         await asyncio.sleep(60)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert remains(app._server()) == {}
+        assert remains(app._servers.to_serve()) == {}
 
     run(attack())
 
@@ -297,7 +297,7 @@ def test_what_was_posted_before_a_client_went_is_still_done() -> None:
         await asyncio.sleep(60)
         del SLOW["alice"]
         assert REMEMBERED == ["this"]
-        assert remains(app._server()) == {}
+        assert remains(app._servers.to_serve()) == {}
 
     run(attack())
 
@@ -314,7 +314,7 @@ def test_who_takes_no_good_bye_is_closed_all_the_same(kind: type[Socket], versio
         socket.stall()
         socket.send("no message" + SEPARATOR)
         await asyncio.sleep(60)
-        assert remains(app._server()) == {}
+        assert remains(app._servers.to_serve()) == {}
         assert socket.task.done()
 
     run(attack())
@@ -349,7 +349,7 @@ def test_endless_bodies_end() -> None:
         early.post(b"x", more=True)
         assert await early.answered() == 400
         await asyncio.sleep(60)
-        assert remains(app._server()) == {}
+        assert remains(app._servers.to_serve()) == {}
 
     run(attack())
 
@@ -398,7 +398,7 @@ def test_what_fills_the_memory_is_bounded_and_given_back() -> None:
         assert refused[0]["error"].endswith("HubException: A client may have 1000 streams open at once.")
         asked = [Http(app, "POST", "/room/negotiate?negotiateVersion=1") for _ in range(200)]
         assert {await each.answered() for each in asked} == {200}
-        assert len(app._server().connections.unopened) == 50
+        assert len(app._servers.to_serve().connections.unopened) == 50
         long_ = Socket(app, "/room")
         await long_.accepted()
         long_.send(handshake() + _call("echo", id="i" * 3000))
@@ -406,7 +406,7 @@ def test_what_fills_the_memory_is_bounded_and_given_back() -> None:
         socket.leave()
         await asyncio.sleep(120)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert remains(app._server()) == {}
+        assert remains(app._servers.to_serve()) == {}
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Loop)
         assert loop.timers == []
@@ -421,7 +421,7 @@ def test_forgetting_many_negotiations_holds_nobody_up() -> None:
             await Http(app, "POST", "/room/negotiate?negotiateVersion=1").answered()
         began = time.perf_counter()
         await asyncio.sleep(60)
-        assert remains(app._server()) == {}
+        assert remains(app._servers.to_serve()) == {}
         assert time.perf_counter() - began < 3
 
     run(attack())

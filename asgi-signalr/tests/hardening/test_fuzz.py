@@ -463,7 +463,7 @@ class Clients(RuleBasedStateMachine):
             assert exchange.outcome is None, exchange.outcome
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert self.loop.timers == []
-        return remains(self.app._server())
+        return remains(self.app._servers.to_serve())
 
     def _see_what_was_told(self, exchange: Exchange) -> None:
         output = exchange.output

@@ -152,7 +152,7 @@ def test_a_server_that_fails_to_receive_has_lost_the_client(version: int) -> Non
         socket.told.put_nowait(GoneError("as some servers say"))
         await asyncio.sleep(60)
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert remains(app._server()) == {}
+        assert remains(app._servers.to_serve()) == {}
         assert socket.outcome is None
 
     run(main())
@@ -177,7 +177,7 @@ def test_nothing_holds_on_to_a_connection_that_has_ended(kind: type[Socket]) -> 
         for socket in sockets:
             socket.send(text_of({"type": 1, "target": "shout", "arguments": ["hello"], "invocationId": "1"}))
             await hear(socket, type=3)
-        others = [each for each in app._server().connections._connections if each.id != "keeper"]
+        others = [each for each in app._servers.to_serve().connections._connections if each.id != "keeper"]
         ended = [weakref.ref(each) for each in others]
         others.clear()
         for socket in sockets:

@@ -144,7 +144,7 @@ def frame(data: bytes, kind: int = TEXT) -> bytes:
     return struct.pack("!BBQ4x", 0x80 | kind, 0xFF, size) + data
 
 
-class Gone(Exception):  # noqa: N818
+class Gone(Exception):  # noqa: N818  (a turn of events, no error)
     """The server has closed the connection."""
 
 

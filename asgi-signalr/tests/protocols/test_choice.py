@@ -7,7 +7,7 @@ import pytest
 from asgi_signalr import Hub, SignalR
 from asgi_signalr.messages import Completion, Invocation, Message
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.protocols.choice import BUILT_IN, chosen
+from asgi_signalr.protocols.built_in import BUILT_IN, chosen
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 
 

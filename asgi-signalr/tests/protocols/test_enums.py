@@ -259,7 +259,7 @@ async def answers(signalr: SignalR) -> list[Any]:
 
 
 class Passing(HubFilter):
-    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:  # noqa: A002
+    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
         return await next(context)
 
 

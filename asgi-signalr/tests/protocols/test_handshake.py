@@ -4,7 +4,7 @@ import json
 
 import pytest
 from asgi_signalr.errors import InvalidDataError
-from asgi_signalr.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
+from asgi_signalr.hubs.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol

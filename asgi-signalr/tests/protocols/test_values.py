@@ -383,7 +383,7 @@ class Opaque:
 
 
 @both
-@pytest.mark.parametrize("to", [Opaque, list[Opaque], dict[str, Opaque | None], Opaque | int, list["Missing"]])  # noqa: F821
+@pytest.mark.parametrize("to", [Opaque, list[Opaque], dict[str, Opaque | None], Opaque | int, list["Missing"]])  # noqa: F821  (that it is missing is what is tested)
 def test_a_type_that_cannot_be_received_is_refused_when_a_converter_is_made(protocol: HubProtocol, to: Any) -> None:
     with pytest.raises(TypeError):
         protocol.converter([str, to])

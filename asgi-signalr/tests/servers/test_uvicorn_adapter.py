@@ -276,10 +276,10 @@ async def test_a_message_that_cannot_be_taken_in_ends_its_own_connection_only() 
         return True
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        way = scope["extensions"]["asgi_signalr.websocket"]
+        direct = scope["extensions"]["asgi_signalr.websocket"]
         await receive()
         await send({"type": "websocket.accept"})
-        way.offer = offers.pop(0)
+        direct.fast_path = offers.pop(0)
         await receive()
 
     offers = [take, fail, take]
@@ -384,7 +384,7 @@ def enter(serve: Serve) -> Callable[..., Awaitable[Any]]:
     return enter_
 
 
-def call(target: str, *arguments: Any, id: str = "1") -> str:  # noqa: A002
+def call(target: str, *arguments: Any, id: str = "1") -> str:
     return json.dumps({"type": 1, "target": target, "arguments": list(arguments), "invocationId": id}) + "\x1e"
 
 
@@ -600,7 +600,7 @@ async def test_the_way_past_asgi_ends_with_the_connection(serve: Serve) -> None:
     async with asyncio.timeout(PATIENCE):
         await over.wait()
     await asyncio.sleep(0)
-    way = scopes[0]["extensions"]["asgi_signalr.websocket"]
-    assert way.blocked
+    direct = scopes[0]["extensions"]["asgi_signalr.websocket"]
+    assert direct.blocked
     with pytest.raises(ConnectionError):
-        await way.drained()
+        await direct.drained()

@@ -71,7 +71,7 @@ class Client:
 
     @property
     def manager(self) -> Any:
-        return self.app._server().connections
+        return self.app._servers.to_serve().connections
 
     async def negotiate(self) -> "Client":
         response = await self._request_to(self.app, "POST", "/chat/negotiate?negotiateVersion=1", user=self.user)

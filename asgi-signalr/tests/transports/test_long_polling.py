@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from asgi_signalr.http import Disconnected
-from asgi_signalr.outbox import Payload
 from asgi_signalr.transports.long_polling import LongPollingTransport
+from asgi_signalr.transports.payload import Payload
 from starlette.middleware.base import BaseHTTPMiddleware
 
 Client = Callable[..., Any]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asgi_signalr.calls import LOOK_AHEAD
+from asgi_signalr.hubs.calls import LOOK_AHEAD
 from asgi_signalr.transports.server_sent_events import format_event
 
 from .conftest import EVENTS, HANDSHAKE

@@ -169,7 +169,7 @@ class More(Hub):
         for number in range(to):
             yield number
 
-    async def add_up(self, numbers: AsyncIterator[int], session: Session = Depends(get_session)) -> int:  # noqa: B008
+    async def add_up(self, numbers: AsyncIterator[int], session: Session = Depends(get_session)) -> int:  # noqa: B008  (as FastAPI's users write it)
         async for number in numbers:
             assert_type(number, int)
         return session.total()
@@ -188,21 +188,21 @@ class More(Hub):
 
 
 class Timing(HubFilter):
-    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:  # noqa: A002
+    async def invoke(self, context: InvocationContext, next: Invoke) -> Any:
         assert_type(context.method_name, str)
         assert_type(context.context, HubCallerContext)
         assert_type(context.hub, Hub)
         context.arguments.append(1)
         return await next(context)
 
-    async def on_connected(self, context: LifetimeContext, next: Connected) -> None:  # noqa: A002
+    async def on_connected(self, context: LifetimeContext, next: Connected) -> None:
         await next(context)
 
     async def on_disconnected(
         self,
         context: LifetimeContext,
         error: Exception | None,
-        next: Disconnected,  # noqa: A002
+        next: Disconnected,
     ) -> None:
         await next(context, error)
 

@@ -16,11 +16,11 @@ import django  # noqa: E402  (after its settings)
 
 django.setup()
 
-from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from django.urls import path  # noqa: E402
-from payload import as_json  # noqa: E402
-from serving import serve  # noqa: E402
+from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402  (Django is set up before)
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  (Django is set up before)
+from django.urls import path  # noqa: E402  (Django is set up before)
+from payload import as_json  # noqa: E402  (Django is set up before)
+from serving import serve  # noqa: E402  (Django is set up before)
 
 
 class Bench(AsyncWebsocketConsumer):

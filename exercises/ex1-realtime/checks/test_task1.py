@@ -1,12 +1,12 @@
 """Task 1: the quiz, before and after."""
 
 import pytest
-from quiz_pages import NOTHING, Player
-from scenes import Explored
+from live_scene import Live
+from quiz_pages import Player
 
 from labkit.checking import NotDone
 
-pytestmark = pytest.mark.task(1)
+pytestmark = [pytest.mark.task(1), pytest.mark.budget(120)]
 
 
 def test_a_new_user_gets_the_first_question(player: Player) -> None:
@@ -14,18 +14,27 @@ def test_a_new_user_gets_the_first_question(player: Player) -> None:
     assert player.greeting() == f"Hello {player.name}!"
 
 
-def test_an_answer_is_judged(player: Player, explored: Explored) -> None:
+def test_an_answer_is_judged(player: Player, live: Live) -> None:
     """A click on an option turns the card over, and it says whether the answer was right."""
     if player.play.trouble:
         raise player.play.trouble
+    for each in live.group.answers:
+        if not each.is_accepted:
+            raise NotDone(
+                expected="every answer is taken, and judged",
+                seen=f"the status {each.status}" if each.status else "no response",
+                where=f"POST /api/trivia, {each.spoken}",
+            )
 
 
-def test_statistics_count_the_answer(explored: Explored) -> None:
-    """The Statistics page, opened after an answer, counts it in both counters and both charts."""
-    expected = (NOTHING.after("correct"), NOTHING.after("incorrect"))
-    if explored.figures not in expected:
+def test_statistics_count_the_answer(live: Live) -> None:
+    """The Statistics page, opened after some answers, counts them in both counters and both charts."""
+    expected = live.group.figures()
+    if not live.fresh_figures.shows(expected):
         raise NotDone(
-            expected="one answer in the counters and in the charts",
-            seen=f"{explored.figures.counters}; {explored.figures.charts}",
-            where=explored.statistics.where,
+            expected=f"{expected.counters}; {expected.charts}",
+            seen=f"{live.fresh_figures.counters}; {live.fresh_figures.charts}",
+            where=live.fresh.where,
         )
+    if not all(live.fresh_drawn):
+        raise NotDone("both charts are drawn", "a chart without a picture", live.fresh.where)

@@ -1,12 +1,13 @@
 """Task 2: what SignalR adds, part by part; each check stands on its own parts only."""
 
 import pytest
-from quiz_pages import declared_packages
-from scenes import Explored, Hub, Live
+from live_scene import Live
+from quiz_pages import judge_package
+from quiz_scene import Moment, Seen
 
 from labkit.checking import NotDone, Stage
 
-pytestmark = pytest.mark.task(2)
+pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
 UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
 
@@ -14,39 +15,42 @@ UNSENT = "nothing calls notify_updates after the answer is stored, or it sends t
 @pytest.mark.snippets("signalr-package")
 def test_the_package_is_declared(stage: Stage) -> None:
     """The quiz depends on the package asgi-signalr."""
-    packages = declared_packages(stage.app)
-    if "asgi-signalr" not in packages:
-        raise NotDone(
-            expected="asgi-signalr among the dependencies",
-            seen=", ".join(packages) or "no dependencies",
-            where="pyproject.toml",
-        )
+    judge_package(stage.app, "asgi-signalr")
 
 
 @pytest.mark.snippets("map-signalr", "map-signalr-imports", "statistics-hub-class")
-def test_the_hub_answers_a_signed_in_user(hub: Hub, live: Live) -> None:
+def test_the_hub_answers_a_signed_in_user(live: Live) -> None:
     """The hub accepts the connection of a signed-in user."""
-    if not live.listener.connected:
+    if not live.is_reachable:
+        status = live.hub_status
         raise NotDone(
-            expected="the hub answers 200 and accepts the connection",
-            seen=f"the answer {hub.status}" if hub.status != 200 else "200, but no connection",
-            where=f"POST {hub.path}/negotiate",
-            cause=_unmapped(hub, hub.status),
+            expected="the hub accepts the connection",
+            seen=f"the answer {status}" if status and status != 200 else "an answer, but no connection",
+            where=f"POST {live.path}/negotiate, as {live.player.name}",
+            cause=_unmapped(live),
         )
 
 
 @pytest.mark.snippets("statistics-hub-class", "map-signalr", "map-signalr-imports")
-def test_the_hub_refuses_a_stranger(hub: Hub) -> None:
+def test_the_hub_refuses_a_stranger(live: Live) -> None:
     """The hub refuses whoever has not logged in."""
-    if hub.stranger_status not in (401, 403, 303, 302, 307):
+    if not live.is_reachable:
         raise NotDone(
-            expected="the hub answers 401 to somebody who has not logged in",
-            seen=f"the answer {hub.stranger_status}",
-            where=f"POST {hub.path}/negotiate, without a cookie",
-            cause="the hub lets everybody in: authorize=True is missing"
-            if hub.stranger_status == 200
-            else _unmapped(hub, hub.stranger_status),
+            expected="a hub that refuses somebody who has not logged in",
+            seen="no hub that anybody could connect to",
+            where=f"POST {live.path}/negotiate, without a cookie",
+            cause=_unmapped(live),
         )
+    for each in live.strangers:
+        if each.let_in:
+            raise NotDone(
+                expected="the hub refuses somebody who has not logged in",
+                seen=f"it lets somebody connect {each.how}",
+                where=live.path,
+                cause="the hub lets everybody in: authorize=True is missing"
+                if all(other.let_in for other in live.strangers[:2])
+                else None,
+            )
 
 
 @pytest.mark.snippets(
@@ -57,15 +61,26 @@ def test_the_hub_refuses_a_stranger(hub: Hub) -> None:
     "map-signalr",
     "map-signalr-imports",
 )
-def test_an_answer_is_told(live: Live, hub: Hub) -> None:
+def test_an_answer_is_told(live: Live) -> None:
     """After an answer is stored, the server sends a message through the hub."""
-    if not live.listener.invocations and not live.watched.invocations and not live.other.invocations:
-        raise NotDone(
-            expected="a message from the hub after the answer",
-            seen="no message" if live.listener.connected else "no hub to send one",
-            where="POST /api/trivia",
-            cause=UNSENT if live.listener.connected else _unmapped(hub, hub.status),
-        )
+    for moment in live.moments:
+        if not moment.answer.is_accepted:
+            raise NotDone(
+                expected="the answer is stored, and a message sent",
+                seen=f"the status {moment.answer.status}" if moment.answer.status else "no response",
+                where=f"POST /api/trivia, {moment.answer.spoken}",
+                cause=None if live.is_reachable else _unmapped(live),
+            )
+        told = live.told(moment)
+        if not any(told.values()):
+            raise NotDone(
+                expected=f"a message from the hub after {moment.answer.spoken}",
+                seen="no message" if told else "no hub to send one",
+                where="POST /api/trivia",
+                cause=UNSENT if told and moment is live.moments[0] else None if told else _unmapped(live),
+            )
+        _judge_once(moment)
+        _judge_order(live, moment)
 
 
 @pytest.mark.snippets(
@@ -76,24 +91,28 @@ def test_an_answer_is_told(live: Live, hub: Hub) -> None:
     "map-signalr",
     "map-signalr-imports",
 )
-def test_everybody_is_told(live: Live, hub: Hub) -> None:
+def test_everybody_is_told(live: Live) -> None:
     """The message goes to every user who is connected, not only to the one who answered."""
-    if not live.other.invocations:
-        sent = live.listener.invocations or live.watched.invocations
-        raise NotDone(
-            expected="the message reaches another user's connection as well",
-            seen="nothing there" if live.other.connected else "another user cannot connect either",
-            where="a second user, connected to the hub",
-            cause=("the message is not sent to all clients" if sent else UNSENT)
-            if live.other.connected
-            else _unmapped(hub, hub.status),
-        )
+    for moment in live.moments:
+        told = live.told(moment)
+        deaf = [where for where, news in told.items() if not news]
+        if deaf or not told:
+            raise NotDone(
+                expected=f"every connection is told of {moment.answer.spoken}",
+                seen="nobody is connected" if not told else f"nothing at {deaf[0]}",
+                where=live.path,
+                cause="the message is not sent to all clients"
+                if any(told.values())
+                else UNSENT
+                if told
+                else _unmapped(live),
+            )
 
 
 @pytest.mark.snippets("signalr-script-references", "map-signalr", "map-signalr-imports")
-def test_the_page_loads_the_client(explored: Explored) -> None:
+def test_the_page_loads_the_client(live: Live) -> None:
     """The Statistics page loads the SignalR client script."""
-    page = explored.statistics
+    page = live.watched
     if not page.has_client() and not page.connected:
         raise NotDone(
             expected="the script defines signalR on the page",
@@ -103,44 +122,108 @@ def test_the_page_loads_the_client(explored: Explored) -> None:
         )
 
 
-@pytest.mark.snippets("signalr-client-code")
+@pytest.mark.snippets("signalr-client-code", "signalr-script-references")
 def test_the_page_connects(live: Live) -> None:
     """The Statistics page opens a connection to the hub."""
-    if not live.scripted.connected:
+    alone = live.scripted is not None and live.scripted.page.connected and not live.is_reachable
+    if not live.watched.connected and not alone:
+        tried = live.scripted is not None and live.scripted.page.connected
         raise NotDone(
-            expected="the page opens a connection",
-            seen="it has opened none",
-            where=live.scripted.where,
-            cause="the page's script never starts a HubConnection",
+            expected="the page opens a connection to the hub",
+            seen="it has none: it reaches no hub" if tried else "it has opened none",
+            where=live.watched.where,
+            cause=live.watched.trouble or (None if tried else "the page's script never starts a HubConnection"),
         )
 
 
 @pytest.mark.snippets("signalr-client-code")
 def test_a_message_changes_the_counters(live: Live) -> None:
     """When the hub sends new statistics, the page shows them in both counters."""
-    allowed = [figures.counters for figures in live.scripted_expected]
-    if live.scripted_after.counters not in allowed:
+    for seen in _after_messages(live):
+        if not seen.after.has_counters_of(seen.expected):
+            raise NotDone(
+                expected=f"after the message: {seen.expected.counters}",
+                seen=seen.counters,
+                where=f"{seen.page.where}, the counters",
+                cause=_unheard(live) or "the page does not write the counters when the message comes",
+            )
+    played = live.scripted
+    if played and not any(played.after.has_counters_of(each) for each in played.expected):
         raise NotDone(
-            expected=f"after the message: {allowed[0]}",
-            seen=live.scripted_after.counters,
-            where=f"{live.scripted.where}, the counters",
-            cause="the page has no handler for the message, or it does not write the counters",
+            expected=f"after a message: {played.expected[0].counters}",
+            seen=f"still {played.after.counters}" if played.after == played.before else played.after.counters,
+            where=f"{played.page.where}, the counters",
+            cause=_unheard(live) or "the page does not write the counters when the message comes",
         )
 
 
 @pytest.mark.snippets("signalr-client-code")
 def test_a_message_redraws_the_charts(live: Live) -> None:
     """When the hub sends new statistics, the page redraws both charts."""
-    allowed = [figures.charts for figures in live.scripted_expected]
-    if live.scripted_after.charts not in allowed:
+    for seen in _after_messages(live):
+        if not seen.after.has_charts_of(seen.expected):
+            raise NotDone(
+                expected=f"after the message: {seen.expected.charts}",
+                seen=seen.charts,
+                where=f"{seen.page.where}, #answers-chart and #average-chart",
+                cause=_unheard(live) or "the page does not update the charts when the message comes",
+            )
+    played = live.scripted
+    if played and not any(played.after.has_charts_of(each) for each in played.expected):
         raise NotDone(
-            expected=f"after the message: {allowed[0]}",
-            seen=live.scripted_after.charts,
-            where=f"{live.scripted.where}, #answers-chart and #average-chart",
-            cause="the page has no handler for the message, or it does not update the charts",
+            expected=f"after a message: {played.expected[0].charts}",
+            seen=f"still {played.after.charts}" if played.after == played.before else played.after.charts,
+            where=f"{played.page.where}, #answers-chart and #average-chart",
+            cause=_unheard(live) or "the page does not update the charts when the message comes",
         )
 
 
-def _unmapped(hub: Hub, status: int) -> str | None:
-    """The cause of an answer of the hub, if that is known."""
-    return f"no hub is mapped to {hub.path}" if status == 404 else None
+def _after_messages(live: Live) -> list[Seen]:
+    """What the real page showed after the real hub's messages."""
+    return [seen for moment in live.moments for seen in moment.seen if seen.page is live.watched and seen.news]
+
+
+def _judge_once(moment: Moment) -> None:
+    """Make sure that nothing is told twice to one page after one answer."""
+    if len(moment.answers) > 1:
+        return
+    for seen in moment.seen:
+        contents = [news.content for news in seen.news]
+        twice = next((each for each in contents if contents.count(each) > 1 and each[1] != "[]"), None)
+        if twice:
+            raise NotDone(
+                expected=f"one message to each page after {moment.answer.spoken}",
+                seen=f"{contents.count(twice)} messages {twice[0]} with the same content",
+                where=seen.page.where,
+                cause="the message is sent more than once, or the page is connected more than once",
+            )
+
+
+def _judge_order(live: Live, moment: Moment) -> None:
+    """Make sure that whoever is told of an answer finds it in the database."""
+    seen, stored = moment.of(live.watched), live.ledger.between(moment.began, live.end_of(moment))
+    total = seen.expected.correct + seen.expected.incorrect if seen else 0
+    if seen and seen.news and stored is not None and stored < total:
+        raise NotDone(
+            expected=f"the message comes after {moment.answer.spoken} is stored",
+            seen=f"when it came, {stored} of {total:g} answers were stored",
+            where="POST /api/trivia",
+            cause="the pages are notified before the commit",
+        )
+
+
+def _unheard(live: Live) -> str | None:
+    """The names that are sent and those that are listened to, if they do not meet."""
+    if live.scripted is None:
+        return None
+    handlers = live.scripted.page.handlers()
+    sent = list(dict.fromkeys(news.target for news in live.scripted.told)) if live.scripted.is_real else []
+    names = {each.lower() for each in handlers}
+    if sent and handlers and not any(each.lower() in names for each in sent):
+        return f"the server sends {', '.join(sent)}, the page listens to {', '.join(handlers)}"
+    return None if handlers else "the page has no handler for the message"
+
+
+def _unmapped(live: Live) -> str | None:
+    """The cause of the hub's answer, if that is known."""
+    return f"no hub is mapped to {live.path}" if live.hub_status == 404 else None

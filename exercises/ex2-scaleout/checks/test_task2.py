@@ -1,12 +1,16 @@
-"""Task 2: the backplane's database, on the lab's own server."""
+"""Task 2: the backplane's database: on the lab's own server, or by what came with the workspace."""
 
 import difflib
+from collections.abc import Callable
 
 import pytest
 
 from labkit.checking import Databases, NotDone
 
-pytestmark = pytest.mark.task(2)
+pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
+
+RESERVED = ("postgres", "template0", "template1")
+"""The databases that every server has."""
 
 SUGGESTED = "signalr"
 """The name that the manual gives the database."""
@@ -15,29 +19,43 @@ SUGGESTED = "signalr"
 @pytest.fixture(scope="session")
 def database(databases: Databases) -> str:
     """The backplane's database: the one that the code names, else the first that there is."""
-    if databases.named and databases.named not in databases.existing:
-        near = difflib.get_close_matches(databases.named, databases.existing, n=1)
+    name = databases.named
+    if name in RESERVED:
         raise NotDone(
-            expected=f"the database {databases.named}, which the code names",
-            seen=f"only {', '.join(databases.existing)}" if databases.existing else "no database",
-            where="the lab's PostgreSQL server",
-            cause=f"the database {databases.named} has not been created",
-            next=f"labkit db create {databases.named}"
-            + (f", or write {near[0]} in geekquiz/startup.py" if near else ""),
+            expected="a database of the backplane's own",
+            seen=f"the code names {name}, which belongs to the server itself",
+            where=databases.way,
+            cause=f"the code does not name the backplane's database, but {name}",
+            next=f"Write {SUGGESTED} in place of {name}, and create it: labkit db create {SUGGESTED}",
+            is_sure=True,
+        )
+    if name and name not in databases.existing:
+        near = difflib.get_close_matches(name, [*databases.existing, *databases.others], n=1)
+        raise NotDone(
+            expected=f"the database {name}, which the code names",
+            seen=f"only {', '.join(databases.existing)}" if databases.existing else "no such database",
+            where=databases.way,
+            cause=f"the database {name} has not been created",
+            next=f"labkit db create {name}" + (f", or write {near[0]} in geekquiz/startup.py" if near else ""),
+            is_sure=True,
         )
     if not databases.existing:
         raise NotDone(
             expected="a database for the backplane",
-            seen="no database",
-            where="the lab's PostgreSQL server",
+            seen="none that was created for this workspace",
+            where=databases.way,
             cause="the database has not been created yet",
             next=f"labkit db create {SUGGESTED}",
+            is_sure=True,
         )
-    return databases.named or databases.existing[0]
+    return name or databases.existing[0]
 
 
-def test_the_database_exists(database: str) -> None:
+def test_the_database_exists(
+    database: str, databases: Databases, record_property: Callable[[str, object], None]
+) -> None:
     """The lab's PostgreSQL server has a database for the backplane."""
+    record_property("seen", f"{database}, by {databases.way}")
 
 
 def test_the_server_can_push(database: str, databases: Databases) -> None:

@@ -6,7 +6,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
 django = get_asgi_application()  # before anything that imports models
 
-from chat.hubs import signalr  # noqa: E402
+from chat.hubs import signalr  # noqa: E402  (Django is set up before its models are imported)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 from asgi_signalr.backplanes import BackplaneError, Deliver, OnGap
 
 
-class _Stream:
-    """One ordered stream: publishing appends, and whoever is delivering goes on until nothing is left."""
+class _Topic:
+    """One ordered stream of payloads: publishing appends, and whoever is delivering goes on until nothing is left."""
 
     def __init__(self) -> None:
         self.receivers: list[Deliver] = []
@@ -35,7 +35,7 @@ class _Stream:
             self._delivering = False
 
 
-_named: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Stream]] = WeakKeyDictionary()
+_named: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Topic]] = WeakKeyDictionary()
 
 
 class MemoryBackplane:
@@ -44,27 +44,27 @@ class MemoryBackplane:
     def __init__(self, url: str = "memory://", *, on_gap: OnGap | None = None) -> None:
         parts = urlsplit(url)
         self._name = parts.netloc + parts.path
-        self._stream: _Stream | None = None
+        self._topic: _Topic | None = None
         self._deliver: Deliver | None = None
 
     async def start(self, deliver: Deliver) -> None:
         """Join the stream."""
         if self._name:
-            streams = _named.setdefault(asyncio.get_running_loop(), {})
-            self._stream = streams.setdefault(self._name, _Stream())
+            topics = _named.setdefault(asyncio.get_running_loop(), {})
+            self._topic = topics.setdefault(self._name, _Topic())
         else:
-            self._stream = _Stream()
+            self._topic = _Topic()
         self._deliver = deliver
-        self._stream.receivers.append(deliver)
+        self._topic.receivers.append(deliver)
 
     async def publish(self, payload: bytes) -> None:
         """Hand the payload to every server of the stream, in order."""
-        if self._stream is None:
+        if self._topic is None:
             raise BackplaneError("The backplane is not started.")
-        self._stream.publish(payload)
+        self._topic.publish(payload)
 
     async def stop(self) -> None:
         """Leave the stream."""
-        if self._stream is not None and self._deliver is not None:
-            self._stream.receivers.remove(self._deliver)
-        self._stream = self._deliver = None
+        if self._topic is not None and self._deliver is not None:
+            self._topic.receivers.remove(self._deliver)
+        self._topic = self._deliver = None

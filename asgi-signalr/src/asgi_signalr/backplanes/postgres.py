@@ -385,7 +385,7 @@ class PostgresBackplane:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, for so long at most."""
+    """Wait for an event, up to a number of seconds."""
     # Not wait_for: before Python 3.12 it may swallow a cancellation.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -24,7 +24,7 @@ class HubProtocol(Protocol):
 
     @property
     def name(self) -> str:
-        """What a client asks for in the handshake."""
+        """The name that a client asks for in the handshake."""
 
     @property
     def version(self) -> int:

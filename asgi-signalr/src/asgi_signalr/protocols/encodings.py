@@ -7,7 +7,7 @@ from asgi_signalr.protocols import HubProtocol
 
 
 class Encodings(Mapping[str, bytes]):
-    """What a message is in each protocol of an application, by the protocols' names.
+    """A message in each protocol of an application, by the protocols' names.
 
     Raises:
         TypeError, ValueError: on access, an argument cannot be encoded.

@@ -113,7 +113,7 @@ def write_length(length: int) -> bytes:
     """Encode the length of a message in bytes.
 
     Raises:
-        ValueError: no message may be so long.
+        ValueError: the message is longer than any may be.
 
     """
     if length < 0x80:

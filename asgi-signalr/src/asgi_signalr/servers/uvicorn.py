@@ -23,7 +23,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from asgi_signalr.transports.websockets import EXTENSION, refuse_all
+from asgi_signalr.transports.websockets import EXTENSION, no_fast_path
 
 try:
     from websockets.speedups import apply_mask
@@ -53,29 +53,29 @@ CLOSE_UNSAID = b"\x88\x00"
 CLOSE_1000 = b"\x88\x02\x03\xe8"
 # A message of more than one segment is put together here up to this size; so a byte at a time costs little.
 MAX_JOINED = 4096
-# While so many messages have not been received by the app, no more are taken in.
+# The most messages that wait for the app; then no more are taken in.
 MAX_UNREAD = 16
 
 
 class _Arrivals:
-    """What has come in on one event loop since it last went round, until all of it is taken in together."""
+    """The data that has come in on one event loop since it last went round, until all of it is taken in together."""
 
     __slots__ = ("pieces",)
 
     def __init__(self) -> None:
-        self.pieces: list[tuple[_Way, bytes]] = []
+        self.pieces: list[tuple[_DirectWebSocket, bytes]] = []
 
     def begin(self) -> None:
         """Take in what comes from now on when the loop goes round again."""
-        asyncio.get_running_loop().call_soon(self.take)
+        asyncio.get_running_loop().call_soon(self.take_in)
 
-    def take(self) -> None:
+    def take_in(self) -> None:
         """Take it in, each client's in order."""
         pieces, self.pieces = self.pieces, []
-        for way, data in pieces:
+        for direct, data in pieces:
             try:
                 size = len(data)
-                if way.is_between and 8 < size < way.max_size and data[0] == WHOLE_TEXT and not way.blocked:
+                if direct.is_between and 8 < size < direct.max_size and data[0] == WHOLE_TEXT and not direct.blocked:
                     # Most often it is just one message, of a kind that takes no longer look.
                     said = data[1]
                     if said == size + MASKED_LESS_HEAD:
@@ -85,19 +85,19 @@ class _Arrivals:
                     else:
                         message = NO_ASCII
                     if message.isascii():
-                        if not way.offer(message):
-                            way.on_message(message, True)
+                        if not direct.fast_path(message):
+                            direct.on_message(message, True)
                         continue
-                way.take_apart(data)
+                direct.take_apart(data)
             except Exception as error:  # noqa: BLE001  (no client's affair is another's)
-                way.fail(error)
+                direct.fail(error)
 
 
 _arrivals: WeakKeyDictionary[asyncio.AbstractEventLoop, _Arrivals] = WeakKeyDictionary()
 
 
-class _Way(asyncio.Protocol):
-    """The way past ASGI, a `DirectWebSocket`, and what takes frames in: no bigger than what each message has to touch.
+class _DirectWebSocket(asyncio.Protocol):
+    """The way past ASGI, a `DirectWebSocket`, and what takes frames in: no bigger than each message has to touch.
 
     It takes uvicorn's place at the transport once the app has accepted, and lets uvicorn have everything unusual.
     """
@@ -110,9 +110,9 @@ class _Way(asyncio.Protocol):
         "_protocol",
         "_rest",
         "blocked",
+        "fast_path",
         "is_between",
         "max_size",
-        "offer",
         "on_message",
         "write",
     )
@@ -126,9 +126,9 @@ class _Way(asyncio.Protocol):
         self.is_between = True  # messages: of none has a part been received
         self._in_fragments = False
         self._rest = b""  # the beginning of a small message
-        self._passing = 0  # so many bytes of the frame that uvicorn is being given are still to come
+        self._passing = 0  # bytes still to come of the frame that uvicorn is being given
         self.blocked = True
-        self.offer: Callable[[bytes], bool] = refuse_all
+        self.fast_path: Callable[[bytes], bool] = no_fast_path
         self.write: Callable[[bytes], None] = _nowhere
 
     # For the hubs.
@@ -187,11 +187,11 @@ class _Way(asyncio.Protocol):
             arrivals.begin()
         arrivals.pieces.append((self, data))
         if len(data) > MAX_JOINED:
-            arrivals.take()  # there may be more of this in the same tick
+            arrivals.take_in()  # there may be more of this in the same tick
 
     def eof_received(self) -> None:
         """Called when the client will send nothing more: the transport is closed after this."""
-        self._arrivals.take()
+        self._arrivals.take_in()
 
     def take_apart(self, data: bytes) -> None:
         """Take whole small messages out of what the client has sent, and pass everything else on."""
@@ -208,7 +208,7 @@ class _Way(asyncio.Protocol):
 
     def deliver(self, message: bytes, is_text: bool) -> None:
         """Offer a message, and hand it over if it is not taken."""
-        if not self.offer(message):
+        if not self.fast_path(message):
             self.on_message(message, is_text)
 
     def _split(self, protocol: "WebSocketProtocol", data: bytes) -> None:
@@ -304,7 +304,7 @@ class _Way(asyncio.Protocol):
         """Lead nowhere any more, and hold nothing."""
         self.blocked = True
         self.write = _nowhere
-        self.offer = refuse_all
+        self.fast_path = no_fast_path
         self.on_message = _nobody
         self._protocol = None
 
@@ -314,8 +314,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._way = _Way(self)
-        self.queue: Any = _Inbox(self._way)  # as much of a queue as is used of it
+        self._direct = _DirectWebSocket(self)
+        self.queue: Any = _Inbox(self._direct)  # as much of a queue as is used of it
         self.is_handed_over = False
         """Whether messages are told to a hub, and not kept for the app."""
         self._last_of_head: bytes | None = b""  # until the app has accepted
@@ -353,43 +353,43 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if self.response.status_code == 101:
             extensions: dict[Any, Any] = self.scope["extensions"]
-            extensions[EXTENSION] = self._way
+            extensions[EXTENSION] = self._direct
 
     def start_keepalive(self) -> None:
         """Called when the app has accepted."""
         super().start_keepalive()
-        self._way.open(self.transport)
+        self._direct.open(self.transport)
         self._last_of_head = None
         if not self._has_early_frames:
-            self.transport.set_protocol(self._way)
+            self.transport.set_protocol(self._direct)
 
     def keepalive_timeout(self) -> None:
         """Called when the client does not answer pings."""
         super().keepalive_timeout()
-        self._way.check()
+        self._direct.check()
 
     def shutdown(self) -> None:
         """Called when the server stops."""
         super().shutdown()
-        self._way.check()
+        self._direct.check()
 
     def pause_writing(self) -> None:
         """Called when the client reads too slowly."""
-        self._way.blocked = True
+        self._direct.blocked = True
         super().pause_writing()
 
     def resume_writing(self) -> None:
         """Called when the client has caught up."""
         super().resume_writing()
-        self._way.blocked = not self.is_open()
+        self._direct.blocked = not self.is_open()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the connection is over, however it ended."""
         super().connection_lost(exc)
-        self._way.end()  # else the request, the way and this would hold each other
+        self._direct.end()  # else the request, the way and this would hold each other
 
     def data_received(self, data: bytes) -> None:
-        """Called with what is not, or no longer, taken in by the way."""
+        """Called with data that the direct way does not take in, or no longer."""
         if self._last_of_head is not None:
             head = self._last_of_head + data
             end = head.find(END_OF_HEAD)
@@ -414,7 +414,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.conn.send_close(1007)
             self.handle_parser_exception()
             return
-        self._way.deliver(message, is_text)
+        self._direct.deliver(message, is_text)
 
 
 def _nobody(_message: bytes, _is_text: bool) -> None:
@@ -434,12 +434,12 @@ def _is_utf8(data: bytes) -> bool:
 
 
 class _Inbox:
-    """What the app has yet to receive: an `asyncio.Queue` without the weight of one."""
+    """The events that the app has yet to receive: an `asyncio.Queue` without the weight of one."""
 
-    __slots__ = ("_events", "_on_closed", "_on_message", "_waiting", "_way")
+    __slots__ = ("_direct", "_events", "_on_closed", "_on_message", "_waiting")
 
-    def __init__(self, way: _Way) -> None:
-        self._way = way
+    def __init__(self, direct: _DirectWebSocket) -> None:
+        self._direct = direct
         self._events: deque[Any] = deque()
         self._waiting: list[asyncio.Future[None]] = []
         self._on_message: Callable[[bytes, bool], None] | None = None
@@ -459,7 +459,7 @@ class _Inbox:
             self._on_message(event["bytes"] if text is None else text.encode(), text is not None)
             return
         if event["type"] == "websocket.disconnect":
-            self._way.blocked = True  # whoever closes, or has closed
+            self._direct.blocked = True  # whoever closes, or has closed
             if self._on_closed is not None:
                 self._on_closed(event["code"])
         self._events.append(event)

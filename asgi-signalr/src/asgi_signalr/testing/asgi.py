@@ -1,27 +1,27 @@
-"""What an ASGI server does for one application, without a network: requests, WebSockets, the lifespan.
+"""The part of an ASGI server, for one application and without a network: requests, WebSockets, the lifespan.
 
 The scopes are those that uvicorn makes, and an exception that the application lets out is raised in the test.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from asgi_signalr.http import Event
+
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 """Any ASGI application, whatever names its framework has for the types of a scope and its events."""
 
-Event = MutableMapping[str, Any]
-
-# So many frames may wait for the application before an upload waits for it.
+# The most frames that wait for the application before an upload waits for it.
 _FRAMES_AHEAD = 16
 
 
 @dataclass(frozen=True)
 class Response:
-    """What a request was answered."""
+    """The answer to a request."""
 
     status: int
     headers: Mapping[str, str]

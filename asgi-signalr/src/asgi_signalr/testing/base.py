@@ -1,12 +1,12 @@
-"""What the clients of hubs and of persistent connections have in common."""
+"""The common part of the clients of hubs and of persistent connections."""
 
 import contextlib
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from asgi_signalr.testing.connection import Connection
+from asgi_signalr.testing.connection import ClientConnection
 
-C = TypeVar("C", bound=Connection)
+C = TypeVar("C", bound=ClientConnection)
 
 
 class BaseClient(Generic[C]):
@@ -29,7 +29,7 @@ class BaseClient(Generic[C]):
 
     @property
     def timeout(self) -> float:
-        """So many seconds every single wait may take; may be changed at any time."""
+        """Seconds that every single wait may take; may be changed at any time."""
         return self._connection.timeout
 
     @timeout.setter

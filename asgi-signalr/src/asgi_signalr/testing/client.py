@@ -23,13 +23,13 @@ from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing.asgi import ASGIApp
 from asgi_signalr.testing.base import BaseClient
-from asgi_signalr.testing.hub_connection import HubConnection
+from asgi_signalr.testing.hub_connection import ClientHubConnection
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class TestClient(BaseClient[HubConnection]):
+class TestClient(BaseClient[ClientHubConnection]):
     """A client of one hub, connected within `async with`.
 
     Args:
@@ -44,7 +44,7 @@ class TestClient(BaseClient[HubConnection]):
         skip_negotiation: whether to open the WebSocket directly, as `skipNegotiation: true` does; there is no
             `connection_id` then.
         stateful_reconnect: whether to ask for a connection that outlives its WebSocket, see `reconnect`.
-        timeout: so many seconds every single wait may take.
+        timeout: seconds that every single wait may take.
 
     """
 
@@ -62,7 +62,7 @@ class TestClient(BaseClient[HubConnection]):
         stateful_reconnect: bool = False,
         timeout: float = 5,
     ) -> None:
-        connection = HubConnection(
+        connection = ClientHubConnection(
             app,
             path,
             user=user,
@@ -105,7 +105,7 @@ class TestClient(BaseClient[HubConnection]):
         """Say good-bye, and wait until the server is done with the connection: `on_disconnected` has run by then.
 
         Args:
-            error: what `on_disconnected` is to be told was the reason.
+            error: the reason that `on_disconnected` is told.
 
         Raises:
             TimeoutError: the application is not done in time.

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar, overload
 from urllib.parse import parse_qsl, urlencode
 
+from asgi_signalr.endpoints.negotiate import NegotiateError
+from asgi_signalr.http import Event
 from asgi_signalr.messages import Close
-from asgi_signalr.negotiate import NegotiateError
-from asgi_signalr.testing.asgi import ASGIApp, Event, WebSocket, request
+from asgi_signalr.testing.asgi import ASGIApp, WebSocket, request
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class RedirectedError(Exception):
         self.url = url
         """Where the client is to negotiate instead."""
         self.access_token = access_token
-        """What it is to show there; None if it has to find its token itself."""
+        """The token to show there; None if the client has to find its own."""
 
 
 class ClosedError(Exception):
@@ -44,12 +45,12 @@ class ClosedError(Exception):
     def __init__(self, close: Close) -> None:
         super().__init__(close.error or "The connection is closed.")
         self.error = close.error
-        """What the server said was the reason; None if it gave none."""
+        """The reason that the server gave; None if it gave none."""
         self.allow_reconnect = close.allow_reconnect
         """Whether the client is to come back."""
 
 
-class Connection:
+class ClientConnection:
     """One connection to an endpoint, from the client's side. Each frame is given to `on_frame` as it is sent."""
 
     def __init__(
@@ -73,11 +74,11 @@ class Connection:
         self.close: Close | None = None
         """The server's good-bye, once it has come; only hubs have one."""
         self.code = 1000
-        """What the WebSocket was closed with."""
+        """The code that the WebSocket was closed with."""
         self.end: Exception | None = None
         """Why nothing more can come; None while the connection is open."""
         self.failure: BaseException | None = None
-        """What belongs to the test and was raised where the test could not see it."""
+        """An exception that belongs to the test, raised where the test could not see it."""
         self.timeout = timeout
         self._app = app
         self._path = _checked(path)

@@ -3,19 +3,19 @@
 import json
 from collections.abc import Callable, Mapping
 
-from asgi_signalr.handshake import SEPARATOR, HandshakeError, take_request
-from asgi_signalr.message_buffer import COUNTED, MessageBuffer
+from asgi_signalr.hubs.handshake import SEPARATOR, HandshakeError, take_request
+from asgi_signalr.hubs.message_buffer import COUNTED, MessageBuffer
 from asgi_signalr.messages import Close, Message
-from asgi_signalr.outbox import Payload
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.testing.asgi import ASGIApp
-from asgi_signalr.testing.connection import Connection
+from asgi_signalr.testing.connection import ClientConnection
+from asgi_signalr.transports.payload import Payload
 
 # What a server sends is not limited, nor what is kept for it; the protocols want a number.
 _ANY_SIZE = 2**62
 
 
-class HubConnection(Connection):
+class ClientHubConnection(ClientConnection):
     """One connection to a hub, from the client's side. Each message is given to `on_message` as it is sent."""
 
     def __init__(

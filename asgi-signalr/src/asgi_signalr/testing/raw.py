@@ -1,4 +1,4 @@
-"""A client of a persistent connection: what it sends and hears is text or bytes."""
+"""A client of a persistent connection: it sends and hears text or bytes."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from typing import Self
 
 from asgi_signalr.testing.asgi import ASGIApp
 from asgi_signalr.testing.base import BaseClient
-from asgi_signalr.testing.connection import Connection
+from asgi_signalr.testing.connection import ClientConnection
 
 
-class TestConnection(BaseClient[Connection]):
+class TestConnection(BaseClient[ClientConnection]):
     """A client of one persistent connection's endpoint, connected within `async with`.
 
     Args:
@@ -21,7 +21,7 @@ class TestConnection(BaseClient[Connection]):
         access_token: sent as the official clients send theirs: as a bearer token to negotiate, and as the
             parameter `access_token` for the WebSocket.
         skip_negotiation: whether to open the WebSocket directly; there is no `connection_id` then.
-        timeout: so many seconds every single wait may take.
+        timeout: seconds that every single wait may take.
 
     """
 
@@ -39,7 +39,7 @@ class TestConnection(BaseClient[Connection]):
     ) -> None:
         self._received: deque[str | bytes] = deque()
         self._skip_negotiation = skip_negotiation
-        connection = Connection(
+        connection = ClientConnection(
             app,
             path,
             user=user,

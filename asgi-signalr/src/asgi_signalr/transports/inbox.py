@@ -1,9 +1,9 @@
-"""What clients post, on its way to the conversation: for the transports whose client speaks by requests of its own."""
+"""The POSTs of a client, on their way to the conversation: for transports whose client speaks by requests."""
 
 import asyncio
 from collections import deque
 
-# Beyond so many bytes that nobody has taken yet, a POST waits: ASP.NET Core's size of the pipe to the application.
+# The most bytes that wait to be taken before a POST waits as well: ASP.NET Core's size of the pipe to the application.
 HIGH_WATER = 64 * 1024
 
 

@@ -1,4 +1,4 @@
-"""Long polling: what is to be sent waits for the client's next GET, and each GET waits for something to be sent.
+"""Long polling: messages wait for the client's next GET, and each GET waits for messages.
 
 See TransportProtocols.md, Long Polling. Unlike the other transports it outlives the requests that it consists of.
 """
@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 from asgi_signalr.http import Disconnected, Receive, disconnected
-from asgi_signalr.outbox import Payload
 from asgi_signalr.transports.inbox import Inbox, wake
+from asgi_signalr.transports.payload import Payload
 
 HEADERS = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
-# Beyond so many bytes that no poll has taken yet, the sender waits: ASP.NET Core's size of the pipe to the transport.
+# The most bytes that wait for a poll before the sender waits as well: ASP.NET Core's size of the pipe to the transport.
 HIGH_WATER = 64 * 1024
 
 
@@ -20,6 +20,8 @@ class LongPollingTransport:
 
     name = "LongPolling"
     keeps_alive = True
+    keep_alive_frame = None
+    direct = None
 
     def __init__(self) -> None:
         self.inbox = Inbox()

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
-from asgi_signalr.outbox import Payload
+from asgi_signalr.transports.payload import Payload
 from asgi_signalr.transports.websockets import PATIENCE, WebSocketTransport
 
 
@@ -17,6 +17,9 @@ class ResumableTransport:
 
     name = WebSocketTransport.name
     keeps_alive = False
+    keep_alive_frame = None
+    direct = None  # what is sent to a stateful connection is numbered and kept, one message after another
+    inbox = None
 
     def __init__(self) -> None:
         self.can_resume = False

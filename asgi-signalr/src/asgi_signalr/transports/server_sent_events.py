@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 
 from asgi_signalr.http import Receive, Send, disconnected, encoded
-from asgi_signalr.outbox import Payload
 from asgi_signalr.transports.inbox import Inbox
+from asgi_signalr.transports.payload import Payload
 
 HEADERS = {
     "Content-Type": "text/event-stream",
@@ -21,6 +21,8 @@ HEADERS = {
 }
 # A comment, which clients pass over. Some browsers do not call a stream open before its first bytes.
 COMMENT = b":\r\n"
+# Stands for a comment among the events; it is sent alone.
+KEEP_ALIVE = Payload(b"")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
@@ -29,6 +31,8 @@ class ServerSentEventsTransport:
 
     name = "ServerSentEvents"
     keeps_alive = False
+    keep_alive_frame = KEEP_ALIVE
+    direct = None
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.inbox = Inbox()
@@ -63,14 +67,8 @@ class ServerSentEventsTransport:
         """Send whole messages as one event; nothing is sent to a client that has gone."""
         if self._gone:
             return None
-        event = format_event(b"".join([each.data for each in payloads]))
+        event = COMMENT if payloads[0] is KEEP_ALIVE else format_event(b"".join([each.data for each in payloads]))
         return self._send({"type": "http.response.body", "body": event, "more_body": True})
-
-    def comment(self) -> Awaitable[None] | None:
-        """Send what no client heeds, and no proxy takes for silence."""
-        if self._gone:
-            return None
-        return self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
 
     async def close(self, _code: int = 1000, /) -> None:
         """End the answer; nothing is sent to a client that has gone."""

@@ -6,25 +6,22 @@ A server may offer a way past ASGI, which costs a fraction (`asgi_signalr.server
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
-from asgi_signalr.outbox import DirectWriter, Payload, event_of, frames_of
+from asgi_signalr.http import Receive, Scope, Send, encoded
+from asgi_signalr.transports import DirectWriter
+from asgi_signalr.transports.payload import Payload, event_of, frames_of
 
 PATIENCE = 1.0
 ABNORMAL = 1006
 # There was no close frame, or one that said nothing (RFC 6455, section 7.4.1); some servers take one for the other.
 UNSAID = (1005, ABNORMAL)
 
-Event = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
-
-
 EXTENSION = "asgi_signalr.websocket"
 """Under this name a server may offer a `DirectWebSocket` in `scope["extensions"]`."""
 
-# While so many messages have not been read, no more are taken in.
+# The most messages that wait to be read; then no more are taken in.
 MAX_UNREAD = 16
 
 
@@ -34,7 +31,7 @@ class DirectWebSocket(DirectWriter, Protocol):
     It is `blocked` while the client reads too slowly, and when the WebSocket is closing.
     """
 
-    offer: Callable[[bytes], bool]
+    fast_path: Callable[[bytes], bool]
     """Asked first about every message: whether it has dealt with that. May be exchanged at any time."""
 
     def refuse_compression(self) -> None:
@@ -71,7 +68,7 @@ class WebSocketTransport:
         receive: the server's.
         send: the server's.
         scope: the request, which may offer a more direct way.
-        close_timeout: so long the client may take to answer the close frame, where the server leaves that to us.
+        close_timeout: seconds the client may take to answer the close frame, where the server leaves that to us.
 
     """
 
@@ -85,16 +82,16 @@ class WebSocketTransport:
         "_waiting",
         "closed_cleanly",
         "direct",
-        "take_at_once",
+        "fast_path",
         "tells_text",
     )
 
     name = "WebSockets"
     keeps_alive = False
+    keep_alive_frame = None  # it has pings of its own
+    inbox = None
 
-    def __init__(
-        self, receive: Receive, send: Send, scope: Mapping[str, Any] | None = None, close_timeout: float = 5
-    ) -> None:
+    def __init__(self, receive: Receive, send: Send, scope: Scope | None = None, close_timeout: float = 5) -> None:
         self._receive = receive
         self._send = send
         self._gone = False
@@ -102,7 +99,7 @@ class WebSocketTransport:
         """Whether text is received as `str`, and not as its bytes."""
         self.closed_cleanly = False
         """Whether the client has said why it closes, and has not just vanished."""
-        self.take_at_once: Callable[[bytes], bool] = refuse_all
+        self.fast_path: Callable[[bytes], bool] = no_fast_path
         """Asked first about a message that comes while somebody waits for one: whether it has dealt with that."""
         extensions = (scope or {}).get("extensions") or {}
         self.direct: DirectWebSocket | None = extensions.get(EXTENSION)
@@ -127,14 +124,14 @@ class WebSocketTransport:
             direct.refuse_compression()
         await self._send({"type": "websocket.accept"})
         if direct is not None:
-            direct.receive_with(self._take, self._lose)
+            direct.receive_with(self._on_message, self._on_closed)
         return True
 
     async def receive(self) -> str | bytes | None:
         """Wait for a frame; None once the client has gone."""
         if self.direct is not None:
             return await self._receive_directly(self.direct)
-        receive, take_at_once = self._receive, self.take_at_once
+        receive, fast_path = self._receive, self.fast_path
         while True:
             event = await receive()
             if event["type"] != "websocket.receive":
@@ -144,7 +141,7 @@ class WebSocketTransport:
             if text is not None and self.tells_text:
                 return text
             data: bytes = event["bytes"] if text is None else text.encode()
-            if not take_at_once(data):
+            if not fast_path(data):
                 return data
 
     def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
@@ -181,19 +178,19 @@ class WebSocketTransport:
             return None
         waiting: asyncio.Future[str | bytes | None] = asyncio.get_running_loop().create_future()
         self._waiting = waiting
-        direct.offer = self.take_at_once
+        direct.fast_path = self.fast_path
         try:
             return await waiting
         finally:
-            direct.offer = refuse_all
+            direct.fast_path = no_fast_path
             self._waiting = None
 
-    def _take(self, data: bytes, is_text: bool) -> None:
+    def _on_message(self, data: bytes, is_text: bool) -> None:
         message = data.decode(errors="replace") if is_text and self.tells_text else data
         direct = self.direct
         assert direct is not None  # noqa: S101  (else nothing comes this way)
         if self._waiting is not None and not self._waiting.done():
-            direct.offer = refuse_all  # what follows has to wait for this one
+            direct.fast_path = no_fast_path  # what follows has to wait for this one
             self._waiting.set_result(message)
             return
         if self._unread is None:
@@ -202,14 +199,14 @@ class WebSocketTransport:
         if len(self._unread) == MAX_UNREAD:
             direct.pause_reading()
 
-    def _lose(self, code: int) -> None:
+    def _on_closed(self, code: int) -> None:
         self._code = code
         if self._waiting is not None and not self._waiting.done():
             self._end(code)
             self._waiting.set_result(None)
 
 
-def refuse_all(_message: bytes) -> bool:
+def no_fast_path(_message: bytes) -> bool:
     """Deal with no message."""
     return False
 
@@ -221,7 +218,7 @@ async def _write_later(direct: DirectWebSocket, frames: bytes) -> None:
 
 
 async def refuse(
-    scope: MutableMapping[str, Any], receive: Receive, send: Send, status: int, text: str, headers: dict[str, str]
+    scope: Scope, receive: Receive, send: Send, status: int, text: str, headers: Mapping[str, str]
 ) -> None:
     """Answer a WebSocket's request with an HTTP response; servers without that extension answer 403."""
     event = await receive()
@@ -230,10 +227,8 @@ async def refuse(
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008})
         return
-    body = text.encode()
-    encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": encoded})
-    await send({"type": "websocket.http.response.body", "body": body})
+    await send({"type": "websocket.http.response.start", "status": status, "headers": encoded(headers)})
+    await send({"type": "websocket.http.response.body", "body": text.encode()})
     # uvicorn logs an error if the application returns before it has noticed itself that the connection is over.
     with contextlib.suppress(Exception):
         async with asyncio.timeout(PATIENCE):

@@ -14,7 +14,10 @@ class StatisticsService:
         self.session = session
 
     async def generate(self) -> dict[str, float]:
-        """The statistics as the page shows them; averages are per user who has answered at least once."""
+        """The statistics as the page shows them; averages are per user who has answered at least once.
+
+        `totalAnswers` numbers them: answers are only ever added, so that the newer statistics count more of them.
+        """
         counts = select(
             func.count(Answer.id),
             func.count(Answer.id).filter(Option.is_correct),

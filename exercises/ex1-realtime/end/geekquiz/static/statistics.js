@@ -34,7 +34,12 @@ function draw(chart, title, numbers) {
   chart.canvas.setAttribute("aria-label", `${title}: ${parts.join(", ")}`);
 }
 
+// Answers are only ever added: statistics that count fewer of them are older, whenever they arrive, and passed over.
+let newest = 0;
+
 function showStatistics(statistics) {
+  if (statistics.totalAnswers < newest) return;
+  newest = statistics.totalAnswers;
   document.getElementById("no-results").hidden = statistics.totalAnswers > 0;
   document.getElementById("results").hidden = statistics.totalAnswers === 0;
   document.getElementById("correct").textContent = statistics.correctAnswers;
@@ -54,7 +59,8 @@ function showFreshness(text, isLive = false) {
 }
 
 showFreshness(`As of ${new Date().toLocaleTimeString()}`);
-showStatistics(JSON.parse(document.getElementById("statistics").textContent));
+const loaded = document.getElementById("statistics").textContent;
+showStatistics(JSON.parse(loaded));
 
 // Connect to the hub, and show the statistics that it sends.
 const connection = new signalR.HubConnectionBuilder()

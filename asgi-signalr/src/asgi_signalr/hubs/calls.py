@@ -1,0 +1,167 @@
+"""The calls of one connection: which run, which wait for their turn, and the streams that are open."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from asgi_signalr.hubs.methods import HubMethod
+from asgi_signalr.hubs.streams import Upload
+from asgi_signalr.messages import Invocation, StreamInvocation
+
+# How many calls may wait for their turn while their connection is still read from: what comes behind them, such as a
+# ping, the end of a stream or the end of the connection, is heard meanwhile. With more the reading waits as well.
+LOOK_AHEAD = 16
+
+# The most calls of one connection that may have lent their turns to others while they wait for clients: far more than
+# any client needs, but a client that never answers is not to fill the memory with them.
+MOST_LENT = 1000
+
+CallMessage = Invocation | StreamInvocation
+Waiting = tuple[HubMethod | None, CallMessage, Sequence[Upload]]
+
+
+class Call:
+    """A running call that has a task of its own; `turns.released` gives its turn back."""
+
+    __slots__ = ("_calls", "_holds_turn", "_is_cancelled", "_released", "has_begun", "is_closing", "task")
+
+    def __init__(self, calls: "Calls", *, holds_turn: bool) -> None:
+        self._calls = calls
+        self._holds_turn = holds_turn
+        self._released = 0
+        self.has_begun = False
+        self.is_closing = False  # the resources that it has used are being closed, which nothing is to interrupt
+        self._is_cancelled = False
+        self.task: asyncio.Task[None] | None = None
+        calls.running.add(self)
+        if holds_turn:
+            calls.free -= 1
+
+    def release(self) -> None:
+        """Give the turn up for a while."""
+        self._released += 1
+        if self._released == 1 and self._holds_turn:
+            self._calls.lent += 1
+            self._calls.release()
+
+    def retake(self) -> None:
+        """Count again as running, even if another call runs by now."""
+        self._released -= 1
+        if self._released == 0 and self._holds_turn:
+            self._calls.lent -= 1
+            self._calls.free -= 1
+
+    def end(self) -> None:
+        """Give the turn back for good."""
+        self._calls.running.discard(self)
+        if self._holds_turn:
+            self._holds_turn = False
+            if self._released:
+                self._calls.lent -= 1
+            else:
+                self._calls.release()
+
+    def cancel(self) -> None:
+        """Stop a call that the client wants no more of. One that has not begun finds out by itself."""
+        if not self._is_cancelled and not self.is_closing:
+            self._is_cancelled = True
+            if self.has_begun and self.task is not None:
+                self.task.cancel()
+
+    def cancelled(self) -> bool:
+        """Say whether the call is to stop."""
+        return self._is_cancelled
+
+
+class Calls:
+    """The calls of a connection that have not been answered yet."""
+
+    # Every idle connection has one of these, so it weighs little: a list for a few calls, an event only for who waits.
+    __slots__ = (
+        "_progress",
+        "downloads",
+        "free",
+        "is_beginning",
+        "lent",
+        "on_free",
+        "running",
+        "taken_up",
+        "uploads",
+        "waiting",
+    )
+
+    def __init__(self, turns: int) -> None:
+        self.free = turns
+        """How many more calls may begin now."""
+        self.lent = 0
+        """How many running calls have lent their turns to others, while they wait for clients."""
+        self.waiting: list[Waiting] = []
+        """Calls that wait for their turn, in order."""
+        self.running: set[Call] = set()
+        """Calls that have a task."""
+        self.downloads: dict[str, Call] = {}
+        """The streams to the client, by invocation id."""
+        self.uploads: dict[str, Upload] = {}
+        """The streams from the client that have not ended, by stream id."""
+        self.taken_up = 0
+        """How many streams from the client belong to calls that have not ended, whether they have themselves or not."""
+        self.on_free: Callable[[], None] = _nothing
+        """Called when a turn is free: begins the waiting calls."""
+        self.is_beginning = False
+        """Whether waiting calls are being begun at this moment."""
+        self._progress: asyncio.Event | None = None
+
+    @property
+    def streams(self) -> int:
+        """Count the streams in both directions. None is forgotten before its method is done: that is what costs."""
+        return len(self.downloads) + self.taken_up
+
+    def release(self) -> None:
+        """Give a turn to whoever waits for it."""
+        self.free += 1
+        if self.waiting and not self.is_beginning:  # else a call has ended as soon as it began, and the next is begun
+            self.on_free()
+
+    def made_progress(self) -> None:
+        """Note that fewer calls wait."""
+        if self._progress is not None:
+            self._progress.set()
+
+    async def room(self) -> None:
+        """Wait until no more calls wait than may."""
+        await self._until(LOOK_AHEAD)
+
+    async def all_begun(self) -> None:
+        """Wait until no call waits any more."""
+        await self._until(0)
+
+    async def _until(self, number: int) -> None:
+        while len(self.waiting) > number:
+            if self._progress is None:
+                self._progress = asyncio.Event()
+            self._progress.clear()
+            await self._progress.wait()
+
+    def end(self) -> None:
+        """End what cannot go on without the connection. Methods go on, and are told by `context.aborted`."""
+        self.waiting.clear()
+        self.made_progress()
+        error = ConnectionError("The underlying connection was closed.")
+        for upload in self.uploads.values():
+            upload.end(error)
+        self.uploads.clear()
+        for call in tuple(self.downloads.values()):
+            call.cancel()
+
+
+def _nothing() -> None:
+    pass
+
+
+def begin_task(call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run a call in a task of its own; where Python can, at once up to where it first waits."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(call, loop=loop, eager_start=True)
+    return loop.create_task(call)

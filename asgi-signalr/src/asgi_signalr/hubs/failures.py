@@ -1,0 +1,87 @@
+"""What a client and the log are told of a call that fails."""
+
+import asyncio
+import logging
+
+from asgi_signalr.errors import HubException, denies, for_client
+from asgi_signalr.hubs.calls import CallMessage
+from asgi_signalr.hubs.connection import HubConnection
+from asgi_signalr.logs import printable
+
+logger = logging.getLogger("asgi_signalr")
+
+# Clients choose the names that they call, so there is an end to those that are remembered.
+_MOST_WARNINGS = 100
+
+
+class CallRefusedError(Exception):
+    """A call that does not come to be; its text is the client's answer, and the reason is for the log."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def unauthorized(message: CallMessage) -> CallRefusedError:
+    """Make the refusal of a call that its user may not make."""
+    text = f"Failed to invoke '{message.target}' because user is unauthorized"
+    return CallRefusedError(text, "the user is unauthorized")
+
+
+class Failures:
+    """Tells of the failed calls of one hub class."""
+
+    def __init__(self, hub: str) -> None:
+        self._hub = hub
+        self._called_in_vain: set[str] = set()
+
+    def text_for(
+        self, connection: HubConnection, message: CallMessage, failure: BaseException, *, streaming: bool = False
+    ) -> str:
+        """Log a failure, unless it is meant for the client; returns what the client is told.
+
+        Raises:
+            asyncio.CancelledError: it is the running task itself that is cancelled.
+
+        """
+        if denies(failure):
+            failure = unauthorized(message)
+        if isinstance(failure, CallRefusedError):
+            if message.invocation_id is None:
+                self.warn(connection, message, failure.reason)
+            return str(failure)
+        if isinstance(failure, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise failure
+            failure = RuntimeError(f"cancelled {failure}".rstrip())  # it waited for something that was
+        if not isinstance(failure, HubException):
+            level = logging.DEBUG if _is_of_lost_client(connection, failure) else logging.ERROR
+            logger.log(level, "%s.%s failed.", self._hub, message.target, exc_info=failure)
+        if streaming:
+            text = "An error occurred on the server while streaming results."
+            return for_client(text, failure, connection.options.detailed_errors)
+        return self.failed(connection, message, failure)
+
+    def warn(self, connection: HubConnection, message: CallMessage, reason: str) -> None:
+        """Say that a call has come to nothing, of which nobody else hears: its client does not wait. Once per name."""
+        name = printable(message.target)
+        if name not in self._called_in_vain and len(self._called_in_vain) < _MOST_WARNINGS:
+            self._called_in_vain.add(name)
+            logger.warning(
+                "A client of %s (connection %s) calls %s in vain, and does not wait to be told: %s. This is said once.",
+                self._hub,
+                connection.id,
+                name,
+                reason,
+            )
+
+    def failed(self, connection: HubConnection, message: CallMessage, error: BaseException) -> str:
+        """Say that a call has failed; the error itself only to those who may know it."""
+        text = f"An unexpected error occurred invoking '{message.target}' on the server."
+        return for_client(text, error, connection.options.detailed_errors)
+
+
+def _is_of_lost_client(connection: HubConnection, failure: BaseException) -> bool:
+    """Say whether a method failed because its client has gone: an everyday event."""
+    return connection.ending is not None and isinstance(failure, ConnectionError)

@@ -1,0 +1,330 @@
+"""What the checks of this exercise look at: a small group plays, and everything that this changes is watched at once.
+
+Ada plays in the browser; Ben, and three more who find out which options are right, send the same requests. Ada's
+Statistics pages are open before the first answer: one is left alone, of the other one the hub's messages are held
+back. Ben's is opened after the first answer, and loses its network for a while.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+from quiz_group import Answer, Clicker, Group, Visitor, together
+from quiz_hub import HUB, Attempt, Caller, News, try_as_strangers
+from quiz_pages import Figures, Player, ScriptedPage, StatisticsPage
+from quiz_scene import BRIEFLY, Held, Ledger, Moment, NewContext, NewWire, Scene, sinks
+
+from labkit.checking import WAIT, Stage, until
+
+OFFLINE = 10
+"""How many seconds a page is without its network, by its own clock."""
+
+PLAYED = Figures(41, 17, (41, 17), (20.5, 8.5, 29))
+"""Figures that no real quiz has within a run."""
+
+STATISTICS = {
+    "correctAnswers": 41,
+    "incorrectAnswers": 17,
+    "totalAnswers": 58,
+    "correctAnswersAverage": 20.5,
+    "incorrectAnswersAverage": 8.5,
+    "totalAnswersAverage": 29,
+}
+
+
+@dataclass
+class Return:
+    """A page that was offline: what it showed at the latest 5 s after the first answer that followed."""
+
+    page: StatisticsPage
+    after: Figures
+    expected: Figures
+
+
+@dataclass
+class Scripted:
+    """A page whose hub was played by the check."""
+
+    page: ScriptedPage
+    told: list[News]
+    before: Figures
+    after: Figures
+    expected: tuple[Figures, ...]
+    is_real: bool
+    """Whether the messages were those of the real hub."""
+
+
+@dataclass
+class Live:
+    """The whole scene."""
+
+    group: Group
+    player: Player
+    path: str
+    watched: StatisticsPage
+    ledger: Ledger
+    moments: list[Moment]
+    fresh: StatisticsPage
+    fresh_figures: Figures
+    fresh_drawn: tuple[str, str]
+    drawn: list[tuple[str, str]]
+    held: Held | None
+    back: Return | None
+    callers: dict[str, Caller]
+    scripted: Scripted | None
+    strangers: list[Attempt]
+    overtaken: list[tuple[float, float]]
+    """The totals that were shown, and then lower ones, while several answered at the same moment."""
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether a signed-in user could connect to the hub."""
+        return self.watched.connected or any(each.is_connected for each in self.callers.values())
+
+    @property
+    def hub_status(self) -> int | None:
+        """What the hub answered to a signed-in user who does not come from the page."""
+        return next((each.status for each in self.callers.values()), 200)
+
+    def end_of(self, moment: Moment) -> float:
+        """When the next answer began."""
+        return min((each.began for each in self.moments if each.began > moment.began), default=time.time())
+
+    def told(self, moment: Moment) -> dict[str, list[News]]:
+        """Who was told what after these answers, by the names of the listeners."""
+        began, ends = moment.began, self.end_of(moment)
+        found = {each.page.where: each.news for each in moment.seen if each.page.connected}
+        for name, caller in self.callers.items():
+            if caller.is_connected:
+                found[name] = [news for news in caller.news if began <= news.at <= ends]
+        return found
+
+
+@pytest.fixture(scope="session")
+def live(player: Player, new_browser_context: NewContext, new_wire: NewWire, stage: Stage) -> Live:
+    """The group plays."""
+    return _Scene(player, new_browser_context, new_wire, stage).play()
+
+
+class _Scene(Scene):
+    """The scene of exercise 1."""
+
+    def __init__(self, player: Player, new_browser_context: NewContext, new_wire: NewWire, stage: Stage) -> None:
+        super().__init__(player, new_browser_context, new_wire)
+        self._instance = stage.instances[0]
+        self._data = stage.data
+        self._callers: dict[str, Caller] = {}
+        self._over = False
+
+    def play(self) -> Live:
+        """Play the whole scene."""
+        player, group = self.player, self.group
+        ada = Clicker(group, player, player.play, self._instance)
+        watched = self.page(self._instance, player.name, player.cookie())
+        ledger = Ledger(self._data, watched.wire)
+        held = self.page(self._instance, player.name, player.cookie(), has_own_clock=True)
+        visitors = [Visitor(group, player.wire, self._instance, player.name) for _ in range(4)]
+        pool = ThreadPoolExecutor(12)
+        registered = [pool.submit(each.register) for each in visitors]
+        for page in (watched, held):
+            page.loaded()
+        self.settle(watched, held)
+        for each in registered:
+            each.result()
+        ben, *others = visitors
+        path, query = self._hub_of(watched)
+        listening = self._listen(pool, path, query, ben) if not watched.connected else []
+        attempts = pool.submit(try_as_strangers, self._instance, self._headers(), player.cookie(), path, query)
+        release = self.hold(held)
+
+        first = self._answer([ada.answer], [watched])
+        outcome = first.answer.outcome if first else ""
+        opposite = "incorrect" if outcome == "correct" else "correct"
+        drawn = [watched.drawn()]
+        late = self.page(self._instance, ben.name, ben.cookie, has_own_clock=True)
+        held.put_clock_forward(14)
+        late.loaded()
+        if watched.connected:
+            self.settle(late)
+        self.together([each.ask for each in others])
+        self._answer([partial(each.answer, n) for n, each in enumerate(others, 1)], [watched, late])
+        self._answer([lambda: ben.ask().answer(outcome=opposite)], [watched, late])
+        self.together([each.ask for each in others])
+        self._answer([partial(each.answer, n) for n, each in enumerate(others)], [watched, late])
+        is_away = late.connected and self._take_offline(late)
+        if not group.is_stuck:
+            player.play.next()
+        self._answer([lambda: ada.answer(opposite)], [watched])
+        if is_away:
+            late.wire.mend()
+        self._answer([lambda: ben.ask().answer(outcome=outcome)], [watched])
+        drawn.append(self._redrawn(watched, drawn[0]))
+        back = self._await_return(late) if is_away else None
+        released = release()
+        overtaken = self._overtaken(watched, released, others)
+        scripted = None if self.is_right(watched) else self._play_the_hub(watched, others)
+        if not is_away or (back and not back.after.shows(back.expected)):
+            late.open()
+        late.loaded()
+        until(late.page, lambda: late.figures().shows(group.figures()), self.patience)
+        self._over = True
+        for each in listening:
+            each.result()
+        return Live(
+            group=group,
+            player=player,
+            path=path,
+            watched=watched,
+            ledger=ledger,
+            moments=self.moments,
+            fresh=late,
+            fresh_figures=late.figures(),
+            fresh_drawn=late.drawn(),
+            drawn=drawn,
+            held=released,
+            back=back,
+            callers=self._callers,
+            scripted=scripted,
+            strangers=attempts.result(),
+            overtaken=overtaken,
+        )
+
+    def _answer(self, works: Sequence[Callable[[], Answer]], pages: Sequence[StatisticsPage]) -> Moment | None:
+        """Have some people answer at the same moment; listeners without a page are waited for, too."""
+        moment = self.answer(works, pages)
+        if moment and self._callers and not self.group.is_stuck:
+            began, page = moment.began, self.player.play.page
+            connected = [each for each in self._callers.values() if each.is_connected]
+            if not until(page, lambda: all(each.news_since(began) for each in connected), self.patience):
+                self.give_up()
+        return moment
+
+    def _hub_of(self, page: StatisticsPage) -> tuple[str, str]:
+        """The path and the query of the hub that the page is connected to, else the manual's."""
+        found = next((each for each in page.hub_connections if each.is_open), None)
+        return (found.path, found.query) if found else (HUB, "")
+
+    def _listen(self, pool: ThreadPoolExecutor, path: str, query: str, ben: Visitor) -> list[Future[bool]]:
+        """Two users connect to the hub without a page, because the page does not."""
+        running = []
+        for name, cookie in ((self.player.name, self.player.cookie()), (ben.name, ben.cookie)):
+            caller = Caller(self._instance, {**self._headers(), "Cookie": cookie}, path, query)
+            self._callers[f"{name}, connected to the hub"] = caller
+            running.append(pool.submit(self._stay, caller))
+        until(
+            self.player.play.page,
+            lambda: all(each.is_connected for each in self._callers.values()) or any(each.done() for each in running),
+        )
+        return running
+
+    def _stay(self, caller: Caller) -> bool:
+        token = caller.negotiate()
+        return bool(token) and caller.connect(token, 60, lambda: self._over)
+
+    def _headers(self) -> dict[str, str]:
+        """What the browser says about itself to a hub."""
+        like = next(each for each in self.player.wire.exchanges if each.path == "/api/trivia")
+        kept = ("user-agent", "accept-language", "accept-encoding")
+        return {name: value for name, value in like.headers if name.lower() in kept} | {"Origin": self._instance.url}
+
+    def _redrawn(self, page: StatisticsPage, before: tuple[str, str]) -> tuple[str, str]:
+        """What the charts look like once both look otherwise than before."""
+        if self.is_right(page):
+            until(page.page, lambda: all(a != b for a, b in zip(page.drawn(), before, strict=True)))
+        return page.drawn()
+
+    def _take_offline(self, page: StatisticsPage) -> bool:
+        """Cut the page's network, and let its clock go on to the end of that time."""
+        if self.gave_up:
+            return False
+        page.pause_clock()
+        page.wire.cut()
+        for _ in range(OFFLINE):
+            page.let_pass(1)
+        return True
+
+    def _await_return(self, page: StatisticsPage) -> Return:
+        """Wait until the page has caught up, for 5 s of its own clock."""
+        expected = self.group.figures()
+        for _ in range(int(WAIT)):
+            if until(page.page, lambda: page.figures().shows(expected), 0.1):
+                break
+            page.let_pass(1)
+        page.page.clock.resume()
+        until(page.page, lambda: page.figures().shows(expected), self.patience)
+        return Return(page, page.figures(), expected)
+
+    def _overtaken(
+        self, watched: StatisticsPage, held: Held | None, others: list[Visitor]
+    ) -> list[tuple[float, float]]:
+        """Whether a page shows older figures after newer ones.
+
+        A page that does so when messages come in another order does no harm while they never do: so more answers are
+        given at the same moment, until they do.
+        """
+        if falls := _falls(watched):
+            return falls
+        if held is None or not (sinks(held.totals) or not held.after.shows(held.expected)):
+            return []
+        if self.group.is_stuck or not self.is_right(watched):
+            return []
+        for _ in range(20):
+            together([each.ask for each in others])
+            self._answer([partial(each.answer, n) for n, each in enumerate(others)], [watched])
+            moment = self.moments.pop()
+            if falls := _falls(watched):
+                return falls
+            seen = moment.seen[0]
+            if not seen.after.shows(seen.expected):
+                total = seen.after.correct + seen.after.incorrect
+                return [(seen.expected.correct + seen.expected.incorrect, total)]
+        return []
+
+    def _play_the_hub(self, watched: StatisticsPage, others: list[Visitor]) -> Scripted:
+        """Have a page whose hub is played here, because the real one and the real page do not do together.
+
+        It is told what the real hub tells, if that is known, else what the manual has it tell. A page that takes the
+        figures from the message shows those; one that asks the server for them shows the real ones.
+        """
+        player = self.player
+        wire = self.new_wire()
+        context = self.new_context(wire)
+        context.add_cookies(player.context.cookies())  # type: ignore[arg-type]
+        page = ScriptedPage(context, wire, self._instance, player.name)
+        page.open().loaded()
+        if not until(page.page, lambda: page.connected, BRIEFLY):
+            page.put_clock_forward(5)
+            until(page.page, lambda: page.connected, BRIEFLY)
+        before, began = page.figures(), time.time()
+        told: list[News] = []
+        if not self.group.is_stuck:
+            self.together([others[0].ask])
+            moment = Moment([others[0].answer(0)])
+            if moment.answer.is_accepted and self._told_before(watched):
+                until(page.page, lambda: bool(self._heard(watched, began)), WAIT)
+                told = self._heard(watched, began)
+        real = self.group.figures()
+        is_real = bool(told)
+        told = told or [News(began, "updateStatistics", (STATISTICS,))]
+        expected = (real,) if is_real else (PLAYED, real)
+        for each in told:
+            page.tell(each)
+        if page.connected:
+            until(page.page, lambda: any(page.figures().shows(each) for each in expected), WAIT / 2)
+        return Scripted(page, told, before, page.figures(), expected, is_real)
+
+    def _heard(self, watched: StatisticsPage, since: float) -> list[News]:
+        """What one of those who are connected was told since then: the one who was told most."""
+        return max([*(each.news_since(since) for each in self._callers.values()), watched.news(since)], key=len)
+
+    def _told_before(self, watched: StatisticsPage) -> bool:
+        since = self.moments[0].answers[0].began if self.moments else 0.0
+        return bool(watched.news(since)) or any(each.news for each in self._callers.values())
+
+
+def _falls(page: StatisticsPage) -> list[tuple[float, float]]:
+    """Where the totals that a page has shown sink."""
+    return sinks([correct + incorrect for _, correct, incorrect in page.shown()])

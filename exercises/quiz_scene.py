@@ -1,0 +1,299 @@
+"""What the scenes of both exercises have in common: pages that are watched while a small group plays."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import pytest
+import quiz_hub
+from playwright.sync_api import BrowserContext
+from quiz_group import Answer, Group, together
+from quiz_hub import News
+from quiz_pages import Figures, Player, StatisticsPage
+
+from labkit.checking import PATIENCE, WAIT, NotDone, RunningInstance, until
+from labkit.wire import Exchange, Message, Wire
+
+BRIEFLY = 0.5
+"""How many seconds are waited for what cannot make an exercise pass any more."""
+
+NewContext = Callable[..., BrowserContext]
+NewWire = Callable[[], Wire]
+
+
+@dataclass
+class Seen:
+    """What one page showed before and after answers, and what the hub told it meanwhile."""
+
+    page: StatisticsPage
+    before: Figures
+    after: Figures
+    expected: Figures
+    news: list[News]
+    late: float | None = None
+    """How many seconds after the response the right counters came; None if that is not known."""
+
+    @property
+    def counters(self) -> str:
+        """What the counters showed, in words that differ from what was expected."""
+        return f"still {self.after.counters}" if self.after == self.before else self.after.counters
+
+    @property
+    def charts(self) -> str:
+        """What the charts showed, in words that differ from what was expected."""
+        return f"still {self.after.charts}" if self.after == self.before else self.after.charts
+
+
+@dataclass
+class Moment:
+    """One answer, or several at the same moment, and what every open page made of it."""
+
+    answers: list[Answer]
+    seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def answer(self) -> Answer:
+        """The last answer."""
+        return self.answers[-1]
+
+    @property
+    def began(self) -> float:
+        """When the first of them was given."""
+        return min(each.began for each in self.answers)
+
+    def of(self, page: StatisticsPage) -> Seen | None:
+        """What this page made of it."""
+        return next((each for each in self.seen if each.page is page), None)
+
+
+@dataclass
+class Held:
+    """A page whose hub's messages were held back: what it showed before, until they were released, and after."""
+
+    page: StatisticsPage
+    before: Figures
+    meanwhile: Figures
+    after: Figures
+    expected: Figures
+    was_told: bool
+    totals: list[float]
+    """The totals that it has shown, one after the other."""
+    asked: list[str]
+    """What it has asked for while they were held back, other than a hub."""
+
+    def judge(self) -> None:
+        """Make sure that the page changed because of the messages: after them, and not before.
+
+        Raises NotDone that says what it did instead.
+        """
+        if self.meanwhile != self.before:
+            raise NotDone(
+                expected="nothing changes on the page while the hub's message is held back",
+                seen=f"it showed {self.meanwhile.counters} all the same"
+                + (f", after {self.asked[0]}" if self.asked else ""),
+                where=self.page.where,
+                cause="the page reloads, or asks the server again and again, instead of listening to the hub",
+            )
+        if not self.was_told:
+            raise NotDone(
+                expected="the news comes over the page's own connection to the hub",
+                seen="no message came over it" if self.page.connected else "the page has no connection to a hub",
+                where=self.page.where,
+                cause=self.page.trouble,
+            )
+        if self.after == self.before:
+            raise NotDone(
+                expected="the page changes once the hub's message arrives",
+                seen=f"still {self.after.counters}",
+                where=self.page.where,
+            )
+
+
+class Scene:
+    """Everybody who takes part, while they do."""
+
+    def __init__(self, player: Player, new_browser_context: NewContext, new_wire: NewWire) -> None:
+        self.player = player
+        self.group = Group()
+        self.moments: list[Moment] = []
+        self._gave_up = False
+        self._trips: list[float] = []
+        self._new_browser_context, self._new_wire = new_browser_context, new_wire
+
+    @property
+    def patience(self) -> float:
+        """How many seconds are waited for what should come; less, once something has not come.
+
+        On a machine that is busy with something else, all takes longer: seeing how long the browser takes to say
+        what a page shows, one allows for that.
+        """
+        return BRIEFLY if self._gave_up else WAIT + 10 * (median(self._trips) if self._trips else 0)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether something that should have come has not come."""
+        return self._gave_up
+
+    def give_up(self) -> None:
+        """Wait for nothing that is as late any more."""
+        self._gave_up = True
+
+    def figures(self, page: StatisticsPage) -> Figures:
+        """What the page shows now."""
+        began = time.monotonic()
+        try:
+            return page.figures()
+        finally:
+            self._trips.append(time.monotonic() - began)
+
+    def page(self, instance: RunningInstance, user: str, cookie: str, has_own_clock: bool = False) -> StatisticsPage:
+        """Open a user's Statistics page, with a browser and a wire of its own."""
+        wire = self._new_wire()
+        context = self.new_context(wire)
+        pairs = [each.partition("=") for each in cookie.split("; ") if each]
+        context.add_cookies([{"name": name, "value": value, "url": instance.url} for name, _, value in pairs])
+        return StatisticsPage(context, wire, instance, user, has_own_clock).open()
+
+    def new_wire(self) -> Wire:
+        """A wire more."""
+        return self._new_wire()
+
+    def new_context(self, wire: Wire) -> BrowserContext:
+        """A browser context on this wire."""
+        return self._new_browser_context(proxy=wire.proxy)
+
+    def settle(self, *pages: StatisticsPage) -> None:
+        """Wait until these pages are connected, or were refused, or have not even begun when it was time to.
+
+        The last one has a clock of its own, which shows whether a page would begin later.
+        """
+
+        def is_settled(each: StatisticsPage) -> bool:
+            return each.connected or bool(quiz_hub.refusals(each.wire))
+
+        last = pages[-1]
+        if not quiz_hub.begun(last.wire):
+            last.put_clock_forward(5)
+            until(last.page, lambda: quiz_hub.begun(last.wire), BRIEFLY)
+        if quiz_hub.begun(last.wire):
+            until(last.page, lambda: all(map(is_settled, pages)), PATIENCE)
+
+    def together(self, works: Sequence[Callable[[], object]]) -> None:
+        """Do all of this at the same moment, unless an answer was not taken before."""
+        if not self.group.is_stuck:
+            together(works)
+
+    def answer(
+        self,
+        works: Sequence[Callable[[], Answer]],
+        pages: Sequence[StatisticsPage],
+        is_over: Callable[[], bool] = lambda: False,
+        expects: Sequence[StatisticsPage] | None = None,
+    ) -> Moment | None:
+        """Have some people answer at the same moment, and see what comes of it on these pages.
+
+        It is waited for those that are `expects`-ed to follow, or all that are connected; `is_over` tells that
+        nothing more can come to the others. None: an answer was not taken, and nobody goes on.
+        """
+        if self.group.is_stuck:
+            return None
+        before = [self.figures(each) for each in pages]
+        began = time.time()
+        moment = Moment([works[0]()] if len(works) == 1 else together(works))
+        self.moments.append(moment)
+        expected = self.group.figures()
+        allowed = self.patience if not self._gave_up else WAIT
+        waited_for = [each for each in (pages if expects is None else expects) if each.connected]
+        others = [each for each in pages if each.connected and each not in waited_for]
+
+        def has_come(watched: Sequence[StatisticsPage]) -> bool:
+            return all(each.news(began) and self.figures(each).shows(expected) for each in watched)
+
+        if not self.group.is_stuck and waited_for:
+            came = until(waited_for[0].page, lambda: has_come(waited_for), self.patience)
+            if not came or not self._wait_for_others(lambda: has_come(others), others, is_over):
+                self.give_up()
+            elif len(works) > 1:
+                # What comes a little later is not to be taken for what the next answer brings.
+                each_brings = len(self.moments[0].seen[0].news) if self.moments[0].seen else 1
+                due = each_brings * len(works)
+                until(waited_for[0].page, lambda: all(len(each.news(began)) >= due for each in waited_for), BRIEFLY)
+        ended = max(each.ended for each in moment.answers)
+        for page, figures in zip(pages, before, strict=True):
+            shown = [at for at, *counters in page.shown() if tuple(counters) == (expected.correct, expected.incorrect)]
+            late = shown[0] - ended - (allowed - WAIT) if shown and not page.has_own_clock else None
+            moment.seen.append(Seen(page, figures, page.figures(), expected, page.news(began), late))
+        return moment
+
+    def _wait_for_others(
+        self, has_come: Callable[[], bool], others: Sequence[StatisticsPage], is_over: Callable[[], bool]
+    ) -> bool:
+        if not others or has_come():
+            return True
+        return until(others[0].page, has_come, BRIEFLY if is_over() else self.patience)
+
+    def is_right(self, page: StatisticsPage) -> bool:
+        """Whether this page has followed every answer so far."""
+        seen = [found for each in self.moments if (found := each.of(page))]
+        return bool(seen) and all(each.after.shows(each.expected) for each in seen)
+
+    def hold(self, page: StatisticsPage) -> Callable[[], Held | None]:
+        """Hold back whatever the hub tells this page; the result releases it, and tells what the page made of it."""
+        page.wire.hold(quiz_hub.is_of_hub, quiz_hub.ping_instead)
+        before, asked = page.figures(), len(page.wire.exchanges)
+
+        def release() -> Held | None:
+            if not self.moments:
+                return None
+            expected, meanwhile = self.group.figures(), page.figures()
+            unasked = [
+                f"{each.method} {each.path}"
+                for each in page.wire.exchanges[asked:]
+                if not quiz_hub.is_of_hub(each) and not each.path.endswith("/negotiate")
+            ]
+            was_told = bool(page.news(self.moments[0].began))
+            # The newest first, as the messages of simultaneous answers may come.
+            page.wire.release(quiz_hub.newest_first)
+            if was_told:
+                until(page.page, lambda: self.figures(page).shows(expected), self.patience)
+            totals = [correct + incorrect for _, correct, incorrect in page.shown()]
+            return Held(page, before, meanwhile, page.figures(), expected, was_told, totals, unasked)
+
+        return release
+
+
+class Ledger:
+    """How many answers a reader of the database sees at each moment when a page is told something."""
+
+    def __init__(self, data: Path | None, wire: Wire) -> None:
+        self.entries: list[tuple[float, int]] = []
+        """Seconds since 1970, and the answers in the database."""
+        self._file = next(iter(data.glob("*.db")), None) if data else None
+        if self._file:
+            wire.on_message = self._note
+
+    def between(self, begin: float, end: float) -> int | None:
+        """How many answers there were when the last message of that time came; None if that is not known."""
+        return max((count for at, count in self.entries if begin <= at < end), default=None)
+
+    def _note(self, exchange: Exchange, message: Message) -> None:
+        if quiz_hub.has_news(message):
+            with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)) as database:
+                self.entries.append((message.at, database.execute("SELECT count(*) FROM answers").fetchone()[0]))
+
+
+def sinks(totals: Sequence[float]) -> list[tuple[float, float]]:
+    """Where numbers that should grow become less: the number, and the lower one after it."""
+    return [(a, b) for a, b in pairwise(totals) if b < a]
+
+
+@pytest.fixture(scope="session")
+def player(new_browser_context: NewContext, new_wire: NewWire, instances: tuple[RunningInstance, ...]) -> Player:
+    """A new user on the Play page of the first instance."""
+    wire = new_wire()
+    return Player(new_browser_context(proxy=wire.proxy), wire, instances[0])

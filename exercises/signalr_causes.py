@@ -1,0 +1,261 @@
+"""Causes that only somebody knows who knows SignalR: what the server sends and the page listens to, and where.
+
+The code is read, never run: Python as its syntax tree, JavaScript by the calls of the official client.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import BrowserContext
+
+from labkit.diagnosis import Place
+from labkit.verify.causes import Facts, Finding, is_about_pages
+from labkit.verify.causes.finding import SCRIPTS
+from labkit.verify.report import Check
+
+_WATCH = """(() => {
+  const prepare = () => {
+    const hub = window.signalR?.HubConnection?.prototype, invoke = hub?._invokeClientMethod;
+    if (!invoke || invoke.isWatched) return;
+    const report = (error) => console.debug("labkit: uncaught", error?.stack ?? String(error));
+    const watched = (handler) => ({
+      handler,
+      apply(self, given) {
+        try {
+          const result = handler.apply(self, given);
+          if (result instanceof Promise) result.catch(report);
+          return result;
+        } catch (error) {
+          report(error);
+          throw error;
+        }
+      },
+    });
+    hub._invokeClientMethod = function (message) {
+      const name = String(message.target).toLowerCase(), own = this._methods?.[name];
+      if (!own) return invoke.call(this, message);
+      const all = this._methods[name] = own.map(watched);
+      try {
+        return invoke.call(this, message);
+      } finally {
+        if (this._methods[name] === all) this._methods[name] = all.map((each) => each.handler ?? each);
+      }
+    };
+    hub._invokeClientMethod.isWatched = true;
+  };
+  prepare();
+  document.addEventListener("load", prepare, true);  // of each script, before the next one runs
+})();"""
+"""Reports what a page's handlers throw: the official client catches it, and says nothing unless logging is on."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call in the app's Python code, with the function that it is in, and its first argument if that is a text."""
+
+    place: Place
+    function: str | None
+    receiver: str
+    text: str | None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_labkit_context(context: BrowserContext) -> None:
+    """Watch the handlers of every page."""
+    context.add_init_script(_WATCH)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_labkit_cause(facts: Facts, check: Check) -> Finding | None:
+    """What SignalR's two sides do not agree on, or what one of them does not do."""
+    searches = [_unmapped, _backplane]
+    if is_about_pages(facts, check):
+        searches += [_client] if facts.errors else [_unstarted, _names]
+    searches += [_sending]
+    return next((finding for search in searches for finding in search(facts)), None)
+
+
+def _unmapped(facts: Facts) -> Iterator[Finding]:
+    """A hub that is not where pages, or the manual, look for it."""
+    hubs = _calls(facts, "hub")
+    mounts = [each for each in _calls(facts, "mount") if each.text and _names_app(facts, each)]
+    mapped = {f"{mount.text}{hub.text}": hub for mount in mounts for hub in hubs if hub.text is not None}
+    if hubs and not mounts and _snippet_line(facts, ".mount("):
+        line, home = _snippet_line(facts, ".mount(") or ("", "")
+        yield Finding(
+            f"nothing mounts the SignalR application, so no hub is mapped: {home} has no `{line}`",
+            Place(home, 1, ""),
+            f"Write `{line}` at the end of configure in {home}, then verify again.",
+        )
+        return
+    for each in facts.places(r"\.withUrl\(\s*[\"'`]([^\"'`?]+)", SCRIPTS):
+        match = re.search(r"\.withUrl\(\s*[\"'`]([^\"'`?]+)", each.source)
+        asked = match[1].rstrip("/") if match else ""
+        if not mapped or not asked.startswith("/") or asked in mapped:
+            continue
+        path, hub = next(iter(mapped.items()))
+        said = f"the page connects to {asked} ({each}), the hub is mapped to {path} ({hub.place})"
+        if _is_the_manuals(facts, asked):
+            own = hub.text or ""
+            wanted = asked.removeprefix(path.removesuffix(own))
+            yield Finding(f"{said}{hub.place.quoted}", hub.place, f"Write {wanted} in {hub.place}, then verify again.")
+        else:
+            yield Finding(f"{said}{each.quoted}", each, f"Write {path} in {each}, then verify again.")
+
+
+def _client(facts: Facts) -> Iterator[Finding]:
+    """A page that uses the client, and that does not load it."""
+    line = _snippet_line(facts, "signalr.js")
+    is_missed = any("signalR is not defined" in error.text for error in facts.errors)
+    if line and is_missed and not _lines(facts, r"(?i)signalr\S*\.js[\"']"):
+        yield Finding(
+            f"the page uses signalR, and loads no script that defines it: {line[1]} has no `{line[0]}`",
+            Place(line[1], 1, ""),
+            f"Write `{line[0]}` in {line[1]}, above the page's own script, then verify again.",
+        )
+
+
+def _backplane(facts: Facts) -> Iterator[Finding]:
+    """A backplane that the manual has, and the code has not."""
+    line = _snippet_line(facts, ".use_backplane(")
+    if line and not _calls(facts, "use_backplane"):
+        yield Finding(
+            f"no line uses a backplane: {line[1]} has no `{line[0]}`",
+            Place(line[1], 1, ""),
+            f"Write `{line[0]}` in {line[1]}, above the line that mounts the hubs, then verify again.",
+        )
+
+
+def _unstarted(facts: Facts) -> Iterator[Finding]:
+    """A connection that is built, and never started; or none."""
+    built = list(facts.places(r"\bHubConnectionBuilder\b", SCRIPTS))
+    built = [each for each in built if not each.source.lstrip().startswith("//")]
+    if built and not _lines(facts, r"\.start\("):
+        yield Finding.at(
+            built[0],
+            "this builds a connection, and no line starts it",
+            f"Write `connection.start()` at the end of {built[0].path}, then verify again.",
+        )
+
+
+def _names(facts: Facts) -> Iterator[Finding]:
+    """A method that the server calls, and that no page has a handler for."""
+    sends = [each for each in _calls(facts, "send") if "clients" in each.receiver and each.text]
+    listens = [
+        (match[1], each)
+        for each in _lines(facts, r"\.on\(\s*[\"'`][^\"'`]+")
+        if (match := re.search(r"\.on\(\s*[\"'`]([^\"'`]+)", each.source))
+    ]
+    heard = {name.lower() for name, _ in listens}
+    sent = {(each.text or "").lower() for each in sends}
+    for send in sends:
+        name = send.text or ""
+        if name.lower() in heard:
+            continue
+        said = f"the server sends “{name}” ({send.place})"
+        others = [(each, place) for each, place in listens if each.lower() not in sent]
+        if not others:
+            built = _lines(facts, r"\bHubConnectionBuilder\b")
+            at = built[0] if built else send.place
+            advice = f'Write a handler, connection.on("{name}", …), before connection.start() in {at.path}.'
+            yield Finding(f"{said}, and no page has a handler for it", at, advice)
+            continue
+        other, place = others[0]
+        said = f"{said}, the page listens to “{other}” ({place})"
+        if other in "\n".join(facts.snippets.values()) and name not in "\n".join(facts.snippets.values()):
+            yield Finding(
+                f"{said}{send.place.quoted}", send.place, f"Write {other} in {send.place}, then verify again."
+            )
+        else:
+            yield Finding(f"{said}{place.quoted}", place, f"Write {name} in {place}, then verify again.")
+
+
+def _sending(facts: Facts) -> Iterator[Finding]:
+    """A message that is not sent, sent to somebody else than all, or sent before the answer is stored."""
+    sends = [each for each in _calls(facts, "send") if "clients" in each.receiver]
+    for send in sends:
+        if send.function and not _calls(facts, send.function):
+            line = _snippet_line(facts, f"{send.function}(")
+            where = f": {line[1]} has no `{line[0]}`" if line else ""
+            yield Finding(
+                f"no line calls {send.function}, which sends the message ({send.place}){where}",
+                Place(line[1], 1, "") if line else send.place,
+                f"Write `{line[0]}` in {line[1]}, after the answer is stored, then verify again." if line else None,
+            )
+    for send in sends:
+        calls = _calls(facts, send.function) if send.function else [send]
+        for call in calls:
+            commits = [each for each in _calls(facts, "commit") if each.place.path == call.place.path]
+            later = [each for each in commits if each.function == call.function and each.place.line > call.place.line]
+            earlier = [each for each in commits if each.function == call.function and each not in later]
+            if later and not earlier:
+                yield Finding.at(
+                    call.place,
+                    f"the message is sent before the answer is stored, in line {later[0].place.line}",
+                    f"Move line {call.place.line} of {call.place.path} below line {later[0].place.line}.",
+                )
+    for send in sends:
+        target = re.search(r"clients\.(\w+)", send.receiver)
+        if target and target[1] != "all":
+            yield Finding.at(
+                send.place,
+                f"the message goes to clients.{target[1]}, not to everybody who is connected",
+                f"Write clients.all in {send.place}, then verify again.",
+            )
+
+
+def _calls(facts: Facts, name: str) -> list[Call]:
+    """The calls of a method or function of this name."""
+    found: list[Call] = []
+    for path, text in facts.files.items():
+        if not path.endswith(".py") or name not in text:
+            continue
+        try:
+            tree = ast.parse(text.removeprefix("\ufeff"))
+        except (SyntaxError, ValueError):
+            continue
+        found += _calls_in(facts, path, tree, name)
+    return found
+
+
+def _calls_in(facts: Facts, path: str, tree: ast.AST, name: str, function: str | None = None) -> Iterator[Call]:
+    for node in ast.iter_child_nodes(tree):
+        inside = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
+        if isinstance(node, ast.Call):
+            called = node.func
+            own = (
+                called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+            )
+            if own == name:
+                first = node.args[0] if node.args else None
+                text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+                receiver = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
+                yield Call(facts.place(path, node.lineno), function, receiver, text)
+        yield from _calls_in(facts, path, node, name, inside)
+
+
+def _names_app(facts: Facts, mount: Call) -> bool:
+    """Whether a mounted application is the SignalR application, not a folder of files."""
+    return "StaticFiles" not in mount.place.source
+
+
+def _lines(facts: Facts, pattern: str) -> list[Place]:
+    """The lines of pages and scripts that match, comments left out."""
+    return [each for each in facts.places(pattern, SCRIPTS) if not each.source.lstrip().startswith(("//", "*", "{#"))]
+
+
+def _is_the_manuals(facts: Facts, text: str) -> bool:
+    """Whether the manual's own code has this text, so that the other side is the one to mend."""
+    return any(f'"{text}"' in snippet for snippet in facts.snippets.values())
+
+
+def _snippet_line(facts: Facts, text: str) -> tuple[str, str] | None:
+    """The line of a snippet that has this text and defines nothing, and the file that it belongs into."""
+    for name, snippet in facts.snippets.items():
+        for line in snippet.split("\n"):
+            if text in line and not line.lstrip().startswith(("def ", "async def ", "#")) and name in facts.homes:
+                return re.sub(r"\$\{\d:([^}]*)\}", r"\1", line.strip()), facts.homes[name]
+    return None

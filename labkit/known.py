@@ -1,0 +1,65 @@
+"""The workspaces that were made or used on this machine, the last used first; `list` knows them in any folder."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from labkit.errors import LabError
+from labkit.files import locked, write_whole
+from labkit.places import state_folder
+
+_MOST = 50
+
+
+@dataclass(frozen=True)
+class Known:
+    """A workspace's folder, the exercise's name and the lab's folder, and when it was last used (ISO 8601)."""
+
+    folder: Path
+    exercise: str
+    lab: Path
+    used: str
+
+
+def workspaces(lab: Path, exercise: str | None = None) -> list[Known]:
+    """The workspaces of a lab, or of one of its exercises, that are still there; the last used first."""
+    return [
+        each
+        for each in _read()
+        if each.lab == lab
+        and exercise in (None, each.exercise)
+        and (each.folder / ".labkit" / "workspace.json").is_file()
+    ]
+
+
+def remember(folder: Path, exercise: str, lab: Path) -> None:
+    """Put a workspace first; where nothing can be written, nothing is remembered."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        path = _path()
+        with locked(path.with_suffix(".lock")):
+            kept = _read()
+            if kept and (kept[0].folder, kept[0].used[:10]) == (folder, now[:10]):
+                return  # one a day is enough of those that go on in the same
+            others = [each for each in kept if each.folder != folder]
+            rows = [
+                {"folder": str(each.folder), "exercise": each.exercise, "lab": str(each.lab), "used": each.used}
+                for each in [Known(folder, exercise, lab, now), *others][:_MOST]
+            ]
+            text = json.dumps({"schema": 1, "workspaces": rows}, indent=2, ensure_ascii=False)
+            write_whole(path, f"{text}\n".encode())
+    except (LabError, OSError):
+        return
+
+
+def _path() -> Path:
+    return state_folder() / "workspaces.json"
+
+
+def _read() -> list[Known]:
+    try:
+        rows = json.loads(_path().read_bytes())["workspaces"]
+        return [Known(Path(row["folder"]), row["exercise"], Path(row["lab"]), row["used"]) for row in rows]
+    except (LabError, OSError, ValueError, KeyError, TypeError):
+        return []

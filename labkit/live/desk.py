@@ -1,0 +1,335 @@
+"""A desk: everything that a person does in one exercise, for a page to show and to press.
+
+Every action does what the command of the same name does, by the same functions, and nothing else can be done.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from labkit import changes, editors, insertion, progress, snippets, tree, workspace
+from labkit.errors import LabError, UsageError, unknown
+from labkit.journal import EditedSinceError
+from labkit.lab import Exercise, Lab
+from labkit.live.runner import Runner
+from labkit.live.verifying import Verifier
+from labkit.workspace import Workspace
+
+Answer = dict[str, Any]
+"""What an action answers: `message`, often `next`, and what it found."""
+
+Tell = Callable[[str, str, Any], None]
+"""Takes the kind of the news, the exercise's id and the news; called on any thread."""
+
+
+class Desk:
+    """One exercise: its workspace, its app and its checks.
+
+    Args:
+        lab: the lab that the exercise is of.
+        exercise: the exercise.
+        folder: where the workspace is, or is made: in this folder, or this folder itself.
+        tell: hears of everything that happens, `state` without news whenever `to_json` may have changed.
+
+    """
+
+    def __init__(self, lab: Lab, exercise: Exercise, folder: Path, tell: Tell) -> None:
+        self._lab = lab
+        self.exercise = exercise
+        self._folder = folder
+        self._tell = tell
+        self._pressed: dict[str, Future[Answer]] = {}
+        self._guard = threading.Lock()
+        self.runner = Runner(self._changed, lambda number, line: tell("log", exercise.id, [number, line]))
+        self.verifier = Verifier(self._changed)
+        self.watches = False
+        self._actions: Mapping[str, Callable[..., Answer]] = {
+            "start": self.start,
+            "insert": self.insert,
+            "undo": self.undo,
+            "reset": self.reset,
+            "diff": self.diff,
+            "open": self.open,
+            "hint": self.hint,
+            "run": self.run,
+            "stop": self.stop,
+            "restart": self.restart,
+            "verify": self.verify,
+            "watch": self.watch,
+            "db-start": self.db_start,
+            "db-stop": self.db_stop,
+            "db-create": self.db_create,
+            "db-tables": self.db_tables,
+        }
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """The exercise's workspace, once it is there."""
+        around = workspace.around(self._folder)
+        places = [around] if around else []
+        base = around.parent if around else self._folder
+        places += [base / self.exercise.name, *(each.folder for each in workspace.children(base))]
+        for place in places:
+            try:
+                found = workspace.read(place)
+            except LabError:
+                continue
+            if found.exercise_name == self.exercise.name:
+                return found
+        return None
+
+    def do(self, action: str, arguments: Mapping[str, Any]) -> Answer:
+        """Carry an action out and wait for its end; one that is under way already is joined, not done twice.
+
+        Raises LabError if it cannot be done, UsageError for an action or an argument that is not known.
+        """
+        if action not in self._actions:
+            raise unknown("action", action, self._actions)
+        given = {name: value for name, value in arguments.items() if value is not None}
+        if not all(isinstance(value, str | bool | int) for value in given.values()):
+            raise UsageError(f"{action} takes texts, numbers, yes and no only.")
+        key = f"{action} {sorted(given.items())}"
+        with self._guard:
+            under_way = self._pressed.get(key)
+            mine: Future[Answer] = Future()
+            if under_way is None:
+                self._pressed[key] = mine
+        if under_way is not None:
+            return under_way.result()
+        self._changed()
+        try:
+            answer = self._actions[action](**given)
+            mine.set_result(answer)
+        except TypeError as error:
+            wrong = UsageError(f"{action} does not take that: {error}.")
+            mine.set_exception(wrong)
+            raise wrong from error
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            with self._guard:
+                del self._pressed[key]
+            self._changed()
+        return answer
+
+    # What it looks like.
+
+    def to_json(self) -> Answer:
+        """All that the page shows of this exercise."""
+        found = progress.look(self.exercise, self.workspace)
+        here = found.workspace
+        in_hand = found.in_hand
+        return {
+            "id": self.exercise.id,
+            "title": self.exercise.title,
+            "minutes": self.exercise.minutes,
+            "workspace": tree.nearby(here.folder) if here else None,
+            "tasks": [self._task(each) for each in found.tasks],
+            "next": in_hand.step.id if in_hand and here else None,
+            "finished": found.is_finished,
+            "app": self.runner.to_json(),
+            "verify": self.verifier.to_json(),
+            "undo": here.journal.last if here else None,
+            "watches": self.watches,
+            "busy": sorted(self._pressed),
+        }
+
+    def _task(self, found: progress.TaskProgress) -> Answer:
+        steps = [
+            {
+                "id": each.step.id,
+                "text": each.step.text,
+                "snippet": each.step.snippet,
+                "done": each.done,
+                "hints": _LEVELS if self.exercise.hint(each.step) else [],
+            }
+            for each in found.steps
+        ]
+        verified = found.verified
+        return {
+            "id": found.task.id,
+            "title": found.task.title,
+            "steps": steps,
+            "begun": any(each.done for each in found.steps),
+            "passed": found.is_verified,
+            "stale": verified is not None and verified.changed_since,
+        }
+
+    def on_saved(self, paths: set[str]) -> None:
+        """Take in that files of the app have been saved."""
+        if self.runner.state == "running":
+            self.runner.stale |= paths
+        self.verifier.make_stale()
+        self._changed()
+
+    def close(self) -> None:
+        """Stop what runs."""
+        self.runner.stop()
+        self.verifier.close()
+
+    def _changed(self) -> None:
+        self._tell("state", self.exercise.id, None)
+
+    def _there(self) -> Workspace:
+        found = self.workspace
+        if found is None:
+            raise UsageError(f"There is no workspace of {self.exercise.id} yet.", f"labkit start {self.exercise.id}")
+        return found
+
+    # What can be pressed.
+
+    def start(self, exercise: str = "") -> Answer:
+        """Make the workspace, as `labkit start`."""
+        found = self.workspace
+        if found:
+            return {"message": f"Your workspace is {tree.nearby(found.folder)}."}
+        around = workspace.around(self._folder)
+        made = workspace.create(
+            self._lab, self.exercise, (around.parent if around else self._folder) / self.exercise.name
+        )
+        return {"message": f"Made your workspace {tree.nearby(made.folder)}."}
+
+    def insert(self, name: str, value: str | None = None) -> Answer:
+        """Insert a snippet, as `labkit snippet insert`."""
+        here = self._there()
+        change = insertion.insert(here.folder, self.exercise, [name], {1: value} if value else None)
+        here.apply(change)
+        (place,) = change.insertions
+        if place.already:
+            return {"message": f"{place.snippet} is in {place.path} already, line {place.line}.", "path": place.path}
+        return {
+            "message": f"Inserted {place.snippet} into {place.path}, line {place.line}.",
+            "path": place.path,
+            "line": place.line,
+            "diff": changes.unified(change),
+        }
+
+    def undo(self, force: bool = False) -> Answer:
+        """Take back labkit's last change, as `labkit undo`."""
+        here = self._there()
+        try:
+            undone = here.undo(force)
+        except EditedSinceError as error:
+            return {"message": error.message, "asks": "undo", "arguments": {"force": True}}
+        return {"message": f"Undone: {undone.what}. What was undone is kept in {tree.nearby(undone.kept)}."}
+
+    def reset(self, file: str | None = None, sure: bool = False) -> Answer:
+        """Bring a file, or all, back as the exercise began, as `labkit reset`."""
+        here = self._there()
+        change = workspace.reset(here.folder, self.exercise, [file] if file else None)
+        if not change.files:
+            return {"message": "Nothing to reset: all is as the exercise began."}
+        names = ", ".join(each.path for each in change.files)
+        if not sure:
+            asked = {"sure": True} | ({"file": file} if file else {})
+            return {"message": f"Bring back as it was at the beginning: {names}?", "asks": "reset", "arguments": asked}
+        here.apply(change)
+        return {"message": f"Brought back {names}. Undo takes it back."}
+
+    def diff(self) -> Answer:
+        """Compare with the exercise's end, as `labkit diff`."""
+        differences = workspace.compare(self._there().folder, self.exercise.end)
+        message = "What is marked + is still to come." if differences else "Your work is equal to the end."
+        return {"message": message, "diff": "".join(each.diff for each in differences)}
+
+    def open(self, path: str, line: int | None = None) -> Answer:
+        """Open a file of the workspace in the person's editor."""
+        here = self._there().folder
+        wanted = (here / path).resolve()
+        if not wanted.is_relative_to(here.resolve()) or not wanted.is_file():
+            raise UsageError(f"There is no file {path} in your workspace.", f"labkit reset {path}")
+        editor = editors.show(wanted, line)
+        return {"message": f"Opened {path} in {editor.name}."}
+
+    def hint(self, step: str, level: str) -> Answer:
+        """Help with a step: a question, then a direction, then its code, as `labkit hint`."""
+        found = next((each for task in self.exercise.tasks for each in task.steps if each.id == step), None)
+        hint = self.exercise.hint(found) if found else None
+        if found is None or hint is None or level not in (*_LEVELS, "code"):
+            raise UsageError(f"There is no such hint for {step}.")
+        if level == "code":
+            text = snippets.fill(self.exercise.snippets[found.snippet].text) if found.snippet else found.command or ""
+            return {"message": "This is the code.", "code": text}
+        return {"message": str(getattr(hint, level))}
+
+    def run(self) -> Answer:
+        """Start the app, as `labkit run`."""
+        progress.note(self.exercise, self._there(), "run", datetime.now())
+        return self._run("" if self.runner.start(self.exercise, self._there()) else " already")
+
+    def stop(self) -> Answer:
+        """Stop the app, as Ctrl-C at `labkit run`."""
+        return {"message": "Stopped." if self.runner.stop() else "It did not run."}
+
+    def restart(self) -> Answer:
+        """Start the app anew."""
+        self.runner.start(self.exercise, self._there(), anew=True)
+        return self._run(" anew")
+
+    def _run(self, how: str) -> Answer:
+        count = self.exercise.app.instances
+        return {"message": f"The app runs{how}." if count == 1 else f"{count} instances of the app run{how}."}
+
+    def verify(self, task: str | None = None) -> Answer:
+        """Verify the work, as `labkit verify`."""
+        passed = self.verifier.run(self.exercise, self._there(), task)
+        which = self.exercise.task(task).title if task else self.exercise.title
+        return {"message": f"“{which}” is done." if passed else "Something is not done yet: see the checks."}
+
+    def watch(self, on: bool = True) -> Answer:
+        """Verify again on every save, as `labkit verify --watch`."""
+        self._there()
+        self.watches = on
+        return {"message": "Every save is verified now." if on else "Saves are not verified any more."}
+
+    def db_start(self) -> Answer:
+        """Start the lab's PostgreSQL, as `labkit db start`."""
+        server = self._server().start()
+        return {"message": f"PostgreSQL runs at {server.address}."}
+
+    def db_stop(self) -> Answer:
+        """Stop it, as `labkit db stop`."""
+        return {"message": "PostgreSQL is stopped." if self._server().stop() else "It did not run."}
+
+    def db_create(self, name: str) -> Answer:
+        """Create a database, as `labkit db create`."""
+        from labkit.postgres import check_name
+
+        check_name(name)
+        here = self._there()
+        with self._server().running() as server:
+            server.create_database(name)
+        here.note_database(name, datetime.now())
+        return {"message": f"Created the database {name}."}
+
+    def db_tables(self, name: str | None = None, table: str | None = None) -> Answer:
+        """List the tables of a database, or show the newest rows of one, as `labkit db tables`."""
+        from labkit import tables
+
+        with self._server().running() as server:
+            known = server.databases()
+            if name is None and len(known) == 1:
+                (name,) = known
+            if name is None or name not in known:
+                raise unknown("database", name or "", known, "labkit db create NAME")
+            if table is None:
+                found = tables.tables(server, name)
+                rows = [{"table": each.name, "rows": each.rows} for each in found]
+                return {"message": f"The tables of {name}", "columns": ["table", "rows"], "rows": rows}
+            content = tables.rows(server, name, table, limit=20)
+        return {"message": f"The newest rows of {table}", "columns": list(content.columns), "rows": list(content.rows)}
+
+    def _server(self) -> Any:
+        from labkit import postgres
+
+        if not self.exercise.database:
+            raise UsageError(f"{self.exercise.id} has no database.")
+        return postgres.find_server()
+
+
+_LEVELS = ["question", "direction"]
+"""The hints of a step, before its code is shown."""

@@ -1,0 +1,125 @@
+"""The instances of a workspace's app, run on behalf of a page: started, watched and stopped on threads of their own."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Literal
+
+from labkit.errors import LabError
+from labkit.instances import Instances, running
+from labkit.lab import Exercise
+from labkit.workspace import Workspace
+
+State = Literal["stopped", "starting", "running", "ended"]
+
+LINES = 400
+"""The most lines of the log that are kept for a page that is opened later."""
+
+
+class Runner:
+    """Runs one exercise's app; one call at a time changes it, and every change is told.
+
+    Args:
+        changed: called, on any thread, after the state has changed.
+        line: called, on any thread, with an instance's number and a line of its log.
+
+    """
+
+    def __init__(self, changed: Callable[[], None], line: Callable[[int, str], None]) -> None:
+        self._changed = changed
+        self._line = line
+        self._turn = threading.Lock()
+        self._stack = ExitStack()
+        self._instances: Instances | None = None
+        self.state: State = "stopped"
+        self.error: LabError | None = None
+        self.lines: deque[tuple[int, str]] = deque(maxlen=LINES)
+        self.stale: set[str] = set()
+        """The files that were saved since the start."""
+
+    def start(self, exercise: Exercise, workspace: Workspace, anew: bool = False) -> bool:
+        """Start the instances and wait until they are ready; False if they run already, and are not wanted anew.
+
+        Raises LabError if they do not start.
+        """
+        with self._turn:
+            if self.poll() and not anew:
+                return False
+            self._end()
+            self.stale.clear()
+            self.lines.clear()
+            self._become("starting")
+            stack = ExitStack()
+            try:
+                server = None
+                if exercise.database:
+                    from labkit import postgres
+
+                    server = stack.enter_context(postgres.find_server().running()).url
+                self._instances = stack.enter_context(
+                    running(
+                        exercise.app,
+                        workspace.folder,
+                        data=workspace.data,
+                        secret=workspace.secret,
+                        id=workspace.id,
+                        count=exercise.app.instances,
+                        database_server=server,
+                        logs=workspace.data / "logs",
+                        on_line=self._on_line,
+                    )
+                )
+            except BaseException as error:
+                stack.close()
+                self._become("ended", error if isinstance(error, LabError) else None)
+                raise
+            self._stack = stack
+            self._become("running")
+            return True
+
+    def stop(self) -> bool:
+        """Stop the instances; False if none runs."""
+        with self._turn:
+            was_running = self._instances is not None
+            self._end()
+            self.stale.clear()
+            self._become("stopped")
+            return was_running
+
+    def poll(self) -> bool:
+        """Whether all instances run; one that has died stops the others, and is told."""
+        instances = self._instances
+        if instances is None:
+            return False
+        dead = instances.poll()
+        if dead is None:
+            return True
+        status = instances.exit_status(dead)
+        who = "The app" if len(instances.list) == 1 else f"Instance {dead.number}"
+        self._end()
+        self._become("ended", LabError(f"{who} has ended with exit code {status}.", "Read its log, mend it, run it."))
+        return False
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as the page shows it."""
+        instances = self._instances
+        return {
+            "state": self.state,
+            "instances": [{"number": each.number, "url": each.url} for each in instances.list] if instances else [],
+            "stale": sorted(self.stale),
+            "error": {"message": self.error.message, "next": self.error.next} if self.error else None,
+        }
+
+    def _on_line(self, number: int, line: str) -> None:
+        self.lines.append((number, line))
+        self._line(number, line)
+
+    def _end(self) -> None:
+        self._instances = None
+        self._stack.close()
+        self._stack = ExitStack()
+
+    def _become(self, state: State, error: LabError | None = None) -> None:
+        self.state, self.error = state, error
+        self._changed()

@@ -1,0 +1,51 @@
+"""Runs a live page's app on a port of this machine, until it is told to end."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from labkit.errors import MachineError
+from labkit.instances import HOST, check_ports
+
+
+def listen(port: int | None, preferred: int | None = None) -> socket.socket:
+    """Take a port of the loopback interface: this very one, else the preferred one if it is free, else any.
+
+    Raises MachineError (PortInUse) that says who has it, UsageError for a number that is no port.
+    """
+    if port is not None:
+        check_ports(port, 1)
+    for candidate in [port] if port is not None else [*([preferred] if preferred else []), 0]:
+        taken = socket.socket()
+        if os.name != "nt":  # where the same option would let two servers have one port
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind((HOST, candidate))
+            taken.listen(128)
+            return taken
+        except OSError as error:
+            taken.close()
+            refused = error
+    raise MachineError(f"Cannot listen on {HOST}: {refused.strerror or refused}.", "Choose another --port.")
+
+
+def serve(app: ASGIApp, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or another request to end; `on_ready` is called once requests are answered."""
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what fails is said by the page's own parts
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if not self.should_exit:
+                on_ready()
+
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2, timeout_keep_alive=30
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(config).run(sockets=[listener])

@@ -1,0 +1,458 @@
+// The guide's page: the chapters come once, the state of the work comes through the hub whenever it changes.
+
+const memory = {
+  get: (name) => { try { return localStorage.getItem(`guide ${name}`); } catch { return null; } },
+  set: (name, value) => { try { localStorage.setItem(`guide ${name}`, value); } catch { /* a private window */ } },
+};
+const byId = (id) => document.getElementById(id);
+
+// The token comes in the address' fragment, and stays in this tab.
+const fragment = new URLSearchParams(location.hash.slice(1));
+if (fragment.has("token")) {
+  sessionStorage.setItem("token", fragment.get("token"));
+  history.replaceState(null, "", location.pathname);
+}
+const token = sessionStorage.getItem("token") ?? "";
+
+const states = new Map(); // exercise id -> what the server last told
+const chapters = new Map(); // exercise id -> rendered chapter
+let exercise = fragment.get("exercise") ?? memory.get("exercise");
+let page = memory.get("page"); // a task's id, or an exercise's for its introduction
+let connection;
+
+// Making elements: texts are texts, never HTML, but for a chapter's own.
+
+function make(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key.includes("-") || ["role", "for"].includes(key)) element.setAttribute(key, value);
+    else element[key] = value;
+  }
+  element.append(...children.filter((each) => each !== null && each !== undefined && each !== false));
+  return element;
+}
+
+// Speaking with the server.
+
+async function ask(path, document) {
+  const options = { headers: { Authorization: `Bearer ${token}` } };
+  if (document) {
+    options.method = "POST";
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(document);
+  }
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Error("The guide does not answer. Has `labkit guide` ended? Start it again, and open its address.");
+  }
+  if (path.startsWith("/api/evidence")) return response.ok ? response.blob() : null;
+  const answer = await response.json();
+  if (!response.ok) throw Object.assign(new Error(answer.error.message), { next: answer.error.next });
+  return answer;
+}
+
+async function act(action, button) {
+  const { exercise: meant, ...rest } = action;
+  button?.setAttribute("aria-busy", "true");
+  try {
+    const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
+    if (answer.asks) return confirm(answer, action);
+    say(answer.message);
+    if (answer.diff !== undefined && answer.diff !== "") showDiff(answer, rest.do === "insert");
+    else if (answer.columns) showTable(answer);
+    return answer;
+  } catch (error) {
+    say(error.message + (error.next ? `\nnext: ${error.next}` : ""), true);
+    return null;
+  } finally {
+    button?.removeAttribute("aria-busy");
+  }
+}
+
+let saidUntil;
+function say(text, isWrong = false) {
+  const said = byId("said");
+  said.textContent = text;
+  said.classList.toggle("wrong", isWrong);
+  said.hidden = false;
+  clearTimeout(saidUntil);
+  saidUntil = setTimeout(() => { said.hidden = true; }, isWrong ? 12000 : 5000);
+}
+
+// Dialogs.
+
+function show(title, body, ...buttons) {
+  byId("dialog-title").textContent = title;
+  byId("dialog-body").replaceChildren(body);
+  byId("dialog-buttons").replaceChildren(...buttons, make("button", { textContent: "Close", value: "close" }));
+  byId("dialog").showModal();
+}
+
+function confirm(answer, action) {
+  const sure = make("button", { textContent: "Do it", className: "main", value: "do", onclick: () => act({ ...action, do: answer.asks, ...answer.arguments }) });
+  show("Are you sure?", make("p", { textContent: answer.message }), sure);
+  return answer;
+}
+
+function showDiff(answer, offersUndo) {
+  const lines = answer.diff.split("\n").map((line) => {
+    const kind = /^[+-]{3} /.test(line) ? "b" : { "+": "ins", "-": "del" }[line[0]];
+    return kind ? make(kind, { textContent: `${line}\n` }) : `${line}\n`;
+  });
+  const editor = answer.path && opener(answer.path, answer.line);
+  const undo = offersUndo && make("button", { textContent: "Undo", value: "undo", onclick: () => act({ do: "undo" }) });
+  show(answer.message, make("pre", { tabIndex: 0 }, make("code", {}, ...lines)), ...[editor, undo].filter(Boolean));
+}
+
+function showTable(answer) {
+  const head = make("tr", {}, ...answer.columns.map((column) => make("th", { textContent: column, scope: "col" })));
+  const rows = answer.rows.map((row) => make("tr", {}, ...answer.columns.map((column) => make("td", { textContent: String(row[column] ?? "") }))));
+  show(answer.message, make("div", { className: "scrolls" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
+}
+
+// Chapters.
+
+async function chapterOf(id) {
+  if (!chapters.has(id)) chapters.set(id, await ask(`/api/chapter/${id}`));
+  return chapters.get(id);
+}
+
+// The chapter, page by page; what comes after the last task is the last page; then the pages beside the chapters.
+const chapterPages = (chapter) => [
+  { id: chapter.id, title: "Introduction", html: chapter.introduction },
+  ...chapter.tasks,
+  ...(chapter.end ? [{ id: `${chapter.id}-end`, title: "Summary", html: chapter.end }] : []),
+];
+const pagesOf = (chapter) => [...chapterPages(chapter), ...chapter.pages];
+
+async function open(id, { focus = true, step = null } = {}) {
+  const chapter = await chapterOf(exercise);
+  const pages = pagesOf(chapter);
+  const at = Math.max(pages.findIndex((each) => each.id === id), 0);
+  page = pages[at].id;
+  memory.set("exercise", exercise);
+  memory.set("page", page);
+  const main = byId("chapter");
+  const text = make("div", { className: "task" });
+  text.innerHTML = pages[at].html; // the lab's own chapter, rendered by the server, which lets no HTML through
+  text.querySelectorAll(".command").forEach(enliven);
+  text.querySelectorAll(".code").forEach(addCopy);
+  text.querySelectorAll("a[data-page]").forEach((link) => link.addEventListener("click", (event) => { event.preventDefault(); follow(link.dataset.page); }));
+  const turn = make("nav", { className: "turn", "aria-label": "Pages" });
+  const order = chapterPages(chapter);
+  for (const [step, label] of [[-1, "← "], [1, ""]]) {
+    const other = at < order.length ? order[at + step] : step < 0 && order[0];
+    turn.append(other ? make("button", { textContent: label + other.title + (step > 0 ? " →" : ""), onclick: () => open(other.id), className: step > 0 ? "main" : "" }) : make("span"));
+  }
+  main.replaceChildren(text, turn);
+  document.title = `${pages[at].title} · ${chapter.title}`;
+  draw();
+  if (step) document.getElementById(step)?.scrollIntoView({ block: "center" });
+  else if (focus) { main.focus(); scrollTo(0, 0); }
+}
+
+function follow(target) {
+  if (states.has(target)) choose(target);
+  else open(target);
+}
+
+function enliven(element) {
+  const command = element.dataset.command;
+  if (element.dataset.action) {
+    const action = JSON.parse(element.dataset.action);
+    element.append(make("button", { className: "main", textContent: label(action), onclick: (event) => act(action, event.currentTarget) }));
+  }
+  element.append(make("button", { className: "copy", textContent: "Copy", "aria-label": `Copy ${command}`, onclick: (event) => copy(command, event.currentTarget) }));
+}
+
+const labels = { start: "Start", run: "Run", insert: "Insert", verify: "Verify", undo: "Undo", diff: "Show", "db-start": "Start", "db-stop": "Stop", "db-create": "Create", "db-tables": "Look", "db-tail": "Follow" };
+const label = (action) => labels[action.do] ?? action.do;
+
+function addCopy(element) {
+  const code = element.querySelector("code");
+  // Of code in its surroundings only the new lines are wanted.
+  const text = () => [...element.querySelectorAll("ins")].map((line) => line.textContent).join("") || code.textContent;
+  const caption = element.querySelector("figcaption");
+  if (caption) caption.append(opener(element.dataset.path));
+  (caption ?? element).append(make("button", { className: "copy small", textContent: "Copy", "aria-label": "Copy the code", onclick: (event) => copy(text(), event.currentTarget) }));
+}
+
+const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path} in your editor`, onclick: (event) => act({ do: "open", path, ...(line && { line }) }, event.currentTarget) });
+
+async function copy(text, button) {
+  await navigator.clipboard.writeText(text);
+  const before = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = before; }, 1500);
+}
+
+// What is known of the work.
+
+const signs = { done: ["✓", "done"], going: ["◐", "begun"], todo: ["○", "to do"] };
+
+function stateOf(state, taskId) {
+  const task = state.tasks.find((each) => each.id === taskId);
+  if (!task) return null;
+  return task.passed && !task.stale ? "done" : task.begun || task.passed ? "going" : "todo";
+}
+
+function draw() {
+  const state = states.get(exercise);
+  const chapter = chapters.get(exercise);
+  if (!state || !chapter) return;
+  drawContents(state, chapter);
+  drawSteps(state);
+  drawWorkspace(state);
+  drawApp(state);
+  drawChecks(state);
+}
+
+// Parts are drawn anew only when they change: a press in the middle of a change is not lost, and focus stays.
+const drawn = new Map();
+function put(id, key, build) {
+  const text = JSON.stringify(key);
+  if (drawn.get(id) === text) return;
+  drawn.set(id, text);
+  const place = byId(id);
+  const focused = place.contains(document.activeElement) ? document.activeElement.textContent : null;
+  const opened = new Set([...place.querySelectorAll("details[open]")].map((each) => each.dataset.id));
+  place.replaceChildren(...build().filter(Boolean));
+  place.querySelectorAll("details").forEach((each) => { if (opened.has(each.dataset.id)) each.open = true; });
+  if (focused !== null) [...place.querySelectorAll("button")].find((each) => each.textContent === focused)?.focus();
+}
+
+function drawContents(state, chapter) {
+  put("exercises", [[...states.values()].map((each) => [each.id, each.title]), exercise], () =>
+    [...states.values()].map((each) => make("button", { textContent: each.id, title: each.title, "aria-current": String(each.id === exercise), "aria-label": `${each.id}: ${each.title}`, onclick: () => choose(each.id) })));
+  const entries = pagesOf(chapter).map((each) => [each.id, each.title, stateOf(state, each.id)]);
+  put("tasks", [entries, page], () => entries.map(([id, title, known]) => {
+    const [sign, word] = signs[known] ?? ["", ""];
+    const button = make("button", { onclick: () => open(id) }, make("span", { className: `state ${known ?? ""}`, textContent: sign, "aria-hidden": "true" }), make("span", { textContent: title }), word && make("span", { className: "hidden", textContent: `, ${word}` }));
+    if (id === page) button.setAttribute("aria-current", "page");
+    return make("li", { className: id.startsWith("page-") ? "beside" : "" }, button);
+  }));
+  const left = entries.filter(([, , known]) => known && known !== "done").length;
+  const minutes = Math.round((state.minutes * left) / Math.max(state.tasks.length, 1));
+  byId("left-over").textContent = state.finished ? "Done: well done!" : `about ${minutes} of ${state.minutes} minutes left`;
+}
+
+function drawSteps(state) {
+  const known = new Map(state.tasks.flatMap((task) => task.steps.map((step) => [step.id, step])));
+  for (const element of document.querySelectorAll("main li[data-step]")) {
+    const step = known.get(element.dataset.step);
+    element.classList.toggle("done", Boolean(step?.done));
+    element.classList.toggle("next", element.dataset.step === state.next);
+    if (step?.hints.length && !element.querySelector(":scope > .hints")) element.append(hintsOf(step));
+  }
+}
+
+// Three presses: a question, a direction, the code.
+function hintsOf(step) {
+  const place = make("div", { className: "hints" });
+  const levels = [...step.hints, "code"];
+  const button = make("button", { className: "small", textContent: "Hint", onclick: async () => {
+    const level = levels.shift();
+    try {
+      const answer = await ask(`/api/do/${exercise}`, { do: "hint", step: step.id, level });
+      place.insertBefore(answer.code ? make("pre", { textContent: answer.code, tabIndex: 0 }) : make("p", { textContent: answer.message }), button);
+    } catch (error) { say(error.message, true); }
+    if (!levels.length) button.remove();
+    else button.textContent = levels.length === 1 ? "Show the code" : "One more hint";
+  } });
+  place.append(button);
+  return place;
+}
+
+function pressed(text, action, more = {}) {
+  return make("button", { textContent: text, onclick: (event) => act(action, event.currentTarget), ...more });
+}
+
+const typed = (command) => make("code", { className: "typed", textContent: `$ ${command}` });
+
+function drawWorkspace(state) {
+  put("workspace", [state.id, state.workspace, state.undo], () => state.workspace === null
+    ? [make("p", { textContent: "Your copy of the app is not made yet." }), make("div", { className: "row" }, pressed("Start", { do: "start" }, { className: "main" })), typed(`labkit start ${state.id}`)]
+    : [make("p", { className: "path", textContent: state.workspace }),
+       make("div", { className: "row" },
+         state.undo && pressed("Undo", { do: "undo" }, { title: state.undo, "aria-label": `Undo: ${state.undo}` }),
+         pressed("Compare", { do: "diff" }, { title: "with the exercise's end" }),
+         pressed("Reset", { do: "reset" })),
+       typed(`labkit undo · diff ${state.id} · reset ${state.id}`)]);
+}
+
+function drawApp(state) {
+  const { app } = state;
+  put("app", [state.id, app, state.workspace], () => {
+    if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
+    const going = app.state === "running";
+    const words = { stopped: "It does not run.", starting: "Starting …", running: app.stale.length ? "Running, but not your latest." : "Running, healthy.", ended: "It has ended." };
+    return [
+      make("p", { textContent: words[app.state], "data-app": app.state }),
+      ...app.instances.map((each) => make("p", {}, make("a", { href: each.url, target: `instance-${each.number}`, rel: "noreferrer", textContent: each.url }))),
+      app.stale.length > 0 && make("p", { className: "stale", textContent: `Changed since it started: ${app.stale.join(", ")}` }),
+      app.error && make("p", { className: "wrong", textContent: app.error.message + (app.error.next ? `\nnext: ${app.error.next}` : "") }),
+      make("div", { className: "row" },
+        going ? pressed("Restart", { do: "restart" }, { className: app.stale.length ? "main" : "" }) : pressed("Run", { do: "run" }, { className: "main" }),
+        going && pressed("Stop", { do: "stop" }),
+        going && make("button", { textContent: "Open side by side", onclick: () => openSideBySide(app.instances) })),
+      typed(`labkit run ${state.id}`),
+    ];
+  });
+}
+
+function openSideBySide(instances) {
+  const width = Math.floor(screen.availWidth / 2);
+  const urls = instances.length > 1 ? instances.map((each) => each.url) : [instances[0].url, instances[0].url];
+  urls.slice(0, 2).forEach((url, at) => window.open(url, `side-${at}-${url}`, `popup,noreferrer,left=${at * width},top=0,width=${width},height=${screen.availHeight}`));
+}
+
+function drawChecks(state) {
+  const { verify } = state;
+  const task = state.tasks.some((each) => each.id === page) ? page : null;
+  put("checks", [state.id, verify, state.workspace, state.watches, task], () => {
+    if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
+    const buttons = make("div", { className: "row" },
+      task && pressed("Verify this task", { do: "verify", task }, { className: "main", "aria-busy": String(verify.what !== null) }),
+      pressed("Verify all", { do: "verify" }, { "aria-busy": String(verify.what !== null) }),
+      pressed(state.watches ? "Stop watching" : "Watch saves", { do: "watch", on: !state.watches }, { "aria-pressed": String(state.watches) }));
+    const passed = verify.checks.filter((each) => each.passed).length;
+    return [
+      buttons,
+      typed(`labkit verify ${state.id}${task ? ` --task ${task.split(".")[1]}` : ""}`),
+      verify.what !== null ? make("p", { role: "status", textContent: `${verify.what} …` })
+        : verify.checks.length > 0 && make("p", { textContent: `${passed} of ${verify.checks.length} passed` }),
+      verify.error && make("p", { className: "wrong", textContent: verify.error.message + (verify.error.next ? `\nnext: ${verify.error.next}` : "") }),
+      make("ul", { className: "checks" }, ...verify.checks.map((check) => drawCheck(check, check === verify.checks.find((each) => each.verdict && !each.passed)))),
+    ];
+  });
+}
+
+function drawCheck(check, isFirst) {
+  const kind = check.passed ? "passed" : check.verdict === null ? "waiting" : ["not done", "timed out"].includes(check.verdict) ? "failed" : "other";
+  const sign = { passed: "✓", waiting: check.running ? "…" : "·", failed: "✗", other: "!" }[kind];
+  const line = make("span", { className: "check-line" }, make("span", { className: "sign", textContent: sign, "aria-hidden": "true" }), make("span", {}, check.title, make("span", { className: "hidden", textContent: `: ${check.verdict ?? (check.running ? "running" : "not run")}` })));
+  const item = make("li", { className: `${kind}${check.stale ? " is-stale" : ""}`, "data-check": check.id });
+  const parts = ["expected", "seen", "where", "cause", "next"].filter((name) => check[name]);
+  if (kind === "passed" || kind === "waiting" || !parts.length) {
+    item.append(line);
+    return item;
+  }
+  const details = make("details", { "data-id": check.id, open: isFirst }, make("summary", {}, line),
+    make("dl", {}, ...parts.flatMap((name) => [make("dt", { textContent: name }), make("dd", { textContent: check[name] })])));
+  const place = /^([\w./-]+\.\w+):(\d+)/.exec(check.where ?? "") ?? /([\w./-]+\.\w+):(\d+)/.exec(check.cause ?? "");
+  if (place) details.append(make("div", { className: "row inner" }, opener(place[1], Number(place[2]))));
+  const shots = check.evidence.filter((path) => path.endsWith(".png"));
+  if (shots.length) details.append(pictures(shots));
+  item.append(details);
+  return item;
+}
+
+function pictures(paths) {
+  const place = make("div", { className: "shots" });
+  for (const path of paths.slice(0, 4)) {
+    ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => {
+      if (!blob) return;
+      const source = URL.createObjectURL(blob);
+      const name = path.split(/[\\/]/).pop();
+      place.append(make("button", { "aria-label": `Enlarge ${name}`, onclick: () => show(name, make("img", { src: source, alt: name })) }, make("img", { src: source, alt: `The page when the check failed: ${name}` })));
+    }, () => {});
+  }
+  return place;
+}
+
+// The log.
+
+function addLines(lines, leftOut = 0) {
+  const log = byId("log");
+  const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+  if (leftOut) log.append(`… ${leftOut} lines left out …\n`);
+  for (const [number, line] of lines) log.append(make("span", { className: `n${number}`, textContent: `${number} | ` }), `${line}\n`);
+  while (log.childNodes.length > 2000) log.firstChild.remove();
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
+// Searching.
+
+byId("search").addEventListener("input", async (event) => {
+  const words = event.target.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+  const found = byId("found");
+  found.hidden = !words.length;
+  byId("tasks").hidden = words.length > 0;
+  if (!words.length) return;
+  const hits = [];
+  for (const id of states.keys()) {
+    for (const each of pagesOf(await chapterOf(id))) {
+      const text = new DOMParser().parseFromString(each.html, "text/html");
+      const places = [...text.querySelectorAll("li[data-step]")];
+      const candidates = places.length ? places.map((place) => [place.dataset.step, place.textContent]) : [[null, text.body.textContent]];
+      for (const [step, content] of candidates) {
+        if (words.every((word) => content.toLowerCase().includes(word))) hits.push({ id, page: each, step, content });
+      }
+    }
+  }
+  found.replaceChildren(...hits.slice(0, 30).map((hit) => make("li", {}, make("button", { onclick: () => { exercise = hit.id; open(hit.page.id, { step: hit.step }); } }, make("span", { textContent: `${hit.id} · ${hit.page.title}${hit.step ? `, step ${hit.step.split(".").pop()}` : ""}` })))));
+  if (!hits.length) found.replaceChildren(make("li", { textContent: "Nothing found." }));
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.closest("input, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") { event.preventDefault(); byId("search").focus(); }
+  const buttons = document.querySelectorAll(".turn > *");
+  if (event.key === "n") buttons[1]?.click();
+  if (event.key === "p") buttons[0]?.click();
+});
+
+// Beginning, and coming back.
+
+async function choose(id) {
+  exercise = id;
+  byId("log").replaceChildren();
+  addLines(states.get(id)?.log ?? []);
+  await open(id);
+}
+
+function showConnection(state, text) {
+  byId("connection").dataset.state = state;
+  byId("connection").textContent = text;
+}
+
+async function catchUp() {
+  const all = await connection.invoke("everything");
+  byId("lab-title").textContent = all.title;
+  for (const each of all.exercises) states.set(each.id, each);
+  if (!states.has(exercise)) exercise = states.keys().next().value;
+  byId("log").replaceChildren();
+  addLines(states.get(exercise).log);
+  showConnection("live", "Live");
+}
+
+async function begin() {
+  if (!token) {
+    byId("chapter").replaceChildren(make("p", { className: "wrong", textContent: "Open the address that `labkit guide` printed: it carries the key to your work." }));
+    showConnection("away", "Not connected");
+    return;
+  }
+  connection = new signalR.HubConnectionBuilder()
+    .withUrl("/signalr/guide", { accessTokenFactory: () => token })
+    .withAutomaticReconnect({ nextRetryDelayInMilliseconds: () => 1000 })
+    .configureLogging(signalR.LogLevel.None)
+    .build();
+  connection.on("state", (state) => { states.set(state.id, { ...states.get(state.id), ...state }); draw(); });
+  connection.on("log", (id, lines, leftOut) => { if (id === exercise) addLines(lines, leftOut); });
+  connection.onreconnecting(() => showConnection("away", "The guide has ended, or is starting again …"));
+  connection.onreconnected(async () => { chapters.clear(); await catchUp(); await open(page, { focus: false }); say("The guide is back."); });
+  try {
+    await connection.start();
+  } catch {
+    byId("chapter").replaceChildren(make("p", { className: "wrong", textContent: "The guide does not know this tab's key: it was started anew. Open the address that it printed." }));
+    showConnection("away", "Not connected");
+    return;
+  }
+  await catchUp();
+  await open(page, { focus: false });
+}
+
+begin();

@@ -1,0 +1,134 @@
+"""Handing in: one zip of a trainee's work, with whose it is, what it was made from, and the last verdicts."""
+
+import fnmatch
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from slugify import slugify
+
+from labkit import __version__, companions, record, tree, verdicts
+from labkit.errors import MachineError, UsageError
+from labkit.lab import Exercise
+from labkit.workspace import Workspace
+
+VERDICTS = "lab-verdicts.json"
+"""The file in the zip that says whose work it is, when it was packed, and what verify said last."""
+
+SECRETS = (".env", ".env.*", ".netrc", "*.key", "*.pem", "*.p12", "id_rsa", "id_ed25519")
+"""Names of files that hold secrets; those of the exercise itself are none."""
+
+LARGE = 20_000_000
+"""A file with more bytes than this is no code: it is left out, and named."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was packed: the zip, its files, and each file that was left out with the reason."""
+
+    file: Path
+    files: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+    size: int
+
+
+def default_file(here: Workspace, trainee: str | None) -> Path:
+    """Where the zip goes if nobody says it: beside the workspace, named after the exercise and the trainee."""
+    return here.folder.parent / f"{_stem(here, trainee)}.zip"
+
+
+def pack(here: Workspace, exercise: Exercise, file: Path, trainee: str | None, now: datetime) -> Packed:
+    """Write the zip whole, in place of an earlier one; the trainee's name is kept in the workspace's record.
+
+    Raises UsageError if the file is something else than such a zip, or would lie among the work; MachineError if it
+    cannot be written.
+    """
+    file = file.resolve()
+    if file.is_relative_to(here.folder):
+        raise UsageError(
+            f"{file} would lie in your workspace, and be handed in itself the next time.",
+            f"labkit pack {tree.argument(default_file(here, trainee))}",
+        )
+    if file.exists() and not _is_packed(file):
+        raise UsageError(f"{file} is there already, and is no packed work.", "Choose another name: labkit pack FILE")
+    made_from = here.record
+    if trainee and trainee != made_from.trainee:
+        made_from = replace(made_from, trainee=trainee)
+        record.write(here.folder, made_from)
+    left_out: list[tuple[str, str]] = []
+    paths = list(_chosen(here.folder, exercise, left_out))
+    about = {
+        "schema": 1,
+        "name": made_from.trainee,
+        "lab": made_from.lab,
+        "version": made_from.version,
+        "exercise": exercise.id,
+        "labkit": __version__,
+        "packed": now.astimezone().isoformat(timespec="seconds"),
+        "tasks": verdicts.described(here.folder),
+    }
+    top = _stem(here, made_from.trainee)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+                for path in paths:
+                    archive.writestr(_entry(f"{top}/{path}", now), (here.folder / path).read_bytes())
+                text = json.dumps(about, indent=2, ensure_ascii=False)
+                archive.writestr(_entry(f"{top}/{VERDICTS}", now), f"{text}\n".encode())
+            temporary.chmod(0o644)
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise MachineError(
+            f"Cannot write {file}: {error.strerror or error}.", "Choose another place: labkit pack FILE"
+        ) from error
+    return Packed(file, (*paths, VERDICTS), tuple(left_out), file.stat().st_size)
+
+
+def _chosen(folder: Path, exercise: Exercise, left_out: list[tuple[str, str]]) -> Iterator[str]:
+    given = set(tree.app_files(exercise.begin))
+    for path in tree.app_files(folder):
+        there = folder / path
+        name = path.rpartition("/")[2]
+        if there.is_symlink():
+            left_out.append((path, "a link"))
+        elif path not in given and any(fnmatch.fnmatch(name.lower(), pattern) for pattern in SECRETS):
+            left_out.append((path, "may hold a secret"))
+        elif there.stat().st_size > LARGE:
+            left_out.append((path, f"{there.stat().st_size // 1_000_000} MB"))
+        elif path != VERDICTS:
+            yield path
+    beside = [record.NAME, "uv.toml", ".gitignore"]
+    wheels = folder / companions.WHEELS
+    if wheels.is_dir() and not wheels.is_symlink():
+        beside += [f"{companions.WHEELS}/{each.name}" for each in sorted(wheels.glob("*.whl"))]
+    for path in beside:
+        if (folder / path).is_file() and not (folder / path).is_symlink():
+            yield path
+
+
+def _entry(name: str, now: datetime) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, now.timetuple()[:6])
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def _stem(here: Workspace, trainee: str | None) -> str:
+    return "-".join(filter(None, (here.exercise_name, slugify(trainee or ""))))
+
+
+def _is_packed(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith(f"/{VERDICTS}") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False

@@ -1,0 +1,92 @@
+"""Reports: what a run of the checks found, as one page to look at, JUnit XML for CI, and JSON.
+
+`write` takes results and the evidence folder, wherever they come from. `evidence` reads what a run has kept, `steps`
+what a trace says was done, `frames` what WebSocket frames mean; `page`, `junit` and `document` are the three files.
+Everything in them that comes from a trainee (names, files, logs, pages) is hostile text: it is cut to size, freed from
+control characters, and escaped by the templates.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from labkit import __version__
+from labkit.errors import MachineError
+from labkit.files import write_whole
+from labkit.lab import Lab
+from labkit.report import junit, page
+from labkit.report.evidence import read
+from labkit.report.work import since_begin
+from labkit.verify.report import Report
+from labkit.verify.subject import Subject
+
+PAGE, JUNIT, DOCUMENT = "index.html", "junit.xml", "report.json"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a report is about: the exercise's title, whose work in which folder, when, and by which labkit and lab.
+
+    `diff` is a unified diff of the begin to the work, `decode` the command that says what WebSocket frames mean.
+    """
+
+    title: str
+    subject: str
+    when: datetime
+    labkit: str
+    lab: str
+    diff: str = ""
+    decode: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, lab: Lab, subject: Subject, when: datetime) -> "Heading":
+        """What a report of a run on this subject is about."""
+        return cls(
+            title=f"{subject.exercise.id}, {subject.exercise.title}",
+            subject=str(subject.folder) if subject.workspace else f"the lab's own {subject.kind}",
+            when=when,
+            labkit=__version__,
+            lab=f"{lab.title} {lab.version}",
+            diff=since_begin(subject.exercise.begin, subject.folder),
+            decode=subject.exercise.app.decode,
+        )
+
+
+def write(folder: Path, report: Report, heading: Heading) -> Path:
+    """Write the three files into the folder, and tell which one to open.
+
+    Raises:
+        MachineError: the folder cannot be written to.
+
+    """
+    evidence = read(report.evidence, heading.decode)
+    files = {
+        PAGE: page.render(report, heading, evidence),
+        JUNIT: junit.render(report, heading.when),
+        DOCUMENT: json.dumps(document(report, heading), indent=2, ensure_ascii=False, default=str) + "\n",
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            write_whole(folder / name, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise MachineError(
+            f"The report cannot be written to {folder}: {error.strerror or error}.",
+            "Name a folder that you may write to, with room for a few megabytes: --report DIR",
+        ) from error
+    return folder / PAGE
+
+
+def document(report: Report, heading: Heading) -> dict[str, object]:
+    """The report as JSON has it: that of `labkit verify --format json`, with what it is about."""
+    return {
+        "schema": 1,
+        "title": heading.title,
+        "subject": heading.subject,
+        "when": heading.when.isoformat(timespec="seconds"),
+        "labkit": heading.labkit,
+        "lab": heading.lab,
+        **report.to_json(),
+        "diff": heading.diff,
+    }

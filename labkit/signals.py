@@ -1,0 +1,59 @@
+"""Signals: labkit ends in one way, and what it starts hears all of them, however labkit itself was started.
+
+`nohup`, a script's `&`, a CI step or a service manager hands on signals that are ignored or blocked. labkit keeps to
+what they say, for itself: `nohup labkit run` outlives its terminal. The programs that it starts would inherit as much,
+and then miss the very signals that are to end them.
+"""
+
+import contextlib
+import signal
+import sys
+
+_ENDING = ("SIGTERM", "SIGHUP", "SIGBREAK")
+"""What asks a program to end, besides Ctrl-C: kill, a closed window, Ctrl-Break."""
+
+_INHERITED = ("SIGINT", "SIGQUIT", "SIGHUP", "SIGTERM")
+"""What whoever starts labkit may have ignored or blocked."""
+
+
+def take() -> None:
+    """Let what asks labkit to end go the way of Ctrl-C, so that nothing is left behind, and inherit nothing else.
+
+    Only the first one does: a second, which a closed window may bring, would cut the clearing up short.
+    """
+    _unblock()
+
+    def interrupt(*_: object) -> None:
+        for each in taken:
+            signal.signal(each, _nothing)
+        raise KeyboardInterrupt
+
+    taken = [each for each in _there(_ENDING) if signal.getsignal(each) is signal.SIG_DFL]
+    for each in taken:
+        signal.signal(each, interrupt)
+    hear_nothing_but_hand_on()
+
+
+def hear_nothing_but_hand_on() -> None:
+    """Go on ignoring what is ignored, by a handler: a new program gets the default in place of that."""
+    for each in _there(_INHERITED):
+        if signal.getsignal(each) is signal.SIG_IGN:
+            signal.signal(each, _nothing)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        # Else the system forgets how a child ended, and Python takes every one for a success.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _unblock() -> None:
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _there(_INHERITED))
+
+
+def _there(names: tuple[str, ...]) -> list[signal.Signals]:
+    """Those that this system has."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+def _nothing(*_: object) -> None:
+    """Handle a signal by doing nothing."""

@@ -1,0 +1,62 @@
+"""The last verdicts on a workspace, task by task: when each was checked, and on which state of the files.
+
+They are kept in `.labkit/verdicts.json`, which is the trainee's own to change: a memory, and no proof.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit import tree
+from labkit.files import locked, write_whole
+
+if TYPE_CHECKING:
+    from labkit.verify.report import Report
+
+_NAME = "verdicts.json"
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """The last verdict of each task by its id; of what was never checked there is none.
+
+    Each has `title`, `passed`, `when` (ISO 8601), `digest` (of the app's files then, see `tree.digest`) and `checks`,
+    a list of `id`, `title` and `verdict`.
+    """
+    try:
+        document = json.loads((folder / ".labkit" / _NAME).read_bytes())
+        return {
+            str(id_): task for id_, task in document["tasks"].items() if isinstance(task, dict) and "digest" in task
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # nothing depends on it: the next run makes it anew
+
+
+def remember(folder: Path, report: "Report", digest: str, now: datetime) -> None:
+    """Keep a run's verdicts, in place of earlier ones on the same tasks; `digest` is that of the files it was about."""
+    when = now.astimezone().isoformat(timespec="seconds")
+    with locked(folder / ".labkit" / "lock"):
+        tasks = read(folder)
+        for task in report.tasks:
+            tasks[task.id] = {
+                "title": task.title,
+                "passed": task.passed,
+                "when": when,
+                "digest": digest,
+                "checks": [
+                    {"id": check.id, "title": check.title, "verdict": result.verdict.value}
+                    for check, result in task.checks
+                ],
+            }
+        text = json.dumps({"schema": 1, "tasks": dict(sorted(tasks.items()))}, indent=2, ensure_ascii=False)
+        write_whole(folder / ".labkit" / _NAME, f"{text}\n".encode())
+
+
+def described(folder: Path) -> list[dict[str, Any]]:
+    """The same for programs, in the order of the tasks: whether files have `changed_since`, in place of the digest."""
+    now = tree.digest(folder)
+    return [
+        {"id": id_, **{name: value for name, value in task.items() if name != "digest"}}
+        | {"changed_since": task["digest"] != now}
+        for id_, task in sorted(read(folder).items())
+    ]

@@ -1,0 +1,41 @@
+"""The browser of a checking process: a pytest plugin that launches it once, for all jobs of the process."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
+
+_playwright: "Playwright | None" = None
+_browser: "Browser | None" = None
+
+
+@pytest.fixture(scope="session")
+def playwright() -> "Playwright":
+    """Playwright's driver, which runs as long as the process."""
+    global _playwright
+    if _playwright is None:
+        from playwright.sync_api import sync_playwright
+
+        _playwright = sync_playwright().start()
+    return _playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: "Playwright", browser_name: str, browser_type_launch_args: dict[str, Any]) -> "Browser":
+    """The browser, launched anew only if it has ended; no context of an earlier job is open any more."""
+    global _browser
+    if _browser is None or not _browser.is_connected():
+        _browser = getattr(playwright, browser_name).launch(**browser_type_launch_args)
+    for context in _browser.contexts:
+        context.close()
+    return _browser
+
+
+def close() -> None:
+    """End the browser and its driver."""
+    if _browser is not None and _browser.is_connected():
+        _browser.close()
+    if _playwright is not None:
+        _playwright.stop()

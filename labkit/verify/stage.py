@@ -1,0 +1,58 @@
+"""What the checks act on: the running instances of the app, its folder, and its databases."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labkit.postgres import Server
+from labkit.verify.causes.finding import Finding
+
+
+@dataclass(frozen=True)
+class RunningInstance:
+    """One running instance of the app under verification."""
+
+    number: int
+    url: str
+    log: Path
+    pid: int | None = None
+
+    def lines(self) -> list[str]:
+        """Its log so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+
+
+@dataclass(frozen=True)
+class Databases:
+    """What is known of the lab's databases, none of which the checks change.
+
+    `named` is the name that the trainee's code has, as far as it can be read. `existing` are the trainee's databases:
+    where the workspace was made, those on the lab's server that the code names or that `labkit db create` has noted;
+    elsewhere what was noted, else what the code names. `way` says which of them, `others` is what the server has
+    besides. In those that are `listening`, LISTEN works. `server` is verify's own, which has databases of all these
+    names and which the instances use.
+    """
+
+    named: str | None
+    existing: tuple[str, ...]
+    listening: tuple[str, ...]
+    server: Server
+    way: str = "the lab's PostgreSQL server"
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that a check may look at besides the browser; `app` is the copy of the app folder that runs."""
+
+    app: Path
+    instances: tuple[RunningInstance, ...]
+    databases: Databases | None
+    todo: Mapping[str, str] = field(default_factory=dict)
+    """The TODO lines whose code is not there: name to `path:line`."""
+
+    misplaced: Mapping[str, Finding] = field(default_factory=dict)
+    """The snippets whose code is in the wrong place, with what to do about it."""
+
+    data: Path | None = None
+    """The folder for what the app stores."""

@@ -1,0 +1,68 @@
+"""What runs that follow one another share, so that each of many takes less time than one alone."""
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from labkit.verify.job import Job
+from labkit.verify.process import CheckingProcess
+
+if TYPE_CHECKING:
+    from labkit.postgres import Server
+
+
+class Warm:
+    """A checking process with its browser, and a database server: what one run leaves of them, the next one uses.
+
+    It belongs to one thread at a time::
+
+        with Warm() as warm:
+            for subject in subjects:
+                verify(subject, warm=warm)
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._process: CheckingProcess | None = None
+        self._job: Job | None = None
+        self._server: Server | None = None
+
+    def __enter__(self) -> Self:
+        """Use it until the end of the `with` statement."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End what is still there."""
+        self._stack.close()
+
+    def interrupt(self) -> None:
+        """End the checking process, whatever it does: a run that waits for it comes to its end. For another thread."""
+        if self._process:
+            self._process.stop()
+
+    def process(self, job: Job) -> CheckingProcess:
+        """A process that has begun this job: the one that is there if it is free, and has the same checks."""
+        process = self._process
+        if process and self._job and process.is_free and self._job.checks == job.checks:
+            process.begin(replace(job, temporary=self._job.temporary, stays=True))
+            return process
+        if process:
+            process.stop()
+        folder = tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)
+        self._job = replace(job, temporary=Path(self._stack.enter_context(folder)), stays=True)
+        self._process = CheckingProcess(self._job)
+        self._stack.callback(self._process.stop)
+        return self._process
+
+    def server(self) -> "Server":
+        """A server without any database that an earlier run has made."""
+        from labkit import postgres
+
+        if self._server is None:
+            self._server = self._stack.enter_context(postgres.temporary_server())
+        for name in self._server.databases():
+            self._server.query("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+        return self._server

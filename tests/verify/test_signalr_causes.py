@@ -1,0 +1,134 @@
+"""What the lab itself knows of causes: the two sides of its hub, read from the end with one mistake in it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from labkit import workspace
+from labkit.lab import Exercise, find_lab
+from labkit.verify.causes import Facts
+from labkit.verify.causes.finding import ScriptError, Seen
+from labkit.verify.report import Check
+
+LAB = find_lab()
+EX1, EX2 = LAB.exercises
+sys.path.append(str(EX1.folder.parent))
+
+import signalr_causes  # noqa: E402  (beside the exercises, where the checks find it)
+
+HUB, SERVICE = "geekquiz/hubs/statistics.py", "geekquiz/statistics.py"
+TRIVIA, STARTUP = "geekquiz/trivia.py", "geekquiz/startup.py"
+SCRIPT, PAGE = "geekquiz/static/statistics.js", "geekquiz/templates/statistics.html"
+CALL = "    await StatisticsService(session).notify_updates()\n"
+COMMIT = "    await session.commit()\n"
+
+
+def cause(folder: Path, exercise: Exercise, *edits: tuple[str, str, str], missed: str = "") -> tuple[str, str, str]:
+    """The cause's first line, the line of code that it is at (or the file), and the advice."""
+    workspace.copy_app(exercise.end, folder)
+    for path, old, new in edits:
+        text = (folder / path).read_text(encoding="utf-8")
+        assert old in text, f"{path} has no {old}"
+        (folder / path).write_text(text.replace(old, new), encoding="utf-8")
+    texts = {name: snippet.text for name, snippet in exercise.snippets.items()}
+    errors = [ScriptError("", "ReferenceError", f"{missed} is not defined")] if missed else []
+    facts = Facts(folder, exercise.begin, texts, seen=[Seen(errors)])
+    found = signalr_causes.pytest_labkit_cause(facts, Check("ex1.3/x", "x", "ex1.3", 60))
+    if found is None:
+        return "", "", ""
+    place = found.place
+    lines = (folder / place.path).read_text(encoding="utf-8").split("\n") if place else []
+    line = lines[place.line - 1] if place and place.line > 1 else str(place)
+    return found.cause.split("\n")[0], line.strip(), found.next or ""
+
+
+def test_the_end_has_no_such_cause(tmp_path: Path) -> None:
+    assert cause(tmp_path / "1", EX1) == ("", "", "")
+    assert cause(tmp_path / "2", EX2) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("edits", "said", "place", "advice"),
+    [
+        pytest.param(
+            [(SCRIPT, "/signalr/statistics", "/signalr/statistic")],
+            "the page connects to /signalr/statistic (geekquiz/static/statistics.js:",
+            '.withUrl("/signalr/statistic")',
+            "Write /signalr/statistics in geekquiz/static/statistics.js:",
+            id="another address in the page",
+        ),
+        pytest.param(
+            [(HUB, '"/statistics"', '"/statistcs"')],
+            "the page connects to /signalr/statistics (geekquiz/static/statistics.js:",
+            '@signalr.hub("/statistcs", authorize=True)',
+            "Write /statistics in geekquiz/hubs/statistics.py:8, then verify again.",
+            id="another address of the hub",
+        ),
+        pytest.param(
+            [(STARTUP, '    app.mount("/signalr", signalr)\n', "")],
+            "nothing mounts the SignalR application, so no hub is mapped: geekquiz/startup.py has no",
+            "geekquiz/startup.py:1",
+            'Write `app.mount("/signalr", signalr)` at the end of configure in geekquiz/startup.py',
+            id="no hub is mapped",
+        ),
+        pytest.param(
+            [(SCRIPT, '"updateStatistics"', '"updateStatistcs"')],
+            "the server sends “updateStatistics” (geekquiz/statistics.py:",
+            'connection.on("updateStatistcs"',
+            "Write updateStatistics in geekquiz/static/statistics.js:",
+            id="another name in the page",
+        ),
+        pytest.param(
+            [(SERVICE, '"updateStatistics"', '"updateStats"')],
+            "the server sends “updateStats” (geekquiz/statistics.py:",
+            'await hub.clients.all.send("updateStats"',
+            "Write updateStatistics in geekquiz/statistics.py:",
+            id="another name on the server",
+        ),
+        pytest.param(
+            [(SCRIPT, "connection.start()", "connection.stop()")],
+            "geekquiz/static/statistics.js:",
+            "const connection = new signalR.HubConnectionBuilder()",
+            "Write `connection.start()` at the end of geekquiz/static/statistics.js, then verify again.",
+            id="never started",
+        ),
+        pytest.param(
+            [(TRIVIA, CALL, "")],
+            "no line calls notify_updates, which sends the message (geekquiz/statistics.py:",
+            "geekquiz/trivia.py:1",
+            "Write `await StatisticsService(session).notify_updates()` in geekquiz/trivia.py, after the answer",
+            id="never called",
+        ),
+        pytest.param(
+            [(TRIVIA, COMMIT + CALL, CALL + COMMIT)],
+            "geekquiz/trivia.py:58: the message is sent before the answer is stored, in line 59",
+            CALL.strip(),
+            "Move line 58 of geekquiz/trivia.py below line 59.",
+            id="before the commit",
+        ),
+        pytest.param(
+            [(SERVICE, "clients.all", 'clients.group("x")')],
+            "geekquiz/statistics.py:",
+            'await hub.clients.group("x").send(',
+            "Write clients.all in geekquiz/statistics.py:",
+            id="to a group",
+        ),
+    ],
+)
+def test_what_the_two_sides_do_not_agree_on_is_told_with_its_line(
+    tmp_path: Path, edits: list[tuple[str, str, str]], said: str, place: str, advice: str
+) -> None:
+    found = cause(tmp_path / "app", EX1, *edits)
+    assert (found[0][: len(said)], found[1][: len(place)], found[2][: len(advice)]) == (said, place, advice)
+
+
+def test_a_client_that_is_not_loaded_and_a_backplane_that_is_not_used_are_told(tmp_path: Path) -> None:
+    script = '<script src="/signalr/signalr.js"></script>'
+    assert cause(tmp_path / "1", EX1, (PAGE, script, ""), missed="signalR")[2] == (
+        f"Write `{script}` in {PAGE}, above the page's own script, then verify again."
+    )
+    line = 'signalr.use_backplane(f"{settings.database_server}/signalr")'
+    assert cause(tmp_path / "2", EX2, (STARTUP, line, "pass"))[2] == (
+        f"Write `{line}` in {STARTUP}, above the line that mounts the hubs, then verify again."
+    )
