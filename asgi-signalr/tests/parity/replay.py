@@ -1,9 +1,9 @@
 """Replays what clients sent to a live ASP.NET Core, and writes down what this library answers, in the same notation.
 
-A line of `recorded.jsonl` is one exchange over one WebSocket: `steps` are in order `["send", "text" | "hex", data]`, a
-frame to the server, and `["see", line]`, what came back: `T …` a text message without its separator, `B … hex=…` a
-MessagePack message without its length, `CLOSE code 'reason'` and `EOF`, or `TIMEOUT …` where nothing came. The answer to
-the handshake is a line only where the exchange is about the handshake.
+A line of `recorded.jsonl` is one exchange over one WebSocket. Its `steps` are, in order, `["send", "text" | "hex",
+data]`, a frame to the server, and `["see", line]`, the answer: `T …` is a text message without its separator, `B …
+hex=…` a MessagePack message without its length, `CLOSE code 'reason'` and `EOF` the end, and `TIMEOUT …` says that
+nothing came. The answer to the handshake is a line only where the exchange is about the handshake.
 """
 
 import asyncio

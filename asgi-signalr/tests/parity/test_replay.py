@@ -1,15 +1,18 @@
 """What a live ASP.NET Core answered, this library answers, or the table of differences says why not."""
 
 import asyncio
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from asgi_signalr.testing.asgi import WebSocket, running
-from hubs import app
-from replay import Exchange, equal, recorded, replay
 
-TABLE = Path(__file__).with_name("differences.toml")
+from .hubs import app
+from .replay import Exchange, equal, recorded, replay
+
+TABLE = tomllib.loads(Path(__file__).with_name("differences.toml").read_text(encoding="utf-8"))["difference"]
+DOCS = Path(__file__).parents[2] / "docs" / "aspnet-core.md"
 
 
 class InProcess:
@@ -58,5 +61,21 @@ async def test_every_exchange_is_answered_as_recorded_or_is_listed_as_different(
 
         await asyncio.gather(*map(try_one, recorded()))
 
-    listed = {name for each in tomllib.loads(TABLE.read_text(encoding="utf-8"))["difference"] for name in each["exchanges"]}
+    listed = {name for each in TABLE for name in each["exchanges"]}
     assert {"new": sorted(different - listed), "gone": sorted(listed - different)} == {"new": [], "gone": []}
+
+
+def test_the_docs_give_the_reason_of_every_difference_and_no_other() -> None:
+    reasons = [
+        textwrap.fill(
+            each["reason"],
+            width=120,
+            initial_indent="- ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for each in TABLE
+    ]
+    section = DOCS.read_text(encoding="utf-8").partition("### Message by message\n")[2].partition("\n\n- ")[2]
+    assert "- " + section == "\n".join(reasons) + "\n"
