@@ -93,7 +93,7 @@ class Changing(HubFilter):
             'HubException: say does not take that."',
         ),
         ("add", ["x", 1], '"error":"Failed to invoke \'add\' due to an error on the server."'),
-        ("nope", [], '"error":"Unknown hub method \'nope\'"'),
+        ("nope", [], "HubException: Method does not exist."),
         ("for_nobody", [], '"error":"Failed to invoke \'for_nobody\' because user is unauthorized"'),
     ],
 )
