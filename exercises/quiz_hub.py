@@ -1,6 +1,7 @@
 """The hub as it can be seen on the wire, whichever transport and protocol a page has chosen, and who may connect."""
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,11 @@ END = "\x1e"
 
 INVOCATION, STREAM_ITEM = 1, 2
 
+SPOKEN = 120
+"""How many characters of a message are told."""
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
 
 @dataclass(frozen=True)
 class News:
@@ -34,6 +40,17 @@ class News:
     def content(self) -> tuple[str, str]:
         """The name and the arguments, to be compared."""
         return self.target, json.dumps(self.arguments, sort_keys=True, default=str)
+
+    @property
+    def spoken(self) -> str:
+        """The message, as far as it fits into a line."""
+        said = json.dumps(self.arguments, ensure_ascii=False, default=str)
+        return f"{self.target} {said if len(said) <= SPOKEN else said[:SPOKEN] + ' …'}".strip()
+
+    def may_have(self, wanted: Sequence[float]) -> bool:
+        """Whether each of these numbers is in it, or it has no numbers at all: then the page has to ask for them."""
+        found = [float(each) for each in _NUMBER.findall(self.content[1])]
+        return not found or all(any(abs(each - one) < 0.051 for each in found) for one in wanted)
 
 
 @dataclass

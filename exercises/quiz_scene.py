@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -48,6 +47,21 @@ class Seen:
         """What the charts showed, in words that differ from what was expected."""
         return f"still {self.after.charts}" if self.after == self.before else self.after.charts
 
+    def cause(self, with_charts: bool = False) -> str | None:
+        """Which half is at fault as far as the wire tells: the server with its message, or the page with its script."""
+        if self.page.trouble:
+            return self.page.trouble
+        if not self.page.connected:
+            return "the page is not connected to the hub"
+        if not self.news:
+            return "the hub sends no message to this page"
+        wanted = (self.expected.correct, self.expected.incorrect, *(self.expected.bars if with_charts else ()))
+        if not any(each.may_have(wanted) for each in self.news):
+            return f"the hub's message has other figures: {self.news[-1].spoken}"
+        if with_charts:
+            return "the page does not update the charts when the message comes"
+        return "the page does not write the counters when the message comes"
+
 
 @dataclass
 class Moment:
@@ -81,8 +95,6 @@ class Held:
     after: Figures
     expected: Figures
     was_told: bool
-    totals: list[float]
-    """The totals that it has shown, one after the other."""
     asked: list[str]
     """What it has asked for while they were held back, other than a hub."""
 
@@ -104,13 +116,14 @@ class Held:
                 expected="the news comes over the page's own connection to the hub",
                 seen="no message came over it" if self.page.connected else "the page has no connection to a hub",
                 where=self.page.where,
-                cause=self.page.trouble,
+                cause=self.page.trouble or "the hub sends no message to this page, or the page listens to none",
             )
         if self.after == self.before:
             raise NotDone(
                 expected="the page changes once the hub's message arrives",
                 seen=f"still {self.after.counters}",
                 where=self.page.where,
+                cause=self.page.trouble or "the page does not write the counters when the message comes",
             )
 
 
@@ -261,8 +274,7 @@ class Scene:
             page.wire.release(quiz_hub.newest_first)
             if was_told:
                 until(page.page, lambda: self.figures(page).shows(expected), self.patience)
-            totals = [correct + incorrect for _, correct, incorrect in page.shown()]
-            return Held(page, before, meanwhile, page.figures(), expected, was_told, totals, unasked)
+            return Held(page, before, meanwhile, page.figures(), expected, was_told, unasked)
 
         return release
 
@@ -285,11 +297,6 @@ class Ledger:
         if quiz_hub.has_news(message):
             with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)) as database:
                 self.entries.append((message.at, database.execute("SELECT count(*) FROM answers").fetchone()[0]))
-
-
-def sinks(totals: Sequence[float]) -> list[tuple[float, float]]:
-    """Where numbers that should grow become less: the number, and the lower one after it."""
-    return [(a, b) for a, b in pairwise(totals) if b < a]
 
 
 @pytest.fixture(scope="session")

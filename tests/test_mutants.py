@@ -9,7 +9,7 @@ from labkit import content
 from labkit.author import figures
 from labkit.author.generic import generic, mistyped
 from labkit.author.matrix import Outcome
-from labkit.author.mutants import Edit, Solution, written
+from labkit.author.mutants import Edit, Solution, sample, written
 from labkit.errors import UsageError
 from labkit.lab import Exercise, find_lab
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
@@ -68,6 +68,27 @@ def test_every_lab_has_the_mutants_of_its_snippets(brew: Exercise) -> None:
         ("a missing snippet", "cup-label is missing", ("cup-label",), ()),
         ("a missing line", "cup-label without “<h1>Cup</h1>”", (), ("pages/cup.html",)),
         ("a mistyped name", "cup-label with “h11” for “h1”", (), ("pages/cup.html", "h11", "h1")),
+    ]
+
+
+def test_a_sample_has_some_of_every_kind_and_is_the_same_every_time(brew: Exercise) -> None:
+    all_of_them = [
+        Solution(brew, kind, f"{kind} {number}", right=right)
+        for kind, count, right in (("tea", 5, False), ("tea", 2, True), ("cake", 1, False))
+        for number in range(count)
+    ]
+    assert [(each.name, each.right) for each in sample(all_of_them, 1)] == [
+        ("tea 2", False),
+        ("tea 1", True),
+        ("cake 0", False),
+    ]
+    assert [(each.name, each.right) for each in sample(all_of_them, 3)] == [
+        ("tea 0", False),
+        ("tea 2", False),
+        ("tea 4", False),
+        ("tea 0", True),
+        ("tea 1", True),
+        ("cake 0", False),
     ]
 
 

@@ -122,6 +122,22 @@ def written(exercise: Exercise) -> list[Solution]:
     return [each for path in files(exercise) for each in _read(exercise, path)]
 
 
+def sample(solutions: Sequence[Solution], count: int) -> list[Solution]:
+    """Of each kind of each exercise, `count` wrong ones and `count` right ones, spread over those that there are.
+
+    They are the same ones every time: whoever changes nothing gets the same verdicts.
+    """
+    groups: dict[tuple[str, str, bool], list[Solution]] = {}
+    for each in solutions:
+        groups.setdefault((each.exercise.id, each.kind, each.right), []).append(each)
+    return [
+        group[(2 * number + 1) * len(group) // (2 * taken)]
+        for group in groups.values()
+        for taken in [min(count, len(group))]
+        for number in range(taken)
+    ]
+
+
 def harmless(exercise: Exercise) -> list[dict[str, str]]:
     """Which lines and words of snippets the author says may be missing or mistyped; see `generic`."""
     return [each for path in files(exercise) for each in _table(path).get("harmless", ())]

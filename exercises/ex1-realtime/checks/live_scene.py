@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from quiz_group import Answer, Clicker, Group, Visitor, together
+from quiz_group import Answer, Clicker, Group, Visitor
 from quiz_hub import HUB, Attempt, Caller, News, try_as_strangers
 from quiz_pages import Figures, Player, ScriptedPage, StatisticsPage
-from quiz_scene import BRIEFLY, Held, Ledger, Moment, NewContext, NewWire, Scene, sinks
+from quiz_scene import BRIEFLY, Held, Ledger, Moment, NewContext, NewWire, Scene
 
 from labkit.checking import WAIT, Stage, until
 
@@ -76,8 +76,8 @@ class Live:
     callers: dict[str, Caller]
     scripted: Scripted | None
     strangers: list[Attempt]
-    overtaken: list[tuple[float, float]]
-    """The totals that were shown, and then lower ones, while several answered at the same moment."""
+    overtaken: tuple[float, float] | None
+    """Of a page that was told the newest first: how many answers it should show in the end, and how many it did."""
 
     @property
     def is_reachable(self) -> bool:
@@ -164,7 +164,6 @@ class _Scene(Scene):
         drawn.append(self._redrawn(watched, drawn[0]))
         back = self._await_return(late) if is_away else None
         released = release()
-        overtaken = self._overtaken(watched, released, others)
         scripted = None if self.is_right(watched) else self._play_the_hub(watched, others)
         if not is_away or (back and not back.after.shows(back.expected)):
             late.open()
@@ -189,7 +188,7 @@ class _Scene(Scene):
             callers=self._callers,
             scripted=scripted,
             strangers=attempts.result(),
-            overtaken=overtaken,
+            overtaken=self._overtaken(watched, released),
         )
 
     def _answer(self, works: Sequence[Callable[[], Answer]], pages: Sequence[StatisticsPage]) -> Moment | None:
@@ -257,31 +256,17 @@ class _Scene(Scene):
         until(page.page, lambda: page.figures().shows(expected), self.patience)
         return Return(page, page.figures(), expected)
 
-    def _overtaken(
-        self, watched: StatisticsPage, held: Held | None, others: list[Visitor]
-    ) -> list[tuple[float, float]]:
-        """Whether a page shows older figures after newer ones.
+    def _overtaken(self, watched: StatisticsPage, held: Held | None) -> tuple[float, float] | None:
+        """Whether a page that is told the newest first shows older figures in the end.
 
-        A page that does so when messages come in another order does no harm while they never do: so more answers are
-        given at the same moment, until they do.
+        A real hub's messages overtake one another too seldom to wait for it. Nothing follows from a page that does not
+        even follow messages in their order.
         """
-        if falls := _falls(watched):
-            return falls
-        if held is None or not (sinks(held.totals) or not held.after.shows(held.expected)):
-            return []
-        if self.group.is_stuck or not self.is_right(watched):
-            return []
-        for _ in range(20):
-            together([each.ask for each in others])
-            self._answer([partial(each.answer, n) for n, each in enumerate(others)], [watched])
-            moment = self.moments.pop()
-            if falls := _falls(watched):
-                return falls
-            seen = moment.seen[0]
-            if not seen.after.shows(seen.expected):
-                total = seen.after.correct + seen.after.incorrect
-                return [(seen.expected.correct + seen.expected.incorrect, total)]
-        return []
+        if held is None or not held.was_told or not self.is_right(watched):
+            return None
+        # As late as this, because right figures may still give way to those of the messages that follow.
+        newest, last = (each.correct + each.incorrect for each in (held.expected, held.page.figures()))
+        return (newest, last) if last < newest else None
 
     def _play_the_hub(self, watched: StatisticsPage, others: list[Visitor]) -> Scripted:
         """Have a page whose hub is played here, because the real one and the real page do not do together.
@@ -323,8 +308,3 @@ class _Scene(Scene):
     def _told_before(self, watched: StatisticsPage) -> bool:
         since = self.moments[0].answers[0].began if self.moments else 0.0
         return bool(watched.news(since)) or any(each.news for each in self._callers.values())
-
-
-def _falls(page: StatisticsPage) -> list[tuple[float, float]]:
-    """Where the totals that a page has shown sink."""
-    return sinks([correct + incorrect for _, correct, incorrect in page.shown()])

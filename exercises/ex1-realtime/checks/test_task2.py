@@ -11,6 +11,8 @@ pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
 UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
 
+SKIPPED = "the server tells other answers, and not this one"
+
 
 @pytest.mark.snippets("signalr-package")
 def test_the_package_is_declared(stage: Stage) -> None:
@@ -77,7 +79,7 @@ def test_an_answer_is_told(live: Live) -> None:
                 expected=f"a message from the hub after {moment.answer.spoken}",
                 seen="no message" if told else "no hub to send one",
                 where="POST /api/trivia",
-                cause=UNSENT if told and moment is live.moments[0] else None if told else _unmapped(live),
+                cause=(UNSENT if moment is live.moments[0] else SKIPPED) if told else _unmapped(live),
             )
         _judge_once(moment)
         _judge_order(live, moment)
@@ -145,7 +147,7 @@ def test_a_message_changes_the_counters(live: Live) -> None:
                 expected=f"after the message: {seen.expected.counters}",
                 seen=seen.counters,
                 where=f"{seen.page.where}, the counters",
-                cause=_unheard(live) or "the page does not write the counters when the message comes",
+                cause=_unheard(live) or seen.cause(),
             )
     played = live.scripted
     if played and not any(played.after.has_counters_of(each) for each in played.expected):
@@ -166,7 +168,7 @@ def test_a_message_redraws_the_charts(live: Live) -> None:
                 expected=f"after the message: {seen.expected.charts}",
                 seen=seen.charts,
                 where=f"{seen.page.where}, #answers-chart and #average-chart",
-                cause=_unheard(live) or "the page does not update the charts when the message comes",
+                cause=_unheard(live) or seen.cause(with_charts=True),
             )
     played = live.scripted
     if played and not any(played.after.has_charts_of(each) for each in played.expected):

@@ -21,6 +21,8 @@ pytestmark = [
     ),
 ]
 
+UNCONNECTED = "the page has no connection to the hub"
+
 
 def test_the_counters_follow(live: Live) -> None:
     """Answer a question, and an open Statistics page shows the new counters by itself."""
@@ -31,13 +33,14 @@ def test_the_counters_follow(live: Live) -> None:
                     expected=f"{seen.expected.counters} within {WAIT:g} s of {moment.answer.spoken}",
                     seen=seen.counters,
                     where=f"{seen.page.where}, the counters",
-                    cause=seen.page.trouble,
+                    cause=seen.cause(),
                 )
             if seen.late is not None and seen.late > WAIT:
                 raise NotDone(
                     expected=f"{seen.expected.counters} within {WAIT:g} s of {moment.answer.spoken}",
                     seen=f"they came after {seen.late:.1f} s",
                     where=f"{seen.page.where}, the counters",
+                    cause="the server sends the message late, or the page waits before it shows what it is told",
                 )
 
 
@@ -50,7 +53,7 @@ def test_the_charts_follow(live: Live) -> None:
                     expected=f"{seen.expected.charts} within {WAIT:g} s of {moment.answer.spoken}",
                     seen=seen.charts,
                     where=f"{seen.page.where}, #answers-chart and #average-chart",
-                    cause=seen.page.trouble,
+                    cause=seen.cause(with_charts=True),
                 )
     for name, before, after in zip(("#answers-chart", "#average-chart"), live.drawn[0], live.drawn[-1], strict=True):
         if before == after:
@@ -76,13 +79,13 @@ def test_the_news_comes_through_the_hub(live: Live) -> None:
 
 
 def test_newer_figures_stay(live: Live) -> None:
-    """When several answer at the same moment, the page never shows older figures after newer ones."""
+    """When several answer at the same moment, older figures that arrive after newer ones do not take their place."""
     if live.overtaken:
-        newer, older = live.overtaken[0]
+        newer, older = live.overtaken
         raise NotDone(
             expected=f"the figures of {newer:g} answers stay until there are more",
-            seen=f"then those of {older:g} answers",
-            where=live.watched.where,
+            seen=f"the figures of {older:g} answers, whose message came later",
+            where=live.held.page.where if live.held else live.watched.where,
             cause="messages overtake one another, and the page does not pass over those that are older",
         )
     if not live.watched.connected:
@@ -90,7 +93,7 @@ def test_newer_figures_stay(live: Live) -> None:
             expected="new figures when several answer at the same moment",
             seen="none: the page is not connected to the hub",
             where=live.watched.where,
-            cause=live.watched.trouble,
+            cause=live.watched.trouble or UNCONNECTED,
         )
 
 
@@ -101,7 +104,7 @@ def test_a_page_that_was_offline_catches_up(live: Live) -> None:
             expected="the page is connected, loses its network, and comes back",
             seen="it does not follow the hub at all",
             where=live.fresh.where,
-            cause=live.fresh.trouble,
+            cause=live.fresh.trouble or UNCONNECTED,
         )
     if not live.back.after.shows(live.back.expected):
         raise NotDone(

@@ -45,5 +45,5 @@ def _judge(relay: Relay, instance: int) -> None:
                 expected=f"{seen.expected.counters} within {WAIT:g} s of {moment.answer.spoken}",
                 seen=seen.counters if not seen.after.shows(seen.expected) else "no message from the hub",
                 where=page.where,
-                cause=page.trouble,
+                cause=seen.cause(),
             )

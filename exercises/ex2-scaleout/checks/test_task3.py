@@ -42,7 +42,7 @@ def test_the_news_comes_through_the_hub(relay: Relay) -> None:
                 expected=f"a message to instance 2's page after {moment.answer.spoken}",
                 seen="no message within 5 s",
                 where=relay.held.page.where,
-                cause=relay.held.page.trouble,
+                cause=relay.held.page.trouble or "the message of instance 1 does not reach instance 2",
             )
 
 
@@ -116,4 +116,5 @@ def _judge(relay: Relay, here: int, there: int) -> None:
                 expected=f"{expected} within {WAIT:g} s of {moment.answer.spoken}",
                 seen=f"they came after {seen.late:.1f} s",
                 where=page.where,
+                cause="the messages of the other instance come late",
             )

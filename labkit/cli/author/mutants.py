@@ -41,6 +41,16 @@ def mutants(
     generic: Annotated[
         bool, typer.Option("--generic/--no-generic", help="Also the mutants that follow from the snippets.")
     ] = True,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            min=1,
+            metavar="N",
+            help="Only N wrong and N right ones of each kind, the same ones every time.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many are verified at the same time.")] = 2,
     list_only: Annotated[bool, typer.Option("--list", help="Only list them.")] = False,
     write: Annotated[
@@ -55,10 +65,14 @@ def mutants(
     equivalents, have to pass. They are written in exercises/NAME/mutants/*.toml; those that follow from the snippets
     (each missing, each line of it missing, each name in it mistyped) come by themselves.
 
+    All of them take long: each is verified like a trainee's workspace. --sample 1 tries some of every kind, for a
+    change of the checks or for CI; before a release, run all.
+
     The exit code is 0 if the checks are right about all of them, 1 if not.
     """
     from labkit.author import figures, matrix
     from labkit.author.generic import generic as of_snippets
+    from labkit.author.mutants import sample as sample_of
     from labkit.author.mutants import written
 
     the_lab = find_lab(lab or show.lab_folder_here())
@@ -66,6 +80,8 @@ def mutants(
     solutions = [each for one in exercises for each in (*written(one), *(of_snippets(one) if generic else ()))]
     if only:
         solutions = [each for each in solutions if any(text in f"{each.kind}: {each.name}" for text in only)]
+    of = len(solutions)
+    solutions = sample_of(solutions, sample) if sample else solutions
     if not solutions:
         raise UsageError("There is no such solution.", f"labkit author mutants --list{lab_option(the_lab)}")
     if write:
@@ -79,8 +95,9 @@ def mutants(
         _show_progress(outcome, len(outcomes), len(solutions))
     seconds = time.monotonic() - began
     if write:
+        count = f"{len(outcomes)} of {of}" if of > len(outcomes) else str(of)
         said = (
-            f"{len(outcomes)} solutions, {workers} at a time, in {seconds / 60:.0f} minutes, "
+            f"{count} solutions, {workers} at a time, in {seconds / 60:.0f} minutes, "
             f"{date.today():%Y-%m-%d}, Python {platform.python_version()}, {platform.system()}."
         )
         write_whole(write, figures.page(read_text(write), outcomes, said).encode("utf-8"))

@@ -1,0 +1,1 @@
+"""What a live ASP.NET Core answered, replayed."""
