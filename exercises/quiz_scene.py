@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -285,8 +285,13 @@ class Ledger:
     def __init__(self, data: Path | None, wire: Wire) -> None:
         self.entries: list[tuple[float, int]] = []
         """Seconds since 1970, and the answers in the database."""
-        self._file = next(iter(data.glob("*.db")), None) if data else None
-        if self._file:
+        self._database: sqlite3.Connection | None = None
+        file = next(iter(data.glob("*.db")), None) if data else None
+        if file:
+            # Kept open, to read at once: the commit may follow within a millisecond.
+            with suppress(sqlite3.Error):
+                self._database = sqlite3.connect(f"file:{file}?mode=ro", uri=True, check_same_thread=False)
+                self._database.execute("SELECT count(*) FROM answers").fetchone()
             wire.on_message = self._note
 
     def between(self, begin: float, end: float) -> int | None:
@@ -294,9 +299,9 @@ class Ledger:
         return max((count for at, count in self.entries if begin <= at < end), default=None)
 
     def _note(self, exchange: Exchange, message: Message) -> None:
-        if quiz_hub.has_news(message):
-            with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{self._file}?mode=ro", uri=True)) as database:
-                self.entries.append((message.at, database.execute("SELECT count(*) FROM answers").fetchone()[0]))
+        if self._database and quiz_hub.has_news(message):
+            with suppress(sqlite3.Error):
+                self.entries.append((message.at, self._database.execute("SELECT count(*) FROM answers").fetchone()[0]))
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_metho
 from asgi_signalr.hubs import dispatch
 from asgi_signalr.hubs.calls import LOOK_AHEAD
 
+NO_METHOD = "Failed to invoke '{}' due to an error on the server. HubException: Method does not exist."
 Connect = Callable[..., Awaitable[Any]]
 
 
@@ -106,7 +107,7 @@ def app() -> SignalR:
         ("inherited", [], '"result":"from the base"'),
         ("sendMessage", [], '"result":"renamed"'),
         *[
-            (target, [], f'"error":"Unknown hub method \'{target}\'"')
+            (target, [], f'"error":"{NO_METHOD.format(target)}"')
             for target in (
                 *("nope", "send_message", "_private", "static", "of_class", "attribute", "constant", "__init__"),
                 *("on_connected", "on_disconnected", "context", "clients", "groups"),
@@ -176,7 +177,7 @@ async def test_an_invocation_without_an_id_is_never_answered(app: SignalR, conne
             '{"type":4,"target":"add","arguments":[1,2],"invocationId":"1"}',
             "The client attempted to invoke the non-streaming 'add' method with a streaming invocation.",
         ),
-        ('{"type":4,"target":"nope","arguments":[],"invocationId":"1"}', "Unknown hub method 'nope'"),
+        ('{"type":4,"target":"nope","arguments":[],"invocationId":"1"}', NO_METHOD.format("nope")),
         (
             '{"type":1,"target":"add","arguments":[1,2],"invocationId":"1","streamIds":["2"]}',
             "An unexpected error occurred invoking 'add' on the server. "
@@ -331,7 +332,7 @@ async def test_an_unknown_method_is_answered_in_its_turn(connect: Connect) -> No
     assert received == (
         '{"type":3,"invocationId":"1","result":"a"}\x1e'
         '{"type":3,"invocationId":"2","result":"b"}\x1e'
-        '{"type":3,"invocationId":"3","error":"Unknown hub method \'nope\'"}\x1e'
+        f'{{"type":3,"invocationId":"3","error":"{NO_METHOD.format("nope")}"}}\x1e'
     )
 
 
@@ -1107,12 +1108,12 @@ async def test_an_override_has_the_name_and_the_rule_of_what_it_overrides(connec
         app = SignalR()
         app.hub("/chat")(hub)
         said[hub.__name__] = await said_of(app, connect, "purgeAll", "purge", "empty")
-    nobody, refused = [f"Unknown hub method '{each}'" for each in ("purge", "empty")], forbidden("purgeAll")
+    nobody, refused = [NO_METHOD.format(each) for each in ("purge", "empty")], forbidden("purgeAll")
     assert said == {
         "Purging": [refused, *nobody],
         "Overridden": [refused, *nobody],
         "Mixed": [refused, *nobody],
-        "Renamed": ["Unknown hub method 'purgeAll'", nobody[0], forbidden("empty")],
+        "Renamed": [NO_METHOD.format("purgeAll"), nobody[0], forbidden("empty")],
         "Opened": ["open to all", *nobody],
     }
 

@@ -13,6 +13,7 @@ from asgi_signalr import Depends, Hub, HubException, SignalR
 Connect = Callable[..., Awaitable[Any]]
 
 INVOKING = "An unexpected error occurred invoking '{}' on the server."
+NO_METHOD = "Failed to invoke '{}' due to an error on the server. HubException: Method does not exist."
 STREAMING = "An error occurred on the server while streaming results."
 
 
@@ -159,13 +160,13 @@ class Down(Hub):
         ("points", [], [{"x": 1}], {}),
         ("none", [], [], {"error": INVOKING.format("none")}),
         ("early", [], [], {"error": INVOKING.format("early") + " HubException: not today"}),
-        ("before", [], [], {"error": INVOKING.format("before") + " HubException: not today"}),
+        ("before", [], [], {"error": STREAMING + " HubException: not today"}),
         ("later", [], [1], {"error": STREAMING + " HubException: enough"}),
         ("secretly", [], [1], {"error": STREAMING}),
         ("unsendable", [], [1], {"error": STREAMING}),
         ("count", ["x"], [], {"error": "Failed to invoke 'count' due to an error on the server."}),
         ("count", [], [], {"error": "Failed to invoke 'count' due to an error on the server."}),
-        ("nope", [], [], {"error": "Unknown hub method 'nope'"}),
+        ("nope", [], [], {"error": NO_METHOD.format("nope")}),
         (
             *("alone", [], []),
             {"error": "The client attempted to invoke the non-streaming 'alone' method with a streaming invocation."},

@@ -21,6 +21,10 @@ class MessageSizeError(InvalidDataError):
     """The client sent a longer message than it may."""
 
 
+class ClientResultError(HubException, InvalidDataError):
+    """A client answered with a result of another type than was asked for. Its caller is told, as by a HubException."""
+
+
 def denies(error: BaseException) -> bool:
     """Say whether an error is a web framework's 401 or 403, as raised by a dependency that is shared with it."""
     is_ours = isinstance(error, HubException)
@@ -33,6 +37,7 @@ def is_refusal(error: BaseException) -> bool:
 
 
 _WIRE_NAMES = {
+    "ClientResultError": "HubException",
     "InvalidDataError": "InvalidDataException",
     "MessageSizeError": "InvalidDataException",
     "TimeoutError": "OperationCanceledException",
@@ -48,5 +53,7 @@ def for_client(text: str, error: BaseException | None, detailed: bool) -> str:
         message = str(error)
     except Exception:  # noqa: BLE001  (it is not ours)
         message = "it cannot be told"
+    if not message and not error.args and type(error) is HubException:
+        message = "Exception of type 'Microsoft.AspNetCore.SignalR.HubException' was thrown."
     # The name of a file may contain what is no text (half of a surrogate pair), and somebody waits for this answer.
     return f"{text} {_WIRE_NAMES.get(name, name)}: {message}".encode("utf-8", "replace").decode()

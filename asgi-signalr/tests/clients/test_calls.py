@@ -90,8 +90,8 @@ async def test_errors_say_what_the_client_may_know(talk: Talk) -> None:
         await lab.stop();
     """)
     assert said == [
-        "Unknown hub method 'missing'",
-        "Unknown hub method 'on_connected'",
+        "Failed to invoke 'missing' due to an error on the server. HubException: Method does not exist.",
+        "Failed to invoke 'on_connected' due to an error on the server. HubException: Method does not exist.",
         "An unexpected error occurred invoking 'fail' on the server. HubException: on purpose",
         "An unexpected error occurred invoking 'break_down' on the server.",
         "An unexpected error occurred invoking 'unencodable' on the server.",

@@ -32,7 +32,7 @@ async def test_streams_arrive_item_by_item_and_say_how_they_end(talk: Talk) -> N
         [[0], "An error occurred on the server while streaming results."],
         [[], f"{FAILED} 'shared' on the server. HubException: Say something."],
         [[], "Failed to invoke 'numbers' due to an error on the server."],
-        [[], "Unknown hub method 'missing'"],
+        [[], "Failed to invoke 'missing' due to an error on the server. HubException: Method does not exist."],
         [
             [],
             "The client attempted to invoke the non-streaming 'nothing' method with a streaming invocation.",

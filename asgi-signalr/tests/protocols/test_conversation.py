@@ -85,7 +85,9 @@ async def test_an_argument_of_the_wrong_type_is_the_calls_failure_only(
     assert failed == Completion(
         "1",
         error="Failed to invoke 'SHOW' due to an error on the server. "
-        "InvalidDataException: Expected `bytes`, got `str` - at `$[0].pixels`",
+        "InvalidDataException: Error binding arguments. "
+        "Make sure that the types of the provided values match the types of the hub method being invoked. "
+        "Expected `bytes`, got `str` - at `$[0].pixels`",
     )
     assert rest == [Invocation("shown", [{"name": "dot", "pixels": b""}]), Completion("1", 0)]
 

@@ -8,6 +8,9 @@ from labkit.checking import NotDone
 
 pytestmark = [pytest.mark.task(1), pytest.mark.budget(120)]
 
+OPTIONS = 4
+"""How many options each question has."""
+
 
 def test_a_new_user_gets_the_first_question(player: Player) -> None:
     """Whoever registers is logged in, and gets the first question."""
@@ -25,6 +28,14 @@ def test_an_answer_is_judged(player: Player, live: Live) -> None:
                 seen=f"the status {each.status}" if each.status else "no response",
                 where=f"POST /api/trivia, {each.spoken}",
             )
+    for question, judged in live.group.rights.items():
+        if len(judged) == OPTIONS and sum(judged.values()) != 1:
+            raise NotDone(
+                expected="one of the four options is right",
+                seen=f"{sum(judged.values())} of them, of “{question}”",
+                where="POST /api/trivia",
+                cause="the quiz does not judge an answer by the option that is right",
+            )
 
 
 def test_statistics_count_the_answer(live: Live) -> None:
@@ -35,6 +46,7 @@ def test_statistics_count_the_answer(live: Live) -> None:
             expected=f"{expected.counters}; {expected.charts}",
             seen=f"{live.fresh_figures.counters}; {live.fresh_figures.charts}",
             where=live.fresh.where,
+            cause="the answers are not stored, or not counted as the page shows them",
         )
     if not all(live.fresh_drawn):
         raise NotDone("both charts are drawn", "a chart without a picture", live.fresh.where)

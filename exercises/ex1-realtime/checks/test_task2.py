@@ -1,6 +1,7 @@
 """Task 2: what SignalR adds, part by part; each check stands on its own parts only."""
 
 import pytest
+import quiz_hub
 from live_scene import Live
 from quiz_pages import judge_package
 from quiz_scene import Moment, Seen
@@ -31,6 +32,15 @@ def test_the_hub_answers_a_signed_in_user(live: Live) -> None:
             where=f"POST {live.path}/negotiate, as {live.player.name}",
             cause=_unmapped(live),
         )
+    other = live.fresh
+    refused = next((status for _, status in quiz_hub.refusals(other.wire) if status in (401, 403)), None)
+    if live.watched.connected and not other.connected and refused:
+        raise NotDone(
+            expected="the hub accepts the connection of every signed-in user",
+            seen=f"it accepts {live.player.name}, and answers {refused} to {other.user}",
+            where=f"POST {live.path}/negotiate, as {other.user}",
+            cause="the hub lets in some users only, though all of them have logged in",
+        )
 
 
 @pytest.mark.snippets("statistics-hub-class", "map-signalr", "map-signalr-imports")
@@ -51,7 +61,7 @@ def test_the_hub_refuses_a_stranger(live: Live) -> None:
                 where=live.path,
                 cause="the hub lets everybody in: authorize=True is missing"
                 if all(other.let_in for other in live.strangers[:2])
-                else None,
+                else f"the hub lets in whoever comes {each.how}",
             )
 
 
@@ -66,11 +76,12 @@ def test_the_hub_refuses_a_stranger(live: Live) -> None:
 def test_an_answer_is_told(live: Live) -> None:
     """After an answer is stored, the server sends a message through the hub."""
     for moment in live.moments:
-        if not moment.answer.is_accepted:
+        failed = next((each for each in moment.answers if not each.is_accepted), None)
+        if failed:
             raise NotDone(
                 expected="the answer is stored, and a message sent",
-                seen=f"the status {moment.answer.status}" if moment.answer.status else "no response",
-                where=f"POST /api/trivia, {moment.answer.spoken}",
+                seen=f"the status {failed.status}" if failed.status else "no response",
+                where=f"POST /api/trivia, {failed.spoken}",
                 cause=None if live.is_reachable else _unmapped(live),
             )
         told = live.told(moment)

@@ -143,10 +143,13 @@ def _show_progress(outcome: "Outcome", number: int, count: int) -> None:
     """Say on stderr what was found about one solution."""
     sign = "[green]✓[/]" if outcome.problem is None else "[yellow]~[/]" if outcome.holds else "[red]✗[/]"
     said = "" if outcome.problem is None else f" ({outcome.problem})"
+    if not outcome.holds:
+        # At once, because the last one may come an hour later.
+        said += "".join(f"\n      {check.id}: {result.cause or result.seen}" for check, result in outcome.failed[:3])
     solution = outcome.solution
     err.print(
         f"[dim]{number:>{len(str(count))}}/{count}[/] {sign} {escape(solution.exercise.id)}  "
-        f"{escape(solution.kind)}: {escape(solution.name)}{said}",
+        f"{escape(solution.kind)}: {escape(solution.name)}{escape(said)}",
         soft_wrap=True,
     )
 

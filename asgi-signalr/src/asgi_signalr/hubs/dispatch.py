@@ -23,7 +23,7 @@ from asgi_signalr.hubs.fast_path import TryFast, fast_path
 from asgi_signalr.hubs.invoker import HubInvoker, is_to_be_awaited
 from asgi_signalr.hubs.methods import HubMethod
 from asgi_signalr.hubs.signatures import methods_of
-from asgi_signalr.hubs.streams import Upload, items_of
+from asgi_signalr.hubs.streams import Upload, is_stream_of_items, items_of
 from asgi_signalr.logs import outline, printable
 from asgi_signalr.messages import (
     CancelInvocation,
@@ -38,6 +38,12 @@ from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 
 logger = logging.getLogger("asgi_signalr")
+
+NOT_BOUND = (
+    "Error binding arguments. "
+    "Make sure that the types of the provided values match the types of the hub method being invoked."
+)
+"""What ASP.NET Core says of arguments that do not fit; which one does not, and why, follows it."""
 
 
 class HubDispatcher:
@@ -59,8 +65,8 @@ class HubDispatcher:
     ) -> None:
         self.name = hub.__name__
         self._invoker = invoker
-        self._failures = Failures(hub.__name__)
         self._methods = methods_of(hub, protocols)
+        self._failures = Failures(hub.__name__, {name: method.name for name, method in self._methods.items()})
         if invoker.may_wait:
             # A filter may also answer with something else than the method declares.
             self._methods = {
@@ -167,7 +173,8 @@ class HubDispatcher:
         if method is None:
             if message.invocation_id is None:
                 self._failures.warn(connection, message, "there is no such method")
-            _answer_error(connection, message, f"Unknown hub method '{message.target}'")
+            text = f"{_not_invoked(message)} HubException: Method does not exist."
+            _answer_error(connection, message, text)
         elif isinstance(message, StreamInvocation):
             self._begin_stream(connection, method, message, uploads)
         elif method.is_plain and not message.stream_ids:
@@ -196,7 +203,7 @@ class HubDispatcher:
         """Call a method in which nothing can wait."""
         try:
             if method.authorize is True and connection.context.user is None:
-                raise unauthorized(invocation)
+                raise unauthorized(method.name)
             result = self._invoker.call(connection, method, self._bind(connection, method, invocation))
         except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything)
             self._conclude(connection, invocation, None, failure)
@@ -244,7 +251,7 @@ class HubDispatcher:
             result, error = None, None
             try:
                 if method.authorize is not False:
-                    await _check_authorized(connection, method, invocation)
+                    await _check_authorized(connection, method)
                 arguments = self._bind(connection, method, invocation)
                 if method.sources or uploads or self._invoker.may_wait:
                     result = await self._call_within(connection, method, arguments, uploads)
@@ -310,25 +317,25 @@ class HubDispatcher:
         """Send what a method yields, as fast as the client takes it, until its end or until it is cancelled."""
         turns.current.set(call)
         call.has_begun = True
-        invocation_id, has_sent, error, late = invocation.invocation_id, False, None, None
+        invocation_id, is_streaming, error, late = invocation.invocation_id, False, None, None
         write = method.writers.get(connection.protocol.name)
         try:
             # Cancelled by the very frame that began it, it begins all the same, and hears of it as soon as it waits.
             if call.cancelled() and call.task is not None:
                 late = asyncio.get_running_loop().call_soon(call.task.cancel)
             if method.authorize is not False:
-                await _check_authorized(connection, method, invocation)
+                await _check_authorized(connection, method)
             arguments = self._bind(connection, method, invocation)
             keywords = dict(zip(method.uploads, uploads, strict=True))
             async with self._invoker.scope(connection) as scope:
                 stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
+                is_streaming = is_stream_of_items(stream)
                 async with contextlib.aclosing(items_of(stream)) as items:
                     try:
                         async for item in items:
                             if late is not None:
                                 late.cancel()
                             connection.send(StreamItem(invocation_id, item), write)
-                            has_sent = True
                             await connection.room()
                             if call.cancelled() or connection.ending is not None:
                                 break  # else one that never waits would go on, and let nobody else
@@ -336,7 +343,7 @@ class HubDispatcher:
                         call.is_closing = True
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
             if not (call.cancelled() and isinstance(failure, asyncio.CancelledError)):
-                error = self._failures.text_for(connection, invocation, failure, streaming=has_sent)
+                error = self._failures.text_for(connection, invocation, failure, streaming=is_streaming)
         finally:
             del connection.calls.downloads[invocation_id]
             _close_uploads(connection, invocation, uploads)
@@ -397,12 +404,14 @@ class HubDispatcher:
         except Exception as failure:  # a type's own validation may raise anything
             reason = outline(failure)
             logger.debug("%s.%s cannot be called: %s", self.name, target, reason)
-            text, invalid = (
-                f"Failed to invoke '{target}' due to an error on the server.",
-                InvalidDataError(str(failure)),
-            )
-            text = for_client(text, invalid, connection.options.detailed_errors)
+            is_number = isinstance(failure, InvalidDataError)  # of the arguments: they themselves may fit
+            invalid = InvalidDataError(str(failure) if is_number else f"{NOT_BOUND} {failure}")
+            text = for_client(_not_invoked(message), invalid, connection.options.detailed_errors)
             raise CallRefusedError(text, f"the arguments do not fit: {reason}") from failure
+
+
+def _not_invoked(message: CallMessage) -> str:
+    return f"Failed to invoke '{message.target}' due to an error on the server."
 
 
 def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:
@@ -410,9 +419,9 @@ def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:
     return method is not None and not method.uploads and isinstance(message, Invocation)
 
 
-async def _check_authorized(connection: HubConnection, method: HubMethod, message: CallMessage) -> None:
+async def _check_authorized(connection: HubConnection, method: HubMethod) -> None:
     if not await is_authorized(method.authorize, connection.context):
-        raise unauthorized(message)
+        raise unauthorized(method.name)
 
 
 def _too_many_streams(connection: HubConnection) -> HubException:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from asgi_signalr.errors import HubException, denies, for_client
 from asgi_signalr.hubs.calls import CallMessage
@@ -22,17 +23,24 @@ class CallRefusedError(Exception):
         self.reason = reason
 
 
-def unauthorized(message: CallMessage) -> CallRefusedError:
-    """Make the refusal of a call that its user may not make."""
-    text = f"Failed to invoke '{message.target}' because user is unauthorized"
+def unauthorized(method: str) -> CallRefusedError:
+    """Make the refusal of a call that its user may not make, of a method by its name."""
+    text = f"Failed to invoke '{method}' because user is unauthorized"
     return CallRefusedError(text, "the user is unauthorized")
 
 
 class Failures:
-    """Tells of the failed calls of one hub class."""
+    """Tells of the failed calls of one hub class.
 
-    def __init__(self, hub: str) -> None:
+    Args:
+        hub: its name.
+        names: those of its methods, as they are declared, by the same in lower case: clients may spell them otherwise.
+
+    """
+
+    def __init__(self, hub: str, names: Mapping[str, str]) -> None:
         self._hub = hub
+        self._names = names
         self._called_in_vain: set[str] = set()
 
     def text_for(
@@ -45,7 +53,7 @@ class Failures:
 
         """
         if denies(failure):
-            failure = unauthorized(message)
+            failure = unauthorized(self._name_of(message))
         if isinstance(failure, CallRefusedError):
             if message.invocation_id is None:
                 self.warn(connection, message, failure.reason)
@@ -78,8 +86,11 @@ class Failures:
 
     def failed(self, connection: HubConnection, message: CallMessage, error: BaseException) -> str:
         """Say that a call has failed; the error itself only to those who may know it."""
-        text = f"An unexpected error occurred invoking '{message.target}' on the server."
+        text = f"An unexpected error occurred invoking '{self._name_of(message)}' on the server."
         return for_client(text, error, connection.options.detailed_errors)
+
+    def _name_of(self, message: CallMessage) -> str:
+        return self._names.get(message.target.lower(), message.target)
 
 
 def _is_of_lost_client(connection: HubConnection, failure: BaseException) -> bool:

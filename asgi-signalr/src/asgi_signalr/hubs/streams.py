@@ -8,6 +8,11 @@ from typing import Any
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
 
 
+def is_stream_of_items(value: Any) -> bool:
+    """Say whether a stream method has returned what can be iterated over."""
+    return isinstance(value, AsyncIterable | Generator)
+
+
 async def items_of(stream: Any) -> AsyncGenerator[Any, None]:
     """Iterate over what a stream method has returned; closes it in the end, wherever that is.
 

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import UNSET
 
 from asgi_signalr.connections.connection import Connection
-from asgi_signalr.errors import HubException, InvalidDataError
+from asgi_signalr.errors import ClientResultError, HubException
 from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.encodings import Encodings
@@ -58,7 +58,7 @@ class ClientResults:
 
         Raises:
             HubException: the client has answered with an error.
-            InvalidDataError: the result is not of the type `returns`.
+            ClientResultError: the result is not of the type `returns`.
             ConnectionError: the connection has ended.
             TypeError, ValueError: an argument cannot be encoded.
 
@@ -96,7 +96,7 @@ class ClientResults:
 
         Raises:
             HubException: the client has answered with an error.
-            InvalidDataError: the result is not of the type `returns`.
+            ClientResultError: the result is not of the type `returns`.
             ConnectionError: no server has the connection, or not any more.
             TypeError, ValueError: an argument cannot be encoded.
             BackplaneError: the backplane takes no more messages for now.
@@ -235,7 +235,7 @@ def _value(protocol: HubProtocol, completion: Completion, returns: Any) -> Any:
         return protocol.convert(result, returns)
     except ValueError as error:
         name = getattr(returns, "__name__", str(returns))
-        raise InvalidDataError(f"Error trying to deserialize result to {name}. {error}") from None
+        raise ClientResultError(f"Error trying to deserialize result to {name}. {error}") from None
 
 
 def _does_not_exist(connection_id: str) -> ConnectionError:
