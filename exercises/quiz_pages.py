@@ -4,8 +4,11 @@ What a trainee may write in another way is not looked at: not the names of metho
 heard.
 """
 
+import difflib
 import json
+import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -419,7 +422,9 @@ def declared_packages(app: Any) -> dict[str, list[Any]]:
     try:
         table = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise NotDone("a pyproject.toml that can be read", str(error), where="pyproject.toml") from error
+        raise NotDone(
+            "a pyproject.toml that can be read", str(error), "pyproject.toml", f"pyproject.toml is faulty: {error}"
+        ) from error
     found: dict[str, list[Any]] = {}
     for line in table.get("project", {}).get("dependencies", []):
         try:
@@ -451,21 +456,49 @@ def judge_package(app: Any, name: str, extra: str | None = None) -> None:
         raise NotDone(
             expected=f"{wanted} in a version that is there: {version(name)}",
             seen=str(unmet[0]),
-            where="pyproject.toml",
+            where=_where_declared(app, unmet[0]),
             cause=f"there is no {name} of that version: the lab has {version(name)}",
         )
     elif declared and not any(each.marker is None or each.marker.evaluate() for each in declared):
         raise NotDone(
             expected=f"{wanted} among the dependencies, here as well",
             seen=str(declared[0]),
-            where="pyproject.toml",
+            where=_where_declared(app, declared[0]),
             cause=f"the marker after the semicolon is not true here: {declared[0].marker}",
         )
     elif declared:
         applying = [each for each in declared if each.marker is None or each.marker.evaluate()]
         if not extra or any(canonicalize_name(extra) in map(canonicalize_name, each.extras) for each in applying):
             return
-    raise NotDone(expected=f"{wanted} among the dependencies", seen=seen, where="pyproject.toml")
+    near = next(iter(difflib.get_close_matches(name, packages, n=1)), None)
+    there = next((each for each in declared if each.extras), declared[0] if declared else None)
+    if there and extra and canonicalize_name(extra) in map(canonicalize_name, there.extras):
+        cause = f"the marker after the semicolon is not true here: {there.marker}"
+    elif there:
+        cause = f"{there} is there without [{extra}]"
+    elif near:
+        cause = f"{near} is not {name}"
+    else:
+        cause = f"no entry of dependencies, in the table [project], is {wanted}"
+    raise NotDone(
+        expected=f"{wanted} among the dependencies",
+        seen=seen,
+        where=_where_declared(app, there or next(iter(packages.get(near or "", [])), None)),
+        cause=cause,
+    )
+
+
+def _where_declared(app: Any, requirement: Any) -> str:
+    """The place of a requirement in an app's pyproject.toml; the file alone if that is not known."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    lines = (app / "pyproject.toml").read_text(encoding="utf-8-sig").splitlines()
+    for number, line in enumerate(lines, start=1):
+        for text in re.findall(r"\"([^\"]+)\"|'([^']+)'", line):
+            with suppress(InvalidRequirement):
+                if requirement is not None and Requirement("".join(text)) == requirement:
+                    return f"pyproject.toml:{number}"
+    return "pyproject.toml"
 
 
 def _numbers(numbers: tuple[float, ...]) -> str:

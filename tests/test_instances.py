@@ -140,7 +140,7 @@ def test_a_syntax_error_in_the_first_file_is_found_without_a_traceback(run: Run,
     error = failure(run)
     assert (error.reason, error.where) == ("syntax error", "app.py:2")
     assert error.message == (
-        "The app does not start: there is a syntax error in app.py, line 2: unexpected indent.\n    2 | print(1)"
+        "The app does not start: there is a syntax error in app.py, line 2: unexpected indent.\n    2 |   print(1)"
     )
 
 
@@ -243,7 +243,7 @@ def test_an_app_that_answers_500_is_shown_with_its_exception(run: Run, folder: P
     message, _, source = error.message.partition("\n")
     assert message.startswith("The app starts, but answers 500 to GET http://127.0.0.1:")
     assert message.endswith("/ready. The exception in shop/cart.py, line 2: NameError: name 'prices' is not defined.")
-    assert source == "    2 | return 500, prices['tea']"
+    assert source == "    2 |     return 500, prices['tea']"
     assert error.next == "Mend shop/cart.py:2, save the file and repeat the command."
 
 
