@@ -24,6 +24,11 @@ def test_properties_come_in_any_order_and_unknown_ones_are_ignored() -> None:
     assert choose_protocol(request, PROTOCOLS, binary_allowed=True) == (PROTOCOLS["json"], 1)
 
 
+def test_the_name_of_a_protocol_is_found_in_upper_and_lower_case() -> None:
+    request = b'{"protocol":"MessagePack","version":1}'
+    assert choose_protocol(request, PROTOCOLS, binary_allowed=True) == (PROTOCOLS["messagepack"], 1)
+
+
 def test_text_is_spoken_where_only_text_travels() -> None:
     request = b'{"protocol":"json","version":1}'
     assert choose_protocol(request, PROTOCOLS, binary_allowed=False) == (PROTOCOLS["json"], 1)
@@ -33,7 +38,6 @@ def test_text_is_spoken_where_only_text_travels() -> None:
     ("request_", "binary_allowed", "said"),
     [
         ('{"protocol":"xml","version":1}', True, "The protocol 'xml' is not supported."),
-        ('{"protocol":"JSON","version":1}', True, "The protocol 'JSON' is not supported."),
         ('{"protocol":"","version":1}', True, "The protocol '' is not supported."),
         ('{"protocol":"json","version":3}', True, "The server does not support version 3 of the 'json' protocol."),
         (

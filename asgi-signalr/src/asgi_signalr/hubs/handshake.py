@@ -55,7 +55,9 @@ def choose_protocol(
 
     """
     name, version = _parse(request)
-    protocol = protocols.get(name)
+    protocol = protocols.get(name) or next(
+        (each for known, each in protocols.items() if known.lower() == name.lower()), None
+    )
     if protocol is None:
         raise HandshakeError(f"The protocol '{name}' is not supported.")
     if version > protocol.version:
