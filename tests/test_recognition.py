@@ -188,7 +188,7 @@ def test_a_method_outside_of_its_class_is_in_the_wrong_place(app: Callable[..., 
     sight = recognition.look(EX1, folder)["notify-updates-method"]
     assert (sight.state, sight.place, sight.fault) == (
         "misplaced",
-        f"{STATISTICS}, lines 34-38",
+        f"{STATISTICS}, lines 37-41",
         "outside of the class StatisticsService that it belongs into",
     )
     with pytest.raises(UsageError, match="The code of notify-updates-method is there, outside of the class"):
@@ -211,7 +211,7 @@ def test_code_in_another_file_is_found_there(app: Callable[..., Path]) -> None:
         insertion.insert(folder, EX1, ["notify-updates-method"])
     assert (
         caught.value.next
-        == f"Move it from {HUBS}:12 to {STATISTICS}, line 34; or delete it there, and repeat the command."
+        == f"Move it from {HUBS}:12 to {STATISTICS}, line 37; or delete it there, and repeat the command."
     )
 
 
