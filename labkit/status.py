@@ -14,11 +14,11 @@ def line(start: str) -> str | None:
     folder = start
     while True:
         try:
-            with open(os.path.join(folder, _NAME), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+            with open(os.path.join(folder, _NAME), encoding="utf-8") as file:  # noqa: PTH118, PTH123  (pathlib alone takes as long to import)
                 kept, _, files = file.read().partition("\n")
             return kept + ("" if files == _files(folder) else " *")
         except OSError:
-            above = os.path.dirname(folder)  # noqa: PTH120
+            above = os.path.dirname(folder)  # noqa: PTH120  (as above)
             if above == folder:
                 return None
             folder = above
