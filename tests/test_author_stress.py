@@ -118,7 +118,7 @@ def test_an_exercise_without_fault_holds(tea_folder: Path, tmp_path: Path) -> No
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.timeout(900)
 def test_ten_runs_of_each_exercise_hold_while_every_core_is_busy(tmp_path: Path) -> None:
     done = subprocess.run(

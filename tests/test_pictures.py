@@ -30,7 +30,7 @@ def test_the_pictures_of_a_chapter_are_those_that_there_are(exercise: Exercise) 
     assert [name for name, content in there.items() if len(content) > pictures.LARGEST or not kind(name, content)] == []
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.timeout(600)
 @each_exercise
 def test_pictures_that_are_taken_anew_show_the_same(exercise: Exercise) -> None:

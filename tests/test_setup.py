@@ -188,7 +188,7 @@ def alone(arguments: list[str], cwd: Path, network: bool) -> subprocess.Complete
     return subprocess.run([*wrapped, *arguments], cwd=cwd, env=kept, capture_output=True, text=True, timeout=900)
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("unshare"), reason="needs network namespaces")
 def test_a_bundle_sets_a_machine_up_that_reaches_nothing(tmp_path: Path) -> None:
