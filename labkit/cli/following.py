@@ -44,7 +44,7 @@ def note_here(deed: str) -> None:
 
 
 def words(found: Progress) -> str:
-    """How far it is, in a few words: `ex1 task 2, step 7 of 15: statistics-hub-class`."""
+    """How far it is, in a few words: `ex1 task 2, step 7 of 15: pour-the-tea`."""
     name = found.exercise.id
     task = found.task_in_hand
     if found.is_finished:

@@ -61,7 +61,9 @@ def test_what_is_wrong_with_a_lab_is_said(bakery: Lab, labkit: Labkit) -> None:
         "With the snippets up to task b1.2, task b1.2 passes alone.": False,
         "End passes.": False,
     }
-    assert findings[-1]["problems"][0].startswith("b1.2/a-loaf-has-a-price not done: expected the page to contain text")
+    assert findings[-1]["problems"][0].startswith(
+        "b1.2/a-loaf-has-a-price not done: expected the element with data-testid “loaves” to contain text 'coins'"
+    )
 
 
 def test_a_matrix_that_nobody_listens_to_any_more_ends_and_leaves_nothing(bakery: Lab) -> None:
