@@ -42,14 +42,6 @@ def cd(folder: Path) -> str:
     return f"cd {tree.argument(folder)}"
 
 
-def inside(folder: Path, command: str) -> str:
-    """A labkit command for a folder, with the `cd` that it needs, if we are not in that folder or below."""
-    if Path.cwd().resolve().is_relative_to(folder.resolve()):
-        return command
-    joint = "; " if sys.platform == "win32" else " && "
-    return f"{cd(folder)}{joint}{here(command, folder)}"
-
-
 def quoted(word: str) -> str:
     """A word of a command line, quoted where the shell would take it for more than one."""
     if sys.platform == "win32":
