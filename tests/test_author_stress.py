@@ -84,6 +84,7 @@ def test_afterwards_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch
     assert (dict(os.environ), tempfile.tempdir) == before
 
 
+@pytest.mark.slow
 def test_an_exercise_without_fault_holds(tea_folder: Path, tmp_path: Path) -> None:
     checks = tea_folder / "exercises" / "a1-brew" / "checks" / "test_brew.py"
     checks.write_text(

@@ -266,6 +266,7 @@ async def test_after_exercise_1_the_statistics_follow_by_themselves(chromium: Br
         await expect(dashboard.page.get_by_test_id("incorrect-answers")).to_have_text("Incorrect answers: 1")
 
 
+@pytest.mark.slow
 async def test_statistics_that_are_overtaken_on_their_way_are_passed_over(chromium: Browser, tmp_path: Path) -> None:
     held: list[str | bytes] = []
 
@@ -302,6 +303,7 @@ async def test_statistics_that_are_overtaken_on_their_way_are_passed_over(chromi
         assert await page.evaluate("shown") == 1
 
 
+@pytest.mark.slow
 async def test_before_exercise_2_an_instance_reaches_its_own_pages_only(chromium: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "quiz.db", EXERCISES / "ex2-scaleout" / "begin", count=2) as urls:
         plays, dashboards = await open_side_by_side(chromium, urls)

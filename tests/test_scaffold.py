@@ -156,6 +156,7 @@ def test_the_test_of_a_new_lab_shows_every_problem_on_a_line_of_its_own(tmp_path
     ]
 
 
+@pytest.mark.slow
 def test_a_new_lab_is_played_and_verified_in_a_browser(tmp_path: Path) -> None:
     lab = scaffold.new_lab("birds", tmp_path / "birds")
     exercise = lab.exercises[0]

@@ -115,6 +115,7 @@ def test_the_hub_librarys_wheel_has_the_browser_client_and_its_types(wheels: dic
     assert {name: content for name, content in found.items() if not name.startswith("asgi_signalr-")} == expected
 
 
+@pytest.mark.slow
 def test_a_wheel_made_from_the_source_distribution_is_the_same(
     wheels: dict[str, Path], source: Path, lab_files: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_wheel_made_from_the_source_distribution_is_the_same(
     assert members(wheel, "labkit/") == members(wheels["handson_labkit"], "labkit/")
 
 
+@pytest.mark.slow
 def test_an_installed_labkit_starts_and_verifies_an_exercise_without_the_checkout(
     wheels: dict[str, Path], lab_files: dict[str, bytes], tmp_path: Path
 ) -> None:

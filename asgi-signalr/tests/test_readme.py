@@ -119,6 +119,7 @@ def test_no_page_with_python_is_left_out() -> None:
     assert sorted(SCRIPTS) == ["README.md", "frameworks.md", "origins.md"]
 
 
+@pytest.mark.slow
 def test_it_type_checks_as_strictly_as_mypy_can(tmp_path: Path) -> None:
     """The README, the pages and the examples; Django itself has no types."""
     config = tmp_path / "mypy.ini"

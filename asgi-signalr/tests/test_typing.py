@@ -38,6 +38,7 @@ def test_mypy_is_content(tmp_path: Path) -> None:
     assert said == "0: Success: no issues found in 1 source file\n"
 
 
+@pytest.mark.slow
 def test_pyright_is_content() -> None:
     if importlib.util.find_spec("basedpyright") is None:
         pytest.skip("pyright is not installed")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from labkit import scaffold
 from labkit.author import matrix
@@ -18,6 +19,7 @@ Labkit = Callable[..., subprocess.CompletedProcess[str]]
 AUTHORS = (Path(__file__).parents[2] / "docs" / "authors.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_new_lab_is_right_from_begin_to_end(labkit: Labkit, tmp_path: Path) -> None:
     lab = scaffold.new_lab("bird-watching", tmp_path / "birds")
     found = labkit("author", "check", "ex1", cwd=lab.folder)
@@ -25,6 +27,7 @@ def test_a_new_lab_is_right_from_begin_to_end(labkit: Labkit, tmp_path: Path) ->
     assert (found.returncode, found.stderr) == (0, "Examining ex1 …\n")
 
 
+@pytest.mark.slow
 def test_what_the_reference_writes_down_is_tried_in_a_new_lab(labkit: Labkit, tmp_path: Path) -> None:
     lab = scaffold.new_lab("bird-watching", tmp_path / "birds")
     (example,) = re.findall(r"```toml\n(kind = .*?)```", AUTHORS, re.DOTALL)
@@ -43,6 +46,7 @@ def test_what_the_reference_writes_down_is_tried_in_a_new_lab(labkit: Labkit, tm
     assert (found.returncode, shown["holds"]) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_lab_without_mutants_of_its_own_has_those_of_its_snippets(bakery: Lab, labkit: Labkit) -> None:
     found = labkit("author", "mutants", "b1", "--only", "shelf is", "--only", "with “priec”", cwd=bakery.folder)
     assert found.returncode == 1
@@ -50,6 +54,7 @@ def test_a_lab_without_mutants_of_its_own_has_those_of_its_snippets(bakery: Lab,
     assert "\n1 of 2 as they should be, in " in found.stdout
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_lab_is_said(bakery: Lab, labkit: Labkit) -> None:
     checks = bakery.exercises[0].checks / "test_bakery.py"
     checks.write_text(checks.read_text(encoding="utf-8").replace('"price"', '"loaves"'), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The lab's own checks: on end, on begin, and on a few solutions; `labkit author mutants` tries all that are known."""
+"""The lab's own checks: on end, and slower on begin and a few solutions; `labkit author mutants` tries all that are known."""
 
 import uuid
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ QUICK = {
     "The message says only that there is something new",
     "There is no backplane",
 }
-"""The solutions that every run of the suite tries."""
+"""The solutions that the slow tests try."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,7 @@ def test_the_solution_passes(exercise: Exercise) -> None:
     assert (report.passed, report.exit_code) == (True, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
 def test_at_the_beginning_each_check_of_a_task_with_code_fails_for_its_own_reason(exercise: Exercise) -> None:
     report = verify(Subject(exercise, exercise.begin, "begin", None))
@@ -68,6 +69,7 @@ def test_at_the_beginning_each_check_of_a_task_with_code_fails_for_its_own_reaso
     assert set(first) == {Verdict.PASSED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solution", quick(), ids=lambda solution: solution.name)
 def test_the_checks_are_right_about_a_solution(solution: Solution, warm: Warm) -> None:
     outcome = examine(solution, warm)

@@ -18,6 +18,7 @@ from labkit.lab import Lab
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("signals_as_in_a_terminal")
 def test_a_person_plays_another_lab_from_start_to_verify(bakery: Lab, labkit: Labkit, tmp_path: Path) -> None:
     """start, verify, insert, verify and run, through --lab or from within the workspace."""

@@ -179,6 +179,7 @@ def test_a_placeholder_left_by_hand_is_named(verify_shop: VerifyShop, folder: Pa
     assert (first.seen, first.where) == ("<YOUR-PRICE>", "shop.py:11")
 
 
+@pytest.mark.slow
 def test_an_exception_of_the_app_is_the_cause_of_what_a_check_sees(verify_shop: VerifyShop, folder: Path) -> None:
     edit(
         folder / "shop.py",
@@ -194,6 +195,7 @@ def test_an_exception_of_the_app_is_the_cause_of_what_a_check_sees(verify_shop: 
     assert first.next == "Mend shop.py:10, save the file and verify again."
 
 
+@pytest.mark.slow
 def test_a_call_without_await_is_the_cause_of_what_a_check_sees(verify_shop: VerifyShop, folder: Path) -> None:
     edit(folder / "shop.py", "class Shop(", "async def bake(): ...\n\n\nclass Shop(")
     edit(folder / "shop.py", 'lines.append(f\'<p data-testid="loaves"', "bake()\n        lines.append(f'<p")
@@ -202,6 +204,7 @@ def test_a_call_without_await_is_the_cause_of_what_a_check_sees(verify_shop: Ver
     assert loaves.next == "Write `await` before the call in shop.py:13, then verify again."
 
 
+@pytest.mark.slow
 def test_an_instance_that_ends_while_it_is_checked_is_said(verify_shop: VerifyShop, folder: Path) -> None:
     edit(
         folder / "shop.py",
@@ -253,6 +256,7 @@ def test_a_hostile_workspace_cannot_change_a_verdict(bakery: Lab, labkit: Labkit
     assert (ended.returncode, found) == (1, ["passed", "not done", "not done"])
 
 
+@pytest.mark.slow
 def test_a_check_over_its_budget_is_timed_out_and_the_others_still_run(verify_shop: VerifyShop, shop: Exercise) -> None:
     add_checks(
         shop,
@@ -264,6 +268,7 @@ def test_a_check_over_its_budget_is_timed_out_and_the_others_still_run(verify_sh
     assert results["forever"].expected == "the check ends within 0.5 s"
 
 
+@pytest.mark.slow
 def test_a_check_that_ends_its_process_is_at_fault_and_the_others_still_run(
     verify_shop: VerifyShop, shop: Exercise
 ) -> None:
@@ -276,6 +281,7 @@ def test_a_check_that_ends_its_process_is_at_fault_and_the_others_still_run(
     }
 
 
+@pytest.mark.slow
 def test_a_check_with_a_bug_is_at_fault_and_a_shared_failure_is_said_once(
     verify_shop: VerifyShop, shop: Exercise
 ) -> None:
@@ -305,6 +311,7 @@ def test_a_check_with_a_bug_is_at_fault_and_a_shared_failure_is_said_once(
     assert (results["plain"].expected, results["plain"].seen) == ("3", "(1 + 1)")
 
 
+@pytest.mark.slow
 def test_a_failed_script_is_the_cause_unless_the_check_is_sure_of_its_own(
     verify_shop: VerifyShop, shop: Exercise
 ) -> None:
@@ -344,6 +351,7 @@ def test_checks_that_cannot_be_read_are_a_fault_of_the_lab_with_its_line(
     assert caught.value.next == "Mend the checks."
 
 
+@pytest.mark.slow
 def test_an_unknown_fixture_and_what_another_library_raises_have_the_line_of_the_check(
     verify_shop: VerifyShop, shop: Exercise
 ) -> None:
@@ -373,6 +381,7 @@ def test_a_trainee_is_told_to_report_a_check_that_is_at_fault(bakery: Lab, shop:
     ]
 
 
+@pytest.mark.slow
 def test_each_parameter_of_a_check_runs_and_counts(verify_shop: VerifyShop, shop: Exercise) -> None:
     add_checks(
         shop,
@@ -430,6 +439,7 @@ def test_a_browser_that_does_not_launch_is_the_machines_fault(
     assert verdicts(results) == dict(zip(NAMES, ["environment", "skipped", "skipped"], strict=True))
 
 
+@pytest.mark.slow
 def test_a_workspace_keeps_the_evidence_of_its_last_runs(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
     mine = workspace.create(bakery, shop, tmp_path / "mine")
     evidence = mine.folder / ".labkit" / "evidence"
@@ -460,6 +470,7 @@ def test_the_workspace_itself_is_not_touched(bakery: Lab, shop: Exercise, tmp_pa
     assert [path for path in after if path not in before] == [".labkit/evidence"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="makes a program of a shell script")
 def test_a_workspace_is_run_by_its_own_python(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
     mine = workspace.create(bakery, shop, tmp_path / "mine")
@@ -496,6 +507,7 @@ def test_the_json_of_a_run_is_as_designed(labkit: Labkit, bakery: Lab) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_stale_end_is_verified_with_a_note(labkit: Labkit, bakery: Lab, shop: Exercise) -> None:
     changes.write(bakery.folder, content.remade(bakery, [shop]))
     command = ("verify", "b1", "--task", "1", "--solution", "end")
