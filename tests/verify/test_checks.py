@@ -1,4 +1,4 @@
-"""The lab's own checks: on end, and slower on begin and a few solutions; `labkit author mutants` tries all that are known."""
+"""The lab's own checks on end, on begin and on a few solutions; `labkit author mutants` tries all that are known."""
 
 import uuid
 from collections.abc import Iterator
