@@ -12,6 +12,7 @@ from labkit.lab import Lab
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.slow
 def test_a_failing_run_shows_the_page_the_steps_and_the_work(bakery: Lab, labkit: Labkit, tmp_path: Path) -> None:
     assert labkit("start", "b1", "mine", "--lab", bakery.folder).returncode == 0
     mine = tmp_path / "mine"
