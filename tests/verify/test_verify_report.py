@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from labkit.lab import Lab
 
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
