@@ -103,7 +103,7 @@ async def test_hints_are_remembered_wherever_they_were_asked_for(
     hints = page.locator('main li[data-step="ex1.2.1"] .hints')
     await hints.locator("button", has_text="Hint").click()
     await expect(hints.locator("p")).to_have_count(1)
-    assert '"level": 2' in await labkit("hint", "--format", "json", cwd=guide.folder / "ex1-first-steps")
+    assert '"level": 2' in await labkit("hint", "ex1.2.1", "--format", "json", cwd=guide.folder / "ex1-first-steps")
     await expect(hints.locator("p")).to_have_count(2)
     await hints.locator("button", has_text="Show the code").click()
     await expect(hints.locator("pre")).to_have_count(1)
@@ -125,7 +125,7 @@ async def test_with_the_switch_on_a_save_is_verified(page: Page, guide: RunningG
     await expect(page.locator("#checks [role=status]")).to_have_count(0)
     await expect(page.locator(".checks > li.passed")).to_have_count(await checks.count())
     app = workspace / "app.py"
-    app.write_text(app.read_text() + "\nraise SystemExit('no more')\n")
+    app.write_text("raise SystemExit('no more')\n" + app.read_text())
     await expect(page.locator(".checks > li.failed").first).to_contain_text("no more")
     await expect(page.locator(".checks > li.passed:not(.is-stale)")).to_have_count(0)
 
