@@ -169,13 +169,17 @@ async def test_a_value_that_cannot_be_read_fails_its_call_alone(
     peer.send(f'{{"protocol":"{chosen.name}","version":1}}\x1e')
     await peer.event()
     bad, good = _call(target, text, binary=chosen.binary), chosen.write(Invocation("count", [], "2"))
-    peer.send(bad if chosen.binary else bad.decode())
-    peer.send(good if chosen.binary else good.decode())
-    answers = bytearray()
-    for _ in range(2):
+    for each in (bad, good):
+        if chosen.binary:
+            peer.send_bytes(each)
+        else:
+            peer.send(each.decode())
+    received, answers = bytearray(), []
+    while len(answers) < 2:
         event = await peer.event()
-        answers += event["bytes"] if chosen.binary else event["text"].encode()
-    assert list(chosen.parse(answers, 1000)) == [
+        received += event["bytes"] if chosen.binary else event["text"].encode()
+        answers += chosen.parse(received, 1000)
+    assert answers == [
         Completion("1", error=f"Failed to invoke '{target}' due to an error on the server."),
         Completion("2", 1),
     ]

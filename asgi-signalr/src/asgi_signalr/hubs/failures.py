@@ -35,7 +35,8 @@ class Failures:
 
     Args:
         hub: its name.
-        names: those of its methods, as they are declared, by the same as they are compared: clients may spell them otherwise.
+        names: those of its methods, as they are declared, by the same as they are compared: clients may spell them
+            otherwise.
 
     """
 

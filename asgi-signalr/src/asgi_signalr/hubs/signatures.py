@@ -67,7 +67,11 @@ def methods_of(hub: type[Hub], protocols: Mapping[str, HubProtocol]) -> dict[str
 def has_decimals(hub: type[Hub]) -> bool:
     """Say whether a hub's methods take or return decimals, so that the numbers it is sent have to be read exactly."""
     functions = [
-        getattr(hub, name) for each in hub.__mro__ if not issubclass(Hub, each) for name in vars(each) if name[:1] != "_"
+        getattr(hub, name)
+        for each in hub.__mro__
+        if not issubclass(Hub, each)
+        for name in vars(each)
+        if name[:1] != "_"
     ]
     try:
         return any(

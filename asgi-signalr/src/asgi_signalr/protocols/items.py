@@ -54,9 +54,7 @@ def item_after(body: bytes | bytearray, at: int, times: list[int] | None = None)
                 pending += 2 * size
             else:
                 at += size + (first in _EXTENDED)
-        if times is not None and (
-            body[start : start + 2] == b"\xd7\xff" or body[start : start + 3] == b"\xc7\x0c\xff"
-        ):
+        if times is not None and (body[start : start + 2] == b"\xd7\xff" or body[start : start + 3] == b"\xc7\x0c\xff"):
             times.append(start)
     if at > len(body):
         raise ValueError("Input data was truncated")

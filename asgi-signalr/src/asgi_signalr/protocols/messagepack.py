@@ -269,7 +269,7 @@ def _read_slowly(body: bytes | bytearray) -> Message | None:
     return None if read is None else read(items)
 
 
-_VALUES = {1: 4, 2: 3, 3: 4, 4: 4}
+_VALUES: dict[Any, int] = {1: 4, 2: 3, 3: 4, 4: 4}
 """Where a message has its values, by its type."""
 
 
@@ -282,15 +282,20 @@ def _without_unreadable(body: bytes | bytearray, error: Exception) -> list[Any]:
     """
     try:
         items = items_of(body)
-        at = _VALUES.get(_decode(items[0]) if items else None)
-        return [Unreadable(ValueError(str(error))) if number == at else _decode(each) for number, each in enumerate(items)]
-    except (ValueError, RecursionError, TypeError):
+        at = _VALUES.get(_decode(items[0]))
+        unreadable = Unreadable(ValueError(str(error)))
+        return [unreadable if number == at else _decode(each) for number, each in enumerate(items)]
+    except (ValueError, RecursionError, TypeError, IndexError):
         raise InvalidDataError(f"Error reading MessagePack. {error}") from None
 
 
 def _arguments(items: list[Any]) -> list[Any]:
     value = _item(items, 4)
-    return value if isinstance(value, list) else Unreadable(InvalidDataError("Reading array length for 'arguments' failed."))
+    return (
+        value
+        if isinstance(value, list)
+        else Unreadable(InvalidDataError("Reading array length for 'arguments' failed."))
+    )
 
 
 def _item(items: list[Any], at: int) -> Any:
@@ -356,7 +361,9 @@ def _read_invocation(items: list[Any]) -> Message:
 def _read_stream_item(items: list[Any]) -> Message:
     _skip_headers(items)
     invocation_id = _required(items, 2, "invocationId", "invocation ID for StreamItem message")
-    return StreamItem(invocation_id, items[3] if len(items) > 3 else Unreadable(InvalidDataError("Reading 'item' failed.")))
+    return StreamItem(
+        invocation_id, items[3] if len(items) > 3 else Unreadable(InvalidDataError("Reading 'item' failed."))
+    )
 
 
 def _read_completion(items: list[Any]) -> Message:

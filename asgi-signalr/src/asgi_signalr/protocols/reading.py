@@ -101,23 +101,29 @@ class Reading:
                     "which differ only in case and underscores; give one another name."
                 )
             by_fold[folded(name)] = name
-        inner = {name: read for name, each in fields.items() if (read := self._reader(each, within)) is not None}
+        inner = {name: way for name, each in fields.items() if (way := self._reader(each, within)) is not None}
         kind = to if isinstance(to, type) else get_origin(to)
         is_array = getattr(getattr(kind, "__struct_config__", None), "array_like", False) or (
             isinstance(kind, type) and issubclass(kind, tuple)
         )
         if is_array:
             row = [inner.get(name, _same) for name in fields]
-            known[0] = partial(_row, row)
-            return known[0]
+            known[0] = read = partial(_row, row)
+            return read
         tag = getattr(getattr(kind, "__struct_config__", None), "tag_field", None)
         names = frozenset({*fields, *([tag] if tag else [])})
-        known[0] = partial(_properties, getattr(to, "__name__", str(to)), names, by_fold, inner, self._other)
-        return known[0]
+        name = getattr(to, "__name__", str(to))
+        known[0] = prepare = partial(_properties, name, names, by_fold, inner, self._other)
+        return prepare
 
 
 def _properties(
-    owner: str, names: frozenset[str], by_fold: Mapping[str, str], inner: Mapping[str, Read], other: Read | None, value: Any
+    owner: str,
+    names: frozenset[str],
+    by_fold: Mapping[str, str],
+    inner: Mapping[str, Read],
+    other: Read | None,
+    value: Any,
 ) -> Any:
     """Prepare an object: properties by their names, or where none fits by the same without case and underscores."""
     if type(value) is not dict:

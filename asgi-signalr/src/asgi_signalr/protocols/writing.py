@@ -96,7 +96,8 @@ class Writing:
         if hasattr(kind, "__attrs_attrs__"):
             return [(each.name, self._cased(each.name)) for each in kind.__attrs_attrs__]
         decorators = getattr(kind, "__pydantic_decorators__", None)
-        if decorators is None or not hasattr(kind, "model_fields"):
+        fields: Mapping[str, Any] | None = getattr(kind, "model_fields", None)
+        if decorators is None or fields is None:
             return None
         if decorators.field_serializers or decorators.model_serializers or decorators.computed_fields:
             return None
@@ -104,7 +105,7 @@ class Writing:
             return None
         return [
             (own, field.serialization_alias or field.alias or self._cased(own))
-            for own, field in kind.model_fields.items()
+            for own, field in fields.items()
             if not field.exclude
         ]
 

@@ -144,9 +144,7 @@ class LocalHub:
         To connections of this server it goes directly. Everything else goes through the backplane, this server's
         own share as well, so that every server delivers in the same order.
         """
-        await self.send_encoded(
-            audience, names, excluded, Encodings(self._protocols, invocation), invocation.target
-        )
+        await self.send_encoded(audience, names, excluded, Encodings(self._protocols, invocation), invocation.target)
 
     async def send_encoded(
         self,
