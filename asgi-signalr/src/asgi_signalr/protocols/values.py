@@ -15,6 +15,8 @@ What Python sends, and what it takes for a declared type:
     pydantic's models, types    as pydantic says: by alias, in its JSON mode, or in its Python mode for MessagePack
     what only pydantic knows    as pydantic says, if the application has imported it: paths, addresses, …
 
+That is `value_forms="python"`. What `"dotnet"` writes, and the other forms that are read, docs/values.md has.
+
 Whole numbers beyond 2**53 arrive rounded in a browser: send those as text. MessagePack has none beyond 64 bits. Text
 with half of a surrogate pair is no Unicode text and cannot be sent. Bytes inside a pydantic model travel in JSON as
 the model's `ser_json_bytes` and `val_json_bytes` say ("base64" suits the other clients).
