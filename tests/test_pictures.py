@@ -40,6 +40,7 @@ def test_pictures_that_are_taken_anew_show_the_same(exercise: Exercise) -> None:
     assert json.loads(taken[pictures.SNAPSHOTS]) == json.loads((folder / pictures.SNAPSHOTS).read_bytes())
 
 
+@pytest.mark.slow
 def test_what_is_marked_has_to_be_seen(tea: Lab, tmp_path: Path) -> None:
     (brew,) = tea.exercises
     app = (

@@ -33,6 +33,7 @@ def test_the_sample_uses_every_public_name() -> None:
     assert public - used == {"ASGIApp"}
 
 
+@pytest.mark.slow
 def test_mypy_is_content(tmp_path: Path) -> None:
     said = run("mypy", "--config-file=", "--strict", "--cache-dir", tmp_path, USER_CODE)
     assert said == "0: Success: no issues found in 1 source file\n"

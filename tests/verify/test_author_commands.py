@@ -71,6 +71,7 @@ def test_what_is_wrong_with_a_lab_is_said(bakery: Lab, labkit: Labkit) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_matrix_that_nobody_listens_to_any_more_ends_and_leaves_nothing(bakery: Lab) -> None:
     before = psutil.Process().children(recursive=True)
     outcomes = matrix.run(generic(bakery.exercises[0]), workers=2)

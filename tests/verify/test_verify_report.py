@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from labkit.lab import Lab
 
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.slow
 def test_a_failing_run_shows_the_page_the_steps_and_the_work(bakery: Lab, labkit: Labkit, tmp_path: Path) -> None:
     assert labkit("start", "b1", "mine", "--lab", bakery.folder).returncode == 0
     mine = tmp_path / "mine"
