@@ -6,6 +6,7 @@ import re
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -212,6 +213,12 @@ def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
     yield person
     for terminal in person.terminals.values():
         terminal.close()
+    subprocess.run(
+        [sys.executable, "-m", "labkit", "db", "stop"],
+        env=os.environ | {"LABKIT_HOME": str(tmp_path / "home" / "labkit")},
+        check=False,
+        capture_output=True,
+    )
 
 
 @pytest.mark.slow
