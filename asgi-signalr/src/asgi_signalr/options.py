@@ -10,6 +10,9 @@ from typing import Any, Literal, TypedDict, get_args, get_type_hints
 from asgi_signalr.origins import check_origin
 from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
 
+ValueForms = Literal["python", "dotnet"]
+"""How values are written: as pydantic and FastAPI write them, or as every .NET client reads them."""
+
 SlowClientPolicy = Literal["close", "latest"]
 """What becomes of a client for which too much is queued: its connection ends, or older messages are dropped."""
 
@@ -42,7 +45,10 @@ class OptionsDict(TypedDict, total=False):
     allowed_origins: Collection[str]
     transports: Collection[str]
     minimum_negotiate_version: int
+    reconnect_after_gap: bool
+    channel_prefix: str
     detailed_errors: bool
+    value_forms: ValueForms
     user: FindUser | None
     user_identifier: FindIdentifier | None
     expires: FindExpiry | None
@@ -120,6 +126,13 @@ class Options:
     stateful_reconnect_buffer_size: int = 100_000
     """The most bytes that may wait for the acknowledgement of a stateful connection; beyond it its senders wait."""
 
+    # Several servers.
+
+    reconnect_after_gap: bool = False
+    """Whether clients are told to reconnect when messages of other servers may have been lost, so that they reload."""
+    channel_prefix: str = ""
+    """Keeps applications apart that share a backplane, such as `"shop."`; the same on all servers of one of them."""
+
     # Who may connect, and how.
 
     allowed_origins: Collection[str] = ()
@@ -130,6 +143,11 @@ class Options:
     """The oldest version of the negotiation that is answered."""
     detailed_errors: bool = False
     """Whether clients are told the name and message of every exception, not just of a `HubException`."""
+
+    # Values.
+
+    value_forms: ValueForms = "python"
+    """How values are written: as pydantic and FastAPI write them, or `"dotnet"`, as every .NET client reads them."""
 
     # Users.
 
@@ -185,10 +203,12 @@ _RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
     int: (_is_count, "a whole number above 0"),
     int | None: (lambda value: value is None or _is_count(value), "a whole number above 0, or None"),
     bool: (lambda value: isinstance(value, bool), "True or False"),
+    str: (lambda value: isinstance(value, str), "text"),
     SlowClientPolicy: (
         lambda value: value in get_args(SlowClientPolicy),
         " or ".join(map(repr, get_args(SlowClientPolicy))),
     ),
+    ValueForms: (lambda value: value in get_args(ValueForms), " or ".join(map(repr, get_args(ValueForms)))),
     FindUser | None: (_is_function, "a function that takes the scope, or None"),
     FindIdentifier | None: (_is_function, "a function that takes the user, or None"),
     FindExpiry | None: (_is_function, "a function that takes the user, or None"),
