@@ -75,11 +75,13 @@ class Terminal:
         self.typed_at = len(self.raw)
         os.write(self.file, keys.encode("utf-8"))
 
-    def until(self, pattern: str) -> None:
-        """Wait until this is shown, or the shell waits for a command; fail if it is not shown then."""
+    def until(self, pattern: str, again: str | None = None) -> None:
+        """Wait until this is shown; meanwhile type `again`, if that is given, each second."""
         end = time.monotonic() + PATIENCE
         while not re.search(pattern, self.shown, re.DOTALL):
-            if not self._read(end):
+            if again is not None and not self._read(min(end, time.monotonic() + 1)):
+                self.type(again)
+            elif (again is None and not self._read(end)) or time.monotonic() > end:
                 pytest.fail(f"Not shown: {pattern}\n\nBut:\n{_ESCAPES.sub('', self.raw)}", pytrace=False)
 
     def until_prompt(self) -> None:
@@ -128,16 +130,18 @@ class Newcomer:
         self.folder, self.home = folder, home
         self.terminals: dict[str, Terminal] = {}
         self.current = "1"
+        self.asked = ""
 
     def follow(self, block: Block) -> None:
         """Do what a block of the chapter says, or see whether it shows what there is to see."""
         number = next((word for word in block.info[1:] if word.isdecimal()), None)
         if block.language == "console":
-            self.current = number or "1"
+            self.current, self.asked = number or "1", ""
             for n, command in enumerate(block.commands):
                 self._type(command, first=n == 0)
         elif block.info == ("text", "output"):
-            self.terminal.until(_pattern(block.code))
+            # The one line that asks for news may come before them: a person asks again.
+            self.terminal.until(_pattern(block.code), again=";" if self.asked == ";" else None)
             self._visit()
         elif block.language == "sql":
             self.current = number or self.current
@@ -145,6 +149,7 @@ class Newcomer:
             for line in block.code.splitlines():
                 self.terminal.type(line)
                 self.terminal.until_asked()
+            self.asked = block.code.strip()
 
     @property
     def terminal(self) -> Terminal:
@@ -197,7 +202,7 @@ def _one_line(raw: str) -> str:
 
 def _pattern(expected: str) -> str:
     """A pattern for what a block shows: `…` is anything, and any number is as good as another."""
-    words = " ".join(expected.split())
+    words = " ".join(expected.split()).removesuffix(" …")
     parts = re.split(r"(…|\d+(?:\.\d+)*)", words)
     return "".join(
         ".*?" if part == "…" else r"\d+(?:\.\d+)*" if part[:1].isdigit() else re.escape(part) for part in parts
