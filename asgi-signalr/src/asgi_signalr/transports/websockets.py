@@ -116,6 +116,10 @@ class WebSocketTransport:
         """Whether the client has gone; without a direct way that is known only when it is received."""
         return self._gone or self._code is not None
 
+    def begin_with(self, posted: deque[str | bytes]) -> None:
+        """Receive first what the client has posted before it brought the WebSocket."""
+        self._unread = posted
+
     async def accept(self) -> bool:
         """Take the WebSocket; False if the client has gone meanwhile."""
         event = await self._receive()
@@ -133,6 +137,8 @@ class WebSocketTransport:
         """Wait for a frame; None once the client has gone."""
         if self.direct is not None:
             return await self._receive_directly(self.direct)
+        if self._unread:
+            return self._unread.popleft()
         receive, fast_path = self._receive, self.fast_path
         dealt_with = 0
         while True:
