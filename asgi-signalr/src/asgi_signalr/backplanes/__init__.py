@@ -101,8 +101,8 @@ def open_backplane(url: str, *, on_gap: OnGap | None = None) -> Backplane:
     module, name, extra = _ENGINES[scheme]
     try:
         engine: Callable[..., Backplane] = getattr(import_module(f"{__name__}.{module}"), name)
+        return engine(url, on_gap=on_gap)
     except ImportError as error:
         raise ImportError(
             f"The driver for {scheme}:// is missing ({error}): pip install 'asgi-signalr[{extra}]'"
         ) from error
-    return engine(url, on_gap=on_gap)

@@ -30,7 +30,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -65,7 +65,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
 
     Times are in seconds. `poll` is the longest pause between two looks; `keep_seconds` and `keep_messages` bound the
     table, and are the longest absence of a server that loses nothing. The other options are those of every
-    `StoredBackplane`.
+    `StoredBackplane`. The file is in WAL mode, which needs a disk of the machine's own, and not a network's.
     """
 
     TROUBLE: ClassVar = (OSError, SQLAlchemyError, TimeoutError, LookupError)
@@ -107,19 +107,30 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
     # Connections.
 
     async def _connect(self, doing: str) -> AsyncConnection:
-        if not await asyncio.to_thread(self._has_folder):
+        if not self._has_folder():
             raise LookupError("there is no such folder: make it")
+        # Looks first and writes then, so it needs the lock from its beginning: a lock cannot be had later in it.
+        async with self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+            await self._install(connection)
         connection = await self._engine.connect()
-        try:
-            async with connection.begin():
-                await self._install(connection)
-        except BaseException:
-            await connection.close()
-            raise
+        connection.info["file"] = self._file()
         return connection
 
     def _has_folder(self) -> bool:
         return Path(self._where).absolute().parent.is_dir()
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file has the name now."""
+        try:
+            status = Path(self._where).stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check(self, connection: AsyncConnection) -> None:
+        # Who has a deleted file open reads and writes on, alone with those who have it open as well.
+        if connection.info["file"] != self._file():
+            raise LookupError("the file was deleted or replaced")
 
     async def _install(self, connection: AsyncConnection) -> None:
         await connection.run_sync(_tables.create_all)
@@ -151,6 +162,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
         pause = _FIRST_PAUSE
         while True:
             self._bell.clear()
+            self._check(connection)
             received = await self._catch_up(connection)
             self._say_well("receiving")
             pause = _FIRST_PAUSE if received else min(pause * 1.5, self._poll)
@@ -240,16 +252,13 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
 
     async def _tidy(self, connection: AsyncConnection) -> float:
         """Delete what is too old; the last of it stays, by which a server knows that it has missed nothing."""
+        number = _messages.c.PayloadId
+        too_old = _messages.c.InsertedOn < _now() - timedelta(seconds=self._keep_seconds)
+        oldest = select(func.max(number)).where(too_old).scalar_subquery()
+        newest = select(func.max(_counter.c.PayloadId)).scalar_subquery()
         async with connection.begin():
-            top = (await connection.execute(select(func.max(_counter.c.PayloadId)))).scalar_one()
-            old = await connection.scalar(
-                select(func.max(_messages.c.PayloadId)).where(
-                    _messages.c.InsertedOn < _now() - timedelta(seconds=self._keep_seconds)
-                )
-            )
-            number = _messages.c.PayloadId
             await connection.execute(
-                delete(_messages).where(or_(number < (old or 0), number <= (top or 0) - self._keep_messages))
+                delete(_messages).where(or_(number < oldest, number <= newest - self._keep_messages))
             )
         return self._retention_interval
 
@@ -259,14 +268,15 @@ def _now() -> datetime:
 
 
 def _prepare(connection: Any, _record: object) -> None:
-    # The driver is not to begin transactions by itself: they begin with the lock, so that none has to be given up.
+    # The driver is not to begin transactions by itself: a read of several statements is to see one state.
     connection.isolation_level = None
     cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 9000")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.execute("PRAGMA busy_timeout = 9000")
     cursor.close()
 
 
-def _begin(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin(connection: Connection) -> None:
+    # Reads take no lock that a writer needs. Writers have it from their first statement, which writes.
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
