@@ -116,7 +116,7 @@ async def test_pages_run_from_top_to_bottom_and_their_tests_pass(name: str, test
 
 
 def test_no_page_with_python_is_left_out() -> None:
-    assert sorted(SCRIPTS) == ["README.md", "frameworks.md", "origins.md"]
+    assert sorted(SCRIPTS) == ["README.md", "backplanes.md", "frameworks.md", "origins.md"]
 
 
 @pytest.mark.slow
