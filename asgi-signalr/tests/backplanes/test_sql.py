@@ -119,6 +119,7 @@ def test_memory_is_no_file(url: str) -> None:
         open_backplane(url)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no open file")
 async def test_a_deleted_file_is_made_anew_and_said(open_node: Any, file: Path) -> None:
     nodes = await started(open_node, file)
     for each in file.parent.glob("signalr.db*"):
