@@ -99,7 +99,10 @@ async def test_another_message_under_the_same_number_is_noticed(open_node: Any, 
 
 
 async def test_tables_of_a_newer_version_are_refused(open_node: Any, file: Path) -> None:
-    await (await open_node(f"sqlite:///{file}")).backplane.stop()
+    node = await open_node(f"sqlite:///{file}")
+    await node.send(b"1")
+    await node.has(b"1")
+    await node.backplane.stop()
     await run(file, "UPDATE SignalR_Schema SET SchemaVersion = 2")
     with pytest.raises(BackplaneError, match="version 2, this asgi-signalr needs version 1: upgrade"):
         await open_node(f"sqlite:///{file}")
