@@ -6,7 +6,6 @@ order. A lost connection costs nothing but time: the receiver goes on after its 
 whether its last statement was carried out before it repeats it.
 """
 
-import asyncio
 import logging
 from datetime import datetime
 from typing import ClassVar
@@ -63,14 +62,13 @@ class PostgresBackplane(TableBackplane[asyncpg.Connection]):
             queue_bytes=queue_bytes,
             queue_patience=queue_patience,
             confirm=confirm,
+            poll=poll,
+            keep_seconds=keep_seconds,
+            keep_messages=keep_messages,
+            retention_interval=retention_interval,
         )
-        self._poll = poll
-        self._keep_seconds = keep_seconds
-        self._keep_messages = keep_messages
-        self._retention_interval = retention_interval
         self._said_once: set[str] = set()
 
-        self._bell = asyncio.Event()
         self._listening: dict[asyncpg.Connection, bool] = {}  # the one of now, and whether its bell rings
 
     # Connections.

@@ -5,7 +5,6 @@ numbers from the counter's row within the transaction that inserts the messages,
 order. Servers look for messages: at once while there are some, then ever more rarely.
 """
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -94,12 +93,11 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
             queue_bytes=queue_bytes,
             queue_patience=queue_patience,
             confirm=confirm,
+            poll=poll,
+            keep_seconds=keep_seconds,
+            keep_messages=keep_messages,
+            retention_interval=retention_interval,
         )
-        self._poll = poll
-        self._keep_seconds = keep_seconds
-        self._keep_messages = keep_messages
-        self._retention_interval = retention_interval
-        self._bell = asyncio.Event()  # rung by this server's own messages
         self._engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), poolclass=NullPool)
         event.listen(self._engine.sync_engine, "connect", _prepare)
         event.listen(self._engine.sync_engine, "begin", _begin)

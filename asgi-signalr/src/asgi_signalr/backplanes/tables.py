@@ -6,10 +6,11 @@ one in its place, or nothing, gives the tables another epoch, and every server s
 well that had never seen what is lost. All of them go on with what was stored after the last message that they know.
 """
 
+import asyncio
 from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from asgi_signalr.backplanes.stored import StoredBackplane
@@ -55,13 +56,34 @@ class Page:
 
 
 class TableBackplane(StoredBackplane[C]):
-    """An engine whose stream is a table. Its position is a number, an epoch, and by what the last message is known."""
+    """An engine whose stream is a table. Its position is a number, an epoch, and by what the last message is known.
+
+    Times are in seconds. `poll` is the longest pause between two looks; `keep_seconds` and `keep_messages` bound the
+    table, which is tidied each `retention_interval`. The `queueing` options are those of every `StoredBackplane`.
+    """
 
     _confirmed = 0  # the number of the newest message of this server's own
     _last = 0
     _mark: Mark | None = None  # of the last message, where that was seen
     _until: datetime | None = None  # by the database's clock, the time of what was delivered last
     _epoch: UUID | None = None
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        poll: float,
+        keep_seconds: float,
+        keep_messages: int,
+        retention_interval: float,
+        **queueing: Any,
+    ) -> None:
+        super().__init__(where, **queueing)
+        self._poll = poll
+        self._keep_seconds = keep_seconds
+        self._keep_messages = keep_messages
+        self._retention_interval = retention_interval
+        self._bell = asyncio.Event()  # rung when there is something to look at
 
     @abstractmethod
     async def _page(self, connection: C, after: int | None) -> Page:
