@@ -83,6 +83,8 @@ def verify(
         out.print(escape(subject.said), soft_wrap=True)
     if watch:
         _watch(the_lab, subject, tasks, headed, everything)
+        if out.is_terminal:  # which has just shown ^C
+            out.print()
         out.print("Stopped watching: nothing of it runs any more.")
         return ExitCode.OK
     if solution is Solution.END:
