@@ -302,9 +302,10 @@ async def test_a_process_that_is_killed_while_it_sends_leaves_the_others_whole(
     ("missing", "url", "extra"),
     [
         ("asyncpg", "postgresql://host/database", "postgres"),
+        ("redis", "redis://host", "redis"),
         ("sqlalchemy", "sqlite:///signalr.db", "sql"),
         ("aiosqlite", "sqlite:///signalr.db", "sql"),
-        ("greenlet", "sqlite:///signalr.db", "sql"),
+        pytest.param("greenlet", "sqlite:///signalr.db", "sql", marks=pytest.mark.slow),
     ],
 )
 def test_a_missing_driver_is_named_with_the_extra_to_install(missing: str, url: str, extra: str) -> None:

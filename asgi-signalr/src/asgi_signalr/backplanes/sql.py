@@ -7,7 +7,7 @@ order. Servers look for messages: at once while there are some, then ever more r
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
@@ -66,7 +66,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _whole(work: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+def _whole(work: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
     """Have a transaction end before its task does: one that is cut off in its thread keeps the lock for a while."""
 
     @functools.wraps(work)
