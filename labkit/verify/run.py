@@ -205,6 +205,7 @@ class _Run:
 
     def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, Stage]":
         """Start the app, unless it stands by already, with a server and databases for this run alone."""
+        self._logs = running_copy.logs(app)
         exercise, copy, known = self._subject.exercise, self._standing, None
         server = copy.server if copy else None
         if exercise.database:
@@ -216,7 +217,6 @@ class _Run:
             count = exercise.app.instances
             self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
             copy = stack.enter_context(running_copy.run(self._subject, app, server))
-        self._logs = copy.logs
         return copy.instances, Stage(app, copy.running, known, self._todo, self._misplaced, copy.data)
 
     def _own_server(self, stack: ExitStack) -> "Server":

@@ -23,7 +23,6 @@ class RunningCopy:
 
     folder: Path
     data: Path
-    logs: Path
     instances: "Instances"
     server: "Server | None"
 
@@ -31,6 +30,11 @@ class RunningCopy:
     def running(self) -> tuple[RunningInstance, ...]:
         """The instances as checks see them."""
         return tuple(RunningInstance(each.number, each.url, each.log, each.pid) for each in self.instances.list)
+
+
+def logs(folder: Path) -> Path:
+    """Where the logs of a running copy are, or of one that did not start."""
+    return _data(folder) / "logs"
 
 
 def copy(subject: Subject, to: Path) -> None:
@@ -55,19 +59,22 @@ def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[Run
     # The copy has no environment of its own; the workspace may have one.
     python = str(instances.interpreter(subject.folder))
     command = tuple(part.replace("{python}", python) for part in app.command)
-    data = folder / ".labkit" / "data"
-    logs = data / "logs"
-    logs.mkdir(parents=True)
+    data = _data(folder)
+    logs(folder).mkdir(parents=True)
     with instances.running(
         replace(app, command=command),
         folder,
-        # What the app can see has the form that it has in a workspace.
         data=data,
         secret=secrets.token_hex(32),
         id=secrets.token_hex(4),
         count=app.instances,
         database_server=server.url if server else None,
-        logs=logs,
+        logs=logs(folder),
         grace=0,
     ) as started:
-        yield RunningCopy(folder, data, logs, started, server)
+        yield RunningCopy(folder, data, started, server)
+
+
+def _data(folder: Path) -> Path:
+    """As it is in a workspace: that is what the app can see."""
+    return folder / ".labkit" / "data"

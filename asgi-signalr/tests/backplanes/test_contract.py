@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
 
-_names = itertools.count(1)
+
+@pytest.fixture(params=["memory", "postgresql", "redis", "sqlite"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    return str(request.param)
 
 
-@pytest.fixture(params=["memory", "postgresql", "sqlite"])
-def url(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(name="url")
+def url_(stream_url: str) -> str:
     """A stream that no other test knows."""
-    if request.param == "memory":
-        return f"memory://contract-{next(_names)}"
-    if request.param == "sqlite":
-        return f"sqlite:///{request.getfixturevalue('tmp_path')}/signalr.db"
-    return str(request.getfixturevalue("database_url"))
+    return stream_url
 
 
 async def test_every_server_receives_what_one_sends_itself_included(url: str, open_node: Any) -> None:

@@ -83,6 +83,13 @@ _ENGINES = {
     "postgres": ("postgres", "PostgresBackplane", "postgres"),
     "postgresql": ("postgres", "PostgresBackplane", "postgres"),
     "sqlite": ("sql", "SqlBackplane", "sql"),
+    "unix": ("redis", "RedisBackplane", "redis"),
+    **{
+        f"{store}{tls}{kind}": ("redis", "RedisBackplane", "redis")
+        for store in ("redis", "valkey")
+        for tls in ("", "s")
+        for kind in ("", "+sentinel", "+cluster")
+    },
 }
 
 
