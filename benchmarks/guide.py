@@ -41,6 +41,9 @@ LIMITS = {
 QUIET = 10.0
 """For how many seconds the idle guide is watched."""
 
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+_ENVIRONMENT["PYTHONUNBUFFERED"] = "1"
+
 
 class Lines:
     """A program whose lines are awaited; `say` gives it one."""
@@ -50,7 +53,7 @@ class Lines:
         self.process = subprocess.Popen(
             [sys.executable, *command],
             cwd=folder,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env=_ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -60,6 +60,7 @@ async function act(action, button) {
   if (action.do === "db-tail") byId("messages").replaceChildren(); // the tool begins with the last messages
   try {
     const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
+    take(answer.state);
     if (answer.asks) return confirm(answer, action);
     say(answer.message);
     if (answer.diff !== undefined && answer.diff !== "") showDiff(answer, rest.do === "insert");
@@ -81,6 +82,12 @@ function say(text, isWrong = false) {
   said.hidden = false;
   clearTimeout(saidUntil);
   saidUntil = setTimeout(() => { said.hidden = true; }, isWrong ? 12000 : 5000);
+}
+
+// What this tab has pressed shows at once; what others did comes through the hub.
+function take(state) {
+  states.set(state.id, { ...states.get(state.id), ...state });
+  draw();
 }
 
 // Dialogs.
@@ -352,23 +359,31 @@ function drawCheck(check, isFirst) {
     make("dl", {}, ...parts.flatMap((name) => [make("dt", { textContent: name }), make("dd", { textContent: check[name] })])));
   const place = /^([\w./-]+\.\w+):(\d+)/.exec(check.where ?? "") ?? /([\w./-]+\.\w+):(\d+)/.exec(check.cause ?? "");
   if (place) details.append(make("div", { className: "row inner" }, opener(place[1], Number(place[2]))));
-  const shots = check.evidence.filter((path) => path.endsWith(".png"));
+  const shots = check.evidence.filter((path) => /\.(png|webp)$/.test(path));
   if (shots.length) details.append(pictures(shots));
   item.append(details);
   return item;
 }
 
-function pictures(paths) {
-  const place = make("div", { className: "shots" });
-  for (const path of paths.slice(0, 4)) {
-    ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => {
-      if (!blob) return;
-      const source = URL.createObjectURL(blob);
-      const name = path.split(/[\\/]/).pop();
-      place.append(make("button", { "aria-label": `Enlarge ${name}`, onclick: () => show(name, make("img", { src: source, alt: name })) }, make("img", { src: source, alt: `The page when the check failed: ${name}` })));
-    }, () => {});
+// The pages as they were when a check failed, side by side; each is fetched once, when it is seen.
+const fetched = new Map(); // path -> the promise of an object URL
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    const { path } = target.dataset;
+    if (!fetched.has(path)) fetched.set(path, ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => blob && URL.createObjectURL(blob), () => null));
+    fetched.get(path).then((source) => { if (source) target.src = source; else target.closest("button").remove(); });
   }
-  return place;
+});
+
+function pictures(paths) {
+  return make("div", { className: "shots" }, ...paths.map((path) => {
+    const name = path.split(/[\\/]/).pop().replace(/\.\w+$/, "");
+    const image = make("img", { alt: `The page when the check failed: ${name}`, "data-path": path });
+    seen.observe(image);
+    return make("button", { "aria-label": `Enlarge ${name}`, title: name, onclick: () => show(name, make("img", { src: image.src, alt: name })) }, image);
+  }));
 }
 
 // The log.
@@ -453,7 +468,7 @@ async function begin() {
     .withAutomaticReconnect({ nextRetryDelayInMilliseconds: () => 1000 })
     .configureLogging(signalR.LogLevel.None)
     .build();
-  connection.on("state", (state) => { states.set(state.id, { ...states.get(state.id), ...state }); draw(); });
+  connection.on("state", take);
   connection.on("log", (id, lines, leftOut) => { if (id === exercise) addLines(lines, leftOut); });
   connection.on("message", (id, lines, leftOut) => { if (id === exercise) addLines(lines.map((line) => [0, line]), leftOut, "messages"); });
   connection.onreconnecting(() => showConnection("away", "The guide has ended, or is starting again …"));
