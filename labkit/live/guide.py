@@ -27,6 +27,8 @@ from labkit.live.desk import Desk
 from labkit.live.gate import Gate
 from labkit.watching import of_app, saves
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
 STATIC = Path(__file__).parent / "static"
 
 SETTLING = 0.05
@@ -191,8 +193,8 @@ class Guide:
         self._loop = asyncio.get_running_loop()
         self._due = asyncio.Event()
         async with self.signalr.lifespan(app):
-            looks = [partial(self._look_after, desk) for desk in self.desks.values()]
-            tasks = [asyncio.create_task(_always(each)) for each in (self._send_news, self._poll, *looks)]
+            looks: list[Work] = [partial(self._look_after, desk) for desk in self.desks.values()]
+            tasks = [asyncio.create_task(_always(each)) for each in [self._send_news, self._poll, *looks]]
             try:
                 yield
             finally:
@@ -296,7 +298,7 @@ class Guide:
         return self.desks[exercise]
 
 
-async def _always(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _always(work: Work) -> None:
     """Begin a work again that has failed: one thing that goes wrong must not leave the page with old news for ever."""
     while True:
         try:
