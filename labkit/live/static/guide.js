@@ -191,10 +191,14 @@ function addCopy(element) {
 const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path} in your editor`, onclick: (event) => act({ do: "open", path, ...(line && { line }) }, event.currentTarget) });
 
 async function copy(text, button) {
-  await navigator.clipboard.writeText(text);
-  const before = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    say("Your browser does not let this page copy: select the text, and copy it with Ctrl-C.", true);
+    return;
+  }
   button.textContent = "Copied";
-  setTimeout(() => { button.textContent = before; }, 1500);
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 
 // What is known of the work.
@@ -404,27 +408,55 @@ function showLines() {
   addLines(states.get(exercise)?.messages.map((line) => [0, line]) ?? [], 0, "messages");
 }
 
-// Searching.
+// Searching: the steps, and what stands between them, of all chapters; the pages beside them once.
 
-byId("search").addEventListener("input", async (event) => {
-  const words = event.target.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-  const found = byId("found");
-  found.hidden = !words.length;
-  byId("tasks").hidden = words.length > 0;
-  if (!words.length) return;
+function placesOf(each) {
+  const text = new DOMParser().parseFromString(each.html, "text/html");
+  const steps = [...text.querySelectorAll("li[data-step]")].map((place) => [place.dataset.step, place.textContent]);
+  text.querySelectorAll("li[data-step]").forEach((place) => place.remove());
+  return [[null, text.body.textContent], ...steps].map(([step, content]) => ({ step, content: content.replace(/\s+/g, " ").trim() }));
+}
+
+// Some words around the first one that was searched for, which is marked.
+function excerpt(content, word) {
+  const at = content.toLowerCase().indexOf(word);
+  const from = Math.max(content.lastIndexOf(" ", Math.max(at - 30, 0)), 0);
+  const to = at + word.length;
+  return make("span", { className: "excerpt" }, from ? "…" : "", content.slice(from, at), make("mark", { textContent: content.slice(at, to) }), content.slice(to, to + 50), "…");
+}
+
+async function search() {
+  const asked = byId("search").value;
+  const words = asked.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const hits = [];
-  for (const id of states.keys()) {
-    for (const each of pagesOf(await chapterOf(id))) {
-      const text = new DOMParser().parseFromString(each.html, "text/html");
-      const places = [...text.querySelectorAll("li[data-step]")];
-      const candidates = places.length ? places.map((place) => [place.dataset.step, place.textContent]) : [[null, text.body.textContent]];
-      for (const [step, content] of candidates) {
+  for (const id of words.length ? states.keys() : []) {
+    const chapter = await chapterOf(id);
+    for (const each of id === exercise ? pagesOf(chapter) : chapterPages(chapter)) {
+      for (const { step, content } of placesOf(each)) {
         if (words.every((word) => content.toLowerCase().includes(word))) hits.push({ id, page: each, step, content });
       }
     }
   }
-  found.replaceChildren(...hits.slice(0, 30).map((hit) => make("li", {}, make("button", { onclick: () => { exercise = hit.id; open(hit.page.id, { step: hit.step }); } }, make("span", { textContent: `${hit.id} · ${hit.page.title}${hit.step ? `, step ${hit.step.split(".").pop()}` : ""}` })))));
-  if (!hits.length) found.replaceChildren(make("li", { textContent: "Nothing found." }));
+  if (byId("search").value !== asked) return; // there is a newer question
+  byId("found").hidden = !words.length;
+  byId("tasks").hidden = words.length > 0;
+  const where = ({ id, page: each, step }) => `${each.id.startsWith("page-") ? "" : `${id} · `}${each.title}${step ? `, step ${step.split(".").pop()}` : ""}`;
+  byId("found").replaceChildren(...hits.slice(0, 30).map((hit) => make("li", {}, make("button", { onclick: () => goTo(hit) }, make("span", {}, where(hit), make("br"), excerpt(hit.content, words[0]))))));
+  if (!hits.length) byId("found").replaceChildren(make("li", { textContent: "Nothing found." }));
+}
+
+async function goTo({ id, page: each, step }) {
+  exercise = id;
+  showLines();
+  await open(each.id, { step });
+}
+
+byId("search").addEventListener("input", search);
+byId("search").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") byId("found").querySelector("button")?.click();
+  if (event.key !== "Escape") return;
+  event.target.value = "";
+  search();
 });
 
 document.addEventListener("keydown", (event) => {
