@@ -1,5 +1,6 @@
 """The files of an app folder: what its author wrote, without what tools leave beside it."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -89,10 +90,10 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
     whole = hashlib.sha256()
     for path, content in files:
-        size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
-        if size <= _LARGE:
-            whole.update(content if isinstance(content, bytes) else content.read_bytes())
+        with contextlib.suppress(FileNotFoundError):  # it went after the folder was listed
+            size = len(content) if isinstance(content, bytes) else content.stat().st_size
+            data = b"" if size > _LARGE else content if isinstance(content, bytes) else content.read_bytes()
+            whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape") + data)
     return whole.hexdigest()
 
 

@@ -266,7 +266,9 @@ class Guide:
         """Do it; the page that asked for it gets what has changed with the answer, the others through the hub."""
         desk = self._desk(exercise)
         answer = desk.do(action, arguments)
-        return answer | {"state": desk.to_json()}
+        with contextlib.suppress(LabError, OSError):  # another program is in the middle of a change: the hub tells it
+            answer |= {"state": desk.to_json()}
+        return answer
 
     async def _answer(self, work: Callable[[], dict[str, Any]]) -> Response:
         try:

@@ -60,7 +60,7 @@ async function act(action, button) {
   if (action.do === "db-tail") byId("messages").replaceChildren(); // the tool begins with the last messages
   try {
     const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
-    take(answer.state);
+    if (answer.state) take(answer.state);
     if (answer.asks) return confirm(answer, action);
     say(answer.message);
     if (answer.diff !== undefined && answer.diff !== "") showDiff(answer, rest.do === "insert");
