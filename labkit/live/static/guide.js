@@ -62,9 +62,9 @@ async function act(action, button) {
     const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
     if (answer.state) take(answer.state);
     if (answer.asks) return confirm(answer, action);
-    say(answer.message);
-    if (answer.diff !== undefined && answer.diff !== "") showDiff(answer, rest.do === "insert");
+    if (answer.diff) showDiff(answer, rest.do === "insert");
     else if (answer.columns) showTable(answer);
+    else say(answer.message);
     return answer;
   } catch (error) {
     say(error.message + (error.next ? `\nnext: ${error.next}` : ""), true);
@@ -106,7 +106,7 @@ function confirm(answer, action) {
 }
 
 function showDiff(answer, offersUndo) {
-  const lines = answer.diff.split("\n").map((line) => {
+  const lines = answer.diff.replace(/\n$/, "").split("\n").map((line) => {
     const kind = /^[+-]{3} /.test(line) ? "b" : { "+": "ins", "-": "del" }[line[0]];
     return kind ? make(kind, { textContent: `${line}\n` }) : `${line}\n`;
   });
