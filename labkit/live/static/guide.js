@@ -362,7 +362,7 @@ function drawCheck(check, isFirst) {
   const details = make("details", { "data-id": check.id, open: isFirst }, make("summary", {}, line),
     make("dl", {}, ...parts.flatMap((name) => [make("dt", { textContent: name }), make("dd", { textContent: check[name] })])));
   const place = /^([\w./-]+\.\w+):(\d+)/.exec(check.where ?? "") ?? /([\w./-]+\.\w+):(\d+)/.exec(check.cause ?? "");
-  if (place) details.append(make("div", { className: "row inner" }, opener(place[1], Number(place[2]))));
+  if (check.action || place) details.append(make("div", { className: "row inner" }, check.action && pressed(label(check.action), check.action, { className: "main small", title: check.next }), place && opener(place[1], Number(place[2]))));
   const shots = check.evidence.filter((path) => /\.(png|webp)$/.test(path));
   if (shots.length) details.append(pictures(shots));
   item.append(details);
