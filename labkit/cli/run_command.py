@@ -5,7 +5,7 @@ import queue
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+
+_NO_DISPLAY = "There is no display here: open the address in a browser of your own."
 
 _Lines = queue.SimpleQueue[tuple[int, str]]
 
@@ -98,7 +100,8 @@ def run(
                 _attend(running, lines, log, reload, open_)
             else:
                 _announce(subject, running.now)
-                _open_pages(subject.exercise, running.now, open_)
+                if open_ and (said := _open_pages(subject.exercise, running.now)):
+                    err.print(said)
                 _follow(running.now, lines, subject)
     except KeyboardInterrupt:
         if not ready:
@@ -181,20 +184,20 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
 
     subject = running.subject
     exercise = subject.exercise
-    server = _Watch() if subject.own and exercise.database else None
     with (
         saves.watched(subject.folder) as saved,
         keys.reader() as pressed,
         Screen(exercise.title, subject.folder, log) as screen,
     ):
         _show(running, screen)
+        server = _Watch(screen.note) if subject.own and exercise.database else None
         if subject.own:
             for path, line, text in snippets.unfilled(subject.folder):
                 screen.tell(f"{text} in {path}, line {line}, is a placeholder: write your own value in its place.")
         if wanted is not False and not desktop.opens_pages():
-            screen.tell("There is no display here: open the address in a browser of your own.")
+            screen.tell(_NO_DISPLAY)
         elif wanted is not False:
-            _open_pages(exercise, running.now, wanted)
+            screen.tell(_open_pages(exercise, running.now))
         while True:
             with contextlib.suppress(queue.Empty):
                 screen.line(*lines.get(timeout=0.1))
@@ -205,7 +208,7 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
             if key == "q":
                 return
             if key == "o" and running.are_up:
-                _open_pages(exercise, running.now, True)
+                screen.tell(_open_pages(exercise, running.now) if desktop.opens_pages() else _NO_DISPLAY)
             if key == "r" or (files and (reload or not running.are_up)):
                 _restart(running, screen)
             elif files:
@@ -328,16 +331,15 @@ def _announce(subject: _Subject, running: "Instances") -> None:
             )
 
 
-def _open_pages(exercise: Exercise, running: "Instances", wanted: bool | None) -> None:
-    if wanted is False or (wanted is None and not (out.is_terminal and desktop.opens_pages())):
-        return
-    if not desktop.open_pages([_page(exercise, instance) for instance in running.list]):
-        err.print("No browser could be opened: open the address yourself.")
+def _open_pages(exercise: Exercise, running: "Instances") -> str:
+    """Open the pages; what to say about it, nothing if they open."""
+    opened = desktop.open_pages([_page(exercise, instance) for instance in running.list])
+    return "" if opened else "No browser could be opened: open the address yourself."
 
 
 def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
     """Print the log until Ctrl-C, and what becomes of the database server; raise LabError if an instance dies."""
-    server = _Watch() if subject.own and subject.exercise.database else None
+    server = _Watch(err.print) if subject.own and subject.exercise.database else None
     while True:
         with contextlib.suppress(queue.Empty):
             # In steps, so that a death is seen, and so that Ctrl-C is on Windows.
@@ -355,9 +357,10 @@ def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
 class _Watch:
     """Tells when the database server ends, and when it is back: the instances say no more than that they miss it."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         from labkit import postgres
 
+        self._say = say
         self._server = postgres.find_server()
         self._was_up = True
         self._next_look = 0.0
@@ -371,11 +374,11 @@ class _Watch:
         if is_up != self._was_up:
             self._was_up = is_up
             if is_up:
-                err.print("[yellow]note:[/] PostgreSQL runs again; the instances reconnect by themselves.")
+                self._say("[yellow]note:[/] PostgreSQL runs again; the instances reconnect by themselves.")
             else:
-                err.print(
+                self._say(
                     "[yellow]note:[/] PostgreSQL has ended, and the instances reach it no more.\n"
-                    "next: labkit db start, in a second terminal, starts it again"
+                    f"next: {show.form('labkit db start')}, in a second terminal, starts it again"
                 )
 
 

@@ -259,7 +259,7 @@ def _anywhere(lab: Lab, exercise: str | None, name: str) -> tuple[Exercise, str]
 
 def _described(lab: Lab, exercise: Exercise) -> dict[str, Any]:
     try:
-        here = workspace.find(lab, Path.cwd(), exercise)
+        here = workspace.find(lab, Path.cwd(), exercise, take=False)  # to look changes nothing
     except UsageError:
         here = None
     homes = {todo.name: todo for todo in snippets.todo_lines(exercise.begin)}
