@@ -14,7 +14,6 @@ from labkit.cli import (
     chapter_command,
     database,
     demo,
-    following,
     guide,
     machine,
     new,
@@ -60,8 +59,6 @@ def run(arguments: list[str]) -> int:
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
         code = int(app(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
-        if arguments[:1] == ["db"] and code == ExitCode.OK:
-            following.note_here(" ".join(arguments[:2]))
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:

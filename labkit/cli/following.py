@@ -35,14 +35,19 @@ def note(exercise: Exercise, here: Workspace, deed: str) -> None:
         look(exercise, here)
 
 
-def note_here(deed: str) -> None:
-    """Remember a deed in the workspace round the current folder, if there is one."""
+def after(deed: str, otherwise: str) -> str:
+    """Remember a deed in the workspace round the current folder, and tell what its exercise goes on with; `otherwise`
+    where there is no workspace, or nothing more to do.
+    """
     folder = workspace.around(Path.cwd())
     with contextlib.suppress(LabError, OSError):
         if folder is not None:
             lab = find_lab()
             here = workspace.read(folder)
-            note(lab.exercise(here.exercise_name), here, deed)
+            exercise = lab.exercise(here.exercise_name)
+            note(exercise, here, deed)
+            return command(lab, look(exercise, here)) or otherwise
+    return otherwise
 
 
 def words(found: Progress) -> str:

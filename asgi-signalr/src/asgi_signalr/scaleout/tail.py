@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import json
+import re
+import shutil
 import sys
+import textwrap
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -150,8 +153,16 @@ class _Tail:
             time = message.inserted_on.astimezone().strftime("%H:%M:%S")
             sender = str(message.sender)[:8]
             line = f"{message.payload_id:>5}  {time}  from {sender}  {view.describe(message.payload)}"
+            if sys.stdout.isatty():
+                line = _at_words(line, shutil.get_terminal_size().columns)
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+
+def _at_words(line: str, columns: int) -> str:
+    """A message's line as a terminal of that width shows it whole: ended at words, its further lines further right."""
+    spaced = re.sub(r",(?=[\"{\[])", ", ", line)
+    return textwrap.fill(spaced, max(columns, 20), subsequent_indent=" " * 7, break_on_hyphens=False)
 
 
 def _to_dict(message: Any) -> dict[str, Any]:
