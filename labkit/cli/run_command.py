@@ -100,7 +100,8 @@ def run(
                 _attend(running, lines, log, reload, open_)
             else:
                 _announce(subject, running.now)
-                if open_ and (said := _open_pages(subject.exercise, running.now)):
+                by_itself = open_ is None and out.is_terminal and desktop.opens_pages()
+                if (open_ or by_itself) and (said := _open_pages(subject.exercise, running.now)):
                     err.print(said)
                 _follow(running.now, lines, subject)
     except KeyboardInterrupt:
