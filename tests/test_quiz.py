@@ -1,14 +1,18 @@
 """The quiz keeps its promises: who may do what, which question comes next, what the figures mean."""
 
+import asyncio
 import importlib
 import re
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
+from sqlalchemy import event
 
 EXERCISES = Path(__file__).parent.parent / "exercises"
 FOLDERS = ["ex1-realtime/begin", "ex1-realtime/end", "ex2-scaleout/begin", "ex2-scaleout/end"]
@@ -38,11 +42,20 @@ class Quiz:
         async with self.database.engine.connect() as connection:
             return [tuple(row) for row in (await connection.exec_driver_sql(sql)).all()]
 
+    async def ask(self, browser: "Browser", question: int) -> None:
+        """Let the user be asked a question out of turn."""
+        ((user,),) = await self.rows(f"SELECT id FROM users WHERE name = '{browser.name}'")
+        async with self.database.engine.begin() as connection:
+            await connection.exec_driver_sql(f"INSERT INTO asked (user_id, question_id) VALUES ({user}, {question})")
+
 
 class Browser(AsyncClient):
     """What a person does with the pages."""
 
+    name = ""
+
     async def register(self, name: str, password: str = PASSWORD, confirm: str | None = None) -> Response:
+        self.name = name
         form = {"name": name, "password": password, "confirm": password if confirm is None else confirm}
         return await self.post("/account/register", data=form)
 
@@ -63,6 +76,7 @@ def load(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{(tmp_path / 'quiz.db').as_posix()}")
     monkeypatch.setenv("GEEKQUIZ_SECRET", "a secret")
+    monkeypatch.setenv("GEEKQUIZ_HOSTS", "quiz.test")
     monkeypatch.setenv("GEEKQUIZ_COOKIE", "quiz-cookie")
     monkeypatch.setenv("DATABASE_SERVER", "postgresql://nobody@127.0.0.1:9")
     return importlib.import_module("geekquiz.main")
@@ -128,6 +142,11 @@ async def test_health_needs_no_log_in(quiz: Quiz) -> None:
         ("Ada\u202elove", PASSWORD, PASSWORD, "A user name has 2 to 40 printable characters."),
         ("Ada", "short", "short", "A password has at least 8 characters."),
         ("Ada", PASSWORD, "correct house", "The two passwords differ."),
+        ("Ada", "Password", "Password", "This password is easy to guess."),
+        ("Ada", "aaaabbbb", "aaaabbbb", "This password is easy to guess."),
+        ("Ada", "20261130", "20261130", "This password is easy to guess."),
+        ("Lovelace", "lovelace", "lovelace", "This password is easy to guess."),
+        ("\u0410da", PASSWORD, PASSWORD, "A user name has letters of one alphabet, for others look like them."),
     ],
 )
 async def test_bad_registrations_say_why(quiz: Quiz, name: str, password: str, confirm: str, message: str) -> None:
@@ -252,6 +271,8 @@ async def test_a_session_whose_user_is_gone_is_nobody(quiz: Quiz) -> None:
         {"Origin": "https://evil.test"},
         {"Origin": "http://quiz.test:8001"},
         {"Origin": "null"},
+        {"Origin": "ftp://quiz.test"},
+        {"Origin": "http://user@quiz.test"},
     ],
     ids=lambda headers: " ".join(headers.values()),
 )
@@ -262,12 +283,14 @@ async def test_what_other_sites_send_is_refused(quiz: Quiz, path: str, headers: 
 
     answer = await ada.post(path, headers=headers)
 
-    assert (answer.status_code, answer.text) == (403, "Cross-site request refused.")
+    said = answer.json()["detail"] if path.startswith("/api/") else answer.text
+    assert (answer.status_code, said) == (403, "Cross-site request refused.")
 
 
 @pytest.mark.parametrize("headers", [SAME_ORIGIN, {"Origin": "http://quiz.test"}, {}], ids=str)
 async def test_what_the_own_pages_and_programs_send_is_accepted(quiz: Quiz, headers: dict[str, str]) -> None:
     ada = await quiz.user("Ada")
+    await ada.question()
     for name in SAME_ORIGIN:
         del ada.headers[name]
 
@@ -315,6 +338,101 @@ async def test_the_hub_lets_nobody_in_who_is_not_logged_in(quiz: Quiz) -> None:
     assert (await ada.post(negotiate, headers={"Origin": "https://evil.test"})).status_code == 403
 
 
+async def test_logging_off_ends_every_session_of_the_user(quiz: Quiz) -> None:
+    ada, elsewhere, bob = await quiz.user("Ada"), quiz.browser(), await quiz.user("Bob")
+    await elsewhere.log_in("Ada")
+    before = elsewhere.cookies["quiz-cookie"]
+
+    await ada.post("/account/logoff")
+
+    assert (await elsewhere.get("/")).status_code == 303
+    assert (await bob.get("/")).status_code == 200
+    await elsewhere.log_in("Ada")
+    assert (await elsewhere.get("/")).status_code == 200
+    elsewhere.cookies.clear()
+    elsewhere.cookies.set("quiz-cookie", before)
+    assert (await elsewhere.get("/")).status_code == 303
+
+
+async def test_a_password_can_be_guessed_twenty_times_at_most_even_at_once(
+    quiz: Quiz, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["geekquiz.users"], "time", lambda: 900.0)
+    await quiz.user("Ada")
+    stranger = quiz.browser()
+
+    answers = await asyncio.gather(*(stranger.log_in("Ada", f"guess number {number}") for number in range(30)))
+
+    assert sorted(answer.status_code for answer in answers) == [400] * 20 + [429] * 10
+    assert (await stranger.log_in("ADA")).status_code == 429
+    assert (await stranger.log_in("Bob", "a guess")).status_code == 400
+    monkeypatch.setattr(sys.modules["geekquiz.users"], "time", lambda: 1800.0)
+    assert (await stranger.log_in("Ada")).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/", "/account/login/", "/api/trivia", "/healthz"])
+@pytest.mark.parametrize("host", ["evil.example", "quiz.test.evil.example", "evil.example:8000", ""])
+async def test_a_host_that_is_not_the_quiz_is_refused(quiz: Quiz, path: str, host: str) -> None:
+    answer = await quiz.browser().get(path, headers={"Host": host})
+
+    assert (answer.status_code, answer.headers.get("location")) == (400, None)
+
+
+@pytest.mark.parametrize("path", ["/account/login", "/api/trivia"])
+async def test_a_long_body_is_refused_before_it_is_read(quiz: Quiz, path: str) -> None:
+    read = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            read.append(1)
+            yield b"x" * 1024
+
+    browser = quiz.browser()
+
+    announced = await browser.post(path, content=body(), headers={"Content-Length": str(100 * 1024)})
+    unannounced = await browser.post(path, content=body())
+
+    assert (announced.status_code, unannounced.status_code, read) == (413, 413, [])
+
+
+async def test_an_answer_counts_once_each_time_its_question_was_asked(quiz: Quiz) -> None:
+    ada, bob = await quiz.user("Ada"), await quiz.user("Bob")
+    await bob.question()
+
+    assert (await ada.answer(1, 1)).status_code == 409
+    await ada.question()
+    answers = await asyncio.gather(*(ada.answer(1, 1) for _ in range(5)))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    assert (await ada.answer(2, 5)).status_code == 409
+    assert await quiz.rows("SELECT user_id, option_id FROM answers") == [(1, 1)]
+
+
+async def test_a_locked_database_is_told_in_json_by_the_api(quiz: Quiz, tmp_path: Path) -> None:
+    ada = await quiz.user("Ada")
+    question = await ada.question()
+    await quiz.database.engine.dispose()
+    engine = quiz.database.engine.sync_engine
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50").close())
+
+    with closing(sqlite3.connect(tmp_path / "quiz.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer = await ada.answer(question["id"], question["options"][0]["id"])
+
+    assert (answer.status_code, answer.json()) == (503, {"detail": "The database is busy. Try again in a moment."})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+async def test_the_files_are_for_nobody_else(quiz: Quiz, tmp_path: Path) -> None:
+    await quiz.user("Ada")
+
+    assert modes(tmp_path) == {"quiz.db": 0o600, "quiz.db-shm": 0o600, "quiz.db-wal": 0o600}
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.glob("quiz.db*")}
+
+
 # Questions
 
 
@@ -334,6 +452,8 @@ async def test_an_answer_is_right_or_wrong_and_stored(quiz: Quiz) -> None:
     question = await ada.question()
     assert question["title"] == title
 
+    for _ in question["options"][1:]:
+        await ada.question()  # in another tab
     answers = {
         option["title"]: (await ada.answer(question["id"], option["id"])).json() for option in question["options"]
     }
@@ -375,6 +495,7 @@ async def test_a_bad_answer_is_refused_and_not_stored(quiz: Quiz, body: str) -> 
 async def answer_some(browser: Browser, quiz: Quiz, *questions: int) -> None:
     for question in questions:
         ((option,),) = await quiz.rows(f"SELECT min(id) FROM options WHERE question_id = {question}")
+        await quiz.ask(browser, question)
         assert (await browser.answer(question, option)).status_code == 200
 
 
@@ -463,6 +584,7 @@ async def test_averages_are_per_user_who_has_answered(quiz: Quiz) -> None:
         (bob, 1, right),
         (bob, 1, wrong),
     ]:
+        await quiz.ask(browser, question)
         await browser.answer(question, options[question])
 
     assert await statistics(quiz) == {

@@ -361,6 +361,7 @@ async def test_two_instances_share_users_sessions_and_answers(tmp_path: Path) ->
             assert (await left.post("/account/register", data=form)).status_code == 303
             right.cookies.update(left.cookies)  # as a browser does, for which both are 127.0.0.1
 
+            await asyncio.gather(*(client.get("/api/trivia") for client in (left, right) * 40))
             answers = await asyncio.gather(
                 *(client.post("/api/trivia", json={"questionId": 1, "optionId": 2}) for client in (left, right) * 40)
             )

@@ -5,6 +5,7 @@ import secrets
 
 database_url = os.environ.get("DATABASE_URL", "sqlite+aiosqlite:///geekquiz.db")
 database_server = os.environ.get("DATABASE_SERVER", "postgresql://127.0.0.1:5432")
+hosts = os.environ.get("GEEKQUIZ_HOSTS", "localhost 127.0.0.1").split()
 
 # Cookies ignore the port: instances that share their users need one name and one secret, strangers need their own.
 cookie = os.environ.get("GEEKQUIZ_COOKIE", "geekquiz")

@@ -2,6 +2,9 @@
 
 import asyncio
 import unicodedata
+from collections import Counter
+from contextlib import suppress
+from time import time
 from typing import Annotated
 
 from argon2 import PasswordHasher
@@ -11,9 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.authentication import AuthCredentials, AuthenticationBackend
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .database import sessions
 from .models import User
+
+tries: Counter[tuple[str, int]] = Counter()
 
 # OWASP's recommendation for argon2id: 19 MiB, two passes, one thread.
 passwords = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -28,7 +34,24 @@ class SessionBackend(AuthenticationBackend):
             return None
         async with sessions() as session:
             user = await find_user(session, conn.session["user"])
-        return (AuthCredentials(["authenticated"]), user) if user else None
+        is_valid = user and user.session_number == conn.session.get("number")
+        return (AuthCredentials(["authenticated"]), user) if is_valid else None
+
+
+class EndWithSession:
+    """Ends a connection that stays open, such as a hub's, soon after its user has logged off, on any instance."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or one WebSocket, and look every two seconds whether its session is still valid."""
+        serving = asyncio.ensure_future(self.app(scope, receive, send))
+        with suppress(asyncio.CancelledError):
+            while not (await asyncio.wait([serving], timeout=2))[0]:
+                if scope["user"].is_authenticated and not await SessionBackend().authenticate(HTTPConnection(scope)):
+                    serving.cancel()
+            await serving
 
 
 def current_user(request: Request) -> User:
@@ -62,3 +85,11 @@ async def verify_password(password_hash: str, password: str) -> bool:
         return await asyncio.to_thread(passwords.verify, password_hash, password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+def may_try(name: str) -> bool:
+    """Whether this name may try a password once more: on one instance twenty times in a quarter of an hour."""
+    if len(tries) > 10_000:
+        tries.clear()
+    tries[name_key(name), int(time()) // 900] += 1
+    return tries[name_key(name), int(time()) // 900] <= 20

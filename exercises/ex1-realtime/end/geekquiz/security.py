@@ -1,10 +1,11 @@
 """What a browser may do with the pages, and what pages of other sites may not do with the quiz."""
 
-from urllib.parse import urlsplit
-
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import refusal
+
+LONGEST_BODY = 64 * 1024  # in bytes; forms and answers are far shorter
 
 HEADERS = {
     # Nothing but the quiz's own files: no script in a page, none of another site, no page that frames this one.
@@ -41,7 +42,7 @@ class SecurityHeaders:
 
 
 class RefuseOtherSites:
-    """Refuses what another site's page sends with the user's cookies, unless it only reads."""
+    """Refuses what another site's page sends with the user's cookies, unless it only reads; and long bodies unread."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -49,10 +50,13 @@ class RefuseOtherSites:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or one WebSocket, whose origin the hub looks at by itself."""
         only_reads = scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS")
-        if only_reads or comes_from_here(Headers(scope=scope)):
-            await self.app(scope, receive, send)
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if not only_reads and not comes_from_here(headers):
+            await refusal(scope["path"], 403, "Cross-site request refused.")(scope, receive, send)
+        elif "transfer-encoding" in headers or int(headers.get("content-length", 0)) > LONGEST_BODY:
+            await refusal(scope["path"], 413, "The request is too long, or hides its length.")(scope, receive, send)
         else:
-            await PlainTextResponse("Cross-site request refused.", 403)(scope, receive, send)
+            await self.app(scope, receive, send)
 
 
 def comes_from_here(headers: Headers) -> bool:
@@ -62,4 +66,4 @@ def comes_from_here(headers: Headers) -> bool:
         return site in ("same-origin", "none")
     # Browsers leave Sec-Fetch-Site out where there is no https; they always send the origin with unsafe methods.
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return origin is None or origin in {f"{scheme}://{headers.get('host')}" for scheme in ("http", "https")}

@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from .rendering import templates
@@ -12,6 +13,7 @@ def answer_errors(app: FastAPI) -> None:
     """Have these functions answer the exceptions."""
     app.add_exception_handler(HTTPException, answer_error)
     app.add_exception_handler(RequestValidationError, answer_bad_input)
+    app.add_exception_handler(Exception, answer_failure)
 
 
 async def answer_error(request: Request, error: HTTPException) -> Response:
@@ -26,3 +28,15 @@ async def answer_error(request: Request, error: HTTPException) -> Response:
 async def answer_bad_input(request: Request, error: RequestValidationError) -> Response:
     """Answer 400, which says that asking again will not help; what was sent is not repeated."""
     return await answer_error(request, HTTPException(400, "The request is not what was expected."))
+
+
+async def answer_failure(request: Request, error: Exception) -> Response:
+    """Say whether it is worth trying again; the server's log has the rest."""
+    if isinstance(error, OperationalError):
+        return refusal(request.url.path, 503, "The database is busy. Try again in a moment.")
+    return refusal(request.url.path, 500, "Something went wrong in the quiz.")
+
+
+def refusal(path: str, status: int, detail: str) -> Response:
+    """An answer that needs no page: JSON from the API, else a line of text."""
+    return JSONResponse({"detail": detail}, status) if path.startswith("/api/") else PlainTextResponse(detail, status)
