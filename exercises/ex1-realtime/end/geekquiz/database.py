@@ -1,6 +1,5 @@
 """Where the quiz keeps its data, and how instances share it."""
 
-import os
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -12,7 +11,6 @@ from . import settings
 from .models import Base, Option, Question
 from .questions import QUESTIONS
 
-os.umask(0o077)  # the files are for nobody else on this machine
 engine = create_async_engine(settings.database_url, max_overflow=60)  # who waits to write leaves room for readers
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
@@ -32,11 +32,6 @@ async def answer_bad_input(request: Request, error: RequestValidationError) -> R
 
 async def answer_failure(request: Request, error: Exception) -> Response:
     """Say whether it is worth trying again; the server's log has the rest."""
-    if isinstance(error, OperationalError):
-        return refusal(request.url.path, 503, "The database is busy. Try again in a moment.")
-    return refusal(request.url.path, 500, "Something went wrong in the quiz.")
-
-
-def refusal(path: str, status: int, detail: str) -> Response:
-    """An answer that needs no page: JSON from the API, else a line of text."""
-    return JSONResponse({"detail": detail}, status) if path.startswith("/api/") else PlainTextResponse(detail, status)
+    busy = HTTPException(503, "The database is busy. Try again in a moment.")
+    failed = HTTPException(500, "Something went wrong in the quiz.")
+    return await answer_error(request, busy if isinstance(error, OperationalError) else failed)

@@ -13,13 +13,12 @@ from .errors import answer_errors
 from .hubs.statistics import signalr
 from .rendering import FOLDER
 from .security import RefuseOtherSites, SecurityHeaders
-from .users import EndWithSession, SessionBackend
+from .users import SessionBackend
 
 
 def configure(app: FastAPI) -> None:
     """Add what every request passes, then the pages and the API."""
     # The one added last is the first that a request meets.
-    app.add_middleware(EndWithSession)
     app.add_middleware(AuthenticationMiddleware, backend=SessionBackend())
     app.add_middleware(SessionMiddleware, secret_key=settings.secret, session_cookie=settings.cookie, same_site="lax")
     app.add_middleware(RefuseOtherSites)

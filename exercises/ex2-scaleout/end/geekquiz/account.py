@@ -3,22 +3,19 @@
 import unicodedata
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from .database import SessionDep
 from .models import User
 from .rendering import templates
-from .users import find_user, hash_password, may_try, name_key, verify_password
+from .users import CurrentUser, find_user, hash_password, may_try, name_key, verify_password
 
 router = APIRouter(prefix="/account")
 
-ALPHABETS = {"CYRILLIC", "GREEK", "LATIN"}
-COMMON = ("password", "password1", "passw0rd", "qwertyuiop", "iloveyou", "geekquiz", "letmein1")
-
 TextField = Annotated[str, Form()]
+COMMON = ("password", "password1", "passw0rd", "qwertyuiop", "iloveyou", "geekquiz", "letmein1")
 
 
 @router.get("/login")
@@ -31,8 +28,7 @@ async def login_page(request: Request) -> Response:
 async def login(request: Request, session: SessionDep, name: TextField = "", password: TextField = "") -> Response:
     """Log in; a wrong name and a wrong password look the same and take the same time."""
     if not may_try(name):
-        error = "Too many tries for this name. Wait a quarter of an hour."
-        return templates.TemplateResponse(request, "login.html", {"name": name, "error": error}, 429)
+        raise HTTPException(429, "Too many tries for this name. Wait a quarter of an hour.")
     user = await find_user(session, name)
     if user and await verify_password(user.password_hash, password):
         return enter(request, user)
@@ -71,12 +67,11 @@ async def register(
 
 
 @router.post("/logoff")
-async def log_off(request: Request, session: SessionDep) -> Response:
+async def log_off(request: Request, user: CurrentUser, session: SessionDep) -> Response:
     """Forget who the user is, in every browser and in every open connection."""
-    if request.user.is_authenticated:
-        this_user = update(User).where(User.id == request.user.id)
-        await session.execute(this_user.values(session_number=User.session_number + 1))
-        await session.commit()
+    session.add(user)
+    user.session_number = User.session_number + 1
+    await session.commit()
     request.session.clear()
     return RedirectResponse("/account/login", 303)
 
@@ -92,7 +87,8 @@ def find_fault(name: str, password: str, confirm: str) -> str | None:
     """What is wrong with a registration, in a sentence for the user."""
     if not 2 <= len(name) <= 40 or not name.isprintable():
         return "A user name has 2 to 40 printable characters."
-    if len({unicodedata.name(each, "").split()[0] for each in name if each.isalpha()} & ALPHABETS) > 1:
+    alphabets = {unicodedata.name(each, "").partition(" ")[0] for each in name if each.isalpha()}
+    if len(alphabets & {"CYRILLIC", "GREEK", "LATIN"}) > 1:
         return "A user name has letters of one alphabet, for others look like them."
     if not 8 <= len(password) <= 200:
         return "A password has at least 8 characters."

@@ -1,11 +1,8 @@
 """What a browser may do with the pages, and what pages of other sites may not do with the quiz."""
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from .errors import refusal
-
-LONGEST_BODY = 64 * 1024  # in bytes; forms and answers are far shorter
 
 HEADERS = {
     # Nothing but the quiz's own files: no script in a page, none of another site, no page that frames this one.
@@ -52,9 +49,9 @@ class RefuseOtherSites:
         only_reads = scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS")
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         if not only_reads and not comes_from_here(headers):
-            await refusal(scope["path"], 403, "Cross-site request refused.")(scope, receive, send)
-        elif "transfer-encoding" in headers or int(headers.get("content-length", 0)) > LONGEST_BODY:
-            await refusal(scope["path"], 413, "The request is too long, or hides its length.")(scope, receive, send)
+            await JSONResponse({"detail": "Cross-site request refused."}, 403)(scope, receive, send)
+        elif "transfer-encoding" in headers or int(headers.get("content-length", 0)) > 64 * 1024:
+            await JSONResponse({"detail": "The request is too long, or hides its length."}, 413)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 

@@ -3,7 +3,6 @@
 import asyncio
 import unicodedata
 from collections import Counter
-from contextlib import suppress
 from time import time
 from typing import Annotated
 
@@ -14,15 +13,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.authentication import AuthCredentials, AuthenticationBackend
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .database import sessions
 from .models import User
 
-tries: Counter[tuple[str, int]] = Counter()
-
 # OWASP's recommendation for argon2id: 19 MiB, two passes, one thread.
 passwords = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+tries: Counter[tuple[int, int]] = Counter()  # by name and quarter of an hour
 
 
 class SessionBackend(AuthenticationBackend):
@@ -34,24 +31,10 @@ class SessionBackend(AuthenticationBackend):
             return None
         async with sessions() as session:
             user = await find_user(session, conn.session["user"])
-        is_valid = user and user.session_number == conn.session.get("number")
-        return (AuthCredentials(["authenticated"]), user) if is_valid else None
-
-
-class EndWithSession:
-    """Ends a connection that stays open, such as a hub's, soon after its user has logged off, on any instance."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or one WebSocket, and look every two seconds whether its session is still valid."""
-        serving = asyncio.ensure_future(self.app(scope, receive, send))
-        with suppress(asyncio.CancelledError):
-            while not (await asyncio.wait([serving], timeout=2))[0]:
-                if scope["user"].is_authenticated and not await SessionBackend().authenticate(HTTPConnection(scope)):
-                    serving.cancel()
-            await serving
+        if user and user.session_number == conn.session.get("number"):
+            user.is_still_authenticated = lambda: self.authenticate(conn)  # hubs ask, while a connection is open
+            return AuthCredentials(["authenticated"]), user
+        return None
 
 
 def current_user(request: Request) -> User:
@@ -89,7 +72,8 @@ async def verify_password(password_hash: str, password: str) -> bool:
 
 def may_try(name: str) -> bool:
     """Whether this name may try a password once more: on one instance twenty times in a quarter of an hour."""
+    now = hash(name_key(name)), int(time()) // 900
     if len(tries) > 10_000:
         tries.clear()
-    tries[name_key(name), int(time()) // 900] += 1
-    return tries[name_key(name), int(time()) // 900] <= 20
+    tries[now] += 1
+    return tries[now] <= 20

@@ -30,7 +30,7 @@ async function api(body) {
   };
   const response = await fetch("/api/trivia", request);
   if (response.status === 401) location.assign("/account/login");
-  if (response.status === 409) return undefined;
+  if (response.status === 409) location.reload(); // it has been answered in another tab
   if (!response.ok) throw new Error(`The server answered ${response.status}.`);
   return response.json();
 }
@@ -75,7 +75,6 @@ function optionButton(question, option) {
 
 async function answer(question, option) {
   const isRight = await api({ questionId: question.id, optionId: option.id });
-  if (isRight === undefined) return ask(true); // it has been answered in another tab
   show("answer", isRight ? "correct" : "incorrect");
   show("chosen", `You said: ${option.title}`);
   show("sign", isRight ? "✓" : "✗");
