@@ -58,8 +58,7 @@ class RefuseOtherSites:
 
 def comes_from_here(headers: Headers) -> bool:
     """Whether a page of this very origin sent the request, or no page at all."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
+    if site := headers.get("sec-fetch-site"):
         return site in ("same-origin", "none")
     # Browsers leave Sec-Fetch-Site out where there is no https; they always send the origin with unsafe methods.
     origin = headers.get("origin")
