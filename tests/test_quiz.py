@@ -11,7 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import URL, ASGITransport, AsyncClient, Response
+from itsdangerous import TimestampSigner
 from sqlalchemy import event
 
 EXERCISES = Path(__file__).parent.parent / "exercises"
@@ -227,6 +228,54 @@ async def test_log_in_works_as_hard_for_a_wrong_name_as_for_a_wrong_password(
     assert work == ["once", "once"]
 
 
+async def test_a_new_quiz_has_no_users(quiz: Quiz) -> None:
+    assert await quiz.rows("SELECT * FROM users") == []
+
+
+async def test_the_most_common_passwords_are_refused(quiz: Quiz) -> None:
+    common = sys.modules["geekquiz.account"].COMMON
+
+    assert len(set(common)) == 3000
+    assert {len(password) >= 8 for password in common} == {True}
+    assert (await quiz.browser().register("Ada", common[-1])).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "password", ["onlysmallletters", "314159265358", "  two  spaces  ", "Äpfel & Birnen ☂", "x" * 190 + "abcde"]
+)
+async def test_a_password_may_be_of_any_kind_and_is_taken_as_it_is(quiz: Quiz, password: str) -> None:
+    ada = quiz.browser()
+    assert (await ada.register("Ada", password)).status_code == 303
+
+    for other in {password.strip(), password.swapcase(), password[:-1]} - {password}:
+        assert (await ada.log_in("Ada", other)).status_code == 400
+    assert (await ada.log_in("Ada", password)).status_code == 303
+
+
+async def test_password_fields_hide_what_is_typed_and_let_managers_fill_them(quiz: Quiz) -> None:
+    stranger = quiz.browser()
+    fields = {
+        path: re.findall(r'<input[^>]*name="(?:password|confirm)"[^>]*>', (await stranger.get(path)).text)
+        for path in ("/account/login", "/account/register")
+    }
+
+    assert [len(found) for found in fields.values()] == [1, 2]
+    for path, purpose in (("/account/login", "current-password"), ("/account/register", "new-password")):
+        for field in fields[path]:
+            assert 'type="password"' in field
+            assert f'autocomplete="{purpose}"' in field
+            assert "readonly" not in field
+
+
+async def test_a_name_may_be_what_sql_would_read(quiz: Quiz) -> None:
+    name = "'); DROP TABLE users; --"
+    ada = await quiz.user(name)
+
+    assert (await ada.log_in(name)).status_code == 303
+    assert (await ada.log_in("' OR 1=1 --")).status_code == 400
+    assert await quiz.rows("SELECT name FROM users") == [(name,)]
+
+
 # Sessions and other sites
 
 
@@ -431,6 +480,105 @@ async def test_the_files_are_for_nobody_else(quiz: Quiz, tmp_path: Path) -> None
 
 def modes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.glob("quiz.db*")}
+
+
+async def test_who_logs_in_leaves_the_session_before(quiz: Quiz) -> None:
+    browser = await quiz.user("Ada")
+    await quiz.user("Bob")
+    before = browser.cookies["quiz-cookie"]
+
+    await browser.log_in("Bob")
+
+    assert browser.cookies["quiz-cookie"] != before
+    assert "Hello Bob!" in (await browser.get("/")).text
+
+
+async def test_a_session_is_over_after_two_weeks(quiz: Quiz, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await quiz.user("Ada")
+    two_weeks = 14 * 24 * 60 * 60
+    began = TimestampSigner("").get_timestamp()
+
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: began + two_weeks - 60)
+    assert (await ada.get("/healthz")).status_code == 200
+    assert (await ada.get("/statistics")).status_code == 200
+    ada.cookies.set("quiz-cookie", ada.cookies["quiz-cookie"])
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: began + 2 * two_weeks)
+    assert (await ada.get("/statistics")).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/", "/statistics", "/api/trivia", "/static/play.js", "/healthz"])
+async def test_no_answer_is_for_pages_of_other_sites(quiz: Quiz, path: str) -> None:
+    ada = await quiz.user("Ada")
+    ask = {"Origin": "https://evil.test", "Access-Control-Request-Method": "POST"}
+
+    answers = [await ada.get(path, headers=ask), await ada.options(path, headers=ask)]
+
+    for answer in answers:
+        assert [name for name in answer.headers if name.startswith("access-control-")] == []
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("quiz", FOLDERS, indirect=True)
+async def test_what_changes_something_is_posted(quiz: Quiz) -> None:
+    ada = await quiz.user("Ada")
+    pages = [(await ada.get(path)).text for path in ("/", "/statistics", "/account/login", "/account/register")]
+
+    assert {form for page in pages for form in re.findall(r"<form[^>]*>", page) if 'method="post"' not in form} == set()
+    assert (await ada.get("/account/logoff")).status_code == 405
+    assert (await ada.get("/account/register", params={"name": "Bob", "password": PASSWORD})).status_code == 200
+    assert (await ada.get("/account/login", params={"name": "Ada", "password": PASSWORD})).status_code == 200
+    assert await quiz.rows("SELECT name FROM users") == [("Ada",)]
+    assert (await ada.get("/")).status_code == 200
+
+
+@pytest.mark.parametrize("quiz", ["ex1-realtime/end"], indirect=True)
+async def test_every_answer_says_its_type_and_encoding(quiz: Quiz) -> None:
+    ada = await quiz.user("Ada")
+
+    types = {
+        path: (await ada.get(path)).headers["content-type"]
+        for path in ("/", "/nowhere", "/healthz", "/static/site.css", "/static/play.js", "/api/trivia", "/api/nowhere")
+    }
+
+    assert types == {
+        "/": "text/html; charset=utf-8",
+        "/nowhere": "text/html; charset=utf-8",
+        "/healthz": "text/plain; charset=utf-8",
+        "/static/site.css": "text/css; charset=utf-8",
+        "/static/play.js": "text/javascript; charset=utf-8",
+        "/api/trivia": "application/json",  # which is UTF-8 by its standard
+        "/api/nowhere": "application/json",
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../main.py",
+        "/static/%2e%2e/main.py",
+        "/static/..%2fsettings.py",
+        "/static//etc/passwd",
+        "/static/vendor/%00",
+        "/.git/config",
+        "/quiz.db",
+        "/common-passwords.txt",
+        "/static/",
+    ],
+)
+async def test_files_outside_of_static_are_not_served(quiz: Quiz, path: str) -> None:
+    ada = await quiz.user("Ada")
+
+    assert (await ada.request("GET", URL(f"http://quiz.test{path}"))).status_code == 404
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_scripts_write_text_and_run_none(folder: str) -> None:
+    scripts = {
+        path.name: path.read_text(encoding="utf-8") for path in (EXERCISES / folder).glob("geekquiz/static/*.js")
+    }
+
+    dangerous = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|localStorage"
+    assert {name: re.findall(dangerous, text) for name, text in scripts.items()} == {"play.js": [], "statistics.js": []}
 
 
 # Questions
