@@ -1,7 +1,7 @@
 """Watches a workspace: what is saved, batch by batch, and the tasks that it may have changed."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Generator
 from pathlib import Path
 
 from watchfiles import Change, awatch, watch
@@ -30,7 +30,7 @@ async def saves(folder: Path) -> AsyncIterator[set[Path]]:
         yield {Path(path).relative_to(folder) for _, path in batch}
 
 
-def saves_of_app(folder: Path) -> Iterator[set[str]]:
+def saves_of_app(folder: Path) -> Generator[set[str], None, None]:
     """Yield the files of the app that were saved, as paths with slashes; also those saved while the caller was busy.
 
     The first set is empty: from it on nothing is missed. Raises KeyboardInterrupt when that is pressed, and ends when
