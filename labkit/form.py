@@ -64,6 +64,7 @@ EXERCISE: Form = {
         "instances?": NUMBER,
         "environment?": ENVIRONMENT,
         "decode?": COMMAND,
+        "reread?": TEXTS,
     },
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
 }

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ class App:
     environment: Mapping[str, str]
     decode: tuple[str, ...] = ()
     """The command that says what the app's WebSocket frames mean, see `report.frames`."""
+
+    reread: tuple[str, ...] = ()
+    """Patterns of the files that a running instance reads anew for each request: pages and scripts."""
+
+    def rereads(self, path: str) -> bool:
+        """Whether a running instance follows a change of this file; the path is the app's, with slashes."""
+        return any(fnmatchcase(path, pattern) for pattern in self.reread)
 
 
 @dataclass(frozen=True)
@@ -270,6 +278,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             instances=app.get("instances", 1),
             environment=dict(app.get("environment", {})),
             decode=tuple(app.get("decode", ())),
+            reread=tuple(app.get("reread", ())),
         ),
         database=Database(
             solution=tuple(database["solution"]),

@@ -8,7 +8,7 @@ import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
 
 
-@pytest.fixture(params=["memory", "postgresql", "redis", "sqlite"])
+@pytest.fixture(params=["memory", "nats", "postgresql", "redis", "sqlite"])
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
     return str(request.param)

@@ -9,6 +9,7 @@ well that had never seen what is lost. All of them go on with what was stored af
 import asyncio
 import itertools
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -104,6 +105,10 @@ class TableBackplane(StoredBackplane[C]):
         self._last = self._confirmed = page.top
         self._epoch, self._mark, self._until = page.epoch, page.mark, page.now
 
+    def _payloads(self, message: Message) -> Iterable[bytes]:
+        """What a message brings to deliver; one, as a rule."""
+        return (message.payload,)
+
     # Engines that are given messages as they come, besides being able to look.
 
     async def _pushed(self, connection: C, count: int, seconds: float) -> list[Message]:
@@ -120,7 +125,7 @@ class TableBackplane(StoredBackplane[C]):
             while (seconds := next_look - loop.time()) > 0:
                 messages = await self._pushed(connection, count, seconds)
                 following = list(itertools.takewhile(self._take, messages))
-                await self._deliver_all(message.payload for message in following)
+                await self._deliver_all(itertools.chain.from_iterable(map(self._payloads, following)))
                 if len(following) < len(messages):
                     break
                 # Many small ones at a time, or a few large ones.
@@ -154,7 +159,7 @@ class TableBackplane(StoredBackplane[C]):
             if not page.messages and page.top > self._last:
                 self._gap(f"messages {self._last + 1} to {page.top} were deleted before they were read.")
                 self._last, self._mark, self._until = page.top, None, page.now
-            await self._deliver_all(message.payload for message in page.messages)
+            await self._deliver_all(itertools.chain.from_iterable(map(self._payloads, page.messages)))
             received = received or bool(page.messages)
             if self._last >= page.top:
                 return received
