@@ -198,6 +198,7 @@ class RedisAddress:
         self._options: dict[str, Any] = {
             "socket_keepalive": True,
             "socket_connect_timeout": PATIENCE,
+            "socket_timeout": None,  # each command has one of its own
             "protocol": 2,
         }
         if transport == "unix":
