@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from httpx import URL, ASGITransport, AsyncClient, Response
@@ -39,7 +40,7 @@ class Quiz:
         assert (await browser.register(name)).status_code == 303
         return browser
 
-    async def rows(self, sql: str) -> list[tuple]:
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
         async with self.database.engine.connect() as connection:
             return [tuple(row) for row in (await connection.exec_driver_sql(sql)).all()]
 
@@ -63,8 +64,9 @@ class Browser(AsyncClient):
     async def log_in(self, name: str, password: str = PASSWORD) -> Response:
         return await self.post("/account/login", data={"name": name, "password": password})
 
-    async def question(self) -> dict:
-        return (await self.get("/api/trivia")).json()
+    async def question(self) -> dict[str, Any]:
+        question: dict[str, Any] = (await self.get("/api/trivia")).json()
+        return question
 
     async def answer(self, question_id: int, option_id: int) -> Response:
         return await self.post("/api/trivia", json={"questionId": question_id, "optionId": option_id})
@@ -214,11 +216,11 @@ async def test_log_in_works_as_hard_for_a_wrong_name_as_for_a_wrong_password(
     class Recorded:
         def hash(self, password: str) -> str:
             work.append("once")
-            return real.hash(password)
+            return str(real.hash(password))
 
         def verify(self, password_hash: str, password: str) -> bool:
             work.append("once")
-            return real.verify(password_hash, password)
+            return bool(real.verify(password_hash, password))
 
     monkeypatch.setattr(users, "passwords", Recorded())
 
@@ -709,7 +711,8 @@ async def test_right_answers_stand_everywhere(quiz: Quiz) -> None:
 
 async def statistics(quiz: Quiz) -> dict[str, float]:
     async with quiz.database.sessions() as session:
-        return await sys.modules["geekquiz.statistics"].StatisticsService(session).generate()
+        figures: dict[str, float] = await sys.modules["geekquiz.statistics"].StatisticsService(session).generate()
+        return figures
 
 
 async def test_statistics_without_answers_are_zero_and_the_page_says_so(quiz: Quiz) -> None:
