@@ -26,6 +26,7 @@ class OptionsDict(TypedDict, total=False):
     disconnect_timeout: float
     send_timeout: float
     close_timeout: float
+    stop_timeout: float
     poll_timeout: float
     group_timeout: float
     presence_lease: float
@@ -75,6 +76,8 @@ class Options:
     """Seconds without a request after which a connection is given up: one never opened, or one polled no more."""
     send_timeout: float = 10
     """Seconds after which a client that reads nothing is disconnected."""
+    stop_timeout: float = 5
+    """Seconds that running calls get when the server stops; then they are cancelled."""
     close_timeout: float = 5
     """Seconds a closing connection may take to send what is queued, then to close."""
     poll_timeout: float = 90

@@ -250,6 +250,11 @@ class Connection:
 
     # Time.
 
+    def forgive(self, seconds: float) -> None:
+        """Count a time in which the whole server stood still as nobody's silence."""
+        if self.outbox.parked_since is not None:
+            self.outbox.parked_since += seconds
+
     def _is_busy(self) -> bool:
         """Whether the conversation is not waiting for the client, but has something else to do first."""
         return self._waiting is None

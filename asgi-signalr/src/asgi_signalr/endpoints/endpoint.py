@@ -198,7 +198,7 @@ class Endpoint:
             context.scope = dict(context.scope)
             connection = self._open(server, context, LongPollingTransport(entry.posted), entry)
             entry.alone_since = asyncio.get_running_loop().time()
-            server.connections.converse(self._converse(server, connection))
+            server.connections.converse(entry, self._converse(server, connection))
             await respond(request.scope, send, Response(200, headers=OCTETS), more)
             return
         _sign_in(entry.connection, request)
@@ -219,6 +219,8 @@ class Endpoint:
             if not transport.is_polled:
                 entry.alone_since = loop.time()
             server.connections.settle()
+        if entry.connection.ending is not None:
+            await server.connections.conversed(entry)
 
     async def _converse(self, server: Server, connection: Connection, token: str | None = None) -> None:
         """Run a conversation that outlives the request that has opened the connection; its end forgets the token."""
@@ -327,7 +329,7 @@ class Endpoint:
             self._check_place(entry, "WebSockets")
         if entry.connection is None:
             connection = self._open(server, context, ResumableTransport(), entry)
-            server.connections.converse(self._converse(server, connection, request.query.get("id")))
+            server.connections.converse(entry, self._converse(server, connection, request.query.get("id")))
         assert entry.connection is not None  # noqa: S101  (it has just been opened)
         _sign_in(entry.connection, request)
         transport = entry.connection.transport

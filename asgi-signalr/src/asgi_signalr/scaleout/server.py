@@ -79,6 +79,11 @@ class Server:
         return local_hub
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether it is about to end."""
+        return self.connections.is_stopping
+
+    @property
     def has_clients(self) -> bool:
         """Whether anybody is connected; other threads may ask."""
         return any(local_hub.members.connections for local_hub in tuple(self._local_hubs.values()))
@@ -131,7 +136,11 @@ class Server:
 
     async def stop(self) -> None:
         """Tell every client to come back later, and stop the backplane."""
+        begun = self._loop.time()
         await self.connections.close_all()
+        left = max(0.0, begun + self.options.stop_timeout - self._loop.time())
+        hubs = tuple(self._local_hubs.values())
+        await asyncio.gather(*(calls.finish(left) for hub in hubs for calls in tuple(hub.calls_left)))
         await asyncio.gather(*(presence.end(_PATIENCE) for presence in self._presences()))
         if self._publishing:
             await asyncio.wait(self._publishing, timeout=_PATIENCE)

@@ -174,7 +174,7 @@ class WebSocketTransport:
 
     def _end(self, code: int) -> None:
         self._gone = True
-        self.closed_cleanly = code not in UNSAID
+        self.closed_cleanly = code not in UNSAID if self.direct is None else code != ABNORMAL
 
     # The direct way: what comes in is kept until it is asked for.
 
