@@ -2,7 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -54,9 +55,25 @@ class HubCallerContext:
             self.on_abort()
 
 
-AuthorizeFunction = Callable[[HubCallerContext], bool | Awaitable[bool]]
+@dataclass(frozen=True)
+class HubInvocation:
+    """What a client calls, for a rule that decides by it."""
+
+    method_name: str
+    """The method's name for clients."""
+    arguments: Sequence[Any]
+    """The client's arguments, already of the declared types."""
+
+
+AuthorizeFunction = (
+    Callable[[HubCallerContext], bool | Awaitable[bool]]
+    | Callable[[HubCallerContext, HubInvocation], bool | Awaitable[bool]]
+)
 Authorize = bool | AuthorizeFunction
-"""True: a signed-in user is required. A function decides for each connection, and may be async."""
+"""True: a signed-in user is required. A function decides for each connection, and may be async.
+
+The rule of a method may take a second parameter, the `HubInvocation`.
+"""
 
 
 def take_secrets(scope: Scope) -> dict[str, str]:
@@ -86,8 +103,27 @@ def checked_rule(authorize: Authorize) -> Authorize:
     raise TypeError(f"authorize is True, False or a function of the HubCallerContext, not {authorize!r}.")
 
 
-async def is_authorized(authorize: Authorize, context: HubCallerContext) -> bool:
+def takes_invocation(authorize: Authorize) -> bool:
+    """Say whether a method's rule wants to know what is called: it has a second parameter that has to be given."""
+    if isinstance(authorize, bool):
+        return False
+    try:
+        parameters = inspect.signature(authorize).parameters.values()
+    except (TypeError, ValueError):  # it is built in
+        return False
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return len([each for each in parameters if each.kind in by_position and each.default is each.empty]) > 1
+
+
+async def is_authorized(
+    authorize: Authorize, context: HubCallerContext, invocation: HubInvocation | None = None
+) -> bool:
     """Ask a hub's or a method's rule about a connection; what it answers counts as true or false.
+
+    Args:
+        authorize: the rule.
+        context: the connection.
+        invocation: what it calls, for a rule that takes this.
 
     Raises:
         TypeError: it answers with something that is still to be called or iterated over, which says nothing.
@@ -95,7 +131,8 @@ async def is_authorized(authorize: Authorize, context: HubCallerContext) -> bool
     """
     if isinstance(authorize, bool):
         return context.user is not None or not authorize
-    verdict: object = authorize(context)
+    rule: Callable[..., object] = authorize
+    verdict = rule(context) if invocation is None else rule(context, invocation)
     if isinstance(verdict, bool):
         return verdict
     while inspect.isawaitable(verdict):

@@ -3,12 +3,20 @@
 The defaults are ASP.NET Core's. Each option is listed once, in `Options`; `OptionsDict` has their types for callers.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 from asgi_signalr.origins import check_origin
 from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
+
+EncHook = Callable[[Any], Any]
+"""Makes what can be sent of a value of the application's own; NotImplementedError: it does not know it."""
+DecHook = Callable[[type, Any], Any]
+"""Makes a type of the application's own of a received value; NotImplementedError: it does not know the type."""
+
+SelectSubprotocol = Callable[[Sequence[str]], str | None]
+"""Chooses a subprotocol of a WebSocket by those that the client offers; None: none of them."""
 
 ValueForms = Literal["python", "dotnet"]
 """How values are written: as pydantic and FastAPI write them, or as every .NET client reads them."""
@@ -46,10 +54,13 @@ class OptionsDict(TypedDict, total=False):
     allowed_origins: Collection[str]
     transports: Collection[str]
     minimum_negotiate_version: int
+    select_subprotocol: SelectSubprotocol | None
     reconnect_after_gap: bool
     channel_prefix: str
     detailed_errors: bool
     value_forms: ValueForms
+    enc_hook: EncHook | None
+    dec_hook: DecHook | None
     user: FindUser | None
     user_identifier: FindIdentifier | None
     expires: FindExpiry | None
@@ -144,6 +155,8 @@ class Options:
     """The transports that are offered, in the order in which clients try them; a hub may choose for itself."""
     minimum_negotiate_version: int = 0
     """The oldest version of the negotiation that is answered."""
+    select_subprotocol: SelectSubprotocol | None = None
+    """Chooses one of the subprotocols that a WebSocket's client offers, or None; for clients that insist on one."""
     detailed_errors: bool = False
     """Whether clients are told the name and message of every exception, not just of a `HubException`."""
 
@@ -151,6 +164,11 @@ class Options:
 
     value_forms: ValueForms = "python"
     """How values are written: as pydantic and FastAPI write them, or `"dotnet"`, as every .NET client reads them."""
+
+    enc_hook: EncHook | None = None
+    """Makes what can be sent of a value of your own type, or raises NotImplementedError."""
+    dec_hook: DecHook | None = None
+    """Makes a value of your own type, its first argument, of what was received, or raises NotImplementedError."""
 
     # Users.
 
@@ -212,6 +230,9 @@ _RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
         " or ".join(map(repr, get_args(SlowClientPolicy))),
     ),
     ValueForms: (lambda value: value in get_args(ValueForms), " or ".join(map(repr, get_args(ValueForms)))),
+    SelectSubprotocol | None: (_is_function, "a function that takes the list of what is offered, or None"),
+    EncHook | None: (_is_function, "a function that takes a value, or None"),
+    DecHook | None: (_is_function, "a function that takes a type and a value, or None"),
     FindUser | None: (_is_function, "a function that takes the scope, or None"),
     FindIdentifier | None: (_is_function, "a function that takes the user, or None"),
     FindExpiry | None: (_is_function, "a function that takes the user, or None"),

@@ -66,6 +66,7 @@ class Connection:
         "groups",
         "id",
         "is_transcribed",
+        "max_message_size",
         "options",
         "outbox",
         "transport",
@@ -86,6 +87,7 @@ class Connection:
         self.context = context
         self.transport = transport
         self.options = options
+        self.max_message_size = options.max_message_size
         self.encoding = NO_ENCODING
         self.groups: set[str] = set()
         self.ending: Ending | None = None

@@ -52,8 +52,8 @@ class Call:
         if holds_turn:
             calls.free -= 1
 
-    def release(self) -> None:
-        """Give the turn up for a while."""
+    def release(self, _asked: str) -> None:
+        """Give the turn up for a while, whichever client is asked."""
         self._released += 1
         if self._released == 1 and self._holds_turn:
             self._calls.lent += 1

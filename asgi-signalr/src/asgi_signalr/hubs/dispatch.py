@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from asgi_signalr.connections import turns
-from asgi_signalr.context import is_authorized
+from asgi_signalr.context import HubInvocation, is_authorized
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
 from asgi_signalr.hubs import Hub
 from asgi_signalr.hubs.calls import LOOK_AHEAD, MOST_LENT, Call, CallMessage, begin_task
@@ -212,9 +212,9 @@ class HubDispatcher:
     def _call_plain(self, connection: HubConnection, method: HubMethod, invocation: Invocation) -> None:
         """Call a method in which nothing can wait."""
         try:
+            arguments = self._bind(connection, method, invocation)
             if method.authorize is True and connection.context.user is None:
                 raise unauthorized(method.name)
-            arguments = self._bind(connection, method, invocation)
             # In a context of its own, as every call: what it leaves there is not for the next one.
             result = contextvars.copy_context().run(self._invoker.call, connection, method, arguments)
         except BaseException as failure:  # noqa: BLE001  (the hub's code may raise anything)
@@ -288,9 +288,9 @@ class HubDispatcher:
         try:
             if call.cancelled():
                 raise asyncio.CancelledError
-            if method.authorize is not False:
-                await _check_authorized(connection, method)
             arguments = self._bind(connection, method, invocation)
+            if method.authorize is not False:
+                await _check_authorized(connection, method, arguments)
             if method.sources or uploads or self._invoker.may_wait:
                 result = await self._call_within(connection, call, method, arguments, uploads)
             else:
@@ -375,9 +375,9 @@ class HubDispatcher:
             # Cancelled by the very frame that began it, it begins all the same, and hears of it as soon as it waits.
             if call.cancelled() and call.task is not None:
                 late = asyncio.get_running_loop().call_soon(call.task.cancel)
-            if method.authorize is not False:
-                await _check_authorized(connection, method)
             arguments = self._bind(connection, method, invocation)
+            if method.authorize is not False:
+                await _check_authorized(connection, method, arguments)
             keywords = dict(zip(method.uploads, uploads, strict=True))
             async with self._invoker.scope(connection) as scope:
                 stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
@@ -476,8 +476,9 @@ def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:
     return method is not None and not method.uploads and isinstance(message, Invocation)
 
 
-async def _check_authorized(connection: HubConnection, method: HubMethod) -> None:
-    if not await is_authorized(method.authorize, connection.context):
+async def _check_authorized(connection: HubConnection, method: HubMethod, arguments: list[Any]) -> None:
+    invocation = HubInvocation(method.name, tuple(arguments)) if method.is_judged_by_call else None
+    if not await is_authorized(method.authorize, connection.context, invocation):
         raise unauthorized(method.name)
 
 

@@ -14,7 +14,7 @@ from collections.abc import (
 from types import EllipsisType
 from typing import Annotated, Any, get_args, get_origin
 
-from asgi_signalr.context import Authorize
+from asgi_signalr.context import Authorize, takes_invocation
 from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.hubs import Hub, OnDemand
 from asgi_signalr.hubs.methods import HubMethod, Mark
@@ -131,6 +131,7 @@ def _method(
         name=name,
         function=function,
         authorize=authorize,
+        is_judged_by_call=takes_invocation(authorize),
         types=tuple(types.values()),
         required=required,
         rest=rest,

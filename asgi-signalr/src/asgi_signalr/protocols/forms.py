@@ -107,6 +107,16 @@ def read_ticks(value: Any) -> Any:
         return value
 
 
+_FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def read_float(value: Any) -> Any:
+    """Read what JSON has no number for, as .NET's programs write it as text; a decimal becomes a float."""
+    if type(value) is str:
+        return _FLOATS.get(value, value)
+    return float(value) if type(value) is Decimal else value
+
+
 def read_char(value: Any) -> Any:
     """Read the code of a character, as MessagePack has it."""
     is_code = type(value) is int and 0 <= value <= 0xFFFF and not 0xD800 <= value < 0xE000

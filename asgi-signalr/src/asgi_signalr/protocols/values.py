@@ -26,16 +26,21 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from enum import EnumMeta
 from functools import lru_cache, partial
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, inspect, structs
 
 from asgi_signalr.messages import Unreadable
-from asgi_signalr.protocols.enums import member_of, named, valued
+from asgi_signalr.names import folded
+from asgi_signalr.options import DecHook, EncHook
+from asgi_signalr.protocols.enums import declared_fields, member_of, named, valued
+from asgi_signalr.protocols.plain import plain
 from asgi_signalr.protocols.reading import Read, Reading
 
 Convert = Callable[[list[Any]], list[Any]]
@@ -50,12 +55,25 @@ class Values:
     Args:
         binary: whether it is MessagePack.
         exact: whether numbers with a fraction arrive as `Decimal`, with all their digits.
+        keeps_decimals: whether they stay decimals where any value is declared.
+        enc_hook: makes what can be sent of the application's own types.
+        dec_hook: makes the application's own types of what has been received.
 
     """
 
-    def __init__(self, *, binary: bool, exact: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        binary: bool,
+        exact: bool = False,
+        keeps_decimals: bool = False,
+        enc_hook: EncHook | None = None,
+        dec_hook: DecHook | None = None,
+    ) -> None:
         self._binary = binary
-        self._reading = Reading(binary=binary, exact=exact)
+        self._enc_hook = enc_hook
+        self._dec_hook = dec_hook
+        self._reading = Reading(binary=binary, exact=exact, keeps_decimals=keeps_decimals)
         self._native: tuple[type, ...] = (bytes, bytearray, memoryview) if binary else ()
         self._convert_one = lru_cache(1024)(lambda to: self.converter((to,)))
         self._validate = lru_cache(1024)(self._validator)
@@ -67,6 +85,11 @@ class Values:
             TypeError, ValueError: nobody knows how.
 
         """
+        if self._enc_hook is not None:
+            with contextlib.suppress(NotImplementedError):
+                return self._enc_hook(value)
+        if (simple := plain(value)) is not value:
+            return simple
         dump = getattr(value, "model_dump", None)
         if dump is not None:
             return named(dump(mode="python", by_alias=True)) if self._binary else dump(mode="json", by_alias=True)
@@ -106,6 +129,7 @@ class Values:
             TypeError: a type cannot be received.
 
         """
+        types = tuple(map(told_apart, types))
         readers = {at: read for at, to in enumerate(types) if (read := self._reading.reader(to)) is not None}
         if all(to is Any for to in types):
             return partial(_read, readers) if readers else _unchanged
@@ -150,7 +174,38 @@ class Values:
 
     def _decode(self, to: type, value: Any) -> Any:
         """Make what msgspec does not know, as its `dec_hook`: what is pydantic's inside of other classes."""
-        return value if to is object else self._validate(to)(value)
+        if to is object:
+            return value
+        if issubclass(to, OneOf):
+            return self._first_fit(to.types, value)
+        if self._dec_hook is not None:
+            with contextlib.suppress(NotImplementedError):
+                return self._dec_hook(to, value)
+        if issubclass(to, _RESTORED):
+            return to(value)
+        return self._validate(to)(value)
+
+    def _first_fit(self, types: Sequence[Any], value: Any) -> Any:
+        """Make the first type of several that fits: of objects the one that knows most of the properties.
+
+        Raises:
+            ValueError: none fits.
+
+        """
+        found: list[tuple[int, Any]] = []
+        errors: list[str] = []
+        for to in types:
+            try:
+                converted = self.convert(value, to)
+            except ValueError as error:
+                errors.append(str(error))
+                continue
+            fields = {folded(name) for name in declared_fields(to)} if type(value) is dict else set()
+            unknown = len({folded(name) for name in value if type(name) is str} - fields) if fields else 0
+            found.append((unknown, converted))
+        if not found:
+            raise msgspec.ValidationError("; or: ".join(errors))
+        return min(found, key=lambda each: each[0])[1]
 
     def _validator(self, to: Any) -> Callable[[Any], Any]:
         """Let pydantic validate; a JSON value as JSON, so that its strict types, too, take text for what JSON lacks.
@@ -200,11 +255,65 @@ class Values:
                 continue
             seen.add(id(node))
             if isinstance(node, inspect.CustomType) and node.cls is not object:
-                self._validate(node.cls)
+                self._check_custom(node.cls)
             has_dataclass |= isinstance(node, inspect.DataclassType)
             for child in structs.astuple(node):
                 pending.extend(child if isinstance(child, tuple) else (child,))
         return has_dataclass
+
+    def _check_custom(self, to: type) -> None:
+        """Look whether something knows how a type is made.
+
+        Raises:
+            TypeError: nothing does.
+
+        """
+        if issubclass(to, OneOf):
+            for each in to.types:
+                self._convert_one(each)
+        elif self._dec_hook is None and not issubclass(to, _RESTORED):
+            self._validate(to)
+
+
+class OneOf:
+    """Stands for a union that msgspec does not tell apart; its subclasses have the types, in order."""
+
+    types: tuple[Any, ...] = ()
+
+
+_RESTORED = (str, int, float, bytes, UUID, Decimal)
+"""The scalars whose subclasses are made of what is received for the class itself."""
+
+
+def told_apart(to: Any) -> Any:
+    """Put what is tried one after the other in place of unions that msgspec does not tell apart, at any depth."""
+    origin, arguments = get_origin(to), get_args(to)
+    if origin is Annotated:
+        inner = told_apart(arguments[0])
+        return to if inner is arguments[0] else Annotated[(inner, *arguments[1:])]  # type: ignore[return-value]
+    if origin in (Union, UnionType):
+        others = [each for each in arguments if each is not NoneType]
+        if len(others) > 1 and not _is_told_apart(to):
+            # Text fits everything that is written as text, so what says more of it is tried first.
+            types = tuple(sorted(others, key=lambda each: each is str))
+            one_of = type("OneOf", (OneOf,), {"types": types, "__doc__": str(to)})
+            return one_of | None if len(others) < len(arguments) else one_of
+        return to
+    if isinstance(origin, type) and arguments and not isinstance(arguments[0], list):
+        inner = tuple(map(told_apart, arguments))
+        if any(new is not old for new, old in zip(inner, arguments, strict=True)):
+            return origin[inner]  # type: ignore[index]
+    return to
+
+
+def _is_told_apart(union: Any) -> bool:
+    try:
+        inspect.type_info(union)
+    except TypeError:
+        return False
+    except NameError:  # which is said elsewhere
+        return True
+    return True
 
 
 def unsendable(error: Exception) -> ValueError:

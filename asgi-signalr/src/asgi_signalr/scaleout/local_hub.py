@@ -102,7 +102,9 @@ class LocalHub:
         self.calls_left: set[Unfinished] = set()
         """Calls that go on without their connection: somebody has to hold on to their tasks."""
         self._commands: dict[str, asyncio.Future[str | None]] = {}
-        self._results = ClientResults(self.address, protocols, host, host.options.group_timeout)
+        # Who has a connection says so at once; who is silent so long has not got it, or is no more.
+        patience = min(host.options.group_timeout, host.options.presence_lease / 3)
+        self._results = ClientResults(self.address, protocols, host, patience)
         if presence is not None:
             self.presence = PresenceTracker(self.address, self.members, host, presence, host.options.presence_lease)
             self.members.on_change = self.presence.changed

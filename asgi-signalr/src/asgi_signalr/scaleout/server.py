@@ -52,6 +52,8 @@ class Server:
         self.is_alone = alone
         self.is_served = False
         """Whether requests come here, or the application has started here; else it has only sent from here."""
+        self.speaks_websockets: bool | None = None
+        """Whether the ASGI server has WebSockets; None: it has not shown yet."""
         self.options = options
         self._protocols = protocols
         self._loop = asyncio.get_running_loop()
