@@ -130,6 +130,7 @@ class SignalR:
                 self._protocols,
                 forms,
                 exact=has_decimals(hub),
+                named_floats=self.options.named_floats,
                 enc_hook=self.options.enc_hook,
                 dec_hook=self.options.dec_hook,
             )

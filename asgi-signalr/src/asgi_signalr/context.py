@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from asgi_signalr.http import Scope
+from asgi_signalr.http import Parameters, Scope, cookies_of, headers_of
 
 # What the library itself reads from a query string. Both are as good as a password while the connection lasts.
 SECRETS = ("id", "access_token")
@@ -40,14 +40,19 @@ class HubCallerContext:
         return self._aborted
 
     @property
-    def query(self) -> Mapping[str, str]:
-        """The query string's parameters, without the tokens."""
-        return dict(parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
+    def query(self) -> Parameters:
+        """The query string's parameters, without the tokens; `query.get_all(name)` for one that comes several times."""
+        return Parameters(parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The request's headers, by their names in lower case."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.scope.get("headers", ())}
+        """The request's headers, by their names in lower case; one that comes several times is joined."""
+        return headers_of(self.scope)
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The request's cookies, by their names."""
+        return cookies_of(self.scope)
 
     def abort(self) -> None:
         """End the connection; the client is told, and does not come back by itself."""
@@ -83,12 +88,16 @@ def take_secrets(scope: Scope) -> dict[str, str]:
 
     Returns:
         the parameters, the tokens included, by their names in lower case: upper and lower case make no difference.
+        One that comes several times is joined by commas, as ASP.NET Core does, and so is no token of anybody's.
 
     """
     pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     if any(name.lower() in SECRETS for name, _ in pairs):
         scope["query_string"] = urlencode([pair for pair in pairs if pair[0].lower() not in SECRETS]).encode("ascii")
-    return {name.lower(): value for name, value in pairs}
+    taken: dict[str, str] = {}
+    for name, value in pairs:
+        taken[name.lower()] = f"{taken[name.lower()]},{value}" if name.lower() in taken else value
+    return taken
 
 
 def checked_rule(authorize: Authorize) -> Authorize:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
-from asgi_signalr.origins import check_origin
+from asgi_signalr.origins import AllowedOrigins, check_origin
 from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
 
 EncHook = Callable[[Any], Any]
@@ -51,7 +51,7 @@ class OptionsDict(TypedDict, total=False):
     slow_client_policy: SlowClientPolicy
     allow_stateful_reconnects: bool
     stateful_reconnect_buffer_size: int
-    allowed_origins: Collection[str]
+    allowed_origins: AllowedOrigins
     transports: Collection[str]
     minimum_negotiate_version: int
     select_subprotocol: SelectSubprotocol | None
@@ -59,6 +59,7 @@ class OptionsDict(TypedDict, total=False):
     channel_prefix: str
     detailed_errors: bool
     value_forms: ValueForms
+    named_floats: bool
     enc_hook: EncHook | None
     dec_hook: DecHook | None
     user: FindUser | None
@@ -149,8 +150,9 @@ class Options:
 
     # Who may connect, and how.
 
-    allowed_origins: Collection[str] = ()
-    """Other origins whose pages may connect, such as `https://app.example.com`; `"*"` for any."""
+    allowed_origins: AllowedOrigins = ()
+    """Other origins whose pages may connect, such as `https://app.example.com` or, for all subdomains,
+    `https://*.example.com`; `"*"` for any; or a function that is given an origin and says yes or no."""
     transports: Collection[str] = ("WebSockets", "ServerSentEvents", "LongPolling")
     """The transports that are offered, in the order in which clients try them; a hub may choose for itself."""
     minimum_negotiate_version: int = 0
@@ -165,6 +167,8 @@ class Options:
     value_forms: ValueForms = "python"
     """How values are written: as pydantic and FastAPI write them, or `"dotnet"`, as every .NET client reads them."""
 
+    named_floats: bool = False
+    """Whether the texts `"NaN"`, `"Infinity"` and `"-Infinity"` are read as floats: Newtonsoft.Json writes them so."""
     enc_hook: EncHook | None = None
     """Makes what can be sent of a value of your own type, or raises NotImplementedError."""
     dec_hook: DecHook | None = None
@@ -189,6 +193,8 @@ class Options:
                     raise ValueError(f"{name} has to be {what}, not {value!r}.")
         if isinstance(self.allowed_origins, str):
             object.__setattr__(self, "allowed_origins", (self.allowed_origins,))
+        if callable(self.allowed_origins):
+            return
         if not isinstance(self.allowed_origins, Collection):
             raise ValueError(f"allowed_origins has to be a list of origins, not {self.allowed_origins!r}.")
         for origin in self.allowed_origins:

@@ -317,7 +317,7 @@ class Endpoint:
         try:
             return message.decode()
         except UnicodeDecodeError:
-            raise Refusal(400, "The body is no UTF-8 text, as its Content-Type says, or its transport.") from None
+            raise Refusal(400, "The body is no UTF-8 text, as its Content-Type says.") from None
 
     async def _delete(self, request: Request) -> Response:
         """End a long-polling connection, as its client wishes; the poll that waits, or else the next, is told."""

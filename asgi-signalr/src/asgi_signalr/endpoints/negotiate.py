@@ -61,12 +61,12 @@ def requested_version(query: Mapping[str, str], minimum: int) -> int:
         minimum: the oldest version that is answered.
 
     Raises:
-        NegotiateError: it is no number, or too old.
+        NegotiateError: it is no number, as with several, or too old.
 
     """
     asked = query.get("negotiateversion", "0")
     if not re.fullmatch(r"[+-]?0*[0-9]{1,10}", asked, re.ASCII) or not -(2**31) <= int(asked) < 2**31:
-        raise NegotiateError(f"The client requested an invalid protocol version '{asked}'")
+        raise NegotiateError("The client requested a non-integer protocol version.")
     version = int(asked)
     if version < minimum:
         raise NegotiateError(f"The client requested version '{version}', but the server does not support this version.")

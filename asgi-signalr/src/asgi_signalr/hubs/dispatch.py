@@ -182,7 +182,7 @@ class HubDispatcher:
         if method is None:
             if message.invocation_id is None:
                 self._failures.warn(connection, message, "there is no such method")
-            text = f"{_not_invoked(message)} HubException: Method does not exist."
+            text = f"{_not_invoked(message.target)} HubException: Method does not exist."
             _answer_error(connection, message, text)
         elif isinstance(message, StreamInvocation):
             self._begin_stream(connection, method, message, uploads)
@@ -213,8 +213,7 @@ class HubDispatcher:
         """Call a method in which nothing can wait."""
         try:
             arguments = self._bind(connection, method, invocation)
-            if method.authorize is True and connection.context.user is None:
-                raise unauthorized(method.name)
+            self._check_call(connection, method, invocation)
             # In a context of its own, as every call: what it leaves there is not for the next one.
             result = contextvars.copy_context().run(self._invoker.call, connection, method, arguments)
         except BaseException as failure:  # noqa: BLE001  (the hub's code may raise anything)
@@ -291,6 +290,7 @@ class HubDispatcher:
             arguments = self._bind(connection, method, invocation)
             if method.authorize is not False:
                 await _check_authorized(connection, method, arguments)
+            self._check_form(method, invocation)
             if method.sources or uploads or self._invoker.may_wait:
                 result = await self._call_within(connection, call, method, arguments, uploads)
             else:
@@ -350,9 +350,16 @@ class HubDispatcher:
         elif calls.streams >= connection.options.max_streams_per_connection:
             error = self._failures.failed(connection, invocation, _too_many_streams(connection))
         else:
-            call = calls.downloads[invocation_id] = Call(calls, invocation_id, holds_turn=False)
-            call.task = begin_task(self._stream(connection, call, method, invocation, uploads))
-            return
+            try:
+                arguments = self._bind(connection, method, invocation)
+                if isinstance(method.authorize, bool):
+                    self._check_call(connection, method, invocation)
+            except Exception as failure:  # noqa: BLE001  (a type's own validation may raise anything)
+                error = self._failures.text_for(connection, invocation, failure)
+            else:
+                call = calls.downloads[invocation_id] = Call(calls, invocation_id, holds_turn=False)
+                call.task = begin_task(self._stream(connection, call, method, invocation, arguments, uploads))
+                return
         _close_uploads(connection, invocation, uploads)
         connection.send(Completion(invocation_id, error=error))
 
@@ -362,6 +369,7 @@ class HubDispatcher:
         call: Call,
         method: HubMethod,
         invocation: StreamInvocation,
+        arguments: list[Any],
         uploads: Sequence[Upload],
     ) -> None:
         """Send what a method yields, as fast as the client takes it, until its end or until it is cancelled."""
@@ -375,9 +383,9 @@ class HubDispatcher:
             # Cancelled by the very frame that began it, it begins all the same, and hears of it as soon as it waits.
             if call.cancelled() and call.task is not None:
                 late = asyncio.get_running_loop().call_soon(call.task.cancel)
-            arguments = self._bind(connection, method, invocation)
-            if method.authorize is not False:
+            if not isinstance(method.authorize, bool):
                 await _check_authorized(connection, method, arguments)
+                self._check_form(method, invocation)
             keywords = dict(zip(method.uploads, uploads, strict=True))
             async with self._invoker.scope(connection) as scope:
                 stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
@@ -441,8 +449,40 @@ class HubDispatcher:
         """Turn a client's arguments into the method's.
 
         Raises:
-            CallRefusedError: the method cannot be called like this.
+            CallRefusedError: they do not fit.
             HubException: it takes other streams.
+
+        """
+        if len(message.stream_ids) != len(method.uploads):
+            sent, expected = len(message.stream_ids), len(method.uploads)
+            raise HubException(f"Client sent {sent} stream(s), Hub method expects {expected}.")
+        target = message.target
+        try:
+            return method.bind(message.arguments, connection.protocol)
+        except Exception as failure:  # a type's own validation may raise anything
+            reason = outline(failure)
+            logger.debug("%s.%s cannot be called: %s", self.name, target, reason)
+            is_number = isinstance(failure, InvalidDataError)  # of the arguments: they themselves may fit
+            invalid = InvalidDataError(str(failure) if is_number else f"{NOT_BOUND} {failure}")
+            text = for_client(_not_invoked(method.name), invalid, connection.options.detailed_errors)
+            raise CallRefusedError(text, f"the arguments do not fit: {reason}") from failure
+
+    def _check_call(self, connection: HubConnection, method: HubMethod, message: CallMessage) -> None:
+        """See that a method whose rule is no function may be called, and is called as what it is.
+
+        Raises:
+            CallRefusedError: no.
+
+        """
+        if method.authorize is True and connection.context.user is None:
+            raise unauthorized(method.name)
+        self._check_form(method, message)
+
+    def _check_form(self, method: HubMethod, message: CallMessage) -> None:
+        """See that a method is called as what it is: this is told only to those who may call it.
+
+        Raises:
+            CallRefusedError: it answers with a stream, or with none.
 
         """
         target = message.target
@@ -453,22 +493,10 @@ class HubDispatcher:
                 else f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation.",
                 "it answers with a stream, which is asked for otherwise" if method.is_stream else "it is no stream",
             )
-        if len(message.stream_ids) != len(method.uploads):
-            sent, expected = len(message.stream_ids), len(method.uploads)
-            raise HubException(f"Client sent {sent} stream(s), Hub method expects {expected}.")
-        try:
-            return method.bind(message.arguments, connection.protocol)
-        except Exception as failure:  # a type's own validation may raise anything
-            reason = outline(failure)
-            logger.debug("%s.%s cannot be called: %s", self.name, target, reason)
-            is_number = isinstance(failure, InvalidDataError)  # of the arguments: they themselves may fit
-            invalid = InvalidDataError(str(failure) if is_number else f"{NOT_BOUND} {failure}")
-            text = for_client(_not_invoked(message), invalid, connection.options.detailed_errors)
-            raise CallRefusedError(text, f"the arguments do not fit: {reason}") from failure
 
 
-def _not_invoked(message: CallMessage) -> str:
-    return f"Failed to invoke '{message.target}' due to an error on the server."
+def _not_invoked(name: str) -> str:
+    return f"Failed to invoke '{name}' due to an error on the server."
 
 
 def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:

@@ -38,15 +38,18 @@ def formed(
     value_forms: ValueForms,
     *,
     exact: bool = False,
+    named_floats: bool = False,
     enc_hook: EncHook | None = None,
     dec_hook: DecHook | None = None,
 ) -> Mapping[str, HubProtocol]:
-    """Have protocols write values in other forms, read numbers exactly, or know own types; one's own stay as they are."""
+    """Have protocols write values in other forms, read numbers exactly, or know own types; one's own stay the same."""
 
     def make(protocol: HubProtocol) -> HubProtocol:
         if not isinstance(protocol, JsonHubProtocol | MessagePackHubProtocol):
             return protocol
-        return protocol.formed(value_forms, exact=exact, enc_hook=enc_hook, dec_hook=dec_hook)
+        return protocol.formed(
+            value_forms, exact=exact, named_floats=named_floats, enc_hook=enc_hook, dec_hook=dec_hook
+        )
 
     return {name: make(protocol) for name, protocol in protocols.items()}
 

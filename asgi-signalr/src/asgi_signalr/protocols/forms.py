@@ -111,10 +111,13 @@ _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-i
 
 
 def read_float(value: Any) -> Any:
-    """Read what JSON has no number for, as .NET's programs write it as text; a decimal becomes a float."""
-    if type(value) is str:
-        return _FLOATS.get(value, value)
+    """Read a number that has arrived exactly."""
     return float(value) if type(value) is Decimal else value
+
+
+def read_named_float(value: Any) -> Any:
+    """Read what JSON has no number for as well, as Newtonsoft.Json writes it: as text."""
+    return _FLOATS.get(value, value) if type(value) is str else read_float(value)
 
 
 def read_char(value: Any) -> Any:

@@ -54,13 +54,19 @@ class JsonHubProtocol:
         value_forms: ValueForms = "python",
         *,
         exact: bool = False,
+        named_floats: bool = False,
         enc_hook: EncHook | None = None,
         dec_hook: DecHook | None = None,
     ) -> None:
         is_dotnet = value_forms == "dotnet"
         self._is_exact = exact or is_dotnet
         values = Values(
-            binary=False, exact=self._is_exact, keeps_decimals=is_dotnet, enc_hook=enc_hook, dec_hook=dec_hook
+            binary=False,
+            exact=self._is_exact,
+            keeps_decimals=is_dotnet,
+            named_floats=named_floats,
+            enc_hook=enc_hook,
+            dec_hook=dec_hook,
         )
         self.convert = values.convert
         self.converter = values.converter
@@ -75,11 +81,12 @@ class JsonHubProtocol:
         value_forms: ValueForms,
         *,
         exact: bool = False,
+        named_floats: bool = False,
         enc_hook: EncHook | None = None,
         dec_hook: DecHook | None = None,
     ) -> Self:
         """Make the same protocol with other forms of values, with hooks; exact: with all digits of numbers."""
-        return type(self)(value_forms, exact=exact, enc_hook=enc_hook, dec_hook=dec_hook)
+        return type(self)(value_forms, exact=exact, named_floats=named_floats, enc_hook=enc_hook, dec_hook=dec_hook)
 
     def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete."""

@@ -47,10 +47,11 @@ class MessagePackHubProtocol:
         self,
         value_forms: ValueForms = "python",
         *,
+        named_floats: bool = False,
         enc_hook: EncHook | None = None,
         dec_hook: DecHook | None = None,
     ) -> None:
-        values = Values(binary=True, enc_hook=enc_hook, dec_hook=dec_hook)
+        values = Values(binary=True, named_floats=named_floats, enc_hook=enc_hook, dec_hook=dec_hook)
         self.convert = values.convert
         self.converter = values.converter
         self._writing = Writing(binary=True) if value_forms == "dotnet" else None
@@ -61,11 +62,12 @@ class MessagePackHubProtocol:
         value_forms: ValueForms,
         *,
         exact: bool = False,
+        named_floats: bool = False,
         enc_hook: EncHook | None = None,
         dec_hook: DecHook | None = None,
     ) -> Self:
         """Make the same protocol with other forms of values, with hooks; its numbers are exact anyway."""
-        return type(self)(value_forms, enc_hook=enc_hook, dec_hook=dec_hook)
+        return type(self)(value_forms, named_floats=named_floats, enc_hook=enc_hook, dec_hook=dec_hook)
 
     def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete."""

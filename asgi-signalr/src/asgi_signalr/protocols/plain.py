@@ -29,7 +29,7 @@ _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (UUID, lambda value: UUID(int=value.int)),
 )
 _KINDS = tuple(kind for kind, _ in _PLAIN)
-_EXACT = frozenset(_KINDS)
+_EXACT = frozenset((*_KINDS, bool))
 
 
 def plain_scalar(value: Any) -> Any:
@@ -43,6 +43,8 @@ def plain(value: Any) -> Any:
     """Make a plain value of a scalar's subclass, an array of numbers or a collection; others stay as they are."""
     if isinstance(value, _KINDS):
         return plain_scalar(value)
+    if isinstance(value, tuple | list | dict | set | frozenset):  # it is here as a key, or to be used up
+        return value
     if hasattr(value, "dtype") and hasattr(value, "tolist"):  # NumPy's way, which others follow
         return value.tolist()
     if isinstance(value, Mapping):

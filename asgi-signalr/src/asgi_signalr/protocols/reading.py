@@ -44,10 +44,12 @@ class Reading:
         binary: whether it is MessagePack, where .NET has numbers for times.
         exact: whether numbers with a fraction arrive as `Decimal`: what is not declared so becomes a float.
         keeps_decimals: whether they stay decimals where any value is declared.
+        named_floats: whether "NaN" and the infinities are floats.
 
     """
 
-    def __init__(self, *, binary: bool, exact: bool, keeps_decimals: bool = False) -> None:
+    def __init__(self, *, binary: bool, exact: bool, keeps_decimals: bool = False, named_floats: bool = False) -> None:
+        self._floats = forms.read_named_float if named_floats else forms.read_float if exact else None
         self._other = _floats if exact else None
         self._keeps_decimals = keeps_decimals
         self._forms = _BINARY if binary else _TEXT
@@ -72,7 +74,7 @@ class Reading:
         if isinstance(to, type) and to in self._forms:
             return self._forms[to]
         if to is float:
-            return forms.read_float
+            return self._floats
         if (to is Any or to is object) and self._keeps_decimals:
             return None
         if to is None or to is Ellipsis or (isinstance(to, type) and to in _SCALARS) or isinstance(to, EnumMeta):

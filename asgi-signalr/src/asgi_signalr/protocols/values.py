@@ -56,6 +56,7 @@ class Values:
         binary: whether it is MessagePack.
         exact: whether numbers with a fraction arrive as `Decimal`, with all their digits.
         keeps_decimals: whether they stay decimals where any value is declared.
+        named_floats: whether "NaN" and the infinities are floats.
         enc_hook: makes what can be sent of the application's own types.
         dec_hook: makes the application's own types of what has been received.
 
@@ -67,13 +68,14 @@ class Values:
         binary: bool,
         exact: bool = False,
         keeps_decimals: bool = False,
+        named_floats: bool = False,
         enc_hook: EncHook | None = None,
         dec_hook: DecHook | None = None,
     ) -> None:
         self._binary = binary
         self._enc_hook = enc_hook
         self._dec_hook = dec_hook
-        self._reading = Reading(binary=binary, exact=exact, keeps_decimals=keeps_decimals)
+        self._reading = Reading(binary=binary, exact=exact, keeps_decimals=keeps_decimals, named_floats=named_floats)
         self._native: tuple[type, ...] = (bytes, bytearray, memoryview) if binary else ()
         self._convert_one = lru_cache(1024)(lambda to: self.converter((to,)))
         self._validate = lru_cache(1024)(self._validator)
@@ -152,6 +154,8 @@ class Values:
             except msgspec.ValidationError:
                 converted = None
             if converted is None:
+                with contextlib.suppress(RecursionError):  # it does not fit, then
+                    values = list(map(_without_negative_zeros, values))
                 values = list(map(valued, values, inner))
                 converted = fit(values)
             result = list(structs.astuple(converted)[: len(values)])
@@ -166,7 +170,7 @@ class Values:
 
     def _apart(self, to: Any) -> Callable[[Any], Any] | None:
         """Find the way for a type that msgspec does not take, or takes too narrowly; None if there is no need."""
-        if _is_of_pydantic(to):
+        if _is_of_pydantic(to) or ("pydantic" in sys.modules and not _is_told_apart(to)):
             return self._validator(to)
         if (kind := _enum_of(to)) is None:
             return None
@@ -176,13 +180,13 @@ class Values:
         """Make what msgspec does not know, as its `dec_hook`: what is pydantic's inside of other classes."""
         if to is object:
             return value
-        if issubclass(to, OneOf):
-            return self._first_fit(to.types, value)
+        if types := _alternatives(to):
+            return self._first_fit(types, value)
         if self._dec_hook is not None:
             with contextlib.suppress(NotImplementedError):
                 return self._dec_hook(to, value)
-        if issubclass(to, _RESTORED):
-            return to(value)
+        if (base := _base_of(to)) is not None:
+            return to(self.convert(value, base))
         return self._validate(to)(value)
 
     def _first_fit(self, types: Sequence[Any], value: Any) -> Any:
@@ -268,49 +272,63 @@ class Values:
             TypeError: nothing does.
 
         """
-        if issubclass(to, OneOf):
-            for each in to.types:
-                self._convert_one(each)
-        elif self._dec_hook is None and not issubclass(to, _RESTORED):
+        if types := _alternatives(to):
+            for each in types:
+                self.converter((each,))
+        elif self._dec_hook is None and _base_of(to) is None:
             self._validate(to)
 
 
-class OneOf:
+class _Whatever(type):
+    """Lets anything count as an instance: a union's value is none of a class of its own."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return True
+
+
+class OneOf(metaclass=_Whatever):
     """Stands for a union that msgspec does not tell apart; its subclasses have the types, in order."""
 
     types: tuple[Any, ...] = ()
 
 
-_RESTORED = (str, int, float, bytes, UUID, Decimal)
-"""The scalars whose subclasses are made of what is received for the class itself."""
+def _base_of(to: type) -> type | None:
+    """Find the scalar whose subclass a type is, if that can be made of one."""
+    return next((base for base in (str, int, float, bytes, UUID, Decimal) if issubclass(to, base)), None)
+
+
+def _alternatives(to: type) -> tuple[Any, ...]:
+    return to.types if issubclass(to, OneOf) else ()
 
 
 def told_apart(to: Any) -> Any:
     """Put what is tried one after the other in place of unions that msgspec does not tell apart, at any depth."""
-    origin, arguments = get_origin(to), get_args(to)
+    origin: Any = get_origin(to)
+    arguments = get_args(to)
     if origin is Annotated:
         inner = told_apart(arguments[0])
-        return to if inner is arguments[0] else Annotated[(inner, *arguments[1:])]  # type: ignore[return-value]
+        return to if inner is arguments[0] else Annotated[(inner, *arguments[1:])]
     if origin in (Union, UnionType):
         others = [each for each in arguments if each is not NoneType]
-        if len(others) > 1 and not _is_told_apart(to):
+        if len(others) > 1 and not _is_of_pydantic(to) and not _is_told_apart(to):
             # Text fits everything that is written as text, so what says more of it is tried first.
             types = tuple(sorted(others, key=lambda each: each is str))
-            one_of = type("OneOf", (OneOf,), {"types": types, "__doc__": str(to)})
+            one_of = _Whatever("OneOf", (OneOf,), {"types": types, "__doc__": str(to)})
             return one_of | None if len(others) < len(arguments) else one_of
         return to
     if isinstance(origin, type) and arguments and not isinstance(arguments[0], list):
         inner = tuple(map(told_apart, arguments))
         if any(new is not old for new, old in zip(inner, arguments, strict=True)):
-            return origin[inner]  # type: ignore[index]
+            generic: Any = origin
+            return generic[inner]
     return to
 
 
 def _is_told_apart(union: Any) -> bool:
     try:
         inspect.type_info(union)
-    except TypeError:
-        return False
+    except TypeError as error:
+        return "union" not in str(error)
     except NameError:  # which is said elsewhere
         return True
     return True
@@ -323,6 +341,17 @@ def unsendable(error: Exception) -> ValueError:
     if isinstance(error, RecursionError):
         return ValueError("A value that is nested too deeply, or in itself, cannot be sent.")
     return ValueError(f"A number that does not fit into 64 bits cannot be sent: {error}.")
+
+
+def _without_negative_zeros(value: Any) -> Any:
+    """Write -0 as 0, at any depth: it does not fit where a whole number is declared."""
+    if type(value) in (float, Decimal) and value == 0 and str(value).startswith("-"):
+        return 0
+    if type(value) is list:
+        return [_without_negative_zeros(each) for each in value]
+    if type(value) is dict:
+        return {key: _without_negative_zeros(each) for key, each in value.items()}
+    return value
 
 
 def _complete(value: Any) -> None:

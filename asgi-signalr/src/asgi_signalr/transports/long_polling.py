@@ -36,7 +36,7 @@ class LongPollingTransport:
         self._size = 0
         self._closed = False
         self.has_failed = False
-        """Whether the application has failed, which the poll is told that comes to the end."""
+        """Whether the application has failed while a poll was waiting, which is told."""
         self.is_given_up = False
         """Whether the client wants no more, or has not been heard of."""
         self._poll: asyncio.Future[None] | None = None
@@ -63,7 +63,7 @@ class LongPollingTransport:
     async def close(self, code: int = 1000, /) -> None:
         """Send nothing more: polls get what is there, and then learn that it is over."""
         self._closed = True
-        self.has_failed = code == FAILED
+        self.has_failed = code == FAILED and self.is_polled
         self.inbox.close()
         wake(self._poll)
 
