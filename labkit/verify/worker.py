@@ -67,7 +67,7 @@ class Reporter:
         self._job = job
         self._code = job.checks.parent.parent
         self._stage: Stage | None = None
-        self._recorder = Recorder(job.evidence, job.pictures, job.everything)
+        self._recorder = Recorder(job.evidence, job.pictures, job.everything, job.nothing)
         self._checks: dict[str, Check] = {}
         self._result = Result(Verdict.PASSED)
         self._look_again = 0.0
