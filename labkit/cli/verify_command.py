@@ -153,6 +153,8 @@ def _watch(lab: Lab, subject: subjects.Subject, tasks: list[Task], headed: bool,
             had_verdict = verified = verify_now(chosen, warm)
             while True:
                 out.print("[dim]Waiting for your next save, which verifies again; Ctrl-C ends it.[/]")
+                if verified:
+                    warm.prepare(subject)
                 files = next(batches, None)
                 if files is None:
                     raise UsageError(f"{subject.folder} is gone.", f"labkit start {subject.exercise.id}")
