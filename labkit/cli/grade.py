@@ -3,9 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 from rich.markup import escape
@@ -15,6 +16,8 @@ from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, out, print_json, working
 from labkit.errors import Interrupted, UsageError
+from labkit.files import write_whole
+from labkit.grading.feedback import Feedback
 from labkit.harmless import harmless
 from labkit.lab import Lab, find_lab
 from labkit.tree import argument, nearby
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
+    from labkit.grading.class_report import ClassReport
     from labkit.grading.classes import Class
     from labkit.grading.crew import News
     from labkit.grading.grades import Grade
@@ -67,6 +71,38 @@ def grade(
     limit: Annotated[
         float, typer.Option("--limit", metavar="SECONDS", min=1, help="How long one submission may take.")
     ] = 300,
+    roster_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--roster",
+            metavar="FILE.csv",
+            help="The class's list: name,e-mail,folder. Who has handed in nothing is named.",
+        ),
+    ] = None,
+    gradebook_to: Annotated[
+        Path | None,
+        typer.Option("--gradebook", metavar="FILE.csv", help="Write a line for each trainee into FILE.csv."),
+    ] = None,
+    report_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            help="Write a report into DIR, or into one DIR.zip: index.html with all trainees and tasks, a page for "
+            "each of them, gradebook.csv, report.json, junit.xml.",
+            show_default=False,
+        ),
+    ] = None,
+    feedback: Annotated[
+        Feedback,
+        typer.Option(
+            "--feedback", help="How much the trainees' pages tell: also causes, only hints, or only verdicts."
+        ),
+    ] = Feedback.FULL,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", metavar="EARLIER", help="Put first what has changed since an earlier --report."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if a submission has not passed; else 0 once all are graded.")
     ] = False,
@@ -84,7 +120,7 @@ def grade(
 
     The exit code is 0 if every submission has a verdict, whatever it is; 3 if the machine, 4 if labkit is at fault.
     """
-    from labkit.grading import classes, crew
+    from labkit.grading import class_report, classes, comparison, crew, gradebook, roster
     from labkit.grading.grades import exit_code
     from labkit.grading.limits import Limits
     from labkit.grading.results import Results, default_folder
@@ -92,11 +128,15 @@ def grade(
     the_lab = find_lab(lab)
     chosen = the_lab.exercise(exercise) if exercise else None
     side_by_side = crew.check_jobs(jobs)
+    people = roster.read(roster_file) if roster_file else []
+    earlier = comparison.read(compare) if compare else None
+    if report_to:
+        class_report.refuse(report_to)
     kept = Results(results or default_folder(places[0]))
     began = time.monotonic()
     with kept.writing():
         with working("Looking for submissions"):
-            found = classes.gather(the_lab, places, chosen, kept, again)
+            found = classes.gather(the_lab, places, chosen, kept, again, everything=report_to is not None)
         if not found.size:
             raise UsageError(
                 f"There is no workspace in {' and '.join(map(nearby, places))}.",
@@ -118,25 +158,30 @@ def grade(
                     f"Repeat the command; it goes on with the {found.size - len(grades)} that are left.",
                 ) from None
     grades.sort(key=lambda each: (each.exercise or "", each.name.lower()))
+    told = class_report.ClassReport(
+        the_lab,
+        roster.rows(grades, people),
+        datetime.now().astimezone(),
+        feedback,
+        comparison.changes(grades, earlier) if earlier else None,
+        str(compare) if compare else None,
+    )
+    if gradebook_to:
+        write_whole(gradebook_to, gradebook.render(the_lab, told.rows))
+    page = None
+    if report_to:
+        with working("Writing the report"):
+            page = class_report.write(report_to, told)
     if format is Format.JSON:
-        print_json(described(the_lab, grades, kept.folder))
+        files = {"report": page, "gradebook": gradebook_to, "results": kept.folder}
+        print_json({**told.to_json(), **{name: str(file) for name, file in files.items() if file}})
     else:
-        _print(the_lab, grades, time.monotonic() - began)
+        _print(told, time.monotonic() - began)
+        for name, file in (("gradebook", gradebook_to), ("report", page)):
+            if file:
+                say(f"[dim]{name}:[/] {escape(nearby(file))}")
         _say_next(the_lab, grades, places)
     return int(exit_code(grades, strict))
-
-
-def described(lab: Lab, grades: "Sequence[Grade]", folder: Path) -> dict[str, Any]:
-    """A class's grades for programs."""
-    from labkit.grading.classes import identical
-
-    exercises = {each.id: each for each in lab.exercises}
-    return {
-        "lab": lab.title,
-        "results": str(folder),
-        "submissions": [each.to_json(exercises.get(each.exercise or "")) for each in grades],
-        "identical": [[each.key for each in group] for group in identical(grades)],
-    }
 
 
 def _say_beginning(found: "Class", side_by_side: int, folder: Path) -> None:
@@ -160,12 +205,13 @@ def _say_next(lab: Lab, grades: "Sequence[Grade]", places: Sequence[Path]) -> No
 _SIGNS = {True: ("✓", "green"), False: ("✗", "red")}
 
 
-def _print(lab: Lab, grades: "Sequence[Grade]", seconds: float) -> None:
+def _print(told: "ClassReport", seconds: float) -> None:
     """A table for each exercise: a row for each trainee, a column for each task."""
+    from labkit.grading.class_page import state
     from labkit.grading.classes import identical
 
-    for exercise in lab.exercises:
-        these = [each for each in grades if each.exercise == exercise.id]
+    for exercise in told.lab.exercises:
+        these = [(row.name, row.grade) for row in told.rows if row.grade and row.grade.exercise == exercise.id]
         if not these:
             continue
         say()
@@ -177,52 +223,53 @@ def _print(lab: Lab, grades: "Sequence[Grade]", seconds: float) -> None:
             table.add_column(task.id.rpartition(".")[2], justify="center")
         table.add_column("points", justify="right")
         table.add_column("checks", justify="right")
-        for each in these:
-            passed, of = each.checks_passed
+        for name, grade in these:
+            passed, of = grade.checks_passed
             table.add_row(
-                _sign(each),
-                escape(harmless(each.name)),
-                *(_task_sign(each, task.id) for task in exercise.tasks),
-                f"{each.points(exercise)}/{exercise.possible_points}",
+                _sign(grade),
+                escape(harmless(name)),
+                *(_task_sign(grade, task.id) for task in exercise.tasks),
+                f"{grade.points(exercise)}/{exercise.possible_points}",
                 f"{passed}/{of}" if of else "",
             )
         out.print(table)
         _print_remarks(these)
-    others = [each for each in grades if each.exercise not in [exercise.id for exercise in lab.exercises]]
+    known = [exercise.id for exercise in told.lab.exercises]
+    others = [(row.name, row.grade) for row in told.rows if row.grade and row.grade.exercise not in known]
     if others:
         say()
         _print_remarks(others)
-    for group in identical(grades):
-        names = [escape(harmless(each.name)) for each in group]
+    if missing := [row.name for row in told.rows if row.grade is None]:
+        say()
+        say(f"Nothing was handed in by {escape(harmless(_listed(missing)))}.")
+    for group in identical(told.grades):
         say()
         say(
-            f"{', '.join(names[:-1])} and {names[-1]} have the same lines of their own. There may be good reasons: "
-            "look at both before you conclude anything."
+            f"{escape(harmless(_listed([each.name for each in group])))} have the same lines of their own. "
+            "There may be good reasons: look at both before you conclude anything."
         )
+    if told.changes is not None:
+        names = {row.grade.key: row.name for row in told.rows if row.grade}
+        say()
+        say(f"[bold]Changed since {escape(told.earlier or '')}[/]{'' if told.changes else ': nothing.'}")
+        for change in told.changes:
+            say(f"  {escape(harmless(names[change.key]))}: {change.words}")
     say()
-    counts = Counter("passed" if each.passed else _state(each) for each in grades)
-    many = f"{len(grades)} submission{'s' if len(grades) > 1 else ''}"
+    counts = Counter(state(each) for each in told.grades)
+    many = f"{len(told.grades)} submission{'s' if len(told.grades) > 1 else ''}"
     said = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     say(f"[bold]{many}[/]: {said}; in {_duration(seconds)}.")
 
 
-def _print_remarks(grades: "Sequence[Grade]") -> None:
-    for each in grades:
-        if each.remark:
-            sign, style = ("!", "yellow")
-            say(f"[{style}]{sign}[/] [bold]{escape(harmless(each.name))}[/]: {escape(harmless(each.remark))}")
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def _state(grade: "Grade") -> str:
-    """How a submission that has not passed ended, in a word or two."""
-    from labkit.grading.grades import Outcome
-
-    names = {
-        Outcome.VERIFIED: "not done",
-        Outcome.ENVIRONMENT: "without a verdict",
-        Outcome.INTERNAL: "without a verdict",
-    }
-    return names.get(grade.outcome, grade.outcome.value)
+def _print_remarks(graded: "Sequence[tuple[str, Grade]]") -> None:
+    for name, grade in graded:
+        if grade.remark:
+            say(f"[yellow]![/] [bold]{escape(harmless(name))}[/]: {escape(harmless(grade.remark))}")
 
 
 def _sign(grade: "Grade") -> str:
@@ -273,7 +320,7 @@ class Shown:
         """A submission is graded."""
         self._done += 1
         passed, of = grade.checks_passed
-        said = f"{passed} of {of} checks" if of else _state(grade)
+        said = f"{passed} of {of} checks" if of else grade.outcome.value
         line = f"{_sign(grade)} {escape(harmless(grade.name))}  {escape(grade.exercise or '')}  {said}"
         err.print(f"{line}  [dim]{grade.seconds:.0f} s[/]", soft_wrap=True)
 

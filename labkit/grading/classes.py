@@ -33,11 +33,17 @@ class Class:
 
 
 def gather(
-    lab: Lab, places: Sequence[Path], exercise: Exercise | None, results: Results, afresh: bool = False
+    lab: Lab,
+    places: Sequence[Path],
+    exercise: Exercise | None,
+    results: Results,
+    afresh: bool = False,
+    everything: bool = False,
 ) -> Class:
     """Find the submissions, stage their work in the results' folder, and see which of them have a grade that stands.
 
-    Those that cannot be taken in have their grade at once. With `afresh`, no earlier grade counts.
+    Those that cannot be taken in have their grade at once. With `afresh`, no earlier grade counts. With `everything`,
+    evidence will be kept of what passes, too.
 
     Raises UsageError for a place that is not there.
     """
@@ -56,7 +62,7 @@ def gather(
                 known.append(replace(earlier, name=begun.name, source=begun.source))
                 again += 1
             else:
-                orders.append(Order(chosen, results.accept(begun.key), begun))
+                orders.append(Order(chosen, results.accept(begun.key), begun, everything))
     return Class(known, orders, again)
 
 
