@@ -286,7 +286,16 @@ class _Program:
         self._reader.join(timeout=1)
 
     def failure(self, ready: str, timeout: float, stopping: threading.Event) -> Exception | None:
-        """Wait until the instance answers 200, and return None; else return what is wrong with it."""
+        """Wait until the instance answers 200, and return None; else return what is wrong with it.
+
+        Nothing is raised: nobody would hear it, and the start would be waited for without end.
+        """
+        try:
+            return self._failure(ready, timeout, stopping)
+        except Exception as error:  # noqa: BLE001  (the app has made what explains a failure fail: still it failed)
+            return diagnosis.unexplained(self.name, error, self._log())
+
+    def _failure(self, ready: str, timeout: float, stopping: threading.Event) -> Exception | None:
         url = self.instance.url + ready
         until = time.monotonic() + timeout
         status, since, listens = None, 0.0, False
