@@ -29,6 +29,7 @@ from labkit.diagnosis import Log
 from labkit.errors import MachineError, UsageError
 from labkit.lab import App
 from labkit.processes import GRACE, TOKEN, Group, environment
+from labkit.sandbox import Sandbox
 
 HOST = "127.0.0.1"
 
@@ -43,6 +44,9 @@ _FIRM = 1.0
 
 _ATTEMPTS = 3
 """How often other ports are tried if one is taken between its choice and its use."""
+
+MOST_LOG = 20_000_000
+"""How many bytes of an instance's log are kept; of the rest only the number is."""
 
 _TAKEN = re.compile(r"address already in use|only one usage of each socket address|\b10048\b", re.IGNORECASE)
 
@@ -108,13 +112,14 @@ def running(
     on_line: OnLine | None = None,
     timeout: float = 30,
     grace: float = GRACE,
+    sandbox: Sandbox | None = None,
 ) -> Iterator[Instances]:
     """Run `count` instances of the app in `folder` until the `with` block ends, whatever ends it.
 
     The ports are the operating system's choice, or `first_port` and those after it, or those that others had before
-    (`same_ports`). Logs are kept in `logs`, else
-    beside the data. All start at the same time and are ready within `timeout` seconds. Raises AppDidNotStart for what
-    the app did, PortInUse or another MachineError for what the machine did.
+    (`same_ports`). Logs are kept in `logs`, else beside the data. With a `sandbox` the instances have its rights only.
+    All start at the same time and are ready within `timeout` seconds. Raises AppDidNotStart for what the app did,
+    PortInUse or another MachineError for what the machine did.
     """
     values = {
         "python": str(interpreter(folder)),
@@ -138,7 +143,7 @@ def running(
         ports = free_ports(count) if first_port is None else list(range(first_port, first_port + count))
         ports = list(same_ports) if same_ports else ports
         try:
-            instances = _start(app, folder, values, ports, logs, on_line, timeout)
+            instances = _start(app, folder, values, ports, logs, on_line, timeout, sandbox)
             break
         except PortInUse:
             if first_port is not None or same_ports or attempt == _ATTEMPTS:
@@ -192,6 +197,7 @@ def _start(
     logs: Path,
     on_line: OnLine | None,
     timeout: float,
+    sandbox: Sandbox | None,
 ) -> Instances:
     """Start an instance on each port and wait until all are ready; on an error, or Ctrl-C, nothing is left running."""
     group = Group()
@@ -203,6 +209,7 @@ def _start(
             name = f"The app (instance {number})" if len(ports) > 1 else "The app"
             command, variables = _filled(app, {**values, "port": str(port)})
             log = logs / f"instance-{number}.log"
+            command = sandbox.wrap(command, ports) if sandbox else command
             process = _spawn(group, command, folder, {**variables, **stacks.variables(log)})
             program = _Program(name, number, port, process, log, folder, on_line)
             programs.append(program)
@@ -361,14 +368,21 @@ class _Program:
             file = None
             with contextlib.suppress(OSError):  # a full disk must not stop the app
                 file = stack.enter_context(self.instance.log.open("wb", buffering=0))
+            room, left_out = MOST_LOG, 0
             for raw in iter(lambda: pipe.readline(65536), b""):
-                if file:
+                if room < len(raw):
+                    left_out += len(raw)
+                elif file:
+                    room -= len(raw)
                     with contextlib.suppress(OSError):
                         file.write(raw)
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
                 self.lines.append(line)
                 if self._on_line:
                     self._on_line(self.instance.number, line)
+            if file and left_out:
+                with contextlib.suppress(OSError):
+                    file.write(f"\n({left_out:,} more bytes of the log are left out.)\n".encode())
 
 
 def _is_free(port: int) -> bool:

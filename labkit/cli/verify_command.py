@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from labkit import desktop, tree, verdicts
+from labkit import desktop, sandbox, tree, verdicts
 from labkit.cli import following, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.verdict import SIGNS
@@ -71,6 +71,8 @@ def verify(
         _refuse_as_report(report_to, subject)
     if format is Format.TEXT:
         out.print(escape(subject.said), soft_wrap=True)
+        if not_enforced := sandbox.lacking():
+            err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
     if solution is Solution.END:
         _note_stale_end(the_lab, subject.exercise)
     from labkit.verify import run

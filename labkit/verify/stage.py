@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labkit.files import read_safely
+from labkit.instances import MOST_LOG
 from labkit.postgres import Server
 from labkit.verify.causes.finding import Finding
 
@@ -19,7 +21,7 @@ class RunningInstance:
 
     def lines(self) -> list[str]:
         """Its log so far."""
-        return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+        return read_safely(self.log, MOST_LOG).decode("utf-8", "replace").splitlines()
 
 
 @dataclass(frozen=True)
