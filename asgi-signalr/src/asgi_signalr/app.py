@@ -1,6 +1,6 @@
 """The ASGI application: which request is for which hub, who may connect, and what else there is to fetch."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar, Unpack
@@ -33,6 +33,7 @@ from asgi_signalr.transports.websockets import refuse
 H = TypeVar("H", bound=type[Hub])
 C = TypeVar("C", bound=type[PersistentConnection])
 P = TypeVar("P", bound=PresenceFunction)
+G = TypeVar("G", bound=Callable[[str], Awaitable[None] | None])
 
 
 class SignalR:
@@ -192,8 +193,11 @@ class SignalR:
         """
         self._servers.use_backplane(backplane)
 
-    def on_backplane_gap(self, function: Callable[[str], None]) -> Callable[[str], None]:
-        """Have a function called when messages of other servers may have been lost; its argument says why."""
+    def on_backplane_gap(self, function: G) -> G:
+        """Have a function called when messages of other servers may have been lost; its argument says why.
+
+        It may be async. The option `reconnect_after_gap` has clients reload by themselves.
+        """
         self._servers.on_gap.append(function)
         return function
 

@@ -42,6 +42,8 @@ class OptionsDict(TypedDict, total=False):
     allowed_origins: Collection[str]
     transports: Collection[str]
     minimum_negotiate_version: int
+    reconnect_after_gap: bool
+    channel_prefix: str
     detailed_errors: bool
     user: FindUser | None
     user_identifier: FindIdentifier | None
@@ -120,6 +122,13 @@ class Options:
     stateful_reconnect_buffer_size: int = 100_000
     """The most bytes that may wait for the acknowledgement of a stateful connection; beyond it its senders wait."""
 
+    # Several servers.
+
+    reconnect_after_gap: bool = False
+    """Whether clients are told to reconnect when messages of other servers may have been lost, so that they reload."""
+    channel_prefix: str = ""
+    """Keeps applications apart that share a backplane, such as `"shop."`; the same on all servers of one of them."""
+
     # Who may connect, and how.
 
     allowed_origins: Collection[str] = ()
@@ -185,6 +194,7 @@ _RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
     int: (_is_count, "a whole number above 0"),
     int | None: (lambda value: value is None or _is_count(value), "a whole number above 0, or None"),
     bool: (lambda value: isinstance(value, bool), "True or False"),
+    str: (lambda value: isinstance(value, str), "text"),
     SlowClientPolicy: (
         lambda value: value in get_args(SlowClientPolicy),
         " or ".join(map(repr, get_args(SlowClientPolicy))),

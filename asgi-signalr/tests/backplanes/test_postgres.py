@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from asgi_signalr.backplanes import BackplaneError
+from asgi_signalr.backplanes import postgres_schema as schema
 
 from labkit.postgres import Server, temporary_server
 from labkit.postgres_cluster import Cluster
@@ -139,7 +140,7 @@ async def test_tables_made_anew_stall_nobody_and_are_said(database_url: str, ope
     await one.send(b"4")
     await one.has(b"1", b"2", b"3", b"4")
     await other.has(b"1", b"2", b"3", b"4")
-    assert one.gaps == other.gaps == ["the backplane's tables were made anew."]
+    assert one.gaps == other.gaps == ["the backplane's tables were made anew, or restored."]
 
 
 async def test_a_restored_database_stalls_nobody_and_is_said(database_url: str, open_node: Any, query: Any) -> None:
@@ -179,6 +180,124 @@ async def test_messages_deleted_while_a_server_was_away_are_said(
     assert (node.gaps, node.received) == ([gap], received)
     await node.send(b"e")
     await node.has(*received, b"e")
+
+
+async def test_a_failover_that_was_overtaken_is_said_by_every_server(
+    database_url: str, open_node: Any, query: Any
+) -> None:
+    """Its numbers are higher than before when the servers look: only the messages themselves tell."""
+    one, late = await open_node(database_url), await open_node(database_url)
+    await one.send(b"1", b"2", b"3")
+    await one.has(b"1", b"2", b"3")
+    await late.has(b"1", b"2", b"3")
+    # The standby had two messages, and the others went on; one statement, so nobody sees what is between.
+    await query(
+        database_url,
+        "WITH gone AS (DELETE FROM signalr.messages_0 WHERE payload_id = 3), moved AS ("
+        "  UPDATE signalr.messages_0_id SET payload_id = 5"
+        ") INSERT INTO signalr.messages_0 SELECT number, convert_to('new ' || number, 'UTF8'), clock_timestamp(), "
+        "gen_random_uuid() FROM generate_series(4, 5) AS number",
+    )
+    await query(
+        database_url,
+        "INSERT INTO signalr.messages_0 VALUES (3, 'new 3', clock_timestamp(), gen_random_uuid()) "
+        "ON CONFLICT DO NOTHING",
+    )
+    await query(database_url, "NOTIFY signalr_0")
+    for node in (one, late):
+        await node.until(lambda node: node.gaps and len(node.received) >= 5)
+        assert len(node.gaps) == 1
+
+
+async def test_a_server_that_had_not_read_what_was_lost_says_so_too(
+    database_url: str, open_node: Any, query: Any
+) -> None:
+    one, other = await open_node(database_url), await open_node(database_url)
+    await one.send(b"1", b"2")
+    await one.has(b"1", b"2")
+    await other.has(b"1", b"2")
+    # One of the servers finds the stream broken, and gives it another epoch.
+    await query(database_url, "UPDATE signalr.messages_0_id SET epoch = gen_random_uuid()")
+    await one.send(b"3")
+    for node in (one, other):
+        await node.has(b"1", b"2", b"3")
+        assert node.gaps == ["the database has lost messages that other servers had sent or read."]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "TRUNCATE signalr.messages_0_id",
+        "TRUNCATE signalr.messages_0_id, signalr.messages_0, signalr.schema",
+        "DROP INDEX signalr.messages_0_id_single; INSERT INTO signalr.messages_0_id VALUES (2, gen_random_uuid())",
+        "UPDATE signalr.messages_0_id SET payload_id = 1",
+    ],
+    ids=["no counter", "nothing at all", "two counters", "a message beyond the counter"],
+)
+async def test_a_broken_counter_is_made_anew_and_said_once(
+    database_url: str, open_node: Any, query: Any, sql: str
+) -> None:
+    nodes = [await open_node(database_url) for _ in range(2)]
+    await nodes[0].send(b"1", b"2", b"3")
+    for node in nodes:
+        await node.has(b"1", b"2", b"3")
+    for statement in sql.split("; "):
+        await query(database_url, statement)
+    await query(database_url, "NOTIFY signalr_0")
+    for node in nodes:
+        await node.until(lambda node: bool(node.gaps))
+    await nodes[1].send(b"4")
+    for node in nodes:
+        await node.has(b"1", b"2", b"3", b"4")
+        assert len(node.gaps) == 1
+    assert len(await query(database_url, "SELECT FROM signalr.messages_0_id")) == 1
+
+
+async def test_a_read_is_bounded_by_bytes(database_url: str, open_node: Any, query: Any) -> None:
+    payloads = [bytes([number]) * 1_500_000 for number in range(8)]
+    node = await open_node(database_url)
+    await node.send(*payloads)
+    await node.has(*payloads)
+    connection = await asyncpg.connect(database_url)
+    pages, last = [], 0
+    while (page := await schema.read(connection, last, 500, 4_000_000)).messages:
+        pages.append(len(page.messages))
+        last = page.messages[-1].payload_id
+    assert pages == [3, 3, 2]
+    assert [len((await schema.read(connection, 0, 500, 1)).messages)] == [1]  # one, whatever its size
+    await connection.close()
+
+
+async def test_a_full_queue_is_waited_for(database_url: str, open_node: Any) -> None:
+    node = await open_node(database_url, queue_limit=10)
+    payloads = [b"%d" % number for number in range(1000)]
+    await asyncio.gather(*(node.send(payload) for payload in payloads))
+    await node.has(*payloads)
+
+
+async def test_a_confirmed_message_is_in_the_database(database_url: str, open_node: Any, query: Any) -> None:
+    node = await open_node(database_url, confirm=True)
+    await node.send(b"1")
+    assert await query(database_url, SELECT_IDS) == [{"payload_id": 1}]
+
+
+async def test_the_health_says_what_is_wrong(crashing: tuple[Server, Cluster], open_node: Any, eventually: Any) -> None:
+    server, cluster = crashing
+    node = await open_node(server.database_url("signalr"))
+    well = {"is_joined": True, "queued": 0, "gaps": 0, "trouble": None}
+    assert node.backplane.health == well
+    await asyncio.to_thread(cluster.stop)
+
+    async def is_away() -> bool:
+        return not node.backplane.health["is_joined"]
+
+    await eventually(is_away)
+    await node.send(b"1")
+    assert node.backplane.health["queued"] == 1
+    assert node.backplane.health["trouble"]
+    await asyncio.to_thread(cluster.start)
+    await node.has(b"1")
+    assert node.backplane.health == well
 
 
 async def test_old_messages_are_deleted_and_the_newest_are_kept(
@@ -240,22 +359,24 @@ async def test_a_missing_database_is_said_once_and_used_when_it_is_made(
     lines = [record.getMessage() for record in caplog.records if record.name == "asgi_signalr.backplane"]
     assert lines == [
         f'database "made_later" does not exist on {address}: create it; trying again in 2 s',
+        f"messages may be lost: {node.gaps[0]}",
         f'database "made_later" on {address}: connected again',
     ]
+    assert node.gaps == ["this server started without its backplane: what the others have sent since is not known."]
 
 
 async def test_the_queue_is_bounded_and_the_password_is_in_no_message(
     open_node: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        node = await open_node("postgresql://me:topsecret@127.0.0.1:1/signalr", queue_limit=3)
+        node = await open_node("postgresql://me:topsecret@127.0.0.1:1/signalr", queue_limit=3, queue_patience=0.05)
         await node.send(b"1", b"2", b"3")
         with pytest.raises(
             BackplaneError, match=r"queue is full \(3 messages, 3 bytes\): 127.0.0.1:1 refuses the connection"
         ) as caught:
             await node.send(b"4")
         await node.backplane.stop()
-    assert node.gaps == ["3 messages were not sent: the backplane was stopped without its database."]
+    assert node.gaps == ["3 messages were not sent: the backplane was stopped without its server."]
     assert "127.0.0.1:1" in caplog.text
     assert "topsecret" not in caplog.text + str(caught.value)
 

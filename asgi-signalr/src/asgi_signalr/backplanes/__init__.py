@@ -11,7 +11,7 @@ The scheme of a URL picks the engine, and its driver is imported only then.
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 Deliver = Callable[[bytes], None]
@@ -52,6 +52,15 @@ class TellsGaps(Protocol):
 
     on_gap: OnGap | None
     """Who is told; an application that is given such an engine wants to be told as well."""
+
+
+@runtime_checkable
+class TellsHealth(Protocol):
+    """An engine that can be away, and says how it fares."""
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """Whether it `is_joined` now, how many messages are `queued`, the `gaps` so far, and the `trouble`, if any."""
 
 
 def also_tell(backplane: Backplane, on_gap: OnGap) -> None:

@@ -31,6 +31,7 @@ _INSTALL = """
 CREATE SCHEMA IF NOT EXISTS signalr;
 CREATE TABLE signalr.schema (version integer PRIMARY KEY);
 CREATE TABLE signalr.messages_0_id (payload_id bigint NOT NULL, epoch uuid NOT NULL) WITH (fillfactor = 10);
+CREATE UNIQUE INDEX messages_0_id_single ON signalr.messages_0_id ((true));
 CREATE TABLE signalr.messages_0 (
     payload_id bigint PRIMARY KEY,
     payload bytea NOT NULL,
@@ -53,25 +54,66 @@ WITH counter AS (
 SELECT payload_id, pg_notify($3, payload_id::text) FROM counter
 """
 
-# One snapshot of counter and rows; at least one row comes back, with the position, even if there is no message.
+# One snapshot of counter and rows; at least one row comes back, with the position, even if there is no message. What a
+# read may hold is counted in bytes, without fetching them: whoever was away may find very large messages. Without a
+# number it reads where the stream ends.
 _READ = """
-SELECT counter.payload_id AS top, counter.epoch, message.*
-FROM signalr.messages_0_id AS counter LEFT JOIN LATERAL (
-    SELECT payload_id, payload, inserted_on, sender FROM signalr.messages_0
-    WHERE payload_id > $1 ORDER BY payload_id LIMIT $2
+SELECT counter.top, counter.epoch, counter.counters,
+    (SELECT max(payload_id) FROM signalr.messages_0) AS highest, clock_timestamp() AS now,
+    last.sender AS last_sender, last.inserted_on AS last_inserted_on, message.*
+FROM (
+    SELECT max(payload_id) AS top, (array_agg(epoch))[1] AS epoch, count(*) AS counters FROM signalr.messages_0_id
+) AS counter
+LEFT JOIN signalr.messages_0 AS last ON last.payload_id = coalesce($1, counter.top)
+LEFT JOIN LATERAL (
+    SELECT payload_id, payload, inserted_on, sender FROM (
+        SELECT *, sum(octet_length(payload)) OVER (ORDER BY payload_id) - octet_length(payload) AS bytes_before
+        FROM (
+            SELECT * FROM signalr.messages_0 WHERE payload_id > coalesce($1, counter.top) ORDER BY payload_id LIMIT $2
+        ) AS following
+    ) AS measured
+    WHERE bytes_before < $3
 ) AS message ON true
 ORDER BY message.payload_id
 """
 
+# The last of the messages that are too old stays: a server that was away for as long as they are kept knows by it that
+# it has missed nothing. So does the newest, however old it is.
 _DELETE_OLD = """
 DELETE FROM signalr.messages_0 WHERE payload_id IN (
     SELECT payload_id FROM (
-        SELECT payload_id, inserted_on FROM signalr.messages_0 ORDER BY payload_id LIMIT $3
-    ) AS oldest
-    WHERE inserted_on < now() - make_interval(secs => $1)
-       OR payload_id <= (SELECT payload_id FROM signalr.messages_0_id) - $2
+        SELECT payload_id, lead(inserted_on) OVER (ORDER BY payload_id) AS followed_on FROM (
+            SELECT payload_id, inserted_on FROM signalr.messages_0 ORDER BY payload_id LIMIT $3 + 1
+        ) AS oldest
+    ) AS followed
+    WHERE followed_on < now() - make_interval(secs => $1)
+       OR payload_id <= (SELECT max(payload_id) FROM signalr.messages_0_id) - $2
+    LIMIT $3
 )
 """
+
+# There is one counter, and no message is beyond it. Tables that were emptied, or into which a backup was read while
+# servers used them, may have none or two; a message then may have a number that will be given again.
+_IS_WRONG = """
+SELECT (SELECT count(*) FROM signalr.messages_0_id) <> 1
+    OR (SELECT max(payload_id) FROM signalr.messages_0) > (SELECT max(payload_id) FROM signalr.messages_0_id)
+"""
+_REPAIR = """
+WITH highest AS (
+    SELECT greatest(
+        (SELECT max(payload_id) FROM signalr.messages_0_id), (SELECT max(payload_id) FROM signalr.messages_0), 0
+    ) AS payload_id
+), emptied AS (DELETE FROM signalr.messages_0_id)
+SELECT payload_id FROM highest
+"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """By what a message is known besides its number, which another one may have after a restore."""
+
+    sender: UUID
+    inserted_on: datetime
 
 
 @dataclass(frozen=True)
@@ -83,13 +125,23 @@ class Message:
     inserted_on: datetime
     sender: UUID
 
+    @property
+    def mark(self) -> Mark:
+        """By what it is known."""
+        return Mark(self.sender, self.inserted_on)
+
 
 @dataclass(frozen=True)
 class Page:
-    """What follows a number: some messages, the stream's newest number, and which stream it is."""
+    """What follows a number: some messages, the stream's newest number, and which stream it is.
+
+    The mark is that of the message with the number itself; None: there is none. `now` is the database's time.
+    """
 
     top: int
     epoch: UUID
+    now: datetime
+    mark: Mark | None
     messages: list[Message]
 
 
@@ -107,6 +159,9 @@ async def install(connection: asyncpg.Connection) -> None:
                 await connection.execute(_INSTALL)
                 await connection.execute("INSERT INTO signalr.schema VALUES ($1)", VERSION)
     version = await connection.fetchval("SELECT max(version) FROM signalr.schema")
+    if version is None:  # somebody has emptied it
+        await connection.execute("INSERT INTO signalr.schema VALUES ($1) ON CONFLICT DO NOTHING", VERSION)
+        version = VERSION
     if version != VERSION:
         advice = "upgrade asgi-signalr here" if (version or 0) > VERSION else "drop the schema"
         raise BackplaneError(
@@ -142,22 +197,61 @@ async def sent_since(connection: asyncpg.Connection, payload_id: int, sender: UU
     return newest
 
 
-async def read(connection: asyncpg.Connection, after: int, limit: int) -> Page:
-    """The messages that follow number `after`, in order, `limit` at most.
+async def repair(connection: asyncpg.Connection) -> bool:
+    """Make the counter anew if there is none, or two, or one below a message; says whether it was so."""
+    if not await connection.fetchval(_IS_WRONG):
+        return False
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE signalr.messages_0_id")
+        if not await connection.fetchval(_IS_WRONG):
+            return False
+        highest = await connection.fetchval(_REPAIR)
+        await connection.execute("INSERT INTO signalr.messages_0_id VALUES ($1, gen_random_uuid())", highest)
+        await connection.execute(
+            "CREATE UNIQUE INDEX IF NOT EXISTS messages_0_id_single ON signalr.messages_0_id ((true))"
+        )
+    return True
+
+
+async def renew_epoch(connection: asyncpg.Connection, epoch: UUID) -> UUID:
+    """Have every server look at its position: the stream gets another epoch, once; returns the one that it has now."""
+    await connection.execute("UPDATE signalr.messages_0_id SET epoch = gen_random_uuid() WHERE epoch = $1", epoch)
+    renewed: UUID | None = await connection.fetchval("SELECT epoch FROM signalr.messages_0_id LIMIT 1")
+    if renewed is None:
+        raise LookupError("The row of signalr.messages_0_id is missing.")
+    await connection.execute(f"NOTIFY {CHANNEL}")
+    return renewed
+
+
+async def last_until(connection: asyncpg.Connection, time: datetime | None) -> int:
+    """The number of the newest message that was inserted by then; 0: there is none."""
+    last: int | None = await connection.fetchval(
+        "SELECT max(payload_id) FROM signalr.messages_0 WHERE inserted_on <= $1", time
+    )
+    return last or 0
+
+
+async def read(connection: asyncpg.Connection, after: int | None, limit: int, size: int) -> Page:
+    """The messages that follow number `after`, in order: `limit` at most, and no more once they have `size` bytes.
+
+    None: the stream's end, and the mark of its newest message.
 
     Raises:
-        LookupError: the counter's row is missing.
+        LookupError: the counter's row is missing, there are two, or a message is beyond it.
 
     """
-    rows = await connection.fetch(_READ, after, limit)
-    if not rows:
-        raise LookupError("The row of signalr.messages_0_id is missing.")
+    rows = await connection.fetch(_READ, after, limit, size)
     messages = [
         Message(row["payload_id"], row["payload"], row["inserted_on"], row["sender"])
         for row in rows
         if row["payload_id"] is not None
     ]
-    return Page(rows[0]["top"], rows[0]["epoch"], messages)
+    first = rows[0]
+    if first["counters"] != 1 or (first["highest"] or 0) > first["top"]:
+        raise LookupError("The row of signalr.messages_0_id is missing or wrong.")
+    is_known = first["last_sender"] is not None
+    mark = Mark(first["last_sender"], first["last_inserted_on"]) if is_known else None
+    return Page(first["top"], first["epoch"], first["now"], mark, messages)
 
 
 async def delete_old(connection: asyncpg.Connection, age: float, rows: int, limit: int) -> int:

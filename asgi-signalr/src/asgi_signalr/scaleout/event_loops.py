@@ -1,8 +1,9 @@
 """Which event loop has which server: an application has one on each loop that serves it, or sends from it."""
 
 import asyncio
+import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,8 @@ from asgi_signalr.scaleout.presence_events import PresenceFunction
 from asgi_signalr.scaleout.server import Server
 
 logger = logging.getLogger("asgi_signalr")
+
+_GAP_FUNCTION_FAILED = "A function that is told of gaps failed."
 
 
 class Servers:
@@ -37,7 +40,8 @@ class Servers:
         self._protocols = protocols
         self._presence = presence
         self._of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Server] = WeakKeyDictionary()
-        self.on_gap: list[Callable[[str], None]] = []
+        self._telling: set[asyncio.Future[None]] = set()
+        self.on_gap: list[Callable[[str], Awaitable[None] | None]] = []
         """Told, in a sentence, when messages of other servers may have been lost."""
         self.use_backplane(backplane)
 
@@ -121,6 +125,16 @@ class Servers:
             server.resync()
         for function in self.on_gap:
             try:
-                function(reason)
+                told = function(reason)
             except Exception:  # whatever it is: the backplane has to go on
-                logger.exception("A function that is told of gaps failed.")
+                logger.exception(_GAP_FUNCTION_FAILED)
+            else:
+                if inspect.isawaitable(told):
+                    telling = asyncio.ensure_future(told)
+                    self._telling.add(telling)
+                    telling.add_done_callback(self._told)
+
+    def _told(self, telling: asyncio.Future[None]) -> None:
+        self._telling.discard(telling)
+        if not telling.cancelled() and (error := telling.exception()) is not None:
+            logger.error(_GAP_FUNCTION_FAILED, exc_info=error)

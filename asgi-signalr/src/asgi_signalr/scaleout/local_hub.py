@@ -64,14 +64,18 @@ class LocalHub:
     """A hub, or a persistent connection, on this server.
 
     Args:
-        name: the name by which all servers know it.
+        name: its name in this application.
         host: the server that it is on.
         presence: told of who joins and leaves; None: presence is not kept for this hub.
+        address: the name by which all servers know it; None: the same.
 
     """
 
-    def __init__(self, name: str, host: Host, presence: Sequence[PresenceFunction] | None = None) -> None:
+    def __init__(
+        self, name: str, host: Host, presence: Sequence[PresenceFunction] | None = None, address: str | None = None
+    ) -> None:
         self.name = name
+        self.address = address or name
         self.options = host.options
         self.flusher = host.flusher
         self.members = Members()
@@ -82,9 +86,9 @@ class LocalHub:
         """Who is in which group on all servers, if that is kept for this hub."""
         self._host = host
         self._commands: dict[str, asyncio.Future[str | None]] = {}
-        self._results = ClientResults(name, host.protocols, host, host.options.group_timeout)
+        self._results = ClientResults(self.address, host.protocols, host, host.options.group_timeout)
         if presence is not None:
-            self.presence = PresenceTracker(name, self.members, host, presence, host.options.presence_lease)
+            self.presence = PresenceTracker(self.address, self.members, host, presence, host.options.presence_lease)
             self.members.on_change = self.presence.changed
 
     def add(self, connection: Connection) -> None:
@@ -173,7 +177,7 @@ class LocalHub:
             self._write_to_members(audience, names, excluded, encodings, target)
         else:
             await self._host.publish(
-                Delivery(self.name, audience, tuple(names), tuple(excluded), dict(encodings), target)
+                Delivery(self.address, audience, tuple(names), tuple(excluded), dict(encodings), target)
             )
         await self.flusher.caught_up()
 
@@ -248,7 +252,7 @@ class LocalHub:
             return
         if self._host.is_alone:
             return
-        command = GroupCommand(self.name, action, group, connection_id, secrets.token_hex(8), self._host.id)
+        command = GroupCommand(self.address, action, group, connection_id, secrets.token_hex(8), self._host.id)
         done = self._commands[command.command_id] = asyncio.get_running_loop().create_future()
         patience = self.options.group_timeout
         try:
@@ -273,7 +277,7 @@ class LocalHub:
             self._change_group(command.action, connection, command.group)
         except HubException as error:
             refusal = str(error)
-        return Acknowledgement(self.name, command.command_id, command.server, refusal)
+        return Acknowledgement(self.address, command.command_id, command.server, refusal)
 
     def _acknowledge(self, answer: Acknowledgement) -> None:
         done = self._commands.get(answer.command_id)

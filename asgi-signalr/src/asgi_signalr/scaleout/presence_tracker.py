@@ -168,7 +168,12 @@ class PresenceTracker:
     def handle(self, update: PresenceUpdate) -> None:
         """Learn of the members of a server, this one included."""
         server = self._servers.setdefault(update.server, _Server())
-        server.heard = self._loop.time()
+        now = self._loop.time()
+        if self._is_own(update) and now - server.heard > 2 * self._interval:
+            # It was cut off, and so may they have been: they get the time to return.
+            for other in self._servers.values():
+                other.heard = now
+        server.heard = now
         expected = server.number + bool(update.changes)  # one without changes is a beat
         if update.kind == "changes" and update.number > expected:
             self._miss(update.server)

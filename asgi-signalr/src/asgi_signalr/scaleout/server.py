@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from asgi_signalr.backplanes import Backplane, BackplaneError
+from asgi_signalr.backplanes import Backplane, BackplaneError, TellsHealth
 from asgi_signalr.connections.manager import ConnectionManager
 from asgi_signalr.connections.metrics import find_metrics
 from asgi_signalr.connections.outbox import Flusher
@@ -62,6 +62,7 @@ class Server:
         self._until_loop_ends: AsyncGenerator[None, None] | None = None
         self._presence = presence  # the hubs that keep it, and who is told
         self._local_hubs: dict[str, LocalHub] = {}
+        self._by_address: dict[str, LocalHub] = {}  # as envelopes name them
         self._publishing: set[asyncio.Task[None]] = set()
         self.metrics = find_metrics()
         self.connections = ConnectionManager(options, self.metrics)
@@ -70,7 +71,8 @@ class Server:
         """Find a hub by its name."""
         local_hub = self._local_hubs.get(name)
         if local_hub is None:
-            local_hub = self._local_hubs[name] = LocalHub(name, self, self._presence.get(name))
+            local_hub = LocalHub(name, self, self._presence.get(name), self.options.channel_prefix + name)
+            self._local_hubs[name] = self._by_address[local_hub.address] = local_hub
             if local_hub.presence is not None and self._backplane is not None:
                 local_hub.presence.begin()
         return local_hub
@@ -87,9 +89,10 @@ class Server:
 
     @property
     def backplane(self) -> dict[str, Any]:
-        """Describe the backplane: the name of its class, and whether this server has joined it."""
+        """Describe the backplane: the name of its class, whether this server has joined it now, and how it fares."""
         joined = self._backplane
-        return {"name": None if joined is None else type(joined).__name__, "is_joined": joined is not None}
+        health: dict[str, Any] = joined.health if isinstance(joined, TellsHealth) else {}
+        return {"name": None if joined is None else type(joined).__name__, "is_joined": joined is not None, **health}
 
     async def start(self) -> None:
         """Start the backplane, unless that has happened. It stops with `stop`, or else with the event loop.
@@ -144,6 +147,8 @@ class Server:
         self.metrics.gap()
         for presence in self._presences():
             presence.resync()
+        if self.options.reconnect_after_gap:
+            self.connections.send_away()
 
     async def publish(self, envelope: Envelope) -> None:
         """Hand an envelope to every server, this one included.
@@ -181,7 +186,7 @@ class Server:
                 kind, size = type(envelope).__name__, len(payload)
                 extra = {"server_id": self.id, "hub": envelope.hub, "direction": "<", "envelope": kind, "size": size}
                 logger.debug("server %s < %s for %s [%d bytes]", self.id, kind, envelope.hub, size, extra=extra)
-            local_hub = self._local_hubs.get(envelope.hub)
+            local_hub = self._by_address.get(envelope.hub)
             if local_hub is not None:  # else nobody has connected to this hub here
                 local_hub.handle(envelope)
         except ValueError as error:

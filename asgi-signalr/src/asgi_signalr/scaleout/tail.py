@@ -60,9 +60,9 @@ class _Tail:
         try:
             if not await schema.is_installed(connection):
                 raise TailError(self._no_tables())
-            page = await schema.read(connection, 2**62, 1)
+            page = await schema.read(connection, None, 1, 1)
             after = 0 if lines is None else max(page.top - lines, 0)
-            page = await schema.read(connection, after, 1_000_000)
+            page = await schema.read(connection, after, 1_000_000, 2**40)
         finally:
             connection.terminate()
         if self._as_json:
@@ -94,7 +94,7 @@ class _Tail:
                 await self._wait_for_tables(connection)
                 while True:
                     bell.clear()
-                    page = await schema.read(connection, 2**62 if last is None else last, 200)
+                    page = await schema.read(connection, last, 200, 4 * 1024 * 1024)
                     if last is None:
                         last, epoch = max(page.top - lines, 0), page.epoch
                         continue
