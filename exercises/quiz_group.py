@@ -137,15 +137,19 @@ class Visitor:
 
     def answer(self, option: int | None = None, outcome: str = "") -> Answer:
         """Answer the question that was asked: with that option, or with one of that outcome as far as is known."""
-        options = self._question.get("options", [])
-        titles = [each["title"] for each in options]
+        titles = [each["title"] for each in self._question.get("options", [])]
         title = str(self._question.get("title"))
         index = self._group.choose(title, titles, outcome) if option is None else option
+        return self._group.take(self.attempt(index), title, titles[index] if titles else "")
+
+    def attempt(self, index: int = 0) -> Answer:
+        """Answer the question that was asked, of which the group learns nothing."""
+        options = self._question.get("options", [])
         posted = self._sent("POST", "/api/trivia")
         began = time.time()
         body = {"questionId": self._question.get("id"), "optionId": options[index]["id"] if options else None}
         answer, said = self._send(posted, json.dumps(body, separators=(",", ":")).encode())
-        result = Answer(
+        return Answer(
             self.name,
             self._instance.number,
             OUTCOMES.get(said, ""),
@@ -153,7 +157,6 @@ class Visitor:
             began,
             time.time(),
         )
-        return self._group.take(result, title, titles[index] if titles else "")
 
     def _sent(self, method: str, path: str) -> Exchange:
         """The browser's own request of this kind."""

@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -277,6 +277,31 @@ class Scene:
             return Held(page, before, meanwhile, page.figures(), expected, was_told, unasked)
 
         return release
+
+
+REFUSE_COMMITS = """
+CREATE TABLE nowhere (id INTEGER PRIMARY KEY);
+CREATE TABLE refused (id INTEGER REFERENCES nowhere (id) DEFERRABLE INITIALLY DEFERRED);
+CREATE TRIGGER refuse AFTER INSERT ON answers BEGIN INSERT INTO refused VALUES (NEW.id); END;
+"""
+"""From then on an answer can be inserted and read, and its transaction cannot be committed."""
+
+
+def refuse_commits(data: Path | None) -> bool:
+    """Let no more answer be committed; false if nothing can be done about it.
+
+    Between a message that is sent too early and its commit there may be less than a millisecond, in which no reader of
+    the database can be sure to look. A commit that never comes is after every message.
+    """
+    file = next(iter(data.glob("*.db")), None) if data else None
+    if file is None:
+        return False
+    try:
+        with closing(sqlite3.connect(file)) as database:
+            database.executescript(REFUSE_COMMITS)
+    except sqlite3.Error:
+        return False
+    return True
 
 
 class Ledger:

@@ -60,6 +60,8 @@ class Call:
     function: str | None
     receiver: str
     text: str | None
+    condition: Place | None = None
+    """The innermost `if` of the function that the call depends on."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -197,6 +199,7 @@ def _sending(facts: Facts) -> Iterator[Finding]:
                     f"the message is sent before the answer is stored, in line {later[0].place.line}",
                     f"Move line {call.place.line} of {call.place.path} below line {later[0].place.line}.",
                 )
+    yield from _conditions(facts, sends)
     for send in sends:
         target = re.search(r"clients\.(\w+)", send.receiver)
         if target and target[1] != "all":
@@ -205,6 +208,40 @@ def _sending(facts: Facts) -> Iterator[Finding]:
                 f"the message goes to clients.{target[1]}, not to everybody who is connected",
                 f"Write clients.all in {send.place}, then verify again.",
             )
+
+
+def _conditions(facts: Facts, sends: list[Call]) -> Iterator[Finding]:
+    """A message that is sent under a condition only, or by another function than the one that stores the answer."""
+    commits = _calls(facts, "commit")
+    for send in sends:
+        for call in [send, *(_calls(facts, send.function) if send.function else [])]:
+            if call.condition:
+                said = call.condition.source.strip().removesuffix(":")
+                yield Finding.at(
+                    call.condition,
+                    f"the message is sent only under a condition, `{said}`",
+                    f"Write line {call.place.line} of {call.place.path} without the condition, then verify again.",
+                )
+        calls = [each for each in (_calls(facts, send.function) if send.function else []) if each.function]
+        stores = [each for each in commits if each.function and calls and each.place.path == calls[0].place.path]
+        if stores and not any(_is_in(facts, call, store.function) for call in calls for store in stores):
+            yield Finding.at(
+                calls[0].place,
+                f"the message is sent by {calls[0].function}, and the answer is stored by {stores[0].function} "
+                f"({stores[0].place})",
+                f"Move line {calls[0].place.line} of {calls[0].place.path} below {stores[0].place}.",
+            )
+
+
+def _is_in(facts: Facts, call: Call, function: str | None) -> bool:
+    """Whether a call is inside of this function of its file, or of a function in there."""
+    tree = ast.parse(facts.files[call.place.path].removeprefix("\ufeff"))
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name == function
+        and node.lineno <= call.place.line <= (node.end_lineno or 0)
+        for node in ast.walk(tree)
+    )
 
 
 def _calls(facts: Facts, name: str) -> list[Call]:
@@ -221,9 +258,13 @@ def _calls(facts: Facts, name: str) -> list[Call]:
     return found
 
 
-def _calls_in(facts: Facts, path: str, tree: ast.AST, name: str, function: str | None = None) -> Iterator[Call]:
+def _calls_in(
+    facts: Facts, path: str, tree: ast.AST, name: str, function: str | None = None, condition: Place | None = None
+) -> Iterator[Call]:
     for node in ast.iter_child_nodes(tree):
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         inside = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
+        depends = facts.place(path, node.lineno) if isinstance(node, ast.If) else None if is_function else condition
         if isinstance(node, ast.Call):
             called = node.func
             own = (
@@ -233,8 +274,8 @@ def _calls_in(facts: Facts, path: str, tree: ast.AST, name: str, function: str |
                 first = node.args[0] if node.args else None
                 text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
                 receiver = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
-                yield Call(facts.place(path, node.lineno), function, receiver, text)
-        yield from _calls_in(facts, path, node, name, inside)
+                yield Call(facts.place(path, node.lineno), function, receiver, text, condition)
+        yield from _calls_in(facts, path, node, name, inside, depends)
 
 
 def _names_app(facts: Facts, mount: Call) -> bool:

@@ -187,18 +187,22 @@ def _tasks(tokens: Sequence[Token], starts: Sequence[int], lines: Sequence[str],
 
 
 def _steps(tokens: Sequence[Token], lines: Sequence[str], task: str) -> Iterator[Step]:
-    """The items of the ordered lists that stand at the left edge."""
-    position, level, opened = 0, 0, 0
+    for position, (first, last) in enumerate(items(tokens), start=1):
+        yield _step(tokens[first:last], lines, f"{task}.{position}")
+
+
+def items(tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
+    """The items of the ordered lists that stand at the left edge, which are a task's steps: their first and their last
+    token.
+    """
+    is_ordered, opened = False, 0
     for n, token in enumerate(tokens):
-        if token.type == "ordered_list_open" and token.level == 0:
-            level = 1
-        elif token.type == "ordered_list_close" and token.level == 0:
-            level = 0
-        elif token.type == "list_item_open" and level == 1 and token.level == 1:
+        if token.level == 0 and token.type in ("ordered_list_open", "ordered_list_close"):
+            is_ordered = token.type == "ordered_list_open"
+        elif is_ordered and token.level == 1 and token.type == "list_item_open":
             opened = n
-        elif token.type == "list_item_close" and level == 1 and token.level == 1:
-            position += 1
-            yield _step(tokens[opened:n], lines, f"{task}.{position}")
+        elif is_ordered and token.level == 1 and token.type == "list_item_close":
+            yield opened, n
 
 
 def _step(tokens: Sequence[Token], lines: Sequence[str], step: str) -> Step:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labkit import snippets
@@ -104,11 +104,17 @@ def _exceptions(lines: Sequence[str], folder: Path) -> list[tuple[Raised, str]]:
     found: list[tuple[Raised, str]] = []
     heading: list[str] = []
     frames: list[tuple[str, int]] = []
-    is_chained = False
+    is_chained = is_said = False
     for raw in lines:
         line = _GROUP.sub("", _ESCAPES.sub("", raw))
         frame = _FRAME.match(line)
-        if frame:
+        if is_said and line and not line[0].isspace():
+            is_said = False
+        if frame and is_said:
+            # Some exceptions name the function that they are about, which has returned by then.
+            own = _innermost([(frame["path"], int(frame["line"]))], folder)
+            found[-1] = (replace(found[-1][0], place=own or found[-1][0].place), found[-1][1])
+        elif frame:
             frames.append((frame["path"], int(frame["line"])))
         elif _CHAIN.match(line):
             is_chained = bool(found)
@@ -120,7 +126,7 @@ def _exceptions(lines: Sequence[str], folder: Path) -> list[tuple[Raised, str]]:
                 place = _innermost(frames, folder) or (before[0].place if before else None)
                 raised = Raised(error["type"].rsplit(".", 1)[-1], error["text"] or "", place)
                 found.append((raised, before[1] if before else "\n".join(heading[-3:])))
-                heading, is_chained = [], False
+                heading, is_chained, is_said = [], False, True
             frames = []
         elif line.strip() and not line[0].isspace() and not _TRACEBACK.match(line):
             heading.append(line)

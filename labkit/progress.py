@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import recognition, tree, verdicts
+from labkit import recognition, snippets, tree, verdicts
 from labkit.chapter import Step, Task
 from labkit.files import locked, write_whole
 from labkit.lab import Exercise
@@ -203,6 +203,24 @@ def press(workspace: Workspace, step: Step, level: int) -> int:
 
     _change(workspace, add)
     return reached
+
+
+def pressed(workspace: Workspace) -> Mapping[str, int]:
+    """How far the hints of each step were asked for, by its id."""
+    given = _read(workspace).get("hints", {})
+    return {step: level for step, level in given.items() if isinstance(level, int)}
+
+
+def hints(exercise: Exercise, step: Step) -> list[str]:
+    """The question, the direction and the code of a step; what the author did not write follows from the chapter."""
+    name = step.snippet
+    place = snippets.home(exercise, name) if name else None
+    written = exercise.hint(step)
+    question = written.question if written else (f"{place.text[:1].upper()}{place.text[1:]}." if place else step.text)
+    where = f"It belongs into {place.path}, where the line “TODO {name}” is." if place else ""
+    direction = " ".join(filter(None, [written.direction if written else "", where])) or step.source.split("\n\n")[0]
+    code = snippets.fill(exercise.snippets[name].text) if name else "\n".join(step.commands) or step.source
+    return [question, direction, code]
 
 
 def learnt(exercise: Exercise) -> str:

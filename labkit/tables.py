@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from labkit.errors import unknown
-from labkit.postgres import Server
+from labkit.lab import Database
+from labkit.postgres import Server, without_password
 
 _BYTES_SHOWN = 400
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -45,6 +47,17 @@ class Rows:
     columns: list[str]
     rows: list[dict[str, str]]
     total: int
+
+
+def tail_command(settings: Database, server: Server, name: str, folder: Path) -> list[str]:
+    """The command that shows an application's messages in a database as they arrive, run in this folder.
+
+    The password goes by the environment (`Server.environment`): a command line is seen by everybody on the machine.
+    """
+    from labkit.instances import interpreter
+
+    values = {"{python}": str(interpreter(folder)), "{url}": without_password(server.database_url(name))}
+    return [values.get(word, word) for word in settings.tail]
 
 
 def tables(server: Server, database: str) -> list[Table]:

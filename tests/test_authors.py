@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import labkit
-from labkit import checking, content, instances, scaffold, snippets
-from labkit.cli import database, run
+from labkit import checking, content, instances, scaffold, snippets, tables
+from labkit.cli import run
 from labkit.errors import UsageError
 from labkit.form import EXERCISE, HINT, LAB, MUTANTS, Form
 from labkit.lab import App, find_lab
@@ -96,7 +96,7 @@ def test_every_placeholder_is_told_and_no_other(tmp_path: Path, readme: str) -> 
     ):
         pass
     of_instances = set(re.findall(r"\{\w+\}", caught.value.next or ""))
-    of_tail = set(re.findall(r'"(\{\w+\})":', inspect.getsource(database.tail)))
+    of_tail = set(re.findall(r'"(\{\w+\})":', inspect.getsource(tables.tail_command)))
     assert first_column("Placeholders") == of_instances | of_tail
     assert set(re.findall(r"\{\w+\}", code(readme, "toml")[1])) == of_instances | of_tail
 

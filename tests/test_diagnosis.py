@@ -41,3 +41,24 @@ def test_a_frame_of_python_itself_is_no_line_of_the_app(tmp_path: Path) -> None:
     lines = ['  File "shop.py", line 1, in <module>', '  File "<frozen _collections_abc>", line 774, in get']
     found = diagnosis.last_exception([*lines, "KeyError: 'bread'"], tmp_path)
     assert found == diagnosis.Raised("KeyError", "'bread'", diagnosis.Place("shop.py", 1, "bake()"))
+
+
+def test_an_exception_that_names_a_function_is_at_that_function(tmp_path: Path) -> None:
+    (tmp_path / "wrap.py").write_text("call()\n", encoding="utf-8")
+    (tmp_path / "shop.py").write_text("\ndef bake() -> bool:\n", encoding="utf-8")
+    lines = [
+        "ERROR:    Exception in ASGI application",
+        "Traceback (most recent call last):",
+        '  File "wrap.py", line 1, in call',
+        "fastapi.exceptions.ResponseValidationError: 1 validation error:",
+        "  {'type': 'bool_type', 'input': None}",
+        "",
+        '  File "shop.py", line 2, in bake',
+        "    POST /cakes",
+        "INFO:     the next request",
+    ]
+    place = diagnosis.Place("shop.py", 2, "def bake() -> bool:")
+    raised = diagnosis.Raised("ResponseValidationError", "1 validation error:", place)
+    assert diagnosis.unhandled(lines, tmp_path) == [raised]
+    named_elsewhere = [line.replace("shop.py", "/usr/lib/bakery.py") for line in lines]
+    assert diagnosis.unhandled(named_elsewhere, tmp_path)[0].place == diagnosis.Place("wrap.py", 1, "call()")

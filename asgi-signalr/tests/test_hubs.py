@@ -109,7 +109,7 @@ def app() -> SignalR:
         *[
             (target, [], f'"error":"{NO_METHOD.format(target)}"')
             for target in (
-                *("nope", "send_message", "_private", "static", "of_class", "attribute", "constant", "__init__"),
+                *("nope", "send_messages", "_private", "static", "of_class", "attribute", "constant", "__init__"),
                 *("on_connected", "on_disconnected", "context", "clients", "groups"),
             )
         ],

@@ -198,20 +198,14 @@ def tail(
 
     The tool is the one that the exercise names; options that labkit does not know go to it, for example --once.
     """
-    from labkit.instances import interpreter
-    from labkit.postgres import without_password
+    from labkit.tables import tail_command
 
     given = list(arguments or ())
     name = given.pop(0) if given and not given[0].startswith("-") else None
     settings, folder = _tail_tool(lab)
     with _using(_find()) as server:
         database = _database(server, name)
-        # The password goes by the environment: a command line is seen by everybody on the machine.
-        values = {
-            "{python}": str(interpreter(folder)),
-            "{url}": without_password(server.database_url(database)),
-        }
-        command = [values.get(word, word) for word in settings.tail]
+        command = tail_command(settings, server, database, folder)
         if not {"--once", "--help", "-h"} & set(given):
             err.print("[dim]Messages are shown as they come; waiting for more. Ctrl-C ends it.[/]")
         result = subprocess.run([*command, *given], cwd=folder, env=server.environment()).returncode

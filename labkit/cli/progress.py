@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import insertion, progress, snippets, status
+from labkit import insertion, progress, status
 from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
@@ -85,7 +85,7 @@ def hint(
     found = following.look(chosen, here)
     wanted = _step(found, step)
     reached = progress.press(here, wanted.step, level)
-    told = _hints(chosen, wanted)[:reached]
+    told = progress.hints(chosen, wanted.step)[:reached]
     following_command = f"labkit snippet insert {wanted.step.snippet}" if wanted.step.snippet else wanted.step.command
     if format is Format.JSON:
         print_json({"step": wanted.step.id, "level": reached, "hints": told, "next": following_command})
@@ -203,19 +203,6 @@ def _step(found: Progress, text: str | None) -> StepProgress:
             return each
     name = found.exercise.snippet(text).name
     return next(each for each in found.steps if name in each.step.inserted)
-
-
-def _hints(exercise: Exercise, wanted: StepProgress) -> list[str]:
-    """The question, the direction and the code of a step; what the author did not write follows from the chapter."""
-    step = wanted.step
-    name = step.snippet
-    place = snippets.home(exercise, name) if name else None
-    written = exercise.hint(step)
-    question = written.question if written else (f"{place.text[:1].upper()}{place.text[1:]}." if place else step.text)
-    where = f"It belongs into {place.path}, where the line “TODO {name}” is." if place else ""
-    direction = " ".join(filter(None, [written.direction if written else "", where])) or step.source.split("\n\n")[0]
-    code = snippets.fill(exercise.snippets[name].text) if name else "\n".join(step.commands) or step.source
-    return [question, direction, code]
 
 
 def _create_databases(exercise: Exercise, here: Workspace, given: list[str]) -> list[str]:

@@ -12,11 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from labkit import desktop, sandbox, tree, verdicts
+from labkit.chapter import Task
 from labkit.cli import following, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.verdict import SIGNS
 from labkit.console import Format, FormatOption, err, out, print_json, working
-from labkit.errors import LabError, MachineError, UsageError
+from labkit.errors import ExitCode, LabError, MachineError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.verify import subject as subjects
 from labkit.verify.report import Check, Report, Result, Verdict
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from labkit.verify.run import Progress
+    from labkit.verify.warm import Warm
 
 commands = typer.Typer()
 
@@ -48,6 +50,9 @@ def verify(
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Tell about every check all that is known.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Verify again on every save what it can affect, until Ctrl-C.")
+    ] = False,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> int:
@@ -58,7 +63,12 @@ def verify(
 
     Of the check that comes next you see what was expected, what was seen, where, the likely cause, and what to do; with
     --all of each that fails.
+
+    With --watch it goes on: whenever a file is saved, the tasks that this can affect are verified again, with the
+    browser that is open already.
     """
+    if watch and (solution or report_to or format is Format.JSON):
+        raise UsageError("--watch goes with your own work, and tells it as text.", "labkit verify --watch")
     if headed and not desktop.has_display():
         raise MachineError(
             "There is no display here to show a browser on: neither DISPLAY nor WAYLAND_DISPLAY is set.",
@@ -73,16 +83,13 @@ def verify(
         out.print(escape(subject.said), soft_wrap=True)
         if not_enforced := sandbox.lacking():
             err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            _watch(the_lab, subject, tasks, headed, everything)
+        return ExitCode.OK
     if solution is Solution.END:
         _note_stale_end(the_lab, subject.exercise)
-    from labkit.verify import run
-
-    digest = tree.digest(subject.folder)
-    with Shown() as shown:
-        report = run.verify(subject, tasks, headed, shown.progress, everything=report_to is not None)
-    if subject.workspace:
-        with contextlib.suppress(OSError, MachineError):  # a workspace that takes no file is verified all the same
-            verdicts.remember(subject.folder, report, digest, datetime.now())
+    report = _run(subject, tasks, headed, keep=report_to is not None)
     page = _write_report(report_to, the_lab, subject, report) if report_to else None
     if format is Format.JSON:
         print_json({**report.to_json(), **({"report": str(page)} if page else {})})
@@ -93,6 +100,72 @@ def verify(
         if subject.workspace:
             _say_following(the_lab, subject, report)
     return int(report.exit_code)
+
+
+def _run(
+    subject: subjects.Subject, tasks: list[Task], headed: bool, *, keep: bool = False, warm: "Warm | None" = None
+) -> Report:
+    """Run the checks, show how that goes on, and remember the verdicts; with `keep`, evidence of what passed, too."""
+    from labkit.verify import run
+
+    digest = tree.digest(subject.folder)
+    with Shown() as shown:
+        report = run.verify(subject, tasks, headed, shown.progress, everything=keep, warm=warm)
+    if subject.workspace:
+        with contextlib.suppress(OSError, MachineError):  # a workspace that takes no file is verified all the same
+            verdicts.remember(subject.folder, report, digest, datetime.now())
+    return report
+
+
+def _watch(lab: Lab, subject: subjects.Subject, tasks: list[Task], headed: bool, everything: bool) -> None:
+    """Verify, and again on every save, until Ctrl-C or until the folder is gone."""
+    from labkit import watching
+    from labkit.verify.warm import Warm
+
+    chosen = tasks or list(subject.exercise.tasks)
+
+    def verify_now(these: list[Task], warm: Warm) -> bool:
+        """Verify some tasks; whether that could be done. What is saved meanwhile comes as a save of its own."""
+        digest = watching.settled(subject.folder)
+        try:
+            report = _run(subject, these, headed, warm=warm)
+        except LabError as error:
+            err.print(f"[bold red]{escape(error.message)}[/]", soft_wrap=True)
+            if error.next:
+                err.print(f"[dim]next:[/] {escape(error.next)}", soft_wrap=True)
+            return False
+        verdict.show(report, everything)
+        if tree.digest(subject.folder) != digest:
+            out.print("[yellow]Files were saved meanwhile: this is the verdict on what was there before.[/]")
+        elif report.passed and len(these) == len(chosen):
+            _say_following(lab, subject, report)
+        return True
+
+    left: set[str] = set()
+    with Warm() as warm:
+        batches = watching.saves_of_app(subject.folder)
+        next(batches)
+        verified = verify_now(chosen, warm)
+        while True:
+            out.print("[dim]Waiting for your next save; Ctrl-C ends it.[/]")
+            files = next(batches, None)
+            if files is None:
+                raise UsageError(f"{subject.folder} is gone.", f"labkit start {subject.exercise.id}")
+            left |= files
+            these = [each for each in watching.affected(subject.exercise, left) if each in chosen]
+            saved = escape(", ".join(sorted(files)))
+            out.print(f"\n[bold]{datetime.now():%H:%M:%S}[/]  saved: {saved}", soft_wrap=True)
+            if not verified:  # the last run could not be done: nothing is known of any task
+                these = chosen
+            if not these:
+                out.print("[dim]No task that you named can be affected.[/]")
+                continue
+            others = [each.id for each in chosen if each not in these]
+            if others:
+                out.print(f"[dim]not verified again: {', '.join(others)}[/]", soft_wrap=True)
+            verified = verify_now(these, warm)
+            if verified:
+                left.clear()
 
 
 def _refuse_as_report(folder: Path, subject: subjects.Subject) -> None:

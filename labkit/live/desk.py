@@ -8,15 +8,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from labkit import changes, editors, insertion, progress, snippets, tree, workspace
+from labkit import changes, editors, insertion, progress, tree, watching, workspace
 from labkit.errors import LabError, UsageError, unknown
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab
 from labkit.live.runner import Runner
+from labkit.live.tailing import Tail
 from labkit.live.verifying import Verifier
 from labkit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from labkit.postgres import Server
 
 Answer = dict[str, Any]
 """What an action answers: `message`, often `next`, and what it found."""
@@ -44,6 +48,7 @@ class Desk:
         self._pressed: dict[str, Future[Answer]] = {}
         self._guard = threading.Lock()
         self.runner = Runner(self._changed, lambda number, line: tell("log", exercise.id, [number, line]))
+        self.tail = Tail(self._changed, lambda line: tell("message", exercise.id, line))
         self.verifier = Verifier(self._changed)
         self.watches = False
         self._actions: Mapping[str, Callable[..., Answer]] = {
@@ -63,6 +68,8 @@ class Desk:
             "db-stop": self.db_stop,
             "db-create": self.db_create,
             "db-tables": self.db_tables,
+            "db-tail": self.db_tail,
+            "db-tail-stop": self.db_tail_stop,
         }
 
     @property
@@ -102,6 +109,8 @@ class Desk:
         self._changed()
         try:
             answer = self._actions[action](**given)
+            if action in ("db-start", "db-create", "db-tables", "db-tail"):
+                self._note(action.replace("-", " "))
             mine.set_result(answer)
         except TypeError as error:
             wrong = UsageError(f"{action} does not take that: {error}.")
@@ -123,29 +132,33 @@ class Desk:
         found = progress.look(self.exercise, self.workspace)
         here = found.workspace
         in_hand = found.in_hand
+        told = progress.pressed(here) if here else {}
         return {
             "id": self.exercise.id,
             "title": self.exercise.title,
             "minutes": self.exercise.minutes,
             "workspace": tree.nearby(here.folder) if here else None,
-            "tasks": [self._task(each) for each in found.tasks],
+            "tasks": [self._task(each, told) for each in found.tasks],
             "next": in_hand.step.id if in_hand and here else None,
             "finished": found.is_finished,
             "app": self.runner.to_json(),
             "verify": self.verifier.to_json(),
             "undo": here.journal.last if here else None,
             "watches": self.watches,
+            "database": self.exercise.database is not None,
+            "follows": self.tail.name,
             "busy": sorted(self._pressed),
         }
 
-    def _task(self, found: progress.TaskProgress) -> Answer:
+    def _task(self, found: progress.TaskProgress, told: Mapping[str, int]) -> Answer:
         steps = [
             {
                 "id": each.step.id,
                 "text": each.step.text,
                 "snippet": each.step.snippet,
                 "done": each.done,
-                "hints": _LEVELS if self.exercise.hint(each.step) else [],
+                "helps": each.has_deed,
+                "told": progress.hints(self.exercise, each.step)[: told.get(each.step.id, 0)],
             }
             for each in found.steps
         ]
@@ -166,13 +179,29 @@ class Desk:
         self.verifier.make_stale()
         self._changed()
 
+    def verify_saved(self, paths: set[str]) -> None:
+        """Verify the tasks that a save can affect, once the files are whole.
+
+        Raises LabError if the machine or the lab is at fault.
+        """
+        here = self._there()
+        watching.settled(here.folder)
+        self.verifier.run(self.exercise, here, watching.affected(self.exercise, paths))
+
     def close(self) -> None:
         """Stop what runs."""
+        self.tail.stop()
         self.runner.stop()
         self.verifier.close()
 
     def _changed(self) -> None:
         self._tell("state", self.exercise.id, None)
+
+    def _note(self, deed: str) -> None:
+        """Remember that this command was given, as the command itself does."""
+        here = self.workspace
+        if here:
+            progress.note(self.exercise, here, deed, datetime.now())
 
     def _there(self) -> Workspace:
         found = self.workspace
@@ -245,20 +274,17 @@ class Desk:
         editor = editors.show(wanted, line)
         return {"message": f"Opened {path} in {editor.name}."}
 
-    def hint(self, step: str, level: str) -> Answer:
-        """Help with a step: a question, then a direction, then its code, as `labkit hint`."""
+    def hint(self, step: str) -> Answer:
+        """Help with a step, a little more each time: a question, a direction, its code, as `labkit hint`."""
         found = next((each for task in self.exercise.tasks for each in task.steps if each.id == step), None)
-        hint = self.exercise.hint(found) if found else None
-        if found is None or hint is None or level not in (*_LEVELS, "code"):
-            raise UsageError(f"There is no such hint for {step}.")
-        if level == "code":
-            text = snippets.fill(self.exercise.snippets[found.snippet].text) if found.snippet else found.command or ""
-            return {"message": "This is the code.", "code": text}
-        return {"message": str(getattr(hint, level))}
+        if found is None:
+            raise UsageError(f"There is no step {step}.", "labkit next")
+        level = progress.press(self._there(), found, 0)
+        return {"message": progress.hints(self.exercise, found)[level - 1]}
 
     def run(self) -> Answer:
         """Start the app, as `labkit run`."""
-        progress.note(self.exercise, self._there(), "run", datetime.now())
+        self._note("run")
         return self._run("" if self.runner.start(self.exercise, self._there()) else " already")
 
     def stop(self) -> Answer:
@@ -276,7 +302,7 @@ class Desk:
 
     def verify(self, task: str | None = None) -> Answer:
         """Verify the work, as `labkit verify`."""
-        passed = self.verifier.run(self.exercise, self._there(), task)
+        passed = self.verifier.run(self.exercise, self._there(), [self.exercise.task(task)] if task else [])
         which = self.exercise.task(task).title if task else self.exercise.title
         return {"message": f"“{which}” is done." if passed else "Something is not done yet: see the checks."}
 
@@ -311,17 +337,29 @@ class Desk:
         from labkit import tables
 
         with self._server().running() as server:
-            known = server.databases()
-            if name is None and len(known) == 1:
-                (name,) = known
-            if name is None or name not in known:
-                raise unknown("database", name or "", known, "labkit db create NAME")
+            name = _known(server, name)
             if table is None:
                 found = tables.tables(server, name)
                 rows = [{"table": each.name, "rows": each.rows} for each in found]
                 return {"message": f"The tables of {name}", "columns": ["table", "rows"], "rows": rows}
             content = tables.rows(server, name, table, limit=20)
         return {"message": f"The newest rows of {table}", "columns": list(content.columns), "rows": list(content.rows)}
+
+    def db_tail(self, name: str | None = None) -> Answer:
+        """Follow the messages in a database, as `labkit db tail`, while the server runs."""
+        here, database = self._there(), self.exercise.database
+        if database is None or not database.tail:
+            raise UsageError(f"{self.exercise.id} names no tool that shows messages.", "labkit db tables")
+        if not self._server().existing():
+            raise UsageError("PostgreSQL is not running: nothing writes messages.", f"labkit run {self.exercise.id}")
+        with self._server().running() as server:
+            name = _known(server, name)
+            self.tail.start(database, server, name, here.folder)
+        return {"message": f"The messages in {name} are shown as they come."}
+
+    def db_tail_stop(self) -> Answer:
+        """Follow the messages no more, as Ctrl-C at `labkit db tail`."""
+        return {"message": "Stopped." if self.tail.stop() else "No messages were followed."}
 
     def _server(self) -> Any:
         from labkit import postgres
@@ -331,5 +369,11 @@ class Desk:
         return postgres.find_server()
 
 
-_LEVELS = ["question", "direction"]
-"""The hints of a step, before its code is shown."""
+def _known(server: "Server", name: str | None) -> str:
+    """The database of that name, else the only one."""
+    known = server.databases()
+    if name is None and len(known) == 1:
+        return known[0]
+    if name is None or name not in known:
+        raise unknown("database", name or "", known, "labkit db create NAME")
+    return name

@@ -17,14 +17,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from labkit import manual, tree
+from labkit import manual
 from labkit.errors import LabError, unknown
 from labkit.files import read_text
 from labkit.lab import Lab
 from labkit.live import rendering
 from labkit.live.desk import Desk
 from labkit.live.gate import Gate
-from labkit.live.watching import saves
+from labkit.watching import of_app, saves
 
 STATIC = Path(__file__).parent / "static"
 
@@ -55,7 +55,7 @@ class Guide:
         self.signalr = SignalR(user=self._user)
         self._hub = self._make_hub()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lines: dict[str, list[list[Any]]] = {}
+        self._lines: dict[tuple[str, str], list[Any]] = {}
         self._dirty: set[str] = set()
         self._due: asyncio.Event = asyncio.Event()
         self._last: dict[str, str] = {}
@@ -100,7 +100,10 @@ class Guide:
         """Everything: the lab, and the state and the log of each exercise."""
         return {
             "title": self.lab.title,
-            "exercises": [desk.to_json() | {"log": list(desk.runner.lines)} for desk in self.desks.values()],
+            "exercises": [
+                desk.to_json() | {"log": list(desk.runner.lines), "messages": list(desk.tail.lines)}
+                for desk in self.desks.values()
+            ],
         }
 
     def _tell(self, kind: str, exercise: str, news: Any) -> None:
@@ -111,8 +114,8 @@ class Guide:
                 loop.call_soon_threadsafe(self._note, kind, exercise, news)
 
     def _note(self, kind: str, exercise: str, news: Any) -> None:
-        if kind == "log":
-            self._lines.setdefault(exercise, []).append(news)
+        if kind in ("log", "message"):
+            self._lines.setdefault((kind, exercise), []).append(news)
         else:
             self._dirty.add(exercise)
         self._due.set()
@@ -125,8 +128,8 @@ class Guide:
             self._due.clear()
             dirty, self._dirty = self._dirty, set()
             lines, self._lines = self._lines, {}
-            for exercise, each in lines.items():
-                await everybody.send("log", exercise, each[-MOST_LINES:], max(len(each) - MOST_LINES, 0))
+            for (kind, exercise), each in lines.items():
+                await everybody.send(kind, exercise, each[-MOST_LINES:], max(len(each) - MOST_LINES, 0))
             for exercise in sorted(dirty):
                 state = await asyncio.to_thread(self.desks[exercise].to_json)
                 text = json.dumps(state, default=str)
@@ -142,20 +145,24 @@ class Guide:
                 await asyncio.sleep(0.5)
                 continue
             self._note("state", desk.exercise.id, None)
+            unverified: set[str] = set()
             async for paths in saves(found.folder):
                 if not found.folder.is_dir():
                     break
-                files = {path for path in paths if path.parts[0] not in tree.IGNORED_FOLDERS}
-                if files:
-                    desk.on_saved({path.as_posix() for path in files})
+                if files := of_app(paths):
+                    desk.on_saved(files)
                     if desk.watches:
-                        await self._verify_saved(desk)
+                        unverified = await self._verify_saved(desk, unverified | files)
                 else:  # what labkit keeps there: done in another window
                     self._note("state", desk.exercise.id, None)
 
-    async def _verify_saved(self, desk: Desk) -> None:
-        with contextlib.suppress(LabError):
-            await asyncio.to_thread(desk.do, "verify", {})
+    async def _verify_saved(self, desk: Desk, files: set[str]) -> set[str]:
+        """Verify what was saved; the files that it could not be done for."""
+        try:
+            await asyncio.to_thread(desk.verify_saved, files)
+        except LabError:  # the page shows it
+            return files
+        return set()
 
     async def _poll(self) -> None:
         while True:

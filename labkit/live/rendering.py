@@ -24,6 +24,8 @@ from pygments.lexer import Lexer
 from pygments.lexers import TextLexer, get_lexer_by_name, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
+from labkit.chapter import items
+
 _FORMATTER = HtmlFormatter(nowrap=True)
 _EXTERNAL = re.compile(r"^(https?:)?//", re.IGNORECASE)
 
@@ -98,16 +100,9 @@ class Renderer:
     def render(self, source: str, steps: Sequence[str] = ()) -> str:
         """Render some Markdown; the items of its numbered lists get the ids of these steps, in their order."""
         tokens = self._markdown.parse(source)
-        ids = iter(steps)
-        level = 0
-        for token in tokens:
-            if token.type == "ordered_list_open" and token.level == 0:
-                level = 1
-            elif token.type == "ordered_list_close" and token.level == 0:
-                level = 0
-            elif token.type == "list_item_open" and level == token.level == 1 and (step := next(ids, None)) is not None:
-                token.attrSet("data-step", step)
-                token.attrSet("id", step)
+        for step, (first, _) in zip(steps, items(tokens), strict=False):
+            tokens[first].attrSet("data-step", step)
+            tokens[first].attrSet("id", step)
         return str(self._markdown.renderer.render(tokens, self._markdown.options, {}))
 
     def _image(self, renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:

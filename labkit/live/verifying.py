@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit import tree, verdicts
+from labkit.chapter import Task
 from labkit.errors import LabError
 from labkit.lab import Exercise
 from labkit.verify.report import Check, Result, Verdict
@@ -42,13 +43,13 @@ class Verifier:
         """Whether a run is under way."""
         return self.what is not None
 
-    def run(self, exercise: Exercise, workspace: Workspace, task: str | None = None) -> bool:
-        """Verify one task, or all of them; returns whether every check passed.
+    def run(self, exercise: Exercise, workspace: Workspace, tasks: Sequence[Task] = ()) -> bool:
+        """Verify these tasks, or all of them; returns whether every check passed.
 
         Raises LabError if the machine or the lab is at fault.
         """
         with self._turn:
-            tasks = [exercise.task(task)] if task else list(exercise.tasks)
+            tasks = list(tasks or exercise.tasks)
             self.error = None
             self._say("Starting")
             digest = tree.digest(workspace.folder)

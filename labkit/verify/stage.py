@@ -1,6 +1,7 @@
 """What the checks act on: the running instances of the app, its folder, and its databases."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +19,23 @@ class RunningInstance:
     url: str
     log: Path
     pid: int | None = None
+    _provoked: list[range] = field(default_factory=list, compare=False)
 
     def lines(self) -> list[str]:
-        """Its log so far."""
+        """Its log so far, without what a check has provoked."""
+        passed_over = {number for each in self._provoked for number in each}
+        return [line for number, line in enumerate(self._all_lines()) if number not in passed_over]
+
+    @contextmanager
+    def provoked(self) -> Iterator[None]:
+        """What the app logs meanwhile is the check's doing, and no cause of anything."""
+        before = len(self._all_lines())
+        try:
+            yield
+        finally:
+            self._provoked.append(range(before, len(self._all_lines())))
+
+    def _all_lines(self) -> list[str]:
         return read_safely(self.log, MOST_LOG).decode("utf-8", "replace").splitlines()
 
 

@@ -95,6 +95,42 @@ async def test_what_is_done_elsewhere_shows_on_every_page(
 
 
 @pytest.mark.slow
+async def test_hints_are_remembered_wherever_they_were_asked_for(
+    page: Page, guide: RunningGuide, labkit: Labkit
+) -> None:
+    await labkit("start", "ex1")
+    await open_task(page, "Counting the visits")
+    hints = page.locator('main li[data-step="ex1.2.1"] .hints')
+    await hints.locator("button", has_text="Hint").click()
+    await expect(hints.locator("p")).to_have_count(1)
+    assert '"level": 2' in await labkit("hint", "ex1.2.1", "--format", "json", cwd=guide.folder / "ex1-first-steps")
+    await expect(hints.locator("p")).to_have_count(2)
+    await hints.locator("button", has_text="Show the code").click()
+    await expect(hints.locator("pre")).to_have_count(1)
+    await expect(hints.locator("button")).to_have_count(0)
+    await page.reload()
+    await expect(hints.locator("p")).to_have_count(2)
+    await expect(hints.locator("pre")).to_have_count(1)
+
+
+@pytest.mark.slow
+async def test_with_the_switch_on_a_save_is_verified(page: Page, guide: RunningGuide, labkit: Labkit) -> None:
+    await labkit("start", "ex1")
+    workspace = guide.folder / "ex1-first-steps"
+    await page.locator("#checks button", has_text="Watch saves").click()
+    await expect(page.locator("#checks button", has_text="Stop watching")).to_be_visible()
+    await labkit("solve", "--to", "2", cwd=workspace)
+    checks = page.locator(".checks > li")
+    await expect(page.locator(".checks > li.passed")).not_to_have_count(0)
+    await expect(page.locator("#checks [role=status]")).to_have_count(0)
+    await expect(page.locator(".checks > li.passed")).to_have_count(await checks.count())
+    app = workspace / "app.py"
+    app.write_text("raise SystemExit('no more')\n" + app.read_text())
+    await expect(page.locator(".checks > li.failed").first).to_contain_text("no more")
+    await expect(page.locator(".checks > li.passed:not(.is-stale)")).to_have_count(0)
+
+
+@pytest.mark.slow
 async def test_many_fast_presses_do_the_thing_once(page: Page, guide: RunningGuide) -> None:
     start = page.locator("#workspace button", has_text="Start")
     await expect(start).to_be_visible()

@@ -45,12 +45,29 @@ def cause(folder: Path, exercise: Exercise, *edits: tuple[str, str, str], missed
 
 def test_the_end_has_no_such_cause(tmp_path: Path) -> None:
     assert cause(tmp_path / "1", EX1) == ("", "", "")
+    nested = f"    async def tell() -> None:\n    {CALL}\n    await tell()\n"
+    assert cause(tmp_path / "nested", EX1, (TRIVIA, CALL, nested)) == ("", "", "")
     assert cause(tmp_path / "2", EX2) == ("", "", "")
 
 
 @pytest.mark.parametrize(
     ("edits", "said", "place", "advice"),
     [
+        pytest.param(
+            [(TRIVIA, CALL, f"    if option.is_correct:\n    {CALL}")],
+            "geekquiz/trivia.py:59: the message is sent only under a condition, `if option.is_correct`",
+            "if option.is_correct:",
+            "Write line 60 of geekquiz/trivia.py without the condition, then verify again.",
+            id="a condition",
+        ),
+        pytest.param(
+            [(TRIVIA, CALL, ""), (TRIVIA, "    if question is None:", f"{CALL}    if question is None:")],
+            "geekquiz/trivia.py:75: the message is sent by next_question, and the answer is stored by post_answer "
+            "(geekquiz/trivia.py:",
+            CALL.strip(),
+            "Move line 75 of geekquiz/trivia.py below geekquiz/trivia.py:",
+            id="another function",
+        ),
         pytest.param(
             [(SCRIPT, "/signalr/statistics", "/signalr/statistic")],
             "the page connects to /signalr/statistic (geekquiz/static/statistics.js:",

@@ -20,11 +20,12 @@ from asgi_signalr.filters import HubFilter, checked_filters
 from asgi_signalr.http import Receive, Refusal, Response, Scope, Send, path_of, respond
 from asgi_signalr.hubs import Hub
 from asgi_signalr.hubs.conversation import HubConversation
-from asgi_signalr.options import Options, OptionsDict
+from asgi_signalr.hubs.signatures import has_decimals
+from asgi_signalr.options import Options, OptionsDict, ValueForms
 from asgi_signalr.persistent import ConnectionContext, PersistentConnection
 from asgi_signalr.persistent.conversation import PersistentConversation
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.protocols.built_in import chosen
+from asgi_signalr.protocols.built_in import chosen, formed
 from asgi_signalr.scaleout.event_loops import Servers
 from asgi_signalr.scaleout.presence_events import PresenceFunction
 from asgi_signalr.transports import checked
@@ -84,7 +85,8 @@ class SignalR:
         self._routes = Routes(status_path)
         self._refusals = RefusalLog()
         self._presence: dict[str, list[PresenceFunction]] = {}
-        self._servers = Servers(self.options, self._protocols, self._presence, backplane)
+        self._hub_protocols: dict[str, Mapping[str, HubProtocol]] = {}
+        self._servers = Servers(self.options, self._hub_protocols, self._presence, backplane)
 
     # Setting up.
 
@@ -97,6 +99,7 @@ class SignalR:
         redirect: FindRedirect | None = None,
         filters: Sequence[HubFilter] = (),
         presence: bool = False,
+        value_forms: ValueForms | None = None,
     ) -> Callable[[H], H]:
         """Serve a hub class at a path below this application.
 
@@ -108,6 +111,7 @@ class SignalR:
                 whose message the client is told.
             filters: code around its calls, inside the application's own filters.
             presence: whether to keep who is in which group on all servers, see `asgi_signalr.presence`.
+            value_forms: how its values are written; None: as those of the application.
 
         Raises:
             ValueError: the path is taken (by a script of the client, for example) or has parameters, another hub class
@@ -121,12 +125,17 @@ class SignalR:
             if not (isinstance(hub, type) and issubclass(hub, Hub)):
                 raise TypeError(f"{hub!r} is no subclass of Hub.")
             around = self._filters + checked_filters(filters)
-            handler = HubConversation(hub, authorize, self._protocols, around, self.dependency_overrides, self.options)
+            forms = self.options.value_forms if value_forms is None else value_forms
+            protocols = formed(self._protocols, forms, exact=has_decimals(hub))
+            handler = HubConversation(hub, authorize, protocols, around, self.dependency_overrides, self.options)
             self._serve(path, hub, handler, self.options, transports, redirect)
+            self._hub_protocols[hub.__name__] = protocols
             if presence:
                 self._presence.setdefault(hub.__name__, [])
             return hub
 
+        if value_forms is not None:
+            replace(self.options, value_forms=value_forms)  # says which there are
         self._routes.check("hub", path, authorize, self._offered(transports), redirect)
         return serve
 

@@ -9,6 +9,20 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+
+class Unreadable(list[Any]):
+    """What stands in a received message where there are values that cannot be read: their call fails, and no other.
+
+    Args:
+        error: says what is wrong with them.
+
+    """
+
+    def __init__(self, error: ValueError) -> None:
+        super().__init__()
+        self.error = error
+
+
 InvocationId = Annotated[str, Meta(min_length=1)]
 
 

@@ -31,3 +31,11 @@ def text_names(method: str, kind: str, names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         text_name(kind, name)
     return names
+
+
+def folded(name: str) -> str:
+    """Bring a name into the form in which names are compared: without case, and underscores but at its beginning."""
+    if "_" not in name:
+        return name.lower()
+    rest = name.lstrip("_")
+    return name[: len(name) - len(rest)] + rest.replace("_", "").lower()

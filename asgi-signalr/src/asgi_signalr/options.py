@@ -10,6 +10,9 @@ from typing import Any, Literal, TypedDict, get_args, get_type_hints
 from asgi_signalr.origins import check_origin
 from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
 
+ValueForms = Literal["python", "dotnet"]
+"""How values are written: as pydantic and FastAPI write them, or as every .NET client reads them."""
+
 SlowClientPolicy = Literal["close", "latest"]
 """What becomes of a client for which too much is queued: its connection ends, or older messages are dropped."""
 
@@ -45,6 +48,7 @@ class OptionsDict(TypedDict, total=False):
     reconnect_after_gap: bool
     channel_prefix: str
     detailed_errors: bool
+    value_forms: ValueForms
     user: FindUser | None
     user_identifier: FindIdentifier | None
     expires: FindExpiry | None
@@ -140,6 +144,11 @@ class Options:
     detailed_errors: bool = False
     """Whether clients are told the name and message of every exception, not just of a `HubException`."""
 
+    # Values.
+
+    value_forms: ValueForms = "python"
+    """How values are written: as pydantic and FastAPI write them, or `"dotnet"`, as every .NET client reads them."""
+
     # Users.
 
     user: FindUser | None = None
@@ -199,6 +208,7 @@ _RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
         lambda value: value in get_args(SlowClientPolicy),
         " or ".join(map(repr, get_args(SlowClientPolicy))),
     ),
+    ValueForms: (lambda value: value in get_args(ValueForms), " or ".join(map(repr, get_args(ValueForms)))),
     FindUser | None: (_is_function, "a function that takes the scope, or None"),
     FindIdentifier | None: (_is_function, "a function that takes the user, or None"),
     FindExpiry | None: (_is_function, "a function that takes the user, or None"),

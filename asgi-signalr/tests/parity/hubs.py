@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 from asgi_signalr import Hub, HubException, PersistentConnection, SignalR, bearer_token, hub_method
-from msgspec import Meta
+from msgspec import Meta, field
 
 DISCONNECTS: dict[str, str] = {}
 FLAGS: dict[str, str] = {}
@@ -34,20 +34,20 @@ class Access(Flag):
     Execute = 4
 
 
-class Thing(msgspec.Struct):
-    count: int = 0
-    name: str | None = None
-    items: list[int] | None = None
+class Thing(msgspec.Struct):  # with names of its own, as the class there has them
+    Count: int = field(default=0, name="count")
+    Name: str | None = field(default=None, name="name")
+    Items: list[int] | None = field(default=None, name="items")
 
 
 class Need(msgspec.Struct):
-    count: int
-    name: str
+    Count: int = field(name="count")
+    Name: str = field(name="name")
 
 
 class Rec(msgspec.Struct):
-    count: int = 0
-    name: str | None = None
+    Count: int = field(default=0, name="count")
+    Name: str | None = field(default=None, name="name")
 
 
 class MyHubException(HubException):
@@ -118,7 +118,7 @@ def made(kind: str) -> Any:
         "time": time(3, 4, 5),
         "timems": time(3, 4, 5, 120000),
         "ts": timedelta(seconds=3723.5),
-        "tsdays": timedelta(days=1, hours=2, minutes=3, seconds=5),
+        "tsdays": timedelta(days=1, hours=2, minutes=3, seconds=4, milliseconds=5),
         "tsneg": timedelta(seconds=-1.5),
         "ts0": timedelta(0),
         "char": "x",
@@ -526,7 +526,7 @@ def make_hub() -> type[Hub]:
         async def AskThing(self) -> str:
             try:
                 thing = await self._ask(returns=Thing)
-                return f"answered {thing.count} {thing.name or ''}"
+                return f"answered {thing.Count} {thing.Name or ''}"
             except Exception as error:
                 return f"{type(error).__name__}: {error}"
 
@@ -542,7 +542,7 @@ MOUNTS: dict[str, SignalR] = {}
 
 
 def add(name: str, *, authorize=False, transports=None, **options: Any) -> None:
-    signalr = MOUNTS["/" + name] = SignalR(user=user_of, **options)
+    signalr = MOUNTS["/" + name] = SignalR(user=user_of, value_forms="dotnet", **options)
     signalr.hub("/hub", authorize=authorize, transports=transports)(make_hub())
 
 

@@ -17,6 +17,7 @@ from asgi_signalr.messages import (
     Sequence,
     StreamInvocation,
     StreamItem,
+    Unreadable,
 )
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol, read_length, write_length
 
@@ -110,13 +111,10 @@ def test_unknown_types_are_ignored_whatever_else_they_hold() -> None:
         ([1, {}, None, 7, []], "Reading 'target' as String failed."),
         ([1, {}, None, None, []], "Null or empty target for Invocation message."),
         ([1, {}, None, "", []], "Null or empty target for Invocation message."),
-        ([1, {}, None, "a"], "Reading array length for 'arguments' failed."),
-        ([1, {}, None, "a", {}], "Reading array length for 'arguments' failed."),
         ([1, {}, None, "a", [], None], "Reading array length for 'streamIds' failed."),
         ([1, {}, None, "a", [], [1]], "Reading 'streamIds' as String failed."),
         ([1, {}, None, "a", [], [""]], "Null or empty value in streamIds received."),
         ([2, {}, None, 1], "Null or empty invocation ID for StreamItem message."),
-        ([2, {}, "1"], "Reading 'item' failed."),
         ([3, {}, "", 2], "Null or empty invocation ID for Completion message."),
         ([3, {}, "1"], "Reading 'resultKind' as Int32 failed."),
         ([3, {}, "1", "2"], "Reading 'resultKind' as Int32 failed."),
@@ -156,13 +154,32 @@ def test_what_is_missing_or_mistyped_is_said(items: list[Any], said: str) -> Non
         b"\x81\x80\x01",
         b"\x96\x01\x80\xc0\xa1a\x91\xc6\xff\xff\xff\xff\x90",
         b"\x96\x01\x80\xc0\xa1\xff\x90\x90",
-        b"\x96\x01\x80\xc0\xa1a\x91\xc7\x0c\xff" + b"\xff" * 12 + b"\x90",
-        b"\x96\x01\x80\xc0\xa1a\x91\xd4\xff\x00\x90",
     ],
 )
 def test_what_is_no_message_is_a_protocol_error_and_nothing_worse(body: bytes) -> None:
     with pytest.raises(InvalidDataError):
         parse(framed(body), 2**20)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"\x94\x01\x80\xc0\xa1a", "Reading array length for 'arguments' failed."),
+        (b"\x95\x01\x80\xc0\xa1a\x80", "Reading array length for 'arguments' failed."),
+        (b"\x95\x04\x80\xa11\xa1a\xc0", "Reading array length for 'arguments' failed."),
+        (b"\x93\x02\x80\xa11", "Reading 'item' failed."),
+        (b"\x96\x01\x80\xc0\xa1a\x91\xc7\x0c\xff" + b"\xff" * 12 + b"\x90", "Invalid MessagePack timestamp"),
+        (b"\x96\x01\x80\xc0\xa1a\x91\xd4\xff\x00\x90", "Invalid MessagePack timestamp"),
+        (b"\x96\x01\x80\xc0\xa1a\x91\xa1\xff\x90", "utf-8"),
+    ],
+)
+def test_values_that_cannot_be_read_stand_in_their_message_as_such(body: bytes, said: str) -> None:
+    (message,) = parse(framed(body))
+    values = message.item if isinstance(message, StreamItem) else message.arguments
+    assert isinstance(values, Unreadable)
+    assert said in str(values.error)
+    with pytest.raises(ValueError, match=said):
+        messagepack.convert(values, str)
 
 
 def test_an_extension_that_nobody_knows_fits_no_declared_type() -> None:

@@ -15,12 +15,15 @@ import pytest
 from quiz_group import Answer, Clicker, Group, Visitor
 from quiz_hub import HUB, Attempt, Caller, News, try_as_strangers
 from quiz_pages import Figures, Player, ScriptedPage, StatisticsPage
-from quiz_scene import BRIEFLY, Held, Ledger, Moment, NewContext, NewWire, Scene
+from quiz_scene import BRIEFLY, Held, Ledger, Moment, NewContext, NewWire, Scene, refuse_commits
 
 from labkit.checking import WAIT, Stage, until
 
 OFFLINE = 10
 """How many seconds a page is without its network, by its own clock."""
+
+IN_TRANSIT = 0.2
+"""How many seconds a message that was sent may take."""
 
 PLAYED = Figures(41, 17, (41, 17), (20.5, 8.5, 29))
 """Figures that no real quiz has within a run."""
@@ -76,6 +79,9 @@ class Live:
     callers: dict[str, Caller]
     scripted: Scripted | None
     strangers: list[Attempt]
+    told_unstored: bool
+    """Whether a page was told of an answer that could not be committed."""
+
     overtaken: tuple[float, float] | None
     """Of a page that was told the newest first: how many answers it should show in the end, and how many it did."""
 
@@ -188,6 +194,7 @@ class _Scene(Scene):
             callers=self._callers,
             scripted=scripted,
             strangers=attempts.result(),
+            told_unstored=self._is_told_unstored(watched, others[0]),
             overtaken=self._overtaken(watched, released),
         )
 
@@ -255,6 +262,18 @@ class _Scene(Scene):
         page.page.clock.resume()
         until(page.page, lambda: page.figures().shows(expected), self.patience)
         return Return(page, page.figures(), expected)
+
+    def _is_told_unstored(self, watched: StatisticsPage, visitor: Visitor) -> bool:
+        """Whether the page is told of an answer whose commit fails, which is the last one that the quiz gets.
+
+        Nothing follows from it if the page was told wrongly before.
+        """
+        if self.gave_up or self.group.is_stuck or not self.is_right(watched) or not refuse_commits(self._data):
+            return False
+        with self._instance.provoked():
+            failed = visitor.ask().attempt()
+            visitor.ask()  # by its answer all that belongs to the one before has been sent, and logged
+        return failed.status != 200 and until(watched.page, lambda: bool(watched.news(failed.began)), IN_TRANSIT)
 
     def _overtaken(self, watched: StatisticsPage, held: Held | None) -> tuple[float, float] | None:
         """Whether a page that is told the newest first shows older figures in the end.

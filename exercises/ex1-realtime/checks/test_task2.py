@@ -12,6 +12,8 @@ pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
 UNSENT = "nothing calls notify_updates after the answer is stored, or it sends to nobody"
 
+UNSTORED = "the pages are notified before the commit"
+
 SKIPPED = "the server tells other answers, and not this one"
 
 
@@ -30,7 +32,7 @@ def test_the_hub_answers_a_signed_in_user(live: Live) -> None:
             expected="the hub accepts the connection",
             seen=f"the answer {status}" if status and status != 200 else "an answer, but no connection",
             where=f"POST {live.path}/negotiate, as {live.player.name}",
-            cause=_unmapped(live),
+            cause=_unmapped(live) or _refusing(live),
         )
     other = live.fresh
     refused = next((status for _, status in quiz_hub.refusals(other.wire) if status in (401, 403)), None)
@@ -94,6 +96,13 @@ def test_an_answer_is_told(live: Live) -> None:
             )
         _judge_once(moment)
         _judge_order(live, moment)
+    if live.told_unstored:
+        raise NotDone(
+            expected="a message after an answer is stored",
+            seen="a message after an answer that could not be stored",
+            where="POST /api/trivia",
+            cause=UNSTORED,
+        )
 
 
 @pytest.mark.snippets(
@@ -221,7 +230,7 @@ def _judge_order(live: Live, moment: Moment) -> None:
             expected=f"the message comes after {moment.answer.spoken} is stored",
             seen=f"when it came, {stored} of {total:g} answers were stored",
             where="POST /api/trivia",
-            cause="the pages are notified before the commit",
+            cause=UNSTORED,
         )
 
 
@@ -235,6 +244,12 @@ def _unheard(live: Live) -> str | None:
     if sent and handlers and not any(each.lower() in names for each in sent):
         return f"the server sends {', '.join(sent)}, the page listens to {', '.join(handlers)}"
     return None if handlers else "the page has no handler for the message"
+
+
+def _refusing(live: Live) -> str | None:
+    """The cause if the hub refuses whoever comes."""
+    status = live.hub_status
+    return f"the hub answers {status} to {live.player.name}, who has logged in" if status in (401, 403) else None
 
 
 def _unmapped(live: Live) -> str | None:

@@ -109,7 +109,9 @@ def _judge(relay: Relay, here: int, there: int) -> None:
                 expected=f"{expected} within {WAIT:g} s of {moment.answer.spoken}",
                 seen=f"{seen.counters}, {seen.after.charts}",
                 where=page.where,
-                cause=page.trouble or f"the message of instance {here} does not reach instance {there}",
+                cause=page.trouble
+                or (seen.cause(with_charts=True) if seen.news else None)
+                or f"the message of instance {here} does not reach instance {there}",
             )
         if seen.late is not None and seen.late > WAIT:
             raise NotDone(

@@ -57,6 +57,7 @@ async function ask(path, document) {
 async function act(action, button) {
   const { exercise: meant, ...rest } = action;
   button?.setAttribute("aria-busy", "true");
+  if (action.do === "db-tail") byId("messages").replaceChildren(); // the tool begins with the last messages
   try {
     const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
     if (answer.asks) return confirm(answer, action);
@@ -207,6 +208,7 @@ function draw() {
   drawSteps(state);
   drawWorkspace(state);
   drawApp(state);
+  drawMessages(state);
   drawChecks(state);
 }
 
@@ -245,25 +247,22 @@ function drawSteps(state) {
     const step = known.get(element.dataset.step);
     element.classList.toggle("done", Boolean(step?.done));
     element.classList.toggle("next", element.dataset.step === state.next);
-    if (step?.hints.length && !element.querySelector(":scope > .hints")) element.append(hintsOf(step));
+    if (step?.helps) drawHints(element, step);
   }
 }
 
-// Three presses: a question, a direction, the code.
-function hintsOf(step) {
-  const place = make("div", { className: "hints" });
-  const levels = [...step.hints, "code"];
-  const button = make("button", { className: "small", textContent: "Hint", onclick: async () => {
-    const level = levels.shift();
-    try {
-      const answer = await ask(`/api/do/${exercise}`, { do: "hint", step: step.id, level });
-      place.insertBefore(answer.code ? make("pre", { textContent: answer.code, tabIndex: 0 }) : make("p", { textContent: answer.message }), button);
-    } catch (error) { say(error.message, true); }
-    if (!levels.length) button.remove();
-    else button.textContent = levels.length === 1 ? "Show the code" : "One more hint";
-  } });
-  place.append(button);
-  return place;
+// Three presses: a question, a direction, the code; a hint that was given, here or at the terminal, stays.
+function drawHints(element, step) {
+  let place = element.querySelector(":scope > .hints");
+  if (place?.dataset.told === String(step.told.length)) return;
+  const focused = place?.contains(document.activeElement);
+  place ??= element.appendChild(make("div", { className: "hints" }));
+  place.dataset.told = step.told.length;
+  place.replaceChildren(...step.told.map((text, at) => (at === 2 ? make("pre", { textContent: text, tabIndex: 0 }) : make("p", { textContent: text }))));
+  if (step.told.length === 3) return;
+  const ask = pressed(["Hint", "One more hint", "Show the code"][step.told.length], { do: "hint", step: step.id }, { className: "small" });
+  place.append(ask);
+  if (focused) ask.focus();
 }
 
 function pressed(text, action, more = {}) {
@@ -301,6 +300,15 @@ function drawApp(state) {
       typed(`labkit run ${state.id}`),
     ];
   });
+}
+
+// What the instances tell one another through the database.
+function drawMessages(state) {
+  byId("messages-card").hidden = !state.database || state.workspace === null;
+  put("messages-part", [state.id, state.follows], () => [
+    make("p", { textContent: state.follows ? `Those in ${state.follows}, as they come.` : "They are not followed." }),
+    make("div", { className: "row" }, state.follows ? pressed("Stop following", { do: "db-tail-stop" }) : pressed("Follow", { do: "db-tail" }, { className: "main" })),
+    typed("labkit db tail")]);
 }
 
 function openSideBySide(instances) {
@@ -365,13 +373,20 @@ function pictures(paths) {
 
 // The log.
 
-function addLines(lines, leftOut = 0) {
-  const log = byId("log");
+function addLines(lines, leftOut = 0, id = "log") {
+  const log = byId(id);
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
   if (leftOut) log.append(`… ${leftOut} lines left out …\n`);
-  for (const [number, line] of lines) log.append(make("span", { className: `n${number}`, textContent: `${number} | ` }), `${line}\n`);
+  for (const [number, line] of lines) log.append(...(number ? [make("span", { className: `n${number}`, textContent: `${number} | ` })] : []), `${line}\n`);
   while (log.childNodes.length > 2000) log.firstChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
+function showLines() {
+  byId("log").replaceChildren();
+  byId("messages").replaceChildren();
+  addLines(states.get(exercise)?.log ?? []);
+  addLines(states.get(exercise)?.messages.map((line) => [0, line]) ?? [], 0, "messages");
 }
 
 // Searching.
@@ -409,8 +424,7 @@ document.addEventListener("keydown", (event) => {
 
 async function choose(id) {
   exercise = id;
-  byId("log").replaceChildren();
-  addLines(states.get(id)?.log ?? []);
+  showLines();
   await open(id);
 }
 
@@ -424,8 +438,7 @@ async function catchUp() {
   byId("lab-title").textContent = all.title;
   for (const each of all.exercises) states.set(each.id, each);
   if (!states.has(exercise)) exercise = states.keys().next().value;
-  byId("log").replaceChildren();
-  addLines(states.get(exercise).log);
+  showLines();
   showConnection("live", "Live");
 }
 
@@ -442,6 +455,7 @@ async function begin() {
     .build();
   connection.on("state", (state) => { states.set(state.id, { ...states.get(state.id), ...state }); draw(); });
   connection.on("log", (id, lines, leftOut) => { if (id === exercise) addLines(lines, leftOut); });
+  connection.on("message", (id, lines, leftOut) => { if (id === exercise) addLines(lines.map((line) => [0, line]), leftOut, "messages"); });
   connection.onreconnecting(() => showConnection("away", "The guide has ended, or is starting again …"));
   connection.onreconnected(async () => { chapters.clear(); await catchUp(); await open(page, { focus: false }); say("The guide is back."); });
   try {

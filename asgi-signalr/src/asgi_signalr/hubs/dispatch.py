@@ -34,6 +34,7 @@ from asgi_signalr.messages import (
     StreamInvocation,
     StreamItem,
 )
+from asgi_signalr.names import folded
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 
@@ -128,7 +129,7 @@ class HubDispatcher:
         _check_ids(message, connection.options.max_id_length)
         if calls.lent > MOST_LENT:
             raise InvalidDataError(f"The client owes the answers that {MOST_LENT} of its calls wait for.")
-        method = self._methods.get(message.target.lower())
+        method = self._methods.get(folded(message.target))
         uploads: Sequence[Upload] = ()
         if message.stream_ids:
             try:
@@ -282,7 +283,7 @@ class HubDispatcher:
             return
         if error is None:
             try:
-                write = self._methods[invocation.target.lower()].writers.get(connection.protocol.name)
+                write = self._methods[folded(invocation.target)].writers.get(connection.protocol.name)
                 connection.send(Completion(invocation_id, result), write)
                 return
             except Exception as failure:  # noqa: BLE001  (so may what encodes its values)

@@ -8,6 +8,7 @@ from asgi_signalr.errors import HubException, denies, for_client
 from asgi_signalr.hubs.calls import CallMessage
 from asgi_signalr.hubs.connection import HubConnection
 from asgi_signalr.logs import printable
+from asgi_signalr.names import folded
 
 logger = logging.getLogger("asgi_signalr")
 
@@ -34,7 +35,8 @@ class Failures:
 
     Args:
         hub: its name.
-        names: those of its methods, as they are declared, by the same in lower case: clients may spell them otherwise.
+        names: those of its methods, as they are declared, by the same as they are compared: clients may spell them
+            otherwise.
 
     """
 
@@ -90,7 +92,7 @@ class Failures:
         return for_client(text, error, connection.options.detailed_errors)
 
     def _name_of(self, message: CallMessage) -> str:
-        return self._names.get(message.target.lower(), message.target)
+        return self._names.get(folded(message.target), message.target)
 
 
 def _is_of_lost_client(connection: HubConnection, failure: BaseException) -> bool:

@@ -69,7 +69,7 @@ def fast_path(
         )
         for method in methods.values()
         if method.authorize is False and method.names is None and (method.is_plain or _is_simple(method, invoker))
-        for name in (method.name, method.name.lower())
+        for name in _spellings(method.name)
     }
     binary, make_hub = protocol.binary, invoker.hub
     max_message_size, max_id_length = options.max_message_size, options.max_id_length
@@ -137,6 +137,12 @@ def fast_path(
             call.end()
 
     return try_fast
+
+
+def _spellings(name: str) -> set[str]:
+    """List how clients spell a name; the ordinary path knows the others."""
+    pascal = "".join(each[:1].upper() + each[1:] for each in name.split("_"))
+    return {name, name.lower(), pascal, pascal[:1].lower() + pascal[1:]}
 
 
 def _is_simple(method: HubMethod, invoker: HubInvoker) -> bool:

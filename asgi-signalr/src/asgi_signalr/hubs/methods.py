@@ -8,7 +8,7 @@ from typing import Any
 from asgi_signalr.context import Authorize
 from asgi_signalr.dependencies import Source
 from asgi_signalr.errors import InvalidDataError
-from asgi_signalr.messages import Message
+from asgi_signalr.messages import Message, Unreadable
 from asgi_signalr.protocols import HubProtocol
 
 
@@ -58,6 +58,8 @@ class HubMethod:
             ValueError: one does not fit its type.
 
         """
+        if type(arguments) is Unreadable:
+            raise arguments.error
         given, declared = len(arguments), len(self.types)
         convert = self.converters[protocol.name]
         if self.required <= given <= declared:

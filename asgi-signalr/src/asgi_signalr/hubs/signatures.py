@@ -18,7 +18,9 @@ from asgi_signalr.context import Authorize
 from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.hubs import Hub, OnDemand
 from asgi_signalr.hubs.methods import HubMethod, Mark
+from asgi_signalr.names import folded
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.protocols.reading import has_decimal
 
 
 def _mark_of(definition: Any) -> Mark:
@@ -34,7 +36,7 @@ def _said_of(definitions: Iterable[Any]) -> tuple[str | None, Authorize]:
 
 
 def methods_of(hub: type[Hub], protocols: Mapping[str, HubProtocol]) -> dict[str, HubMethod]:
-    """List what clients can call of a hub, by names in lower case.
+    """List what clients can call of a hub, by names without case and underscores.
 
     Raises:
         TypeError: two methods have the same name for clients, a signature cannot be called by clients or the library,
@@ -56,10 +58,30 @@ def methods_of(hub: type[Hub], protocols: Mapping[str, HubProtocol]) -> dict[str
         check_takes_self(function, name, owners[0], where)
         called, authorize = _said_of([function, *overridden])
         method = _method(where, called or name, function, authorize, protocols)
-        if method.name.lower() in methods:
+        if folded(method.name) in methods:
             raise TypeError(f"{hub.__name__} has two methods that clients call {method.name!r}; give one another name.")
-        methods[method.name.lower()] = method
+        methods[folded(method.name)] = method
     return methods
+
+
+def has_decimals(hub: type[Hub]) -> bool:
+    """Say whether a hub's methods take or return decimals, so that the numbers it is sent have to be read exactly."""
+    functions = [
+        getattr(hub, name)
+        for each in hub.__mro__
+        if not issubclass(Hub, each)
+        for name in vars(each)
+        if name[:1] != "_"
+    ]
+    try:
+        return any(
+            has_decimal(each)
+            for function in functions
+            if inspect.isfunction(function)
+            for each in hints_of(function, hub.__name__).values()
+        )
+    except TypeError:  # which is said where the methods are read
+        return False
 
 
 def _method(
@@ -100,8 +122,10 @@ def _method(
             each.converter((*uploads.values(), Any if rest is None else rest))  # only to see that there is one
     except TypeError as error:
         raise TypeError(f"{where} cannot be called by clients. {error}") from error
-    returns = awaited(hints.get("return", Any))
-    answer = next(iter(get_args(returns)), Any) if streams else returns
+    returns = hints.get("return", Any)
+    answer = next(iter(get_args(awaited(returns))), Any) if streams else returns
+    while get_origin(answer) in (Awaitable, Coroutine):
+        answer = get_args(answer)[-1]
     writers = {each.name: writer(answer) for each in protocols.values() if (writer := getattr(each, "writer", None))}
     return HubMethod(
         name=name,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
+from asgi_signalr.options import ValueForms
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
@@ -30,6 +31,16 @@ def chosen(protocols: Collection[str | HubProtocol]) -> dict[str, HubProtocol]:
     if not found:
         raise ValueError("Choose at least one protocol.")
     return found
+
+
+def formed(
+    protocols: Mapping[str, HubProtocol], value_forms: ValueForms, *, exact: bool = False
+) -> Mapping[str, HubProtocol]:
+    """Have protocols write values in other forms, or read numbers exactly; one's own protocols stay as they are."""
+    return {
+        name: protocol if (make := getattr(protocol, "formed", None)) is None else make(value_forms, exact=exact)
+        for name, protocol in protocols.items()
+    }
 
 
 _MEMBERS = ("name", "version", "binary", "parse", "write", "convert", "converter")

@@ -50,7 +50,7 @@ def _look(kind: type) -> Callable[[Any], Any] | None:
     if kind in FREE:
         return None
     if issubclass(kind, Enum):
-        return _name_of
+        return name_of
     if issubclass(kind, dict):
         return _in_dict
     if issubclass(kind, list | tuple | set | frozenset):
@@ -68,7 +68,8 @@ def _field_names(kind: type) -> Sequence[str]:
     return [each.name for each in getattr(kind, "__attrs_attrs__", ())]
 
 
-def _name_of(member: Any) -> str:
+def name_of(member: Any) -> str:
+    """Name a member as .NET does."""
     name: str | None = member._name_
     if isinstance(member, Flag) and name not in type(member).__members__:
         parts = list(member)
@@ -90,7 +91,7 @@ def _in_items(items: Collection[Any]) -> Any:
 def _in_dict(items: dict[Any, Any]) -> Any:
     if _are_free(items) and _are_free(items.values()):
         return items
-    return {_name_of(key) if isinstance(key, Enum) else key: named(each) for key, each in items.items()}
+    return {name_of(key) if isinstance(key, Enum) else key: named(each) for key, each in items.items()}
 
 
 def _in_fields(names: Sequence[str], value: Any) -> Any:
@@ -204,6 +205,22 @@ def _declared_fields(kind: type) -> Mapping[str, Any]:
             for own, wire in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
         }
     return hints
+
+
+def declared_fields(to: Any) -> Mapping[str, Any]:
+    """List the types of the properties of a class whose values travel as objects; none for any other type."""
+    kind = get_origin(to) or to
+    if not isinstance(kind, type):
+        return {}
+    is_object = (
+        issubclass(kind, Struct)
+        or hasattr(kind, "__dataclass_fields__")
+        or hasattr(kind, "__attrs_attrs__")
+        or hasattr(kind, "__total__")
+        or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+        or (hasattr(kind, "model_fields") and not getattr(kind, "__pydantic_root_model__", False))
+    )
+    return _fields(to) if is_object else {}
 
 
 def _filled(hint: Any, generic: Mapping[Any, Any]) -> Any:

@@ -1,7 +1,9 @@
 """The JSON hub protocol: one object per message, each ended by the record separator (HubProtocol.md, JSON Encoding)."""
 
+import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from decimal import Decimal
+from typing import Any, NoReturn, Self
 
 import msgspec
 from msgspec import UNSET
@@ -18,10 +20,13 @@ from asgi_signalr.messages import (
     Ping,
     StreamInvocation,
     StreamItem,
+    Unreadable,
 )
 from asgi_signalr.messages import Sequence as SequenceMessage
+from asgi_signalr.options import ValueForms
 from asgi_signalr.protocols import check_size
-from asgi_signalr.protocols.values import Values, unsendable
+from asgi_signalr.protocols.values import PLAIN, Values, unsendable
+from asgi_signalr.protocols.writing import Writing
 
 SEPARATOR = b"\x1e"
 SEPARATOR_BYTE = SEPARATOR[0]
@@ -29,8 +34,12 @@ PING = b'{"type":6}' + SEPARATOR
 
 _values = Values(binary=False)
 _encode = msgspec.json.Encoder(enc_hook=_values.encode).encode
-_decode = msgspec.json.Decoder().decode
-_decode_message = msgspec.json.Decoder(AnyMessage).decode
+_encode_decimals = msgspec.json.Encoder(enc_hook=_values.encode, decimal_format="number").encode
+_Decode = Callable[[bytes | bytearray], Any]
+_decode: _Decode = msgspec.json.Decoder().decode
+_decode_message: _Decode = msgspec.json.Decoder(AnyMessage).decode
+_decode_exactly: _Decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode_message_exactly: _Decode = msgspec.json.Decoder(AnyMessage, float_hook=Decimal).decode
 
 
 class JsonHubProtocol:
@@ -39,8 +48,18 @@ class JsonHubProtocol:
     name = "json"
     version = 2
     binary = False
-    convert = staticmethod(_values.convert)
-    converter = staticmethod(_values.converter)
+
+    def __init__(self, value_forms: ValueForms = "python", *, exact: bool = False) -> None:
+        self._is_exact = exact or value_forms == "dotnet"
+        values = Values(binary=False, exact=self._is_exact)
+        self.convert = values.convert
+        self.converter = values.converter
+        self._writing = Writing(binary=False) if value_forms == "dotnet" else None
+        self._decode_message = _decode_message_exactly if self._is_exact else _decode_message
+
+    def formed(self, value_forms: ValueForms, *, exact: bool) -> Self:
+        """Make the same protocol with other forms of values; exact: with all digits of numbers."""
+        return type(self)(value_forms, exact=exact)
 
     def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete."""
@@ -48,7 +67,7 @@ class JsonHubProtocol:
             check_size(end, max_message_size)
             record = buffer[:end]
             del buffer[: end + 1]
-            if (message := parse_record(record)) is not None:
+            if (message := parse_record(record, exact=self._is_exact)) is not None:
                 yield message
         check_size(len(buffer), max_message_size)
 
@@ -57,7 +76,7 @@ class JsonHubProtocol:
         try:
             if data[-1] != SEPARATOR_BYTE or len(data) > max_message_size + 1:
                 return None
-            message = _decode_message(data[:-1])
+            message = self._decode_message(data[:-1])
         except (ValueError, RecursionError, IndexError):  # as with another separator in it, or nothing at all
             return None
         return message if type(message) is Invocation else None
@@ -69,32 +88,36 @@ class JsonHubProtocol:
                 message = Completion(message.invocation_id, error=message.error)  # never with a result as well
         elif type(message) is Ping:
             return PING
-        return _write(message)
+        return _write(message) if self._writing is None else _write(self._writing.message(message), _encode_decimals)
 
     def writer(self, to: Any) -> Callable[[Message], bytes]:
         """Prepare `write` for the results or items of a declared type: they are neither errors nor pings."""
-        return _write
+        return _write if self._writing is None or (isinstance(to, type) and to in PLAIN) else self.write
 
 
-def _write(message: Message) -> bytes:
+def _write(message: Message, encode: Callable[[Any], bytes] = _encode) -> bytes:
     try:
-        return _encode(message) + SEPARATOR
+        return encode(message) + SEPARATOR
     except (UnicodeEncodeError, OverflowError, RecursionError) as error:
         raise unsendable(error) from None
 
 
-def parse_record(record: bytes | bytearray) -> Message | None:
+def parse_record(record: bytes | bytearray, *, exact: bool = False) -> Message | None:
     """Read one message without its separator; None for a type that this version does not know.
+
+    Args:
+        record: the message.
+        exact: whether numbers with a fraction become `Decimal`, with all their digits.
 
     Raises:
         InvalidDataError: it is no JSON object, or a required property is missing or of the wrong type.
 
     """
     try:
-        message: Message = _decode_message(record)
+        message: Message = (_decode_message_exactly if exact else _decode_message)(record)
     except (ValueError, RecursionError):
-        return _read_slowly(record)
-    return _read_slowly(record) if type(message) is Completion and _says_too_much(message) else message
+        return _read_slowly(record, exact)
+    return _read_slowly(record, exact) if type(message) is Completion and _says_too_much(message) else message
 
 
 def _says_too_much(completion: Completion) -> bool:
@@ -104,16 +127,46 @@ def _says_too_much(completion: Completion) -> bool:
 # What is not quite as the messages are declared: null for what is absent, a type not known, or a reason to complain.
 
 
-def _read_slowly(record: bytes | bytearray) -> Message | None:
+def _read_slowly(record: bytes | bytearray, exact: bool) -> Message | None:
     try:
-        wire = _decode(record)
-    except (ValueError, RecursionError) as error:  # malformed, not UTF-8, a number or a nesting too long
-        raise InvalidDataError(f"Error reading JSON. {error}") from None
+        wire = (_decode_exactly if exact else _decode)(record)
+    except (ValueError, RecursionError) as error:  # malformed, not UTF-8, or it has a value that cannot be read
+        wire = _without_unreadable(record, error)
     if not isinstance(wire, dict):
         raise InvalidDataError("Unexpected JSON Token Type. Expected a JSON Object.")
     kind = _required(wire, "type", int)
     read = _READERS.get(kind)
     return None if read is None else read(wire)
+
+
+_VALUES = {"arguments", "item", "result"}
+
+
+def _without_unreadable(record: bytes | bytearray, error: Exception) -> Any:
+    """Read a message whose values cannot be read, such as half of a surrogate pair: the rest of it is as it is.
+
+    Raises:
+        InvalidDataError: it is no JSON, or more than its values cannot be read.
+
+    """
+    try:
+        wire = json.loads(record.decode(), parse_constant=_refuse, parse_int=_number, parse_float=_number)
+        if isinstance(wire, dict):
+            for name in _VALUES & wire.keys():
+                wire[name] = Unreadable(ValueError(str(error)))
+        _decode(json.dumps(wire, ensure_ascii=False).encode())
+    except (ValueError, RecursionError):
+        raise InvalidDataError(f"Error reading JSON. {error}") from None
+    return wire
+
+
+def _number(text: str) -> int | float:
+    """Read a number of the message itself; one that is too long for Python stands among its values."""
+    return int(text) if len(text) < 20 and text.lstrip("-").isdecimal() else 0.0
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
 
 
 _JSON_NAMES = {int: "Number", str: "String", list: "Array", bool: "Boolean"}

@@ -1,7 +1,7 @@
 """The MessagePack hub protocol: one array per message, after its length (HubProtocol.md, MessagePack Encoding)."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -18,10 +18,14 @@ from asgi_signalr.messages import (
     Sequence,
     StreamInvocation,
     StreamItem,
+    Unreadable,
 )
+from asgi_signalr.options import ValueForms
 from asgi_signalr.protocols import check_size
 from asgi_signalr.protocols.enums import FREE, is_free, named
-from asgi_signalr.protocols.values import Values, unsendable
+from asgi_signalr.protocols.items import items_of, with_cut_times
+from asgi_signalr.protocols.values import PLAIN, Values, unsendable
+from asgi_signalr.protocols.writing import Writing, has_offset
 
 PING = b"\x02\x91\x06"
 MAX_LENGTH = 0x7FFFFFFF
@@ -39,8 +43,16 @@ class MessagePackHubProtocol:
     name = "messagepack"
     version = 2
     binary = True
-    convert = staticmethod(_values.convert)
-    converter = staticmethod(_values.converter)
+
+    def __init__(self, value_forms: ValueForms = "python") -> None:
+        values = Values(binary=True)
+        self.convert = values.convert
+        self.converter = values.converter
+        self._writing = Writing(binary=True) if value_forms == "dotnet" else None
+
+    def formed(self, value_forms: ValueForms, *, exact: bool) -> Self:
+        """Make the same protocol with other forms of values; its numbers are exact anyway."""
+        return type(self)(value_forms)
 
     def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete."""
@@ -64,12 +76,14 @@ class MessagePackHubProtocol:
             message = parse_body(data[prefix[0] :])
         except InvalidDataError:
             return None
-        return message if type(message) is Invocation else None
+        return message if type(message) is Invocation and type(message.arguments) is list else None
 
     def write(self, message: Message) -> bytes:
         """Encode one message with its length."""
         if type(message) is Ping:
             return PING
+        if self._writing is not None:
+            message = self._writing.message(message)
         try:
             body = _encode(_ARRAYS[type(message)](message))
         except (UnicodeEncodeError, OverflowError, RecursionError) as error:
@@ -78,6 +92,11 @@ class MessagePackHubProtocol:
 
     def writer(self, to: Any) -> Callable[[Message], bytes]:
         """Prepare `write` for the results or items of a declared type: most can hold no enum to look for."""
+        if self._writing is not None:
+            writing, write = self._writing, self.write
+            if isinstance(to, type) and to in PLAIN:
+                return _write_as_declared
+            return (lambda message: _write_as_declared(writing.message(message, to))) if has_offset(to) else write
         return _write_as_declared if is_free(to) else self.write
 
 
@@ -177,6 +196,8 @@ def parse_body(body: bytes | bytearray) -> Message | None:
         InvalidDataError: it is no array, or an item is missing or of the wrong type.
 
     """
+    if b"\xff" in body:
+        body = with_cut_times(body)
     try:
         message = _decode_frequent(body).message()
     except (ValueError, RecursionError):
@@ -240,12 +261,41 @@ def _read_slowly(body: bytes | bytearray) -> Message | None:
     try:
         items = _decode(body)
     except (ValueError, RecursionError) as error:  # malformed, cut off, not UTF-8, no time that there is, nested deeply
-        raise InvalidDataError(f"Error reading MessagePack. {error}") from None
+        items = _without_unreadable(body, error)
     if type(items) is not list:
         raise InvalidDataError("Reading array length for 'message' failed.")
     kind = _int32(items, 0, "messageType")
     read = _READERS.get(kind)
     return None if read is None else read(items)
+
+
+_VALUES: dict[Any, int] = {1: 4, 2: 3, 3: 4, 4: 4}
+"""Where a message has its values, by its type."""
+
+
+def _without_unreadable(body: bytes | bytearray, error: Exception) -> list[Any]:
+    """Read a message whose values cannot be read, such as text that is no UTF-8: the rest of it is as it is.
+
+    Raises:
+        InvalidDataError: it is malformed, or more than its values cannot be read.
+
+    """
+    try:
+        items = items_of(body)
+        at = _VALUES.get(_decode(items[0]))
+        unreadable = Unreadable(ValueError(str(error)))
+        return [unreadable if number == at else _decode(each) for number, each in enumerate(items)]
+    except (ValueError, RecursionError, TypeError, IndexError):
+        raise InvalidDataError(f"Error reading MessagePack. {error}") from None
+
+
+def _arguments(items: list[Any]) -> list[Any]:
+    value = _item(items, 4)
+    return (
+        value
+        if isinstance(value, list)
+        else Unreadable(InvalidDataError("Reading array length for 'arguments' failed."))
+    )
 
 
 def _item(items: list[Any], at: int) -> Any:
@@ -303,7 +353,7 @@ def _read_invocation(items: list[Any]) -> Message:
     return Invocation(
         invocation_id=_string(items, 2, "invocationId") or None,
         target=_required(items, 3, "target", "target for Invocation message"),
-        arguments=_list(items, 4, "arguments"),
+        arguments=_arguments(items),
         stream_ids=_stream_ids(items),
     )
 
@@ -311,9 +361,9 @@ def _read_invocation(items: list[Any]) -> Message:
 def _read_stream_item(items: list[Any]) -> Message:
     _skip_headers(items)
     invocation_id = _required(items, 2, "invocationId", "invocation ID for StreamItem message")
-    if len(items) < 4:
-        raise InvalidDataError("Reading 'item' failed.")
-    return StreamItem(invocation_id, items[3])
+    return StreamItem(
+        invocation_id, items[3] if len(items) > 3 else Unreadable(InvalidDataError("Reading 'item' failed."))
+    )
 
 
 def _read_completion(items: list[Any]) -> Message:
@@ -336,7 +386,7 @@ def _read_stream_invocation(items: list[Any]) -> Message:
     return StreamInvocation(
         invocation_id=_required(items, 2, "invocationId", "invocation ID for StreamInvocation message"),
         target=_required(items, 3, "target", "target for StreamInvocation message"),
-        arguments=_list(items, 4, "arguments"),
+        arguments=_arguments(items),
         stream_ids=_stream_ids(items),
     )
 

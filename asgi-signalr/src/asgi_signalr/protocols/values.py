@@ -15,14 +15,17 @@ What Python sends, and what it takes for a declared type:
     pydantic's models, types    as pydantic says: by alias, in its JSON mode, or in its Python mode for MessagePack
     what only pydantic knows    as pydantic says, if the application has imported it: paths, addresses, …
 
+That is `value_forms="python"`. What `"dotnet"` writes, and the other forms that are read, docs/values.md has.
+
 Whole numbers beyond 2**53 arrive rounded in a browser: send those as text. MessagePack has none beyond 64 bits. Text
 with half of a surrogate pair is no Unicode text and cannot be sent. Bytes inside a pydantic model travel in JSON as
 the model's `ser_json_bytes` and `val_json_bytes` say ("base64" suits the other clients).
 """
 
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import EnumMeta
 from functools import lru_cache, partial
 from types import UnionType
@@ -31,7 +34,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 from msgspec import UNSET, inspect, structs
 
+from asgi_signalr.messages import Unreadable
 from asgi_signalr.protocols.enums import member_of, named, valued
+from asgi_signalr.protocols.reading import Read, Reading
 
 Convert = Callable[[list[Any]], list[Any]]
 """Turns received arguments into declared types."""
@@ -40,10 +45,17 @@ PLAIN = frozenset({int, str, bool, float})
 
 
 class Values:
-    """The rules for one encoding: JSON's for texts, or those of MessagePack, which has bytes and times of its own."""
+    """The rules for one encoding: JSON's for texts, or those of MessagePack, which has bytes and times of its own.
 
-    def __init__(self, *, binary: bool) -> None:
+    Args:
+        binary: whether it is MessagePack.
+        exact: whether numbers with a fraction arrive as `Decimal`, with all their digits.
+
+    """
+
+    def __init__(self, *, binary: bool, exact: bool = False) -> None:
         self._binary = binary
+        self._reading = Reading(binary=binary, exact=exact)
         self._native: tuple[type, ...] = (bytes, bytearray, memoryview) if binary else ()
         self._convert_one = lru_cache(1024)(lambda to: self.converter((to,)))
         self._validate = lru_cache(1024)(self._validator)
@@ -75,6 +87,8 @@ class Values:
             TypeError: the type cannot be received.
 
         """
+        if type(value) is Unreadable:
+            raise value.error
         try:
             convert = self._convert_one(to)
         except TypeError:  # not hashable, so not remembered; or not to be received at all, which is said again
@@ -92,8 +106,9 @@ class Values:
             TypeError: a type cannot be received.
 
         """
+        readers = {at: read for at, to in enumerate(types) if (read := self._reading.reader(to)) is not None}
         if all(to is Any for to in types):
-            return _unchanged
+            return partial(_read, readers) if readers else _unchanged
         apart = {at: way for at, to in enumerate(types) if (way := self._apart(to)) is not None}
         inner = [Any if at in apart else to for at, to in enumerate(types)]
         fields = [(f"_{at}", to, UNSET) for at, to in enumerate(inner)]
@@ -106,6 +121,8 @@ class Values:
         def convert(values: list[Any]) -> list[Any]:
             if plain is not None and tuple(map(type, values)) == plain:
                 return values
+            if readers:
+                values = _read(readers, values)
             try:
                 converted = fit(values)
             except msgspec.ValidationError:
@@ -218,6 +235,15 @@ def _complete(value: Any) -> None:
         return
     for part in parts:
         _complete(part)
+
+
+def _read(readers: Mapping[int, Read], values: list[Any]) -> list[Any]:
+    values = list(values)
+    for at, read in readers.items():
+        if at < len(values):
+            with contextlib.suppress(RecursionError):  # it does not fit, then
+                values[at] = read(values[at])
+    return values
 
 
 def _unchanged(values: list[Any]) -> list[Any]:

@@ -229,8 +229,6 @@ def _value(protocol: HubProtocol, completion: Completion, returns: Any) -> Any:
     if completion.error is not None:
         raise HubException(completion.error)
     result = None if completion.result is UNSET else completion.result
-    if returns is Any:
-        return result
     try:
         return protocol.convert(result, returns)
     except ValueError as error:

@@ -23,7 +23,7 @@ class Servers:
 
     Args:
         options: the application's.
-        protocols: those that clients may speak, by their names.
+        protocols: of each hub, by its name, those that its clients may speak, by their names.
         presence: for the hubs that keep it, by name, who is told of each event.
         backplane: see `use_backplane`.
 
@@ -32,7 +32,7 @@ class Servers:
     def __init__(
         self,
         options: Options,
-        protocols: Mapping[str, HubProtocol],
+        protocols: Mapping[str, Mapping[str, HubProtocol]],
         presence: Mapping[str, Sequence[PresenceFunction]],
         backplane: str | Backplane,
     ) -> None:

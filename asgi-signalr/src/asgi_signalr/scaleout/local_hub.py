@@ -48,10 +48,6 @@ class Host(Publisher, Protocol):
         """The application's."""
 
     @property
-    def protocols(self) -> Mapping[str, HubProtocol]:
-        """Those that clients may speak, by their names."""
-
-    @property
     def flusher(self) -> Flusher:
         """Sends what the connections of this server have queued."""
 
@@ -66,13 +62,19 @@ class LocalHub:
     Args:
         name: its name in this application.
         host: the server that it is on.
+        protocols: those that its clients may speak, by their names.
         presence: told of who joins and leaves; None: presence is not kept for this hub.
         address: the name by which all servers know it; None: the same.
 
     """
 
     def __init__(
-        self, name: str, host: Host, presence: Sequence[PresenceFunction] | None = None, address: str | None = None
+        self,
+        name: str,
+        host: Host,
+        protocols: Mapping[str, HubProtocol],
+        presence: Sequence[PresenceFunction] | None = None,
+        address: str | None = None,
     ) -> None:
         self.name = name
         self.address = address or name
@@ -85,8 +87,9 @@ class LocalHub:
         self.presence: PresenceTracker | None = None
         """Who is in which group on all servers, if that is kept for this hub."""
         self._host = host
+        self._protocols = protocols
         self._commands: dict[str, asyncio.Future[str | None]] = {}
-        self._results = ClientResults(self.address, host.protocols, host, host.options.group_timeout)
+        self._results = ClientResults(self.address, protocols, host, host.options.group_timeout)
         if presence is not None:
             self.presence = PresenceTracker(self.address, self.members, host, presence, host.options.presence_lease)
             self.members.on_change = self.presence.changed
@@ -144,9 +147,7 @@ class LocalHub:
         To connections of this server it goes directly. Everything else goes through the backplane, this server's
         own share as well, so that every server delivers in the same order.
         """
-        await self.send_encoded(
-            audience, names, excluded, Encodings(self._host.protocols, invocation), invocation.target
-        )
+        await self.send_encoded(audience, names, excluded, Encodings(self._protocols, invocation), invocation.target)
 
     async def send_encoded(
         self,

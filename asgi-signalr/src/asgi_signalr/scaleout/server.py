@@ -31,7 +31,7 @@ class Server:
 
     Args:
         options: the application's.
-        protocols: those that clients may speak, by their names.
+        protocols: of each hub, by its name, those that its clients may speak, by their names.
         open_backplane: makes the backplane when it is to start.
         alone: whether there can be no other server.
         presence: for the hubs that keep it, by name, who is told of each event.
@@ -41,7 +41,7 @@ class Server:
     def __init__(
         self,
         options: Options,
-        protocols: Mapping[str, HubProtocol],
+        protocols: Mapping[str, Mapping[str, HubProtocol]],
         open_backplane: Callable[[], Backplane],
         *,
         alone: bool,
@@ -53,7 +53,7 @@ class Server:
         self.is_served = False
         """Whether requests come here, or the application has started here; else it has only sent from here."""
         self.options = options
-        self.protocols = protocols
+        self._protocols = protocols
         self._loop = asyncio.get_running_loop()
         self._open_backplane = open_backplane
         self._backplane: Backplane | None = None
@@ -71,7 +71,8 @@ class Server:
         """Find a hub by its name."""
         local_hub = self._local_hubs.get(name)
         if local_hub is None:
-            local_hub = LocalHub(name, self, self._presence.get(name), self.options.channel_prefix + name)
+            protocols, presence = self._protocols.get(name, {}), self._presence.get(name)
+            local_hub = LocalHub(name, self, protocols, presence, self.options.channel_prefix + name)
             self._local_hubs[name] = self._by_address[local_hub.address] = local_hub
             if local_hub.presence is not None and self._backplane is not None:
                 local_hub.presence.begin()

@@ -1,0 +1,77 @@
+"""Every view of the guide is one that everybody can use: axe-core finds nothing serious, nothing is cut off."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal, Protocol
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+Labkit = Callable[..., Awaitable[str]]
+
+
+class RunningGuide(Protocol):
+    folder: Path
+    address: str
+
+
+async def findings(page: Page) -> list[str]:
+    """What axe-core finds that is serious or critical."""
+    result = await Axe().run(page)
+    return [
+        f"{each['id']}: {node['html']} {node['failureSummary']}"
+        for each in result.response["violations"]
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_serious(
+    browser: Browser, guide: RunningGuide, labkit: Labkit, scheme: Literal["light", "dark"]
+) -> None:
+    page = await (await browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})).new_page()
+    await page.goto(guide.address)
+    await expect(page.locator("#connection")).to_have_text("Live")
+    found = {"before the start": await findings(page)}
+    await labkit("start", "ex1")
+    await expect(page.locator("#workspace .path")).to_be_visible()
+    await page.locator("#app button", has_text="Run").click()
+    await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
+    await page.locator("#checks button", has_text="Verify all").click()
+    await expect(page.locator(".checks > li.failed")).not_to_have_count(0)
+    await expect(page.locator("#checks [role=status]")).to_have_count(0)
+    await page.locator("#log-part summary").click()
+    buttons = page.locator("#tasks button")
+    for at in range(await buttons.count()):
+        await buttons.nth(at).click()
+        await expect(buttons.nth(at)).to_have_attribute("aria-current", "page")
+        for hint in await page.locator("main .hints button").all():
+            await hint.click()
+        found[await buttons.nth(at).inner_text()] = await findings(page)
+    await page.locator("#workspace button", has_text="Compare").click()
+    await expect(page.locator("dialog[open]")).to_be_visible()
+    found["comparing"] = await findings(page)
+    await page.locator("dialog[open] button", has_text="Close").click()
+    await page.locator("#search").fill("visits")
+    await expect(page.locator("#found li").first).to_be_visible()
+    found["searching"] = await findings(page)
+    assert found == {view: [] for view in found}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (640, 450)])  # a phone; 1280 wide at 200 %
+async def test_nothing_is_cut_off_on_a_narrow_page(
+    browser: Browser, guide: RunningGuide, labkit: Labkit, width: int, height: int
+) -> None:
+    await labkit("start", "ex1")
+    page = await (await browser.new_context(viewport={"width": width, "height": height})).new_page()
+    await page.goto(guide.address)
+    await expect(page.locator("#connection")).to_have_text("Live")
+    buttons = page.locator("#tasks button")
+    for at in range(await buttons.count()):
+        await buttons.nth(at).click()
+        await expect(buttons.nth(at)).to_have_attribute("aria-current", "page")
+        assert await page.evaluate("document.documentElement.scrollWidth") == width

@@ -1,0 +1,52 @@
+"""What is saved in a workspace, and the tasks that it can affect."""
+
+from pathlib import Path
+
+import pytest
+
+from labkit import scaffold, tree, watching
+from labkit.lab import Exercise, find_lab
+
+
+@pytest.fixture
+def exercise(tmp_path: Path) -> Exercise:
+    """The exercise of a lab that was just made: its second task has code in app.py."""
+    return find_lab(scaffold.new_lab("party", tmp_path / "party").folder).exercises[0]
+
+
+@pytest.mark.parametrize(
+    ("saved", "tasks"),
+    [
+        ({"app.py"}, ["ex1.2"]),
+        ({"colours.css"}, ["ex1.1", "ex1.2"]),
+        ({"app.py", "colours.css"}, ["ex1.1", "ex1.2"]),
+    ],
+)
+def test_a_save_affects_the_tasks_from_the_first_on_whose_code_is_there(
+    exercise: Exercise, saved: set[str], tasks: list[str]
+) -> None:
+    assert [task.id for task in watching.affected(exercise, saved)] == tasks
+
+
+def test_what_is_saved_while_nobody_looks_comes_with_the_next_look_and_labkits_own_files_do_not(tmp_path: Path) -> None:
+    (tmp_path / ".labkit").mkdir()
+    batches = watching.saves_of_app(tmp_path)
+    assert next(batches) == set()
+    (tmp_path / ".labkit" / "verdicts.json").write_text("{}")
+    (tmp_path / "page.html").write_text("<p>")
+    assert next(batches) == {"page.html"}
+    batches.close()
+
+
+def test_a_folder_that_is_gone_ends_the_watching(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    batches = watching.saves_of_app(folder)
+    next(batches)
+    folder.rmdir()
+    assert list(batches) == []
+
+
+def test_the_digest_of_settled_files_is_the_folders(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<p>")
+    assert watching.settled(tmp_path) == tree.digest(tmp_path)
