@@ -12,6 +12,7 @@ Request = Callable[..., Awaitable[Any]]
 Ask = Callable[..., Any]
 Open = Callable[..., Any]
 
+HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 EVENTS = {"Accept": "text/event-stream"}
 WEB_SOCKETS, SERVER_SENT_EVENTS, LONG_POLLING = "WebSockets", "ServerSentEvents", "LongPolling"
 
@@ -49,7 +50,7 @@ async def opened(
 @pytest.mark.parametrize(
     ("transport", "method", "headers", "status", "text"),
     [
-        (None, "POST", {}, 400, "The connection has been negotiated, but no transport has been opened yet."),
+        (None, "POST", {}, 200, ""),
         (None, "DELETE", {}, 400, "Cannot terminate this connection using the DELETE endpoint."),
         (WEB_SOCKETS, "POST", {}, 405, "POST requests are not allowed for WebSocket connections."),
         (WEB_SOCKETS, "DELETE", {}, 400, "Cannot terminate this connection using the DELETE endpoint."),
@@ -89,6 +90,23 @@ async def test_what_each_transport_is_told(
         response = await request_to(app, method, f"/chat?id={token}", headers)
         assert response.headers["content-type"] == "text/plain"
     assert (response.status, response.text) == (status, text)
+
+
+@pytest.mark.parametrize("more", [{}, {"allow_stateful_reconnects": True}])
+async def test_a_websocket_answers_the_handshake_that_was_posted_before_it(
+    request_to: Request, ask: Ask, open_to: Open, more: dict[str, Any]
+) -> None:
+    app = chat(**more)
+    query = "?negotiateVersion=1" + ("&useStatefulReconnect=true" if more else "")
+    token = (await request_to(app, "POST", f"/chat/negotiate{query}")).json["connectionToken"]
+    posted = await ask(app, "POST", f"/chat?id={token}", {}, HANDSHAKE.encode()).answer()
+    assert (posted.status, posted.text) == (200, "")
+    peer = await open_to(app, f"/chat?id={token}").accepted()
+    assert await peer.frame() == "{}\x1e"
+    peer.send('{"type":1,"target":"say","arguments":["hi"],"invocationId":"1"}\x1e')
+    assert await peer.frame() == (
+        '{"type":1,"target":"said","arguments":["hi"]}\x1e{"type":3,"invocationId":"1","result":null}\x1e'
+    )
 
 
 @pytest.mark.parametrize("where", ["everywhere", "this hub"])

@@ -1,10 +1,12 @@
 """Calls that wait for nothing share a task; one that waits has a task, a context and an end of its own."""
 
 import asyncio
+import time
 from contextvars import ContextVar
 
 import pytest
-from asgi_signalr.connections.runner import CALLS_PER_TURN, Runner
+from asgi_signalr.connections.pace import TURN
+from asgi_signalr.connections.runner import Runner
 
 name: ContextVar[str] = ContextVar("name", default="nobody")
 
@@ -24,13 +26,25 @@ async def test_calls_begin_in_order_and_in_the_next_tick(runner: Runner) -> None
     async def call(number: int) -> None:
         begun.append(number)
 
-    for number in range(CALLS_PER_TURN + 5):
+    for number in range(3):
         runner.run(Job(), call(number))
     assert begun == []
     await asyncio.sleep(0)
-    assert begun == list(range(CALLS_PER_TURN))
-    await asyncio.sleep(0)
-    assert begun == list(range(CALLS_PER_TURN + 5))
+    assert begun == [0, 1, 2]
+
+
+async def test_calls_that_have_taken_a_turn_of_the_event_loop_leave_others_theirs(runner: Runner) -> None:
+    begun: list[int] = []
+
+    async def call(number: int) -> None:
+        begun.append(number)
+        time.sleep(TURN)  # noqa: ASYNC251  (work, for as long as a turn lasts)
+
+    for number in range(3):
+        runner.run(Job(), call(number))
+    for seen in ([0], [0, 1], [0, 1, 2]):
+        await asyncio.sleep(0)
+        assert begun == seen
 
 
 async def test_one_that_waits_keeps_its_task_and_holds_nobody_up(runner: Runner) -> None:

@@ -95,5 +95,11 @@ class Sequence(Message, frozen=True, tag=9):
     sequence_id: int
 
 
+class Unknown(Message, frozen=True, tag=0):
+    """A received message of a type that this version does not know. Nothing is done about it."""
+
+
+UNKNOWN = Unknown()
+
 AnyMessage = Invocation | StreamItem | Completion | StreamInvocation | CancelInvocation | Ping | Close | Ack | Sequence
-"""Every message there is."""
+"""Every message that is sent."""

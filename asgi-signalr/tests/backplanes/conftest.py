@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from asgi_signalr.backplanes import Backplane, open_backplane
 from asgi_signalr.backplanes.postgres import PostgresBackplane
+from asgi_signalr.backplanes.sql import SqlBackplane
 
 from labkit.postgres import Server
 
@@ -23,8 +24,9 @@ class Node:
         self.received: list[bytes] = []
         self.gaps: list[str] = []
         self._changed = asyncio.Event()
+        engine = SqlBackplane if url.startswith("sqlite:") else PostgresBackplane
         self.backplane: Backplane = (
-            PostgresBackplane(url, on_gap=self._gap, **options) if options else open_backplane(url, on_gap=self._gap)
+            engine(url, on_gap=self._gap, **options) if options else open_backplane(url, on_gap=self._gap)
         )
 
     async def start(self) -> "Node":

@@ -10,11 +10,13 @@ from asgi_signalr.backplanes import BackplaneError, open_backplane
 _names = itertools.count(1)
 
 
-@pytest.fixture(params=["memory", "postgresql"])
+@pytest.fixture(params=["memory", "postgresql", "sqlite"])
 def url(request: pytest.FixtureRequest) -> str:
     """A stream that no other test knows."""
     if request.param == "memory":
         return f"memory://contract-{next(_names)}"
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('tmp_path')}/signalr.db"
     return str(request.getfixturevalue("database_url"))
 
 

@@ -34,11 +34,13 @@ class Listener(TestClient):
         return self.connection_id
 
 
-@pytest.fixture(params=["memory", "postgresql"])
+@pytest.fixture(params=["memory", "postgresql", "sqlite"])
 def url(request: pytest.FixtureRequest) -> str:
     """A stream that no other test knows."""
     if request.param == "memory":
         return f"memory://servers-{next(_names)}"
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('tmp_path')}/signalr.db"
     return str(request.getfixturevalue("database_url"))
 
 

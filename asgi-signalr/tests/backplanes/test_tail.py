@@ -105,4 +105,4 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(capsys: pyte
 
 def test_memory_has_nothing_to_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tail", "memory://"]) == 1
-    assert "only a PostgreSQL backplane keeps its messages" in capsys.readouterr().err
+    assert "only a PostgreSQL backplane's messages are shown" in capsys.readouterr().err

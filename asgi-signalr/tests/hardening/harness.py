@@ -470,6 +470,7 @@ def read_messagepack(data: bytes) -> list[Any]:
 
 # What belongs to the server itself: its hubs, who listens to it, what it has counted.
 ITS_OWN = (
+    "_by_address",
     "_functions",
     "_local_hubs",
     "_options",

@@ -232,6 +232,43 @@ def test_a_frame_full_of_messages_leaves_others_their_turn() -> None:
     run(attack())
 
 
+NOTHING = {
+    "unknown": [99],
+    "pings": [6],
+    "cancellations": [5, {}, "nothing"],
+    "items": [2, {}, "nothing", 1],
+    "completions": [3, {}, "nothing", 2],
+}
+
+
+@pytest.mark.parametrize("kind", [Socket, DirectSocket])
+@pytest.mark.parametrize("name", NOTHING)
+@pytest.mark.parametrize("protocol", ["json", "messagepack"])
+def test_what_yields_nothing_leaves_others_their_turn(protocol: str, name: str, kind: type[Socket]) -> None:
+    number, *rest = NOTHING[name]
+    message = {"type": number, **dict(zip(("", "invocationId", "item"), rest, strict=False))}
+    worthless = text_of(message) if protocol == "json" else packed(NOTHING[name])
+    last = _call("echo", "last") if protocol == "json" else packed([1, {}, "1", "echo", ["last"], []])
+
+    async def attack() -> None:
+        app = make_app()
+        for frames in (worthless * 15_000 + last,), (*[worthless * 16] * 800, last):
+            attacker, witness = await kind(app, "/room").accepted(), await _connect(app)
+            attacker.send(handshake(protocol))
+            await attacker.hear(lambda attacker=attacker: attacker.frames or None)
+            for frame in frames:
+                attacker.send(frame)
+            witness.send(_call("echo", "mine"))
+            await _hear(witness, type=3)
+            assert len(attacker.frames) == 1
+            await attacker.hear(lambda attacker=attacker: len(attacker.frames) > 1 or None)
+            attacker.leave()
+            witness.leave()
+        await asyncio.sleep(60)
+
+    run(attack())
+
+
 def test_a_stream_that_never_waits_is_as_fast_as_its_reader_and_ends_with_it() -> None:
     async def attack() -> None:
         app = make_app(max_queued_bytes=1 << 20)
@@ -348,7 +385,7 @@ def test_endless_bodies_end() -> None:
         assert endless.told.qsize() > 50  # the rest was not even read
         early = Http(app, "POST", f"/room?id={(await _negotiate(app))['connectionToken']}", body=None)
         early.post(b"x", more=True)
-        assert await early.answered() == 400
+        assert await early.answered() == 408
         await asyncio.sleep(60)
         assert remains(app._servers.to_serve()) == {}
 

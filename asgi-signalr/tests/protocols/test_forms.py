@@ -213,7 +213,7 @@ def test_properties_that_differ_only_in_case_and_underscores_are_refused_where_t
     @dataclass
     class Twice:
         unit_price: int
-        unitPrice: int  # noqa: N815
+        unitPrice: int  # noqa: N815  (the name that collides)
 
     class Orders(Hub):
         def order(self, what: Twice) -> None: ...

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import (
+    UNKNOWN,
     Ack,
     CancelInvocation,
     Close,
@@ -63,7 +64,7 @@ def test_an_empty_or_null_invocation_id_is_none() -> None:
 
 
 def test_unknown_types_are_ignored_whatever_else_they_hold() -> None:
-    assert parse(b'{"type":99,"target":5}\x1e{"type":6}\x1e') == [Ping()]
+    assert parse(b'{"type":99,"target":5}\x1e{"type":6}\x1e') == [UNKNOWN, Ping()]
 
 
 def test_one_frame_may_hold_several_messages_and_a_part_of_one() -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import (
+    UNKNOWN,
     Ack,
     CancelInvocation,
     Close,
@@ -90,7 +91,7 @@ def test_other_spellings_are_read_too(body: str, message: Message) -> None:
 
 
 def test_unknown_types_are_ignored_whatever_else_they_hold() -> None:
-    assert parse(framed([99, 5, "x"]) + framed([-1]) + framed([0]) + framed([6])) == [Ping()]
+    assert parse(framed([99, 5, "x"]) + framed([-1]) + framed([0]) + framed([6])) == [UNKNOWN, UNKNOWN, UNKNOWN, Ping()]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import (
+    UNKNOWN,
     Ack,
     CancelInvocation,
     Close,
@@ -86,7 +87,7 @@ def test_messages_of_other_types_do_not_matter(protocol: HubProtocol, message: M
         unknown = write_length(len(body)) + body
     else:
         unknown = msgspec.json.encode({"rest": rest, "type": kind}) + b"\x1e"
-    assert read(protocol, unknown + protocol.write(message) + unknown) == [message]
+    assert read(protocol, unknown + protocol.write(message) + unknown) == [UNKNOWN, message, UNKNOWN]
 
 
 @pytest.mark.parametrize("protocol", [JsonHubProtocol(), MessagePackHubProtocol()], ids=["json", "messagepack"])

@@ -12,6 +12,8 @@ from asgi_signalr.transports.long_polling import LongPollingTransport
 from asgi_signalr.transports.payload import Payload
 from starlette.middleware.base import BaseHTTPMiddleware
 
+from .conftest import HANDSHAKE
+
 Client = Callable[..., Any]
 
 NO_CACHE = {
@@ -48,6 +50,29 @@ async def test_the_next_poll_waits_for_something_to_send(client: Client) -> None
     response = await poll.answer()
     assert (response.status, response.text) == (200, answer_to(1, '"hello"'))
     assert response.headers.items() >= NO_CACHE.items()
+
+
+async def test_the_handshake_may_be_posted_before_the_first_poll(client: Client) -> None:
+    peer = await client().negotiate()
+    await peer.post(HANDSHAKE[:10])
+    await peer.post(HANDSHAKE[10:])
+    assert await peer.polled() == ""
+    assert await peer.polled() == "{}\x1e"
+    await peer.invoke("echo", "hello")
+    assert await peer.polled() == answer_to(1, '"hello"')
+
+
+async def test_a_handshake_is_all_that_is_kept_before_the_first_poll(client: Client) -> None:
+    peer = await client().negotiate()
+    await peer.post(HANDSHAKE)
+    response = await peer.ask("POST", b"x" * 4096).answer()
+    assert (response.status, response.text) == (
+        413,
+        "Before its transport is open a client may post its handshake, and no more.",
+    )
+    assert peer.manager.negotiated(peer.token, "Chat").posted.size == len(HANDSHAKE)
+    peer.manager.forget(peer.token)
+    assert (await peer.ask("POST", HANDSHAKE).answer()).status == 404
 
 
 async def test_a_poll_takes_all_that_is_there(client: Client) -> None:

@@ -32,6 +32,13 @@ async def test_the_answer_begins_with_a_comment(client: Client) -> None:
     assert await stream.portion() == b":\r\n"
 
 
+async def test_the_handshake_may_be_posted_before_the_events_are_asked_for(client: Client) -> None:
+    peer = await client().negotiate()
+    await peer.post(HANDSHAKE)
+    stream = await peer.ask("GET", headers=EVENTS).begun()
+    assert [await stream.portion(), await stream.portion()] == [b":\r\n", b"data: {}\x1e\r\n\r\n"]
+
+
 @pytest.mark.parametrize(
     ("data", "written"),
     [

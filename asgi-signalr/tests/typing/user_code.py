@@ -3,7 +3,7 @@
 Lines with `type: ignore` are mistakes that the checkers have to find: an ignore that is not needed is an error.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, assert_type
 
@@ -271,11 +271,15 @@ class OwnBackplane:
 def on_gap(reason: str) -> None: ...
 
 
+async def on_gap_later(reason: str) -> None: ...
+
+
 backplane: Backplane = OwnBackplane()
 listener: OnGap = on_gap
 signalr.use_backplane(backplane)
 signalr.use_backplane(open_backplane("memory://", on_gap=on_gap))
-assert_type(signalr.on_backplane_gap(on_gap), Callable[[str], None])
+told: Callable[[str], None] = signalr.on_backplane_gap(on_gap)
+told_later: Callable[[str], Awaitable[None]] = signalr.on_backplane_gap(on_gap_later)
 
 
 class Shouting(JsonHubProtocol):

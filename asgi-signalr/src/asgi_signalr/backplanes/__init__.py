@@ -76,25 +76,33 @@ def also_tell(backplane: Backplane, on_gap: OnGap) -> None:
         backplane.on_gap = tell
 
 
-# The module of each scheme, and the class in it. The class is called with the URL and `on_gap`.
+# The module of each scheme, the class in it, and the extra that has its driver. The class is called with the URL and
+# `on_gap`.
 _ENGINES = {
-    "memory": ("memory", "MemoryBackplane"),
-    "postgres": ("postgres", "PostgresBackplane"),
-    "postgresql": ("postgres", "PostgresBackplane"),
+    "memory": ("memory", "MemoryBackplane", ""),
+    "postgres": ("postgres", "PostgresBackplane", "postgres"),
+    "postgresql": ("postgres", "PostgresBackplane", "postgres"),
+    "sqlite": ("sql", "SqlBackplane", "sql"),
 }
 
 
 def open_backplane(url: str, *, on_gap: OnGap | None = None) -> Backplane:
-    """Make the backplane that a URL names: `memory://` or `postgresql://user:password@host/database`.
+    """Make the backplane that a URL names: `memory://`, `postgresql://user:password@host/database` or `sqlite:///file`.
 
     Raises:
         ValueError: no engine has this scheme.
+        ImportError: its driver is not installed; the message names the extra to install.
 
     """
     scheme = urlsplit(url).scheme
     if scheme not in _ENGINES:
         # The URL itself may hold a password, so the message does not repeat it.
         raise ValueError(f"No backplane has the scheme {scheme!r}; there is {', '.join(sorted(_ENGINES))}.")
-    module, name = _ENGINES[scheme]
-    engine: Callable[..., Backplane] = getattr(import_module(f"{__name__}.{module}"), name)
-    return engine(url, on_gap=on_gap)
+    module, name, extra = _ENGINES[scheme]
+    try:
+        engine: Callable[..., Backplane] = getattr(import_module(f"{__name__}.{module}"), name)
+        return engine(url, on_gap=on_gap)
+    except ImportError as error:
+        raise ImportError(
+            f"The driver for {scheme}:// is missing ({error}): pip install 'asgi-signalr[{extra}]'"
+        ) from error

@@ -4,14 +4,8 @@ The receiver listens, and on each bell, and every few seconds without one, reads
 has delivered. Its own server's messages come that way too, so every server delivers the same messages in the same
 order. A lost connection costs nothing but time: the receiver goes on after its last message, the sender finds out
 whether its last statement was carried out before it repeats it.
-
-A number alone is no position: after a failover to a standby that had less, or after a restore, another message may have
-it by the time a server looks. So the last message is known by its sender and its time as well. Whoever finds another
-one in its place, or nothing, gives the tables another epoch, and every server says that messages may be lost: those as
-well that had never seen what is lost. All of them go on with what was stored after the last message that they know.
 """
 
-import asyncio
 import logging
 from datetime import datetime
 from typing import ClassVar
@@ -22,7 +16,8 @@ import asyncpg
 
 from asgi_signalr.backplanes import BackplaneError, OnGap
 from asgi_signalr.backplanes import postgres_schema as schema
-from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE, StoredBackplane, wait
+from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE, wait
+from asgi_signalr.backplanes.tables import Page, TableBackplane
 
 logger = logging.getLogger("asgi_signalr.backplane")
 
@@ -30,7 +25,7 @@ _MISSING_DATABASE_DELAY = 2.0
 _BELL_TEST = 2.0
 
 
-class PostgresBackplane(StoredBackplane[asyncpg.Connection]):
+class PostgresBackplane(TableBackplane[asyncpg.Connection]):
     """Joins the servers that use one database; `open_backplane("postgresql://user:password@host/database")` makes it.
 
     The database must exist; the tables are made on first use. Times are in seconds. `poll` is the longest that a
@@ -67,20 +62,14 @@ class PostgresBackplane(StoredBackplane[asyncpg.Connection]):
             queue_bytes=queue_bytes,
             queue_patience=queue_patience,
             confirm=confirm,
+            poll=poll,
+            keep_seconds=keep_seconds,
+            keep_messages=keep_messages,
+            retention_interval=retention_interval,
         )
-        self._poll = poll
-        self._keep_seconds = keep_seconds
-        self._keep_messages = keep_messages
-        self._retention_interval = retention_interval
         self._said_once: set[str] = set()
 
-        self._bell = asyncio.Event()
         self._listening: dict[asyncpg.Connection, bool] = {}  # the one of now, and whether its bell rings
-        self._confirmed = 0
-        self._last = 0
-        self._mark: schema.Mark | None = None  # of the last message, where that was seen
-        self._until: datetime | None = None  # by the database's clock, the time of what was delivered last
-        self._epoch: UUID | None = None
 
     # Connections.
 
@@ -149,9 +138,7 @@ class PostgresBackplane(StoredBackplane[asyncpg.Connection]):
     async def _find_position(self, connection: asyncpg.Connection) -> None:
         # LISTEN comes before the position is read: what is sent in between rings.
         await self._listen(connection)
-        page = await schema.read(connection, None, 1, 1)
-        self._last = self._confirmed = page.top
-        self._epoch, self._mark, self._until = page.epoch, page.mark, page.now
+        await super()._find_position(connection)
 
     async def _receive(self, connection: asyncpg.Connection) -> None:
         connection.add_termination_listener(self._ring)
@@ -192,57 +179,14 @@ class PostgresBackplane(StoredBackplane[asyncpg.Connection]):
         self._listening[connection] = rings
         return rings
 
-    async def _catch_up(self, connection: asyncpg.Connection) -> bool:
-        """Deliver everything that follows the last message; whether there was anything."""
-        received = False
-        while True:
-            page = await schema.read(connection, self._last, MAX_BATCH, self._page_bytes)
-            if page.epoch != self._epoch or self._is_overtaken(page):
-                await self._begin_again(connection, page)
-                continue
-            for message in page.messages:
-                if message.payload_id != self._last + 1:
-                    self._gap(
-                        f"messages {self._last + 1} to {message.payload_id - 1} were deleted before they were read."
-                    )
-                self._last, self._mark, self._until = message.payload_id, message.mark, message.inserted_on
-            if not page.messages and page.top > self._last:
-                self._gap(f"messages {self._last + 1} to {page.top} were deleted before they were read.")
-                self._last, self._mark, self._until = page.top, None, page.now
-            await self._deliver_all(message.payload for message in page.messages)
-            received = received or bool(page.messages)
-            if self._last >= page.top:
-                return received
+    async def _page(self, connection: asyncpg.Connection, after: int | None) -> Page:
+        return await schema.read(connection, after, MAX_BATCH, self._page_bytes)
 
-    def _is_overtaken(self, page: schema.Page) -> bool:
-        """Whether the numbers have gone back, or another message stands where the last one stood."""
-        if page.top < self._last:
-            return True
-        return self._mark is not None and page.mark is not None and page.mark != self._mark
+    async def _renew_epoch(self, connection: asyncpg.Connection, epoch: UUID) -> UUID:
+        return await schema.renew_epoch(connection, epoch)
 
-    async def _begin_again(self, connection: asyncpg.Connection, page: schema.Page) -> None:
-        """Something has happened to the stream: say so, and go on with what is new in it."""
-        if page.epoch != self._epoch:
-            is_intact = page.top >= self._last and self._mark is not None and page.mark == self._mark
-            what = (
-                "the database has lost messages that other servers had sent or read."
-                if is_intact
-                else "the backplane's tables were made anew, or restored."
-            )
-            epoch = page.epoch
-        else:
-            is_intact = False
-            what = (
-                f"the database went back from message {self._last} to {page.top} (restored from a backup?)."
-                if page.top < self._last
-                else f"message {self._last} is another one now: the database went back, and on (a failover?)."
-            )
-            epoch = await schema.renew_epoch(connection, page.epoch)
-        if not is_intact:
-            self._last = self._confirmed = await schema.last_until(connection, self._until)
-            self._mark = None
-        self._epoch = epoch
-        self._gap(what)
+    async def _last_until(self, connection: asyncpg.Connection, time: datetime | None) -> int:
+        return await schema.last_until(connection, time)
 
     # Sending.
 

@@ -11,13 +11,13 @@ numbers become visible in their order and a rollback leaves no hole. "Everything
 is never wrong. The epoch is made with the tables; another epoch means another stream, whose numbers begin again.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 from asgi_signalr.backplanes import BackplaneError
+from asgi_signalr.backplanes.tables import Mark, Message, Page
 
 VERSION = 1
 CHANNEL = "signalr_0"
@@ -106,43 +106,6 @@ WITH highest AS (
 ), emptied AS (DELETE FROM signalr.messages_0_id)
 SELECT payload_id FROM highest
 """
-
-
-@dataclass(frozen=True)
-class Mark:
-    """By what a message is known besides its number, which another one may have after a restore."""
-
-    sender: UUID
-    inserted_on: datetime
-
-
-@dataclass(frozen=True)
-class Message:
-    """A row of the stream."""
-
-    payload_id: int
-    payload: bytes
-    inserted_on: datetime
-    sender: UUID
-
-    @property
-    def mark(self) -> Mark:
-        """By what it is known."""
-        return Mark(self.sender, self.inserted_on)
-
-
-@dataclass(frozen=True)
-class Page:
-    """What follows a number: some messages, the stream's newest number, and which stream it is.
-
-    The mark is that of the message with the number itself; None: there is none. `now` is the database's time.
-    """
-
-    top: int
-    epoch: UUID
-    now: datetime
-    mark: Mark | None
-    messages: list[Message]
 
 
 async def install(connection: asyncpg.Connection) -> None:

@@ -302,9 +302,9 @@ class StoredBackplane(ABC, Generic[C]):
         if not self._positioned.is_set():
             await self._find_position(connection)
             self._positioned.set()
-            self._say_well("receiving")
             if self._first_try is not None and self._first_try.done():
                 self._gap("this server started without its backplane: what the others have sent since is not known.")
+            self._say_well("receiving")
         self._tried()
         await self._receive(connection)
 

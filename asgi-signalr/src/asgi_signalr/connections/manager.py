@@ -17,6 +17,7 @@ from asgi_signalr.connections.outbox import SlowClientError
 from asgi_signalr.http import Refusal, address_of
 from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
+from asgi_signalr.transports.inbox import Inbox
 from asgi_signalr.transports.long_polling import LongPollingTransport
 
 logger = logging.getLogger("asgi_signalr")
@@ -37,6 +38,8 @@ class Negotiated:
     """Whether the token is worth nothing any more."""
     connection: Connection | None = None
     """The connection that it became; None while it is still to be opened."""
+    posted: Inbox | None = None
+    """What the client has posted before it opened the connection, if it has."""
 
     @property
     def is_to_be_told(self) -> bool:

@@ -8,12 +8,10 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine, Generator
 from contextvars import Context, copy_context
-from itertools import count
 from types import coroutine
 from typing import Any, Protocol
 
-# The most calls that are run before the event loop does other things.
-CALLS_PER_TURN = 100
+from asgi_signalr.connections.pace import Pace
 
 
 class Job(Protocol):
@@ -39,9 +37,8 @@ class Runner:
         task = self._task
         assert task is not None  # noqa: S101  (it is this one)
         try:
-            for number in count(1):
-                if not self._waiting:
-                    return
+            pace = Pace()
+            while self._waiting:
                 job, call, context = self._waiting.popleft()
                 job.task = task
                 try:
@@ -49,8 +46,9 @@ class Runner:
                 except StopIteration:
                     if task.cancelling():  # by the call itself: that is not the next one's affair
                         return
-                    if number % CALLS_PER_TURN == 0:
+                    if pace.is_over():
                         await asyncio.sleep(0)
+                        pace.begin()
                     continue
                 self._hand_over()
                 await _go_on(call, context, waits_for)

@@ -23,7 +23,7 @@ from asgi_signalr.protocols import check_size
 from asgi_signalr.scaleout.local_hub import LocalHub
 from asgi_signalr.scaleout.server import Server
 from asgi_signalr.transports import Transport, long_polling
-from asgi_signalr.transports.inbox import InboxClosed
+from asgi_signalr.transports.inbox import Inbox, InboxClosed
 from asgi_signalr.transports.long_polling import LongPollingTransport
 from asgi_signalr.transports.resumable import ResumableTransport
 from asgi_signalr.transports.server_sent_events import ServerSentEventsTransport
@@ -98,6 +98,9 @@ class Endpoint:
             self._refusals.note(scope, refusal)
             await refuse(scope, receive, send, refusal.status, refusal.text, refusal.headers)
             return
+        if entry is not None and entry.posted is not None:
+            websocket.begin_with(entry.posted.take_all())
+            entry.posted = None
         if transport is not None:
             if await websocket.accept():
                 await transport.carry(websocket)
@@ -170,7 +173,7 @@ class Endpoint:
         server, token = self._find_server(), _token(request)
         entry = self._negotiated(server, token, to_open=True)
         context = await self._check(request, "ServerSentEvents", entry)
-        transport = ServerSentEventsTransport(receive, send)
+        transport = ServerSentEventsTransport(receive, send, entry.posted)
         connection = self._open(server, context, transport, entry)
         watcher = asyncio.create_task(transport.watch())
         try:
@@ -193,7 +196,7 @@ class Endpoint:
         if entry.connection is None:  # still: another poll may have come first meanwhile
             # The conversation outlives this request, and so does its scope, without what others may still do to it.
             context.scope = dict(context.scope)
-            connection = self._open(server, context, LongPollingTransport(), entry)
+            connection = self._open(server, context, LongPollingTransport(entry.posted), entry)
             entry.alone_since = asyncio.get_running_loop().time()
             server.connections.converse(self._converse(server, connection))
             await respond(request.scope, send, Response(200, headers=OCTETS), more)
@@ -231,7 +234,7 @@ class Endpoint:
         await self._check(request, None, entry)
         connection = entry.connection
         if connection is None:
-            raise Refusal(400, "The connection has been negotiated, but no transport has been opened yet.")
+            return await self._post_early(request, body, entry)
         inbox = connection.transport.inbox
         if inbox is None:
             raise Refusal(405, "POST requests are not allowed for WebSocket connections.", Allow="GET")
@@ -247,6 +250,30 @@ class Endpoint:
             raise Refusal(404, NO_CONNECTION) from None
         except Disconnected:
             raise Refusal(400, "The body could not be read to its end.") from None
+        return Response(200, headers={"Content-Type": "text/plain"})
+
+    async def _post_early(self, request: Request, body: Body, entry: Negotiated) -> Response:
+        """Keep what a client posts before it opens its connection: some clients begin with their handshake."""
+        if entry.posted is None:
+            entry.posted = Inbox()
+        async with entry.posted.lock:
+            try:
+                async with asyncio.timeout(self._options.handshake_timeout):
+                    message = await self._message_in(request, body)
+            except Disconnected:
+                raise Refusal(400, "The body could not be read to its end.") from None
+            except TimeoutError:
+                raise Refusal(408, "The body did not come in time.") from None
+            self._check_place(entry, None)
+            opened = entry.connection
+            if opened is not None and opened.transport.inbox is None:
+                raise Refusal(405, "POST requests are not allowed for WebSocket connections.", Allow="GET")
+            if opened is None and entry.posted.size + len(message) > MOST_POSTED_EARLY:
+                raise Refusal(413, "Before its transport is open a client may post its handshake, and no more.")
+            try:
+                await entry.posted.put(message)
+            except InboxClosed:
+                raise Refusal(404, NO_CONNECTION) from None
         return Response(200, headers={"Content-Type": "text/plain"})
 
     async def _message_in(self, request: Request, body: Body) -> str | bytes:
@@ -363,6 +390,8 @@ class Endpoint:
         return Refusal(404, NO_CONNECTION if is_alone else f"{NO_CONNECTION}\n{STICKY_SESSIONS}", advice=advice)
 
 
+# The most bytes that are kept for a client before it has opened its connection.
+MOST_POSTED_EARLY = 4096
 NO_CONNECTION = "No Connection with that ID"
 STICKY_SESSIONS = (
     "There are several servers, and this one does not know it. All requests of a connection have to reach the server "

@@ -13,6 +13,7 @@ from functools import partial
 from types import MethodType
 
 from asgi_signalr.connections.connection import Ended, Ending
+from asgi_signalr.connections.pace import Pace
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import Overrides
 from asgi_signalr.errors import HubException, InvalidDataError, MessageSizeError, for_client, is_refusal
@@ -31,9 +32,6 @@ from asgi_signalr.transports.payload import Payload
 from asgi_signalr.transports.websockets import WebSocketTransport, no_fast_path
 
 logger = logging.getLogger("asgi_signalr")
-
-# The most messages that are dealt with before the event loop does other things; a frame may hold any number.
-MESSAGES_PER_TURN = 100
 
 
 class HubConversation:
@@ -168,12 +166,14 @@ class HubConversation:
         transport = connection.transport
         if isinstance(transport, WebSocketTransport):
             transport.fast_path = self._fast_path(connection)
+        pace = Pace()  # a frame may hold any number of messages, and what is read any number of frames
         try:
             while True:
                 messages = connection.protocol.parse(connection.buffer, connection.options.max_message_size)
-                for number, message in enumerate(messages, 1):
-                    if number % MESSAGES_PER_TURN == 0:
+                for message in messages:
+                    if pace.is_over():
                         await connection.interruptible(asyncio.sleep(0))
+                        pace.begin()
                     if not connection.accepts(message):
                         continue
                     if isinstance(message, Close):
@@ -186,8 +186,10 @@ class HubConversation:
                         await connection.stall(obstacle)
                     if connection.ending is not None:
                         return connection.ending.error
+                left = pace.pause()
                 with connection.waiting():
                     data = connection.received(await transport.receive())
+                pace.go_on(left)
                 if data is None:
                     connection.log("=", "the client has gone")
                     await self._begin_all(connection, gone=True)

@@ -1,9 +1,11 @@
 """The conversation with one client of a persistent connection: `on_connected`, its messages in order, good-bye."""
 
+import asyncio
 import logging
 
 from asgi_signalr.clients import GroupManager
 from asgi_signalr.connections.connection import Ended, Ending
+from asgi_signalr.connections.pace import Pace
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import sources_of
 from asgi_signalr.errors import InvalidDataError, is_refusal
@@ -84,9 +86,15 @@ class PersistentConversation:
 
     async def _listen(self, connection: RawConnection, served: PersistentConnection) -> Exception | None:
         """Take the client's messages until the end; returns the error that was the reason, if one was."""
+        pace = Pace()
         try:
             while connection.ending is None:
+                if pace.is_over():
+                    await connection.interruptible(asyncio.sleep(0))
+                    pace.begin()
+                left = pace.pause()
                 message = await connection.receive_message()
+                pace.go_on(left)
                 if message is None:
                     connection.log("=", "the client has gone")
                     return None

@@ -38,7 +38,8 @@ class HubProtocol(Protocol):
         """Take every whole message out of the buffer, and leave what is still incomplete.
 
         The messages are read one by one: those before a bad one are still given, and what follows one that nobody
-        asks for stays in the buffer. Messages of a type that is not known are left out.
+        asks for stays in the buffer. A message of a type that is not known is given as `Unknown`: between any two
+        messages others have their turn, so a client that sends nothing else holds nobody up.
 
         Raises:
             InvalidDataError: the bytes are no messages, or one is longer than `max_message_size`; nothing else.

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import (
+    UNKNOWN,
     Ack,
     AnyMessage,
     CancelInvocation,
@@ -67,8 +68,7 @@ class JsonHubProtocol:
             check_size(end, max_message_size)
             record = buffer[:end]
             del buffer[: end + 1]
-            if (message := parse_record(record, exact=self._is_exact)) is not None:
-                yield message
+            yield parse_record(record, exact=self._is_exact)
         check_size(len(buffer), max_message_size)
 
     def parse_invocation(self, data: bytes, max_message_size: int) -> Invocation | None:
@@ -102,8 +102,8 @@ def _write(message: Message, encode: Callable[[Any], bytes] = _encode) -> bytes:
         raise unsendable(error) from None
 
 
-def parse_record(record: bytes | bytearray, *, exact: bool = False) -> Message | None:
-    """Read one message without its separator; None for a type that this version does not know.
+def parse_record(record: bytes | bytearray, *, exact: bool = False) -> Message:
+    """Read one message without its separator.
 
     Args:
         record: the message.
@@ -127,7 +127,7 @@ def _says_too_much(completion: Completion) -> bool:
 # What is not quite as the messages are declared: null for what is absent, a type not known, or a reason to complain.
 
 
-def _read_slowly(record: bytes | bytearray, exact: bool) -> Message | None:
+def _read_slowly(record: bytes | bytearray, exact: bool) -> Message:
     try:
         wire = (_decode_exactly if exact else _decode)(record)
     except (ValueError, RecursionError) as error:  # malformed, not UTF-8, or it has a value that cannot be read
@@ -136,7 +136,7 @@ def _read_slowly(record: bytes | bytearray, exact: bool) -> Message | None:
         raise InvalidDataError("Unexpected JSON Token Type. Expected a JSON Object.")
     kind = _required(wire, "type", int)
     read = _READERS.get(kind)
-    return None if read is None else read(wire)
+    return UNKNOWN if read is None else read(wire)
 
 
 _VALUES = {"arguments", "item", "result"}

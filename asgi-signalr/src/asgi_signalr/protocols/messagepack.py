@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import (
+    UNKNOWN,
     Ack,
     CancelInvocation,
     Close,
@@ -64,8 +65,7 @@ class MessagePackHubProtocol:
                 return
             body = buffer[start:end]
             del buffer[:end]
-            if (message := parse_body(body)) is not None:
-                yield message
+            yield parse_body(body)
 
     def parse_invocation(self, data: bytes, max_message_size: int) -> Invocation | None:
         """Read the one invocation that the data is; None if it is something else, for `parse` to judge."""
@@ -189,8 +189,8 @@ def _write_as_declared(message: Any) -> bytes:
 # Arrays to messages.
 
 
-def parse_body(body: bytes | bytearray) -> Message | None:
-    """Read one message without its length; None for a type that this version does not know.
+def parse_body(body: bytes | bytearray) -> Message:
+    """Read one message without its length.
 
     Raises:
         InvalidDataError: it is no array, or an item is missing or of the wrong type.
@@ -257,7 +257,7 @@ _decode_frequent = msgspec.msgpack.Decoder(
 # All the others, and what is wrong.
 
 
-def _read_slowly(body: bytes | bytearray) -> Message | None:
+def _read_slowly(body: bytes | bytearray) -> Message:
     try:
         items = _decode(body)
     except (ValueError, RecursionError) as error:  # malformed, cut off, not UTF-8, no time that there is, nested deeply
@@ -266,7 +266,7 @@ def _read_slowly(body: bytes | bytearray) -> Message | None:
         raise InvalidDataError("Reading array length for 'message' failed.")
     kind = _int32(items, 0, "messageType")
     read = _READERS.get(kind)
-    return None if read is None else read(items)
+    return UNKNOWN if read is None else read(items)
 
 
 _VALUES: dict[Any, int] = {1: 4, 2: 3, 3: 4, 4: 4}

@@ -25,7 +25,7 @@ async def tail_messages(url: str, *, once: bool, lines: int | None, as_json: boo
 
     """
     if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise TailError("only a PostgreSQL backplane keeps its messages: postgresql://USER:PASSWORD@HOST/DATABASE")
+        raise TailError("only a PostgreSQL backplane's messages are shown: postgresql://USER:PASSWORD@HOST/DATABASE")
     try:
         import asyncpg
     except ImportError as error:

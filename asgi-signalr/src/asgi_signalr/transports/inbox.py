@@ -23,6 +23,11 @@ class Inbox:
         self._changed: asyncio.Future[None] | None = None  # for the taker
         self._emptied: asyncio.Future[None] | None = None  # for the one that holds the lock
 
+    @property
+    def size(self) -> int:
+        """How much waits to be taken."""
+        return self._size
+
     async def put(self, portion: str | bytes) -> None:
         """Hand over a portion, and wait until there is room for the next.
 
@@ -51,6 +56,13 @@ class Inbox:
         if self._size <= HIGH_WATER:
             wake(self._emptied)
         return portion
+
+    def take_all(self) -> deque[str | bytes]:
+        """Take whatever is there, without waiting for more."""
+        portions, self._portions = self._portions, deque()
+        self._size = 0
+        wake(self._emptied)
+        return portions
 
     def check(self) -> None:
         """Make sure that more can be put in.

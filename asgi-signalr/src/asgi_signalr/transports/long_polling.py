@@ -16,15 +16,20 @@ HIGH_WATER = 64 * 1024
 
 
 class LongPollingTransport:
-    """One client that polls."""
+    """One client that polls.
+
+    Args:
+        inbox: what it has posted already, if it has.
+
+    """
 
     name = "LongPolling"
     keeps_alive = True
     keep_alive_frame = None
     direct = None
 
-    def __init__(self) -> None:
-        self.inbox = Inbox()
+    def __init__(self, inbox: Inbox | None = None) -> None:
+        self.inbox = inbox or Inbox()
         self._waiting: list[bytes] = []
         self._size = 0
         self._closed = False

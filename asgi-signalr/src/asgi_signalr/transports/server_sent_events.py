@@ -27,15 +27,22 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class ServerSentEventsTransport:
-    """One stream of events."""
+    """One stream of events.
+
+    Args:
+        receive: the server's.
+        send: the server's.
+        inbox: what the client has posted already, if it has.
+
+    """
 
     name = "ServerSentEvents"
     keeps_alive = False
     keep_alive_frame = KEEP_ALIVE
     direct = None
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self.inbox = Inbox()
+    def __init__(self, receive: Receive, send: Send, inbox: Inbox | None = None) -> None:
+        self.inbox = inbox or Inbox()
         self._receive = receive
         self._send = send
         self._gone = False

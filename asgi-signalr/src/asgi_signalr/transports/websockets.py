@@ -23,6 +23,8 @@ EXTENSION = "asgi_signalr.websocket"
 
 # The most messages that wait to be read; then no more are taken in.
 MAX_UNREAD = 16
+# The most frames that the fast path deals with before the event loop does other things.
+FRAMES_PER_TURN = 100
 
 
 class DirectWebSocket(DirectWriter, Protocol):
@@ -114,6 +116,10 @@ class WebSocketTransport:
         """Whether the client has gone; without a direct way that is known only when it is received."""
         return self._gone or self._code is not None
 
+    def begin_with(self, posted: deque[str | bytes]) -> None:
+        """Receive first what the client has posted before it brought the WebSocket."""
+        self._unread = posted
+
     async def accept(self) -> bool:
         """Take the WebSocket; False if the client has gone meanwhile."""
         event = await self._receive()
@@ -131,7 +137,10 @@ class WebSocketTransport:
         """Wait for a frame; None once the client has gone."""
         if self.direct is not None:
             return await self._receive_directly(self.direct)
+        if self._unread:
+            return self._unread.popleft()
         receive, fast_path = self._receive, self.fast_path
+        dealt_with = 0
         while True:
             event = await receive()
             if event["type"] != "websocket.receive":
@@ -143,6 +152,9 @@ class WebSocketTransport:
             data: bytes = event["bytes"] if text is None else text.encode()
             if not fast_path(data):
                 return data
+            dealt_with += 1
+            if dealt_with % FRAMES_PER_TURN == 0:
+                await asyncio.sleep(0)
 
     def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
         """Send whole messages as one frame."""

@@ -1,0 +1,155 @@
+"""What the engines have in common that keep the stream as numbered rows of a table, beside a counter.
+
+A number alone is no position: after a failover to a standby that had less, or after a restore, another message may have
+it by the time a server looks. So the last message is known by its sender and its time as well. Whoever finds another
+one in its place, or nothing, gives the tables another epoch, and every server says that messages may be lost: those as
+well that had never seen what is lost. All of them go on with what was stored after the last message that they know.
+"""
+
+import asyncio
+from abc import abstractmethod
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from asgi_signalr.backplanes.stored import StoredBackplane
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """By what a message is known besides its number, which another one may have after a restore."""
+
+    sender: UUID
+    inserted_on: datetime
+
+
+@dataclass(frozen=True)
+class Message:
+    """A row of the stream."""
+
+    payload_id: int
+    payload: bytes
+    inserted_on: datetime
+    sender: UUID
+
+    @property
+    def mark(self) -> Mark:
+        """By what it is known."""
+        return Mark(self.sender, self.inserted_on)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What follows a number: some messages, the stream's newest number, and which stream it is.
+
+    The mark is that of the message with the number itself; None: there is none. `now` is the database's time.
+    """
+
+    top: int
+    epoch: UUID
+    now: datetime
+    mark: Mark | None
+    messages: list[Message]
+
+
+class TableBackplane(StoredBackplane[C]):
+    """An engine whose stream is a table. Its position is a number, an epoch, and by what the last message is known.
+
+    Times are in seconds. `poll` is the longest pause between two looks; `keep_seconds` and `keep_messages` bound the
+    table, which is tidied each `retention_interval`. The `queueing` options are those of every `StoredBackplane`.
+    """
+
+    _confirmed = 0  # the number of the newest message of this server's own
+    _last = 0
+    _mark: Mark | None = None  # of the last message, where that was seen
+    _until: datetime | None = None  # by the database's clock, the time of what was delivered last
+    _epoch: UUID | None = None
+
+    def __init__(
+        self,
+        where: str,
+        *,
+        poll: float,
+        keep_seconds: float,
+        keep_messages: int,
+        retention_interval: float,
+        **queueing: Any,
+    ) -> None:
+        super().__init__(where, **queueing)
+        self._poll = poll
+        self._keep_seconds = keep_seconds
+        self._keep_messages = keep_messages
+        self._retention_interval = retention_interval
+        self._bell = asyncio.Event()  # rung when there is something to look at
+
+    @abstractmethod
+    async def _page(self, connection: C, after: int | None) -> Page:
+        """Read what follows a number, in order; None: nothing, but where the stream ends."""
+
+    @abstractmethod
+    async def _renew_epoch(self, connection: C, epoch: UUID) -> UUID:
+        """Give the stream another epoch, unless that has happened; returns the one that it has now."""
+
+    @abstractmethod
+    async def _last_until(self, connection: C, time: datetime | None) -> int:
+        """Find the number of the newest message that was inserted by then; 0: there is none."""
+
+    async def _find_position(self, connection: C) -> None:
+        page = await self._page(connection, None)
+        self._last = self._confirmed = page.top
+        self._epoch, self._mark, self._until = page.epoch, page.mark, page.now
+
+    async def _catch_up(self, connection: C) -> bool:
+        """Deliver everything that follows the last message; whether there was anything."""
+        received = False
+        while True:
+            page = await self._page(connection, self._last)
+            if page.epoch != self._epoch or self._is_overtaken(page):
+                await self._begin_again(connection, page)
+                continue
+            for message in page.messages:
+                if message.payload_id != self._last + 1:
+                    self._gap(
+                        f"messages {self._last + 1} to {message.payload_id - 1} were deleted before they were read."
+                    )
+                self._last, self._mark, self._until = message.payload_id, message.mark, message.inserted_on
+            if not page.messages and page.top > self._last:
+                self._gap(f"messages {self._last + 1} to {page.top} were deleted before they were read.")
+                self._last, self._mark, self._until = page.top, None, page.now
+            await self._deliver_all(message.payload for message in page.messages)
+            received = received or bool(page.messages)
+            if self._last >= page.top:
+                return received
+
+    def _is_overtaken(self, page: Page) -> bool:
+        """Whether the numbers have gone back, or another message stands where the last one stood."""
+        if page.top < self._last:
+            return True
+        return self._mark is not None and page.mark is not None and page.mark != self._mark
+
+    async def _begin_again(self, connection: C, page: Page) -> None:
+        """Something has happened to the stream: say so, and go on with what is new in it."""
+        if page.epoch != self._epoch:
+            is_intact = page.top >= self._last and self._mark is not None and page.mark == self._mark
+            what = (
+                "the database has lost messages that other servers had sent or read."
+                if is_intact
+                else "the backplane's tables were made anew, or restored."
+            )
+            epoch = page.epoch
+        else:
+            is_intact = False
+            what = (
+                f"the database went back from message {self._last} to {page.top} (restored from a backup?)."
+                if page.top < self._last
+                else f"message {self._last} is another one now: the database went back, and on (a failover?)."
+            )
+            epoch = await self._renew_epoch(connection, page.epoch)
+        if not is_intact:
+            self._last = self._confirmed = await self._last_until(connection, self._until)
+            self._mark = None
+        self._epoch = epoch
+        self._gap(what)
