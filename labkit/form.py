@@ -55,6 +55,7 @@ EXERCISE: Form = {
         "home?": ADDRESS,
         "instances?": NUMBER,
         "environment?": ENVIRONMENT,
+        "pass-environment?": TEXTS,
         "decode?": COMMAND,
     },
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},

@@ -8,10 +8,12 @@
 """
 
 import contextlib
+import errno
 import http.client
 import os
 import queue
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -209,7 +211,9 @@ def _start(
             name = f"The app (instance {number})" if len(ports) > 1 else "The app"
             command, variables = _filled(app, {**values, "port": str(port)})
             log = logs / f"instance-{number}.log"
-            command = sandbox.wrap(command, ports) if sandbox else command
+            if sandbox:
+                _check_program(command, folder)
+                command = sandbox.wrap(command, ports)
             process = _spawn(group, command, folder, {**variables, **stacks.variables(log)})
             program = _Program(name, number, port, process, log, folder, on_line)
             programs.append(program)
@@ -237,14 +241,26 @@ def _next(outcomes: "queue.SimpleQueue[Exception | None]") -> Exception | None:
             return outcomes.get(timeout=0.2)
 
 
+def _check_program(command: list[str], folder: Path) -> None:
+    """Find out whether there is such a program, where another one, the sandbox's, is to start it."""
+    program = str(folder / command[0]) if Path(command[0]).name != command[0] else command[0]
+    if shutil.which(program) is None:
+        number = errno.EACCES if Path(program).exists() else errno.ENOENT
+        raise _cannot_start(command, folder, OSError(number, os.strerror(number)))
+
+
 def _spawn(group: Group, command: list[str], folder: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
     try:
         return group.start(command, cwd=folder, environment=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except OSError as error:
-        raise MachineError(
-            f"Cannot start {command[0]} in {folder}: {error.strerror or error}.",
-            f"Is it there, and may you run it? If it belongs to {folder / '.venv'}, make that folder anew: uv sync",
-        ) from error
+        raise _cannot_start(command, folder, error) from error
+
+
+def _cannot_start(command: list[str], folder: Path, error: OSError) -> MachineError:
+    return MachineError(
+        f"Cannot start {command[0]} in {folder}: {error.strerror or error}.",
+        f"Is it there, and may you run it? If it belongs to {folder / '.venv'}, make that folder anew: uv sync",
+    )
 
 
 def _filled(app: App, values: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -263,7 +279,7 @@ def _filled(app: App, values: Mapping[str, str]) -> tuple[list[str], dict[str, s
         return values[match[1]]
 
     extra = {name: fill(text) for name, text in app.environment.items()}
-    return [fill(part) for part in app.command], environment(extra)
+    return [fill(part) for part in app.command], environment(extra, app.pass_environment)
 
 
 class _Program:

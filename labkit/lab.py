@@ -29,6 +29,8 @@ class App:
     home: str
     instances: int
     environment: Mapping[str, str]
+    pass_environment: tuple[str, ...] = ()
+    """The environment variables, `*` for any end of a name, that an app gets from whoever runs it."""
     decode: tuple[str, ...] = ()
     """The command that says what the app's WebSocket frames mean, see `report.frames`."""
 
@@ -258,6 +260,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             home=app.get("home", "/"),
             instances=app.get("instances", 1),
             environment=dict(app.get("environment", {})),
+            pass_environment=tuple(app.get("pass-environment", ())),
             decode=tuple(app.get("decode", ())),
         ),
         database=Database(

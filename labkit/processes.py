@@ -12,6 +12,7 @@ that waits for the end of a pipe, does the same if labkit is ended the hard way 
 """
 
 import contextlib
+import fnmatch
 import json
 import os
 import secrets
@@ -172,17 +173,19 @@ if "dismissed" not in lines:
 """
 
 
-def environment(extra: Mapping[str, str], own: Sequence[str] = ()) -> dict[str, str]:
+def environment(extra: Mapping[str, str], also: Sequence[str] = ()) -> dict[str, str]:
     """The environment for a program that labkit starts: what every program needs of this machine, and `extra`.
 
     Nothing else of labkit's environment is handed on, as it might steer the program (`NODE_OPTIONS`,
-    `WEB_CONCURRENCY`, `PYTHONPATH`), or be none of its business; `own` are the beginnings of further names that are.
+    `WEB_CONCURRENCY`, `PYTHONPATH`), or be none of its business; `also` names what is, `*` for any end of a name.
     Its output is UTF-8, as labkit reads it.
     """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name.upper() in _HANDED_ON or name.upper().startswith((*_FAMILIES, *own))
+        if name.upper() in _HANDED_ON
+        or name.upper().startswith(_FAMILIES)
+        or any(fnmatch.fnmatchcase(name.upper(), each.upper()) for each in also)
     }
     settings = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     return {**kept, **settings, **extra}

@@ -195,7 +195,7 @@ def test_a_program_inherits_what_every_program_needs(monkeypatch: pytest.MonkeyP
     for name in ("PATH", "HOME", "LC_TIME", "SystemRoot", "ProgramFiles(x86)", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, "kept")
     monkeypatch.setenv("LABKIT_BROWSER", "mine")
-    result = environment({"PORT": "1"}, own=("LABKIT_",))
+    result = environment({"PORT": "1"}, also=("LABKIT_*",))
     assert [result[name] for name in ("PATH", "HOME", "LC_TIME", "SystemRoot", "LABKIT_BROWSER")] == [
         *["kept"] * 4,
         "mine",

@@ -81,8 +81,8 @@ def verify(
         _refuse_as_report(report_to, subject)
     if format is Format.TEXT:
         out.print(escape(subject.said), soft_wrap=True)
-        if not_enforced := sandbox.lacking():
-            err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
+    if not_enforced := sandbox.lacking():
+        err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
     if watch:
         with contextlib.suppress(KeyboardInterrupt):
             _watch(the_lab, subject, tasks, headed, everything)

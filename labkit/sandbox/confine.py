@@ -48,12 +48,14 @@ def _refused(what: str) -> OSError:
     return OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def restrict(read: Iterable[str], write: Iterable[str], bind: Iterable[int], connect: Iterable[int]) -> None:
+def restrict(
+    version: int, read: Iterable[str], write: Iterable[str], bind: Iterable[int], connect: Iterable[int]
+) -> None:
     """Take from this process, and all that it starts, whatever is not named: files, TCP ports, signals to others.
 
-    Raises OSError if the system does not do it.
+    All that this version of Landlock can keep from it is. Raises OSError if the system does not do it.
     """
-    libc, version = _libc(), landlock()
+    libc = _libc()
     rights = _RIGHTS[min(version, 5)]
     # struct landlock_ruleset_attr, as long as this version of it.
     attributes = struct.pack("=Q", rights)
@@ -185,8 +187,8 @@ def _enter(libc: ctypes.CDLL, given: dict[str, Any], command: list[str], is_root
         _limit(given["limits"])
         if libc.prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise _refused("no new privileges")
-        if landlock():
-            restrict(given["read"], given["write"], given["bind"], given["connect"])
+        if given["landlock"]:
+            restrict(given["landlock"], given["read"], given["write"], given["bind"], given["connect"])
         if is_root:
             _drop_capabilities(libc)
         os.execvpe(command[0], command, os.environ)  # noqa: S606  (an app's own command)

@@ -42,7 +42,7 @@ class CheckingProcess:
                         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
                         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
                     },
-                    own=("LABKIT_", "PLAYWRIGHT_"),
+                    also=("LABKIT_*", "PLAYWRIGHT_*"),
                 ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -223,7 +223,8 @@ class _Run:
         self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
         running = stack.enter_context(
             instances.running(
-                replace(exercise.app, command=command),
+                # A verdict does not depend on who verifies: nothing of theirs is passed on.
+                replace(exercise.app, command=command, pass_environment=()),
                 app,
                 # What the app can see has the form that it has in a workspace.
                 data=data,
@@ -428,7 +429,8 @@ class _Run:
         with contextlib.suppress(LabError, OSError):
             for name in within.names(folder) if app.is_dir() else ():
                 with contextlib.suppress(LabError, OSError):
-                    if content := within.read(f"{folder}/{name}", most=MOST_LOG):
+                    content = within.read(f"{folder}/{name}", most=MOST_LOG)
+                    if content is not None:
                         yield name, content
 
 
