@@ -193,7 +193,7 @@ def test_an_older_system_enforces_what_it_can(
 PYTHON = "/usr/bin/python3"
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists(PYTHON), reason="becomes an ordinary user")
+@pytest.mark.skipif(os.geteuid() != 0 or not Path(PYTHON).exists(), reason="becomes an ordinary user")
 def test_an_ordinary_users_app_is_kept_inside_as_well(app: Path, listening: int) -> None:
     for folder in (app, *app.parents[:4]):
         folder.chmod(0o777)
