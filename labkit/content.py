@@ -93,6 +93,12 @@ def _problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
     yield from _equation_problems(lab, exercise)
     yield from _check_problems(exercise)
     yield from _chapter_problems(exercise)
+    numbers = [task.id.rpartition(".")[2] for task in exercise.tasks]
+    yield from (
+        f"exercise.toml gives points for task {each}, which is not there."
+        for each in exercise.points
+        if each not in numbers
+    )
 
 
 def _encoding_problems(exercise: Exercise) -> Iterator[str]:

@@ -34,6 +34,13 @@ ADDRESS = Kind("text that begins with a slash", lambda value: isinstance(value, 
 NUMBER = Kind("a whole number from 1", lambda value: type(value) is int and value > 0)  # no bool, which is an int too
 YES = Kind("true", lambda value: value is True)
 ENVIRONMENT = Kind("a table of texts in quotes", lambda value: isinstance(value, dict) and _texts([*value.values()]))
+POINTS = Kind(
+    "a table of whole numbers by the tasks' numbers, such as { 2 = 3 }",
+    lambda value: (
+        isinstance(value, dict)
+        and all(key.isdecimal() and type(each) is int and each >= 0 for key, each in value.items())
+    ),
+)
 TABLE = Kind("a table", lambda value: isinstance(value, dict))
 TABLES = Kind("a list of tables", lambda value: isinstance(value, list) and all(map(TABLE.fits, value)))
 
@@ -49,6 +56,7 @@ LAB: Form = {
 }
 EXERCISE: Form = {
     "continues?": TEXT,
+    "points?": POINTS,
     "app": {
         "command": COMMAND,
         "ready": ADDRESS,
@@ -57,6 +65,7 @@ EXERCISE: Form = {
         "environment?": ENVIRONMENT,
         "pass-environment?": TEXTS,
         "decode?": COMMAND,
+        "reread?": TEXTS,
     },
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS},
 }

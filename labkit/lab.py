@@ -6,7 +6,8 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ class App:
     """The environment variables, `*` for any end of a name, that an app gets from whoever runs it."""
     decode: tuple[str, ...] = ()
     """The command that says what the app's WebSocket frames mean, see `report.frames`."""
+
+    reread: tuple[str, ...] = ()
+    """Patterns of the files that a running instance reads anew for each request: pages and scripts."""
+
+    def rereads(self, path: str) -> bool:
+        """Whether a running instance follows a change of this file; the path is the app's, with slashes."""
+        return any(fnmatchcase(path, pattern) for pattern in self.reread)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,8 @@ class Exercise:
     app: App
     database: Database | None
     continues: str | None = None
+    points: Mapping[str, int] = field(default_factory=dict)
+    """The points of tasks by their numbers; a task that is not named has one."""
 
     @property
     def id(self) -> str:
@@ -127,6 +137,15 @@ class Exercise:
     def tasks(self) -> tuple[Task, ...]:
         """The tasks, in their order."""
         return self.chapter.tasks
+
+    def points_of(self, task: str) -> int:
+        """The points that a task earns whoever has done it; the task by its id."""
+        return self.points.get(task.rpartition(".")[2], 1)
+
+    @property
+    def possible_points(self) -> int:
+        """The points of all tasks."""
+        return sum(self.points_of(task.id) for task in self.tasks)
 
     @property
     def begin(self) -> Path:
@@ -270,6 +289,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             environment=dict(app.get("environment", {})),
             pass_environment=tuple(app.get("pass-environment", ())),
             decode=tuple(app.get("decode", ())),
+            reread=tuple(app.get("reread", ())),
         ),
         database=Database(
             solution=tuple(database["solution"]),
@@ -279,6 +299,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
         if database
         else None,
         continues=table.get("continues"),
+        points=dict(table.get("points", {})),
     )
 
 

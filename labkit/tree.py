@@ -83,6 +83,11 @@ def digest(folder: Path) -> str:
     return _digest((path, folder / path) for path in paths)
 
 
+def digests(folder: Path) -> dict[str, str]:
+    """The digest of each of the app's files, by its path."""
+    return {path: _digest([(path, folder / path)]) for path in app_files(folder)}
+
+
 def digest_of(files: Mapping[str, bytes]) -> str:
     """The same for files that are no folder, by their paths; the order is that of `app_files`."""
     return _digest(sorted(files.items(), key=lambda file: file[0].split("/")))

@@ -1,8 +1,11 @@
 """Watches a workspace: what is saved, batch by batch, and the tasks that it may have changed."""
 
+import contextlib
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from watchfiles import Change, awatch, watch
 
@@ -10,8 +13,8 @@ from labkit import snippets, tree
 from labkit.chapter import Task
 from labkit.lab import Exercise
 
-SILENT = ("data", "evidence", "undone")
-"""Folders of `.labkit` that say nothing about the work."""
+SILENT = {(".git",), (".venv",), *((".labkit", name) for name in ("data", "evidence", "undone"))}
+"""Folders of a workspace in which nothing says anything about the work."""
 
 DEBOUNCE = 100
 STEP = 50
@@ -20,14 +23,22 @@ STEP = 50
 TIMEOUT = 300
 """Milliseconds after which a folder in which nothing was saved is found to be gone, or Ctrl-C to be pressed."""
 
+SWEEP = 1000
+"""Milliseconds after which the files themselves are looked at, where the system tells nothing."""
+
 
 async def saves(folder: Path) -> AsyncIterator[set[Path]]:
     """Yield the files saved, made or deleted below a folder, as relative paths, once they have settled for a moment.
 
-    Where the system sends no events (some network drives, Windows' files seen from WSL), watchfiles polls.
+    It ends when the folder is gone. Where the system tells nothing of a save (network drives, folders that a virtual
+    machine or a container shares) the files' times and sizes do, a second later.
     """
-    async for batch in awatch(folder, watch_filter=_matters(folder), debounce=DEBOUNCE, step=STEP):
-        yield {Path(path).relative_to(folder) for _, path in batch}
+    sight = _Sight(folder)
+    async for batch in awatch(folder, watch_filter=sight.matters, rust_timeout=SWEEP, **_options(folder)):
+        if sight.is_gone:
+            return
+        if paths := sight.changed(batch):
+            yield paths
 
 
 def saves_of_app(folder: Path) -> Iterator[set[str]]:
@@ -36,20 +47,25 @@ def saves_of_app(folder: Path) -> Iterator[set[str]]:
     The first set is empty: from it on nothing is missed. Raises KeyboardInterrupt when that is pressed, and ends when
     the folder is gone.
     """
-    batches = watch(
-        folder,
-        watch_filter=_matters(folder),
-        debounce=DEBOUNCE,
-        step=STEP,
-        rust_timeout=TIMEOUT,
-        yield_on_timeout=True,
-    )
-    yield of_app({Path(path).relative_to(folder) for _, path in next(batches)})
+    sight = _Sight(folder)
+    batches = watch(folder, watch_filter=sight.matters, rust_timeout=TIMEOUT, **_options(folder))
+    yield of_app(sight.changed(next(batches)))
     for batch in batches:
-        if not folder.is_dir():
+        if sight.is_gone:
             return
-        if files := of_app({Path(path).relative_to(folder) for _, path in batch}):
+        if files := of_app(sight.changed(batch)):
             yield files
+
+
+def _options(folder: Path) -> dict[str, Any]:
+    """How to watch a folder: by the system's events, by polling where the system has no more of them to give."""
+    options: dict[str, Any] = {"debounce": DEBOUNCE, "step": STEP, "yield_on_timeout": True}
+    try:
+        with contextlib.closing(watch(folder, rust_timeout=1, yield_on_timeout=True)) as attempt:
+            next(attempt)
+    except OSError:
+        options["force_polling"] = True
+    return options
 
 
 def of_app(paths: Collection[Path]) -> set[str]:
@@ -86,11 +102,53 @@ def affected(exercise: Exercise, paths: Collection[str]) -> list[Task]:
     return list(exercise.tasks[min((touched.get(path, 0) for path in paths), default=0) :])
 
 
-def _matters(folder: Path) -> Callable[[Change, str], bool]:
-    def matters(change: Change, path: str) -> bool:
-        parts = Path(path).relative_to(folder).parts
-        if not parts or parts[0] in (".git", ".venv") or "__pycache__" in parts:
-            return False
-        return not (parts[0] == ".labkit" and len(parts) > 1 and parts[1] in SILENT) and not parts[-1].endswith(".tmp")
+class _Sight:
+    """What was last seen of a folder: the times and sizes of the files in it that say something about the work."""
 
-    return matters
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._looked = time.monotonic()
+        self._known = self._look()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the folder is there no more."""
+        return not self._folder.is_dir()
+
+    def matters(self, change: Change, path: str) -> bool:
+        """Whether the file says something about the work."""
+        parts = self._relative(path).parts
+        return bool(parts) and not parts[-1].endswith(".tmp") and not any(map(_is_silent, _folders(parts)))
+
+    def changed(self, batch: Collection[tuple[Change, str]]) -> set[Path]:
+        """What the system has told of, as relative paths; if that is nothing, what the files show, now and then."""
+        told = {self._relative(path) for _, path in batch}
+        if not told and time.monotonic() < self._looked + SWEEP / 1000:
+            return set()
+        before, self._known, self._looked = self._known, self._look(), time.monotonic()
+        every = before.keys() | self._known.keys()
+        return told or {path for path in every if before.get(path) != self._known.get(path)}
+
+    def _relative(self, path: str) -> Path:
+        return Path(path).relative_to(self._folder)
+
+    def _look(self) -> dict[Path, tuple[int, int]]:
+        found = {}
+        for folder, below, names in os.walk(self._folder):
+            here = self._relative(folder)
+            below[:] = [name for name in below if not _is_silent((*here.parts, name))]
+            for name in names:
+                with contextlib.suppress(OSError):  # it has just been deleted
+                    status = (self._folder / here / name).stat()
+                    found[here / name] = (status.st_mtime_ns, status.st_size)
+        return {path: seen for path, seen in found.items() if not path.name.endswith(".tmp")}
+
+
+def _folders(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The folders that a path leads through, and itself."""
+    return (parts[:length] for length in range(1, len(parts) + 1))
+
+
+def _is_silent(parts: tuple[str, ...]) -> bool:
+    """Whether nothing below this folder says anything about the work."""
+    return parts[-1] == "__pycache__" or parts in SILENT

@@ -1,5 +1,7 @@
 """What is saved in a workspace, and the tasks that it can affect."""
 
+import mmap
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,21 @@ def test_a_folder_that_is_gone_ends_the_watching(tmp_path: Path) -> None:
     next(batches)
     folder.rmdir()
     assert list(batches) == []
+
+
+def test_a_save_that_the_system_tells_nothing_of_is_found(tmp_path: Path) -> None:
+    (tmp_path / ".labkit" / "data").mkdir(parents=True)
+    page = tmp_path / "page.html"
+    page.write_text("<p>")
+    with page.open("r+b") as file, mmap.mmap(file.fileno(), 0) as shared:  # whose writes no system tells of
+        os.utime(page, ns=(1, 1))
+        batches = watching.saves_of_app(tmp_path)
+        assert next(batches) == set()
+        (tmp_path / ".labkit" / "data" / "app.db").touch()
+        shared[:] = b"<b>"
+        shared.flush()
+        assert next(batches) == {"page.html"}
+        batches.close()
 
 
 def test_the_digest_of_settled_files_is_the_folders(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from labkit.cli import (
     database,
     demo,
     following,
+    grade,
     guide,
     machine,
     new,
@@ -38,7 +39,7 @@ app = typer.Typer(
     "First time here? **labkit demo** plays the whole lab. To do it yourself: **labkit setup**, "
     "**labkit list**, then **labkit start EX**.",
 )
-for module in (machine, workspace, progress, guide, chapter_command, run_command, verify_command, demo):
+for module in (machine, workspace, progress, guide, chapter_command, run_command, verify_command, grade, demo):
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")

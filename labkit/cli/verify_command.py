@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from labkit import desktop, sandbox, tree, verdicts
+from labkit import desktop, invocation, sandbox, tree, verdicts
 from labkit.chapter import Task
 from labkit.cli import following, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
@@ -65,7 +65,7 @@ def verify(
     --all of each that fails.
 
     With --watch it goes on: whenever a file is saved, the tasks that this can affect are verified again, with the
-    browser that is open already.
+    browser that is open already. Ctrl-C ends it, with the exit code 0 once there was a verdict.
     """
     if watch and (solution or report_to or format is Format.JSON):
         raise UsageError("--watch goes with your own work, and tells it as text.", "labkit verify --watch")
@@ -84,8 +84,10 @@ def verify(
     if not_enforced := sandbox.lacking():
         err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
     if watch:
-        with contextlib.suppress(KeyboardInterrupt):
-            _watch(the_lab, subject, tasks, headed, everything)
+        _watch(the_lab, subject, tasks, headed, everything)
+        if out.is_terminal:  # which has just shown ^C
+            out.print()
+        out.print("Stopped watching: nothing of it runs any more.")
         return ExitCode.OK
     if solution is Solution.END:
         _note_stale_end(the_lab, subject.exercise)
@@ -118,7 +120,10 @@ def _run(
 
 
 def _watch(lab: Lab, subject: subjects.Subject, tasks: list[Task], headed: bool, everything: bool) -> None:
-    """Verify, and again on every save, until Ctrl-C or until the folder is gone."""
+    """Verify, and again on every save, until Ctrl-C or until the folder is gone.
+
+    Raises KeyboardInterrupt if there was no verdict yet: later Ctrl-C is the way to end it.
+    """
     from labkit import watching
     from labkit.verify.warm import Warm
 
@@ -132,7 +137,7 @@ def _watch(lab: Lab, subject: subjects.Subject, tasks: list[Task], headed: bool,
         except LabError as error:
             err.print(f"[bold red]{escape(error.message)}[/]", soft_wrap=True)
             if error.next:
-                err.print(f"[dim]next:[/] {escape(error.next)}", soft_wrap=True)
+                err.print(f"[dim]next:[/] {escape(invocation.here(error.next))}", soft_wrap=True)
             return False
         verdict.show(report, everything)
         if tree.digest(subject.folder) != digest:
@@ -142,30 +147,38 @@ def _watch(lab: Lab, subject: subjects.Subject, tasks: list[Task], headed: bool,
         return True
 
     left: set[str] = set()
+    had_verdict = False
     with Warm() as warm:
-        batches = watching.saves_of_app(subject.folder)
-        next(batches)
-        verified = verify_now(chosen, warm)
-        while True:
-            out.print("[dim]Waiting for your next save; Ctrl-C ends it.[/]")
-            files = next(batches, None)
-            if files is None:
-                raise UsageError(f"{subject.folder} is gone.", f"labkit start {subject.exercise.id}")
-            left |= files
-            these = [each for each in watching.affected(subject.exercise, left) if each in chosen]
-            saved = escape(", ".join(sorted(files)))
-            out.print(f"\n[bold]{datetime.now():%H:%M:%S}[/]  saved: {saved}", soft_wrap=True)
-            if not verified:  # the last run could not be done: nothing is known of any task
-                these = chosen
-            if not these:
-                out.print("[dim]No task that you named can be affected.[/]")
-                continue
-            others = [each.id for each in chosen if each not in these]
-            if others:
-                out.print(f"[dim]not verified again: {', '.join(others)}[/]", soft_wrap=True)
-            verified = verify_now(these, warm)
-            if verified:
-                left.clear()
+        try:
+            batches = watching.saves_of_app(subject.folder)
+            next(batches)
+            had_verdict = verified = verify_now(chosen, warm)
+            while True:
+                out.print("[dim]Waiting for your next save, which verifies again; Ctrl-C ends it.[/]")
+                if verified:
+                    warm.prepare(subject)
+                files = next(batches, None)
+                if files is None:
+                    raise UsageError(f"{subject.folder} is gone.", f"labkit start {subject.exercise.id}")
+                left |= files
+                these = [each for each in watching.affected(subject.exercise, left) if each in chosen]
+                saved = escape(", ".join(sorted(files)))
+                out.print(f"\n[bold]{datetime.now():%H:%M:%S}[/]  saved: {saved}", soft_wrap=True)
+                if not verified:  # the last run could not be done: nothing is known of any task
+                    these = chosen
+                if not these:
+                    out.print("[dim]No task that you named can be affected.[/]")
+                    continue
+                others = [each.id for each in chosen if each not in these]
+                if others:
+                    out.print(f"[dim]not verified again: {', '.join(others)}[/]", soft_wrap=True)
+                verified = verify_now(these, warm)
+                had_verdict |= verified
+                if verified:
+                    left.clear()
+        except KeyboardInterrupt:
+            if not had_verdict:
+                raise
 
 
 def _refuse_as_report(folder: Path, subject: subjects.Subject) -> None:

@@ -175,7 +175,7 @@ class Desk:
     def on_saved(self, paths: set[str]) -> None:
         """Take in that files of the app have been saved."""
         if self.runner.state == "running":
-            self.runner.stale |= paths
+            self.runner.stale |= {path for path in paths if not self.exercise.app.rereads(path)}
         self.verifier.make_stale()
         self._changed()
 
@@ -187,6 +187,7 @@ class Desk:
         here = self._there()
         watching.settled(here.folder)
         self.verifier.run(self.exercise, here, watching.affected(self.exercise, paths))
+        self._prepare()
 
     def close(self) -> None:
         """Stop what runs."""
@@ -196,6 +197,12 @@ class Desk:
 
     def _changed(self) -> None:
         self._tell("state", self.exercise.id, None)
+
+    def _prepare(self) -> None:
+        """Make ready for the next save."""
+        here = self.workspace
+        if here and self.watches:
+            self.verifier.prepare(self.exercise, here)
 
     def _note(self, deed: str) -> None:
         """Remember that this command was given, as the command itself does."""
@@ -303,6 +310,8 @@ class Desk:
     def verify(self, task: str | None = None) -> Answer:
         """Verify the work, as `labkit verify`."""
         passed = self.verifier.run(self.exercise, self._there(), [self.exercise.task(task)] if task else [])
+        if self.watches:
+            threading.Thread(target=self._prepare, daemon=True).start()
         which = self.exercise.task(task).title if task else self.exercise.title
         return {"message": f"“{which}” is done." if passed else "Something is not done yet: see the checks."}
 
@@ -310,6 +319,7 @@ class Desk:
         """Verify again on every save, as `labkit verify --watch`."""
         self._there()
         self.watches = on
+        threading.Thread(target=self._prepare if on else self.verifier.rest, daemon=True).start()
         return {"message": "Every save is verified now." if on else "Saves are not verified any more."}
 
     def db_start(self) -> Answer:

@@ -147,8 +147,6 @@ class Guide:
             self._note("state", desk.exercise.id, None)
             unverified: set[str] = set()
             async for paths in saves(found.folder):
-                if not found.folder.is_dir():
-                    break
                 if files := of_app(paths):
                     desk.on_saved(files)
                     if desk.watches:

@@ -53,9 +53,8 @@ class Verifier:
             self.error = None
             self._say("Starting")
             digest = tree.digest(workspace.folder)
-            subject = Subject(exercise, workspace.folder, "workspace", workspace)
             try:
-                report = verify(subject, tasks, progress=_Telling(self, tasks), warm=self._warm)
+                report = verify(_subject(exercise, workspace), tasks, progress=_Telling(self, tasks), warm=self._warm)
                 verdicts.remember(workspace.folder, report, digest, datetime.now())
             except LabError as error:
                 self.error = error
@@ -71,6 +70,16 @@ class Verifier:
                 self._stale = set(self._results)
             self._changed()
             return report.passed
+
+    def prepare(self, exercise: Exercise, workspace: Workspace) -> None:
+        """Make ready for the next run, if there has been one."""
+        with self._turn:
+            self._warm.prepare(_subject(exercise, workspace))
+
+    def rest(self) -> None:
+        """Hold nothing ready any more."""
+        with self._turn:
+            self._warm.rest()
 
     def close(self) -> None:
         """Wait for a run that is under way, then let browser and server end."""
@@ -148,6 +157,10 @@ class _Telling(Progress):
 
     def finished(self, check: Check, result: Result) -> None:
         self._verifier._finished(check, result)
+
+
+def _subject(exercise: Exercise, workspace: Workspace) -> Subject:
+    return Subject(exercise, workspace.folder, "workspace", workspace)
 
 
 def _position(task: str) -> int:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labkit import snippets
-from labkit.errors import LabError
+from labkit.errors import InternalError, LabError
 from labkit.lab import Database, Exercise
+from labkit.verify.stage import Databases
+from labkit.verify.subject import Subject
 from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -51,6 +53,29 @@ def of(workspace: Workspace, named: str | None) -> Found:
 def of_solution(database: Database, kind: str) -> Found:
     """The databases of the lab's own begin (none) or end."""
     return Found(tuple(database.solution) if kind == "end" else (), "exercise.toml, and verify's own PostgreSQL server")
+
+
+def provide(subject: Subject, app: Path, server: "Server") -> Databases:
+    """Have the databases on verify's own server that the lab's server has; tell what is known of them."""
+    exercise = subject.exercise
+    if exercise.database is None:
+        raise InternalError(f"{exercise.id} has no [database].")
+    name = named(exercise, exercise.database, app)
+    found = of(subject.workspace, name) if subject.workspace else of_solution(exercise.database, subject.kind)
+    # The solution's as well: where the code computes the name, nobody can read it.
+    wanted = {*found.names, *found.others, *exercise.database.solution, *([name] if name else [])}
+    for each in sorted(wanted - set(server.databases())):
+        if is_name(each):
+            server.create_database(each)
+    listening = [each for each in found.names if is_name(each) and server.can_listen(each)]
+    return Databases(
+        named=name,
+        existing=found.names,
+        listening=tuple(listening) if found.listening is None else found.listening,
+        server=server,
+        way=found.way,
+        others=found.others,
+    )
 
 
 def named(exercise: Exercise, database: Database, app: Path) -> str | None:

@@ -2,7 +2,7 @@
 
 The command sends the Job, and the Stage once the app runs; back come Collected or Fault, and then
 Started and Finished for each check. A process that stays says Idle then, and gets its next Job; it is told by Abandoned
-that there is no app to check.
+that there is no app to check. A Job that `waits` is given before it is known which tasks are wanted: another one says.
 """
 
 import json
@@ -41,6 +41,9 @@ class Job:
 
     stays: bool = False
     """Whether the process keeps its browser, and waits for another job."""
+
+    waits: bool = False
+    """Whether the checks are read, and then another job is waited for, which says what to do with them."""
 
     @property
     def compare(self) -> str | None:

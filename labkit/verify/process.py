@@ -51,6 +51,11 @@ class CheckingProcess:
         threading.Thread(target=self._read, daemon=True).start()
         self.begin(job)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it can be given anything to do."""
+        return self._process.poll() is None
+
     def begin(self, job: Job) -> None:
         """Give it a job, its first one or, if it is free, another one."""
         self.is_free = False

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -11,26 +10,25 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from labkit import diagnosis, snippets, stacks, workspace
+from labkit import diagnosis, snippets, stacks
 from labkit.chapter import Task
 from labkit.diagnosis import AppDidNotStart, Place
 from labkit.errors import InternalError, LabError, MachineError
 from labkit.files import Within
 from labkit.instances import MOST_LOG
-from labkit.lab import Database
-from labkit.sandbox import Sandbox
-from labkit.verify import databases
+from labkit.verify import databases, running_copy
 from labkit.verify.causes import Facts, missing_code, of_start
 from labkit.verify.job import Collected, Fault, Finished, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
-from labkit.verify.stage import Databases, RunningInstance, Stage
+from labkit.verify.running_copy import RunningCopy
+from labkit.verify.stage import Stage
 from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
     from labkit.instances import Instances
+    from labkit.postgres import Server
     from labkit.verify.warm import Warm
 
 START = 60.0
@@ -79,8 +77,14 @@ def verify(
     began = time.monotonic()
     chosen = list(tasks or subject.exercise.tasks)
     with ExitStack() as stack:
-        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, everything, warm)
+        standby = warm.standby(subject) if warm else None
+        if standby:
+            temporary = stack.enter_context(standby).temporary
+        else:
+            folder = tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)
+            temporary = Path(stack.enter_context(folder))
+        copy = standby.copy if standby else None
+        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, everything, warm, copy)
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -111,6 +115,7 @@ class _Run:
         pictures: Path | None,
         everything: bool,
         warm: "Warm | None",
+        copy: RunningCopy | None,
     ) -> None:
         self.checks: list[Check] = []
         self._subject = subject
@@ -121,6 +126,7 @@ class _Run:
         self._pictures = pictures
         self._everything = everything
         self._warm = warm
+        self._standing = copy
         self._evidence = evidence_folder(subject, datetime.now())
         self._logs = temporary / "logs"
         self._results: dict[str, Result] = {}
@@ -138,12 +144,15 @@ class _Run:
             with ExitStack() as stack:
                 app = self._temporary / self._subject.exercise.name
                 try:
-                    self._copy(app)
+                    if self._standing is None:
+                        running_copy.copy(self._subject, app)
                     blocked = self._find_placeholder(app)
                     if blocked is None:
                         instances, stage = self._start(app, stack)
                 except LabError as error:
                     blocked = self._blocked(error, app)
+                if self._warm:
+                    self._warm.started = blocked is None
                 self._collect(process)
                 if blocked:
                     self._block(blocked)
@@ -183,14 +192,6 @@ class _Run:
         )
         return self._warm.process(job) if self._warm else CheckingProcess(job)
 
-    def _copy(self, app: Path) -> None:
-        try:
-            workspace.copy_app(self._subject.folder, app)
-        except OSError as error:
-            raise MachineError(
-                f"Cannot copy {self._subject.folder}: {error.strerror or error}.", "Free some disk space, then repeat."
-            ) from error
-
     def _find_placeholder(self, app: Path) -> Result | None:
         """The result that a placeholder gives which was typed by hand and not filled in."""
         for path, line, text in snippets.unfilled(app):
@@ -205,62 +206,25 @@ class _Run:
         return None
 
     def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, Stage]":
-        from labkit import instances
-
-        exercise = self._subject.exercise
-        server, databases = None, None
+        """Start the app, unless it stands by already, with a server and databases for this run alone."""
+        self._logs = running_copy.logs(app)
+        exercise, copy, known = self._subject.exercise, self._standing, None
+        server = copy.server if copy else None
         if exercise.database:
-            self._progress.working("Starting PostgreSQL")
-            server, databases = self._start_database(exercise.database, app, stack)
-        count = exercise.app.instances
-        # The copy has no environment of its own; the workspace may have one.
-        python = str(instances.interpreter(self._subject.folder))
-        command = tuple(part.replace("{python}", python) for part in exercise.app.command)
-        data = app / ".labkit" / "data"
-        data.mkdir(parents=True)
-        self._logs = data / "logs"
-        self._logs.mkdir()
-        self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
-        running = stack.enter_context(
-            instances.running(
-                # A verdict does not depend on who verifies: nothing of theirs is passed on.
-                replace(exercise.app, command=command, pass_environment=()),
-                app,
-                # What the app can see has the form that it has in a workspace.
-                data=data,
-                secret=secrets.token_hex(32),
-                id=secrets.token_hex(4),
-                count=count,
-                database_server=server,
-                logs=self._logs,
-                grace=0,
-                sandbox=Sandbox(write=(app,), connect=(urlsplit(server).port or 5432,) if server else ()),
-            )
-        )
-        started = tuple(RunningInstance(each.number, each.url, each.log, each.pid) for each in running.list)
-        return running, Stage(app, started, databases, self._todo, self._misplaced, data)
+            if server is None:
+                self._progress.working("Starting PostgreSQL")
+                server = self._own_server(stack)
+            known = databases.provide(self._subject, app, server)
+        if copy is None:
+            count = exercise.app.instances
+            self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
+            copy = stack.enter_context(running_copy.run(self._subject, app, server))
+        return copy.instances, Stage(app, copy.running, known, self._todo, self._misplaced, copy.data)
 
-    def _start_database(self, database: Database, app: Path, stack: ExitStack) -> tuple[str, Databases]:
-        """Start a server for this run, with databases of the names that the lab's own server has."""
+    def _own_server(self, stack: ExitStack) -> "Server":
         from labkit import postgres
 
-        own = self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
-        named = databases.named(self._subject.exercise, database, app)
-        here = self._subject.workspace
-        found = databases.of(here, named) if here else databases.of_solution(database, self._subject.kind)
-        # The solution's as well: where the code computes the name, nobody can read it.
-        for name in sorted({*found.names, *found.others, *database.solution, *([named] if named else [])}):
-            if databases.is_name(name):
-                own.create_database(name)
-        listening = [name for name in found.names if databases.is_name(name) and own.can_listen(name)]
-        return own.url, Databases(
-            named=named,
-            existing=found.names,
-            listening=tuple(listening) if found.listening is None else found.listening,
-            server=own,
-            way=found.way,
-            others=found.others,
-        )
+        return self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
 
     def _blocked(self, error: LabError, app: Path) -> Result:
         """The result that an app gives which does not start; other errors are raised on."""

@@ -7,8 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from labkit.verify import standby
 from labkit.verify.job import Job
 from labkit.verify.process import CheckingProcess
+from labkit.verify.standby import Standby
+from labkit.verify.subject import Subject
 
 if TYPE_CHECKING:
     from labkit.postgres import Server
@@ -29,6 +32,10 @@ class Warm:
         self._process: CheckingProcess | None = None
         self._job: Job | None = None
         self._server: Server | None = None
+        self._standby: Standby | None = None
+        self._waits = False
+        self.started = False
+        """Whether the last run had a running app to check."""
 
     def __enter__(self) -> Self:
         """Use it until the end of the `with` statement."""
@@ -36,6 +43,7 @@ class Warm:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """End what is still there."""
+        self.rest()
         self._stack.close()
 
     def interrupt(self) -> None:
@@ -43,10 +51,36 @@ class Warm:
         if self._process:
             self._process.stop()
 
+    def prepare(self, subject: Subject) -> None:
+        """Make ready for the next run of the same subject: the checks are read, and instances run.
+
+        Nothing is prepared of an app that did not start the last time: it may take a long time again.
+        """
+        self.rest()
+        if self.started and self._job:
+            self.process(replace(self._job, waits=True))
+            self._waits = True
+            self._standby = standby.make(subject, self.server)
+
+    def rest(self) -> None:
+        """Stop the instances that stand by."""
+        if self._standby:
+            self._standby.__exit__(None, None, None)
+            self._standby = None
+
+    def standby(self, subject: Subject) -> Standby | None:
+        """The instances that were prepared, for the caller to end, if they can be had for what the subject is now."""
+        prepared, self._standby = self._standby, None
+        if prepared and not prepared.follow(subject):
+            prepared.__exit__(None, None, None)
+            return None
+        return prepared
+
     def process(self, job: Job) -> CheckingProcess:
         """A process that has begun this job: the one that is there if it is free, and has the same checks."""
-        process = self._process
-        if process and self._job and process.is_free and self._job.checks == job.checks:
+        process, waits, self._waits = self._process, self._waits, False
+        usable = process and process.runs and (waits or process.is_free)
+        if process and usable and self._job and self._job.checks == job.checks:
             process.begin(replace(job, temporary=self._job.temporary, stays=True))
             return process
         if process:

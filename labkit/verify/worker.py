@@ -67,7 +67,7 @@ class Reporter:
         self._job = job
         self._code = job.checks.parent.parent
         self._stage: Stage | None = None
-        self._recorder = Recorder(job.evidence, job.pictures, job.everything)
+        self._recorder = _recorder(job)
         self._checks: dict[str, Check] = {}
         self._result = Result(Verdict.PASSED)
         self._look_again = 0.0
@@ -93,8 +93,10 @@ class Reporter:
             place = self._place(error) or node.name
             self._channel.send(Fault(f"{node.name} cannot be read: {judging.fault(error).cause} ({place})"))
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the checks of the job, in the order of their tasks."""
+        if self._job.waits:
+            self._wait_for_job(config)
         for item in items:
             check = _check(item, self._job.exercise)
             if check.task not in self._job.known_tasks:
@@ -236,6 +238,13 @@ class Reporter:
             return None
         return NotDone("an answer of the app", "none", str(found.place), found.cause, found.next, is_sure=True)
 
+    def _wait_for_job(self, config: pytest.Config) -> None:
+        received = self._channel.receive()
+        if not isinstance(received, Job):
+            raise TypeError(f"a job was expected, not {received}")
+        self._job = received
+        self._recorder = config.stash[RECORDER] = _recorder(received)
+
     def _wait_for_stage(self) -> Stage:
         if self._stage is None:
             received = self._channel.receive()
@@ -248,6 +257,10 @@ class Reporter:
 
     def _check(self, item: pytest.Item) -> Check:
         return self._checks[item.nodeid]
+
+
+def _recorder(job: Job) -> Recorder:
+    return Recorder(job.evidence, job.pictures, job.everything)
 
 
 def _check(item: pytest.Item, exercise: str) -> Check:

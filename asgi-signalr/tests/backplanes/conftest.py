@@ -1,20 +1,35 @@
 """What the tests of backplanes share: servers that are nothing but a backplane, and databases for them."""
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
+import nats
 import pytest
 from asgi_signalr.backplanes import Backplane, open_backplane
+from asgi_signalr.backplanes.nats import STREAM, NatsBackplane
 from asgi_signalr.backplanes.postgres import PostgresBackplane
+from asgi_signalr.backplanes.redis import RedisBackplane
 from asgi_signalr.backplanes.sql import SqlBackplane
+from nats.js.errors import NotFoundError
 
 from labkit.postgres import Server
 
+from . import stores
+
 PATIENCE = 20.0
+
+
+ENGINES: dict[str, Any] = {
+    "nats": NatsBackplane,
+    "postgresql": PostgresBackplane,
+    "redis": RedisBackplane,
+    "sqlite": SqlBackplane,
+}
 
 
 class Node:
@@ -24,9 +39,10 @@ class Node:
         self.received: list[bytes] = []
         self.gaps: list[str] = []
         self._changed = asyncio.Event()
-        engine = SqlBackplane if url.startswith("sqlite:") else PostgresBackplane
         self.backplane: Backplane = (
-            engine(url, on_gap=self._gap, **options) if options else open_backplane(url, on_gap=self._gap)
+            ENGINES[url.partition("://")[0]](url, on_gap=self._gap, **options)
+            if options
+            else open_backplane(url, on_gap=self._gap)
         )
 
     async def start(self) -> "Node":
@@ -83,6 +99,49 @@ def database_url(postgres_server: Server) -> str:
     name = f"backplane_{next(_numbers)}"
     postgres_server.create_database(name)
     return postgres_server.database_url(name)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """A Redis for the whole session; a test takes one of its databases, empty."""
+    folder = tmp_path_factory.mktemp("redis")
+    with stores.running(stores.redis_store(folder, "--databases", "10000", "--appendonly", "no")) as store:
+        yield store
+
+
+@pytest.fixture
+def redis_url(redis_server: stores.Store) -> str:
+    """An empty database of this test's own."""
+    return f"{redis_server.url}/{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """A NATS for the whole session; its stream is emptied for each test."""
+    with stores.running(stores.nats_store(tmp_path_factory.mktemp("nats"))) as store:
+        yield store
+
+
+@pytest.fixture
+async def nats_url(nats_server: stores.Store) -> str:
+    """A server with no stream."""
+    client = await nats.connect(nats_server.url)
+    with contextlib.suppress(NotFoundError):
+        await client.jetstream().delete_stream(STREAM)
+    await client.close()
+    return nats_server.url
+
+
+@pytest.fixture
+def stream_url(request: pytest.FixtureRequest, engine: str) -> str:
+    """A stream of an engine that no other test knows."""
+    if engine == "memory":
+        return f"memory://test-{next(_numbers)}"
+    if engine == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('tmp_path')}/signalr.db"
+    return str(
+        request.getfixturevalue({"nats": "nats_url", "postgresql": "database_url", "redis": "redis_url"}[engine])
+    )
 
 
 @pytest.fixture

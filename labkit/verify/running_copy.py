@@ -1,0 +1,84 @@
+"""The app under verification: a copy of the subject that runs, with data, databases and ports of its own."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from labkit import workspace
+from labkit.errors import MachineError
+from labkit.sandbox import Sandbox
+from labkit.verify.stage import RunningInstance
+from labkit.verify.subject import Subject
+
+if TYPE_CHECKING:
+    from labkit.instances import Instances
+    from labkit.postgres import Server
+
+
+@dataclass(frozen=True)
+class RunningCopy:
+    """A copy of the app in `folder` whose instances run; `server` is theirs alone, if they need one."""
+
+    folder: Path
+    data: Path
+    instances: "Instances"
+    server: "Server | None"
+
+    @property
+    def running(self) -> tuple[RunningInstance, ...]:
+        """The instances as checks see them."""
+        return tuple(RunningInstance(each.number, each.url, each.log, each.pid) for each in self.instances.list)
+
+
+def logs(folder: Path) -> Path:
+    """Where the logs of a running copy are, or of one that did not start."""
+    return _data(folder) / "logs"
+
+
+def copy(subject: Subject, to: Path) -> None:
+    """Copy the subject's app. Raises MachineError if that cannot be done."""
+    try:
+        workspace.copy_app(subject.folder, to)
+    except OSError as error:
+        raise MachineError(
+            f"Cannot copy {subject.folder}: {error.strerror or error}.", "Free some disk space, then repeat."
+        ) from error
+
+
+@contextmanager
+def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[RunningCopy]:
+    """Run the copy in `folder` until the `with` block ends.
+
+    Raises AppDidNotStart for what the app did, MachineError for what the machine did.
+    """
+    from labkit import instances
+
+    app = subject.exercise.app
+    # The copy has no environment of its own; the workspace may have one.
+    python = str(instances.interpreter(subject.folder))
+    command = tuple(part.replace("{python}", python) for part in app.command)
+    data = _data(folder)
+    logs(folder).mkdir(parents=True)
+    with instances.running(
+        # A verdict does not depend on who verifies: nothing of theirs is passed on.
+        replace(app, command=command, pass_environment=()),
+        folder,
+        data=data,
+        secret=secrets.token_hex(32),
+        id=secrets.token_hex(4),
+        count=app.instances,
+        database_server=server.url if server else None,
+        logs=logs(folder),
+        grace=0,
+        sandbox=Sandbox(write=(folder,), connect=(urlsplit(server.url).port or 5432,) if server else ()),
+    ) as started:
+        yield RunningCopy(folder, data, started, server)
+
+
+def _data(folder: Path) -> Path:
+    """As it is in a workspace: that is what the app can see."""
+    return folder / ".labkit" / "data"
