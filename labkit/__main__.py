@@ -60,7 +60,7 @@ def _put_last() -> None:
     except OSError:  # it has been removed
         here = ""
     # Python makes what PYTHONPATH names absolute.
-    foreign |= {here, *(os.path.join(here, each) for each in foreign)}  # noqa: PTH118
+    foreign |= {here, *(os.path.join(here, each) for each in foreign)}  # noqa: PTH118  (as above)
     sys.path.sort(key=lambda each: each in foreign)
 
 

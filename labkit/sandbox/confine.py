@@ -116,7 +116,7 @@ def _limit(limits: dict[str, int]) -> None:
 def _join(groups: Iterable[str]) -> None:
     """Enter control groups that labkit has made."""
     for group in groups:
-        with contextlib.suppress(OSError), open(f"{group}/cgroup.procs", "w") as file:  # noqa: PTH123
+        with contextlib.suppress(OSError), open(f"{group}/cgroup.procs", "w") as file:  # noqa: PTH123  (as in `_allow`)
             file.write("0")
 
 
@@ -135,7 +135,7 @@ def _end_children() -> None:
     """End what is left inside: all of it has become a child of this process by now, or does so at once."""
     while True:
         try:
-            with open("/proc/thread-self/children") as file:  # noqa: PTH123
+            with open("/proc/thread-self/children") as file:  # noqa: PTH123  (as in `_allow`)
                 children = [int(pid) for pid in file.read().split()]
         except OSError:
             return
