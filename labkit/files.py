@@ -174,7 +174,7 @@ class Within:
         with contextlib.ExitStack() as stack:
             descriptor: int | None = None
             if _DESCRIPTORS:
-                descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+                descriptor = os.open(self.folder, os.O_RDONLY | _FOLDER)
                 stack.callback(os.close, descriptor)
             so_far = self.folder
             for part in parts[:-1]:
@@ -196,7 +196,7 @@ class Within:
                     yield None
                     return
                 if descriptor is not None:
-                    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK, dir_fd=descriptor)
+                    descriptor = os.open(name, os.O_RDONLY | _FOLDER | _NO_LINK, dir_fd=descriptor)
                     stack.callback(os.close, descriptor)
             yield _At(descriptor, parts[-1], so_far)
 
@@ -251,6 +251,8 @@ class _At:
 
 
 _DESCRIPTORS = os.open in os.supports_dir_fd
+
+_FOLDER = getattr(os, "O_DIRECTORY", 0)
 
 
 def _is_link(kind: os.stat_result) -> bool:

@@ -63,6 +63,7 @@ def test_a_limit_is_a_whole_number(name: str, value: Any) -> None:
         ("user", "ada", "a function that takes the scope, or None"),
         ("user_identifier", "email", "a function that takes the user, or None"),
         ("expires", 5, "a function that takes the user, or None"),
+        ("revalidate", True, "a function that takes the user, or None"),
         ("status_path", 5, "a path such as '/healthz', or None"),
     ],
 )

@@ -83,7 +83,8 @@ def _page_of_run(workspace: Path, lab: Path) -> str:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return re.findall(r"Loaves: \d", page)[0]
+    found: list[str] = re.findall(r"Loaves: \d", page)
+    return found[0]
 
 
 def test_the_engine_names_no_exercise() -> None:

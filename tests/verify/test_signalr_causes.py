@@ -119,9 +119,9 @@ def test_the_end_has_no_such_cause(tmp_path: Path) -> None:
         ),
         pytest.param(
             [(TRIVIA, COMMIT + CALL, CALL + COMMIT)],
-            "geekquiz/trivia.py:58: the message is sent before the answer is stored, in line 59",
+            "geekquiz/trivia.py:64: the message is sent before the answer is stored, in line 65",
             CALL.strip(),
-            "Move line 58 of geekquiz/trivia.py below line 59.",
+            "Move line 64 of geekquiz/trivia.py below line 65.",
             id="before the commit",
         ),
         pytest.param(

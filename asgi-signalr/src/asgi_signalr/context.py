@@ -25,6 +25,8 @@ class HubCallerContext:
         self.user_identifier = user_identifier
         self.expires_at: float | None = None
         """When the user's authentication expires, in seconds since 1970; then the connection is closed."""
+        self.revalidate: Callable[[], object] | None = None
+        """Asks whether the user is signed in still, if anybody knows; after a no the connection is closed."""
         self.hub = hub
         self.items: dict[Any, Any] = {}
         """Whatever the hub wants to keep with this connection."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 from asgi_signalr.origins import check_origin
-from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
+from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser, Revalidate
 
 ValueForms = Literal["python", "dotnet"]
 """How values are written: as pydantic and FastAPI write them, or as every .NET client reads them."""
@@ -28,6 +28,7 @@ class OptionsDict(TypedDict, total=False):
     close_timeout: float
     poll_timeout: float
     group_timeout: float
+    revalidation_interval: float
     presence_lease: float
     max_message_size: int
     max_id_length: int
@@ -52,6 +53,7 @@ class OptionsDict(TypedDict, total=False):
     user: FindUser | None
     user_identifier: FindIdentifier | None
     expires: FindExpiry | None
+    revalidate: Revalidate | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Options:
     """Seconds after which a poll that finds nothing to take is answered, and the client polls again."""
     group_timeout: float = 30
     """Seconds that a change of a group waits for the server that has the connection."""
+    revalidation_interval: float = 5
+    """Seconds after which it is asked again, by `revalidate`, whether the user of a connection is signed in still."""
     presence_lease: float = 15
     """Seconds after which a server that is not heard of counts as dead, and its connections as gone."""
 
@@ -157,6 +161,9 @@ class Options:
     """How to name a user, unlike every other one; by default its `identity`, `sub`, `pk`, `id` or `username`."""
     expires: FindExpiry | None = None
     """When a user's authentication expires, which closes its connections; by default its `expires_at`, if any."""
+    revalidate: Revalidate | None = None
+    """How to ask whether a user is signed in still, else its connections are closed; by default its method
+    `is_still_authenticated`, if any."""
 
     def __post_init__(self) -> None:
         for name, declared in get_type_hints(Options).items():
@@ -182,6 +189,7 @@ class Options:
             self.handshake_timeout,
             self.disconnect_timeout,
             self.send_timeout,
+            self.revalidation_interval,
         )
         return min(1.0, shortest / 4)
 
@@ -212,6 +220,7 @@ _RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
     FindUser | None: (_is_function, "a function that takes the scope, or None"),
     FindIdentifier | None: (_is_function, "a function that takes the user, or None"),
     FindExpiry | None: (_is_function, "a function that takes the user, or None"),
+    Revalidate | None: (_is_function, "a function that takes the user, or None"),
 }
 """The values that an option may have, by the type that it is declared with."""
 

@@ -415,3 +415,4 @@ def _sign_in(connection: Connection, request: Request) -> None:
     """Have the same user anew: what the request's authentication knows of it now, and until when."""
     connection.context.user = request.user
     connection.context.expires_at = request.expires_at
+    connection.context.revalidate = request.revalidate
