@@ -249,7 +249,7 @@ class Cluster:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(18) + "\n")
         self.home.chmod(0o700)
-        if who:
+        if sys.platform != "win32" and who:
             os.chown(self.home, who.uid, who.gid)
             os.chown(password, who.uid, who.gid)
         unfinished = self.home / f"data.{os.getpid()}"
@@ -334,7 +334,7 @@ class Cluster:
         pid = self._pid(self._pid_file())
         if pid is None:
             return
-        if WINDOWS:
+        if sys.platform == "win32":
             mode = "immediate" if self.temporary else "fast"
             pg_ctl = program(installed_binaries(), "pg_ctl")
             subprocess.run(

@@ -211,7 +211,7 @@ def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
 
 
 def test_no_binaries_on_this_platform_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_cluster.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MachineError, match="no PostgreSQL binaries for this platform") as caught:
         postgres_cluster.installed_binaries()
     assert "LABKIT_DATABASE_SERVER" in str(caught.value.next)
@@ -250,9 +250,9 @@ def test_as_root_no_folder_is_opened_and_the_server_runs_elsewhere() -> None:
         lab = LabServer(closed / "postgres")
         try:
             with lab.running() as server:
-                owner = psutil.Process(
-                    int((lab.status().home / "data" / "postmaster.pid").read_text().splitlines()[0])
-                ).username()
+                home = lab.status().home
+                assert home is not None
+                owner = psutil.Process(int((home / "data" / "postmaster.pid").read_text().splitlines()[0])).username()
                 assert owner in ("postgres", "nobody")
                 assert server.databases() == []
             assert closed.stat().st_mode & 0o777 == 0o700

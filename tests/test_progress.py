@@ -82,7 +82,7 @@ def test_a_task_is_remembered_as_verified_and_whether_files_changed_since(brew: 
 
 def test_code_that_is_taken_back_is_to_do_again(brew: Exercise, mine: Workspace) -> None:
     insert(mine, brew, "pour")
-    mine.journal.undo(mine.folder)
+    mine.journal.undo()
     progress.note(brew, mine, "run", NOW)
     assert progress.look(brew, mine).command == "labkit snippet insert pour"
 

@@ -446,11 +446,12 @@ def test_ctrl_c_loses_no_grade_and_leaves_nothing_running(kiosk: Lab, made: Make
     command = [sys.executable, "-m", "labkit", "grade", "class", "--lab", str(kiosk.folder), "--jobs", "2"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
     assert process.stderr is not None
-    seen = [
-        line
-        for line in iter(process.stderr.readline, "")
-        if not line.startswith("✓ alice") or process.send_signal(signal.SIGINT)
-    ]
+    seen = []
+    for line in process.stderr:
+        if line.startswith("✓ alice"):
+            process.send_signal(signal.SIGINT)
+        else:
+            seen.append(line)
     assert process.wait(60) == 130
     assert seen[-2:] == [
         "Interrupted: 1 of 2 submissions are graded, and nothing of that is lost.\n",

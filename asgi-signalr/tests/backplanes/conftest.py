@@ -11,7 +11,7 @@ import asyncpg
 import nats
 import pytest
 from asgi_signalr.backplanes import Backplane, open_backplane
-from asgi_signalr.backplanes.nats import STREAM, NatsBackplane
+from asgi_signalr.backplanes.nats import NatsBackplane
 from asgi_signalr.backplanes.postgres import PostgresBackplane
 from asgi_signalr.backplanes.redis import RedisBackplane
 from asgi_signalr.backplanes.sql import SqlBackplane
@@ -127,7 +127,7 @@ async def nats_url(nats_server: stores.Store) -> str:
     """A server with no stream."""
     client = await nats.connect(nats_server.url)
     with contextlib.suppress(NotFoundError):
-        await client.jetstream().delete_stream(STREAM)
+        await client.jetstream().delete_stream("signalr_messages_0")
     await client.close()
     return nats_server.url
 

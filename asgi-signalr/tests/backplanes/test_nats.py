@@ -9,9 +9,10 @@ from typing import Any
 import nats
 import pytest
 from asgi_signalr.backplanes import BackplaneError
-from asgi_signalr.backplanes.nats import STREAM, SUBJECT
 
 from . import stores
+
+STREAM, SUBJECT = "signalr_messages_0", "signalr.messages_0"
 
 
 @pytest.fixture
@@ -149,6 +150,16 @@ async def test_a_stream_of_a_newer_version_is_refused(open_node: Any, nats_url: 
     await jetstream.update_stream(config)
     with pytest.raises(BackplaneError, match="version 2, this asgi-signalr needs version 1: upgrade"):
         await open_node(nats_url)
+
+
+async def test_streams_of_other_names_are_others(open_node: Any, own_nats: stores.Store) -> None:
+    quiz, shop, other = [await open_node(f"{own_nats.url}{path}") for path in ("/quiz", "", "/quiz")]
+    await quiz.send(b"1")
+    await shop.send(b"2")
+    for node, payload in ((quiz, b"1"), (other, b"1"), (shop, b"2")):
+        await node.has(payload)
+    with pytest.raises(ValueError, match="is no name of a stream"):
+        await open_node(f"{own_nats.url}/a.b")
 
 
 async def test_the_limits_of_the_stream_are_those_of_the_first_server(

@@ -8,12 +8,13 @@ the same number, however much later, and every server passes over the second.
 import asyncio
 import contextlib
 import itertools
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid5
 
 import nats
@@ -25,10 +26,8 @@ from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
 
 from asgi_signalr.backplanes import BackplaneError, OnGap
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE
-from asgi_signalr.backplanes.tables import Mark, Message, Page, TableBackplane
+from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane
 
-STREAM = "signalr_messages_0"
-SUBJECT = "signalr.messages_0"
 VERSION = 1
 _EPOCHS = UUID("6f1d7e0c-5a0e-4c0c-9a4e-0f8f0a5c7b11")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,11 +65,11 @@ class _Assembly:
 class NatsBackplane(TableBackplane[Link]):
     """Joins the servers that use one NATS with JetStream; `open_backplane("nats://user:password@host:4222")` makes it.
 
-    `tls://` encrypts; several hosts of a cluster are separated by commas. Times are in seconds. `keep_seconds`,
-    `keep_messages` and `keep_bytes` are the limits of the stream, and `replicas` is on how many servers of a cluster it
-    is, when it is made; a stream that is there keeps its own. A message of the stream has up to 500 of the application.
-    `poll` is the longest that a recreated stream goes unnoticed. The other options are those of every
-    `StoredBackplane`.
+    `tls://` encrypts; several hosts of a cluster are separated by commas; a path, as in `nats://host/quiz`, is the
+    stream's name, and `signalr` stands for none. Times are in seconds. `keep_seconds`, `keep_messages` and `keep_bytes`
+    are the limits of the stream, and `replicas` is on how many servers of a cluster it is, when it is made; a stream
+    that is there keeps its own. A message of the stream has up to 500 of the application. `poll` is the longest that a
+    recreated stream goes unnoticed. The other options are those of every `StoredBackplane`.
     """
 
     TROUBLE: ClassVar = (OSError, Error, TimeoutError, LookupError)
@@ -107,6 +106,10 @@ class NatsBackplane(TableBackplane[Link]):
             keep_messages=keep_messages,
             retention_interval=3600.0,
         )
+        self._name = unquote(urlsplit(url).path.strip("/")) or "signalr"
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self._name):
+            raise ValueError(f"{self._name!r} is no name of a stream: it has letters, digits, - and _.")
+        self._stream, self._subject = f"{self._name}_messages_0", f"{self._name}.messages_0"
         self._keep_bytes = keep_bytes
         self._replicas = replicas
         self._batch_number = 0
@@ -116,6 +119,30 @@ class NatsBackplane(TableBackplane[Link]):
     # Connections.
 
     async def _connect(self, doing: str) -> Link:
+        link = await self._link(doing)
+        try:
+            info = await self._install(link.stream)
+            version = int((info.config.metadata or {}).get("version", VERSION))
+            if version != VERSION:
+                advice = "upgrade asgi-signalr here" if version > VERSION else f"delete the stream {self._stream}"
+                raise BackplaneError(
+                    f"The stream has version {version}, this asgi-signalr needs version {VERSION}: {advice}."
+                )
+        except BaseException:
+            await self._close(link)
+            raise
+        return link
+
+    async def _look(self) -> Link:
+        link = await self._link("receiving")
+        try:
+            await link.stream.stream_info(self._stream)
+        except NotFoundError:
+            await self._close(link)
+            raise NothingYet(f"{self._where} has no stream {self._stream} yet: the first server makes it") from None
+        return link
+
+    async def _link(self, doing: str) -> Link:
         troubles: list[Exception] = []
 
         async def note(error: Exception) -> None:
@@ -135,28 +162,16 @@ class NatsBackplane(TableBackplane[Link]):
                 )
         except NoServersError as error:
             raise (troubles[-1] if troubles else error) from None
-        link = Link(client, client.jetstream(timeout=self._patience[doing]))
-        try:
-            info = await self._install(link.stream)
-            version = int((info.config.metadata or {}).get("version", VERSION))
-            if version != VERSION:
-                advice = "upgrade asgi-signalr here" if version > VERSION else f"delete the stream {STREAM}"
-                raise BackplaneError(
-                    f"The stream has version {version}, this asgi-signalr needs version {VERSION}: {advice}."
-                )
-        except BaseException:
-            await self._close(link)
-            raise
-        return link
+        return Link(client, client.jetstream(timeout=self._patience[doing]))
 
     async def _install(self, stream: JetStreamContext) -> StreamInfo:
         with contextlib.suppress(NotFoundError):
-            return await stream.stream_info(STREAM)
+            return await stream.stream_info(self._stream)
         with contextlib.suppress(BadRequestError):  # another server was first
             return await stream.add_stream(
                 StreamConfig(
-                    name=STREAM,
-                    subjects=[SUBJECT],
+                    name=self._stream,
+                    subjects=[self._subject],
                     storage=StorageType.FILE,
                     discard=DiscardPolicy.OLD,
                     max_age=self._keep_seconds,
@@ -166,7 +181,7 @@ class NatsBackplane(TableBackplane[Link]):
                     metadata={"version": str(VERSION)},
                 )
             )
-        return await stream.stream_info(STREAM)
+        return await stream.stream_info(self._stream)
 
     async def _close(self, connection: Link) -> None:
         with contextlib.suppress(*self.TROUBLE):
@@ -216,8 +231,8 @@ class NatsBackplane(TableBackplane[Link]):
             if connection.given is not None:
                 await connection.given.unsubscribe()
             connection.given = await connection.stream.subscribe(
-                SUBJECT,
-                stream=STREAM,
+                self._subject,
+                stream=self._stream,
                 ordered_consumer=True,
                 config=ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=number),
             )
@@ -225,7 +240,7 @@ class NatsBackplane(TableBackplane[Link]):
         return connection.given
 
     async def _page(self, connection: Link, after: int | None) -> Page:
-        info = await connection.stream.stream_info(STREAM)
+        info = await connection.stream.stream_info(self._stream)
         top = info.state.last_seq
         mark = await self._mark_of(connection, top if after is None else after)
         messages: list[Message] = []
@@ -246,7 +261,7 @@ class NatsBackplane(TableBackplane[Link]):
     async def _mark_of(self, connection: Link, number: int) -> Mark | None:
         if number:
             with contextlib.suppress(NotFoundError):
-                message = await connection.stream.get_msg(STREAM, number)
+                message = await connection.stream.get_msg(self._stream, number)
                 if message.headers and message.time:
                     return Mark(UUID(message.headers["Signalr-Sender"]), message.time)
         return None
@@ -272,22 +287,22 @@ class NatsBackplane(TableBackplane[Link]):
         return _unpack(whole)
 
     async def _renew_epoch(self, connection: Link, epoch: UUID) -> UUID:
-        info = await connection.stream.stream_info(STREAM)
+        info = await connection.stream.stream_info(self._stream)
         if _epoch_of(info) == epoch:
             config = info.config
             # Each server that does so at the same time gives it the same one.
             config.metadata = {**(config.metadata or {}), "version": str(VERSION), "epoch": str(epoch)}
             info = await connection.stream.update_stream(config)
-            info = await connection.stream.stream_info(STREAM)
+            info = await connection.stream.stream_info(self._stream)
         return _epoch_of(info)
 
     async def _last_until(self, connection: Link, time: datetime | None) -> int:
-        state = (await connection.stream.stream_info(STREAM)).state
+        state = (await connection.stream.stream_info(self._stream)).state
         low, high = max(state.first_seq - 1, 0), state.last_seq
         while time is not None and low < high:
             middle = (low + high + 1) // 2
             try:
-                message = await connection.stream.get_msg(STREAM, middle, subject=SUBJECT, next=True)
+                message = await connection.stream.get_msg(self._stream, middle, subject=self._subject, next=True)
             except NotFoundError:
                 high = middle - 1
                 continue
@@ -320,7 +335,9 @@ class NatsBackplane(TableBackplane[Link]):
     async def _send_pieces(self, connection: Link) -> None:
         while self._pieces:
             piece, headers = self._pieces[0]
-            acknowledged = await connection.stream.publish(SUBJECT, piece, stream=STREAM, headers=dict(headers))
+            acknowledged = await connection.stream.publish(
+                self._subject, piece, stream=self._stream, headers=dict(headers)
+            )
             self._confirmed = acknowledged.seq
             del self._pieces[0]
 

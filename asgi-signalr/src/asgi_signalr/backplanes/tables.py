@@ -20,6 +20,10 @@ from asgi_signalr.backplanes.stored import MAX_BATCH, StoredBackplane
 C = TypeVar("C")
 
 
+class NothingYet(LookupError):  # noqa: N818  (a state of the store, by its name)
+    """Nobody has used this backplane so far; the text says so."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """By what a message is known besides its number, which another one may have after a restore."""
@@ -87,6 +91,15 @@ class TableBackplane(StoredBackplane[C]):
         self._keep_messages = keep_messages
         self._retention_interval = retention_interval
         self._bell = asyncio.Event()  # rung when there is something to look at
+
+    @abstractmethod
+    async def _look(self) -> C:
+        """Connect to read only, and change nothing.
+
+        Raises:
+            NothingYet: there is no stream.
+
+        """
 
     @abstractmethod
     async def _page(self, connection: C, after: int | None) -> Page:
