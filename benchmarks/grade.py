@@ -1,7 +1,7 @@
 """Measure `labkit grade` beside `labkit verify`, one after the other, on the same work.
 
-The work is made from the lab's recorded solutions: end, equivalents and mutants, in turns. Grading N of them may take 0.6
-times as long as verifying N of them one by one.
+The work is made from the lab's recorded solutions: end, equivalents and mutants, in turns. Grading N of them may take
+0.6 times as long as verifying N of them one by one.
 
 uv run python benchmarks/grade.py [N] [EX]
 """

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from labkit import sandbox
 from labkit.cli import grade_screen
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
-from labkit.console import Format, FormatOption, print_json, working
+from labkit.console import Format, FormatOption, err, print_json, working
 from labkit.errors import Interrupted, UsageError
 from labkit.files import write_whole
 from labkit.grading.feedback import Feedback
@@ -165,6 +166,8 @@ def grade(
                 "Name the folder that has a folder or a zip for each trainee.",
             )
         if format is Format.TEXT:
+            if not_enforced := sandbox.lacking():
+                err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
             _say_beginning(found, min(side_by_side, len(found.orders)), kept.folder)
         grades = list(found.known)
         news = crew.News()
