@@ -63,6 +63,7 @@ EXERCISE: Form = {
         "home?": ADDRESS,
         "instances?": NUMBER,
         "environment?": ENVIRONMENT,
+        "pass-environment?": TEXTS,
         "decode?": COMMAND,
         "reread?": TEXTS,
     },

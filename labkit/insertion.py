@@ -213,6 +213,11 @@ def _missing(folder: Path, exercise: Exercise, sight: Sight, values: Mapping[int
     place = snippets.home(exercise, snippet.name)
     if place is None:
         return UsageError(f"No file of {exercise.id} has a TODO line for {snippet.name}: the lab is at fault.")
+    if (folder / place.path).is_file() and snippets.text_of(folder / place.path) is None:
+        return UsageError(
+            f"{place.path} is not saved as UTF-8: labkit cannot read it, and neither can Python. Nothing was changed.",
+            f"Save {place.path} with the encoding UTF-8 in your editor, and repeat the command.",
+        )
     is_taken = bool(values) and set(values or ()) <= set(snippets.placeholders(snippet.text))
     shown = _shown(snippets.fill(snippet.text, values if is_taken else None))
     lines = (snippets.text_of(exercise.begin / place.path) or "").split("\n")[: place.line - 1]

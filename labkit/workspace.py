@@ -256,7 +256,7 @@ def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) 
             raise unknown("file", path, known, f"labkit reset {exercise.id} brings all files back")
     files, within = [], Within(folder)
     for path in known if paths is None else paths:
-        before, after = within.read(path), changes.content(exercise.begin / path)
+        before, after = within.read(path), (exercise.begin / path).read_bytes()
         if before != after:
             files.append(FileChange(path, before, after))
     return Change(f"reset {', '.join(paths) if paths else exercise.id}", tuple(files))

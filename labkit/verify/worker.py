@@ -260,7 +260,7 @@ class Reporter:
 
 
 def _recorder(job: Job) -> Recorder:
-    return Recorder(job.evidence, job.pictures, job.everything)
+    return Recorder(job.evidence, job.pictures, job.everything, job.nothing)
 
 
 def _check(item: pytest.Item, exercise: str) -> Check:
