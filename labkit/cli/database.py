@@ -194,24 +194,31 @@ def tail(
             show_default=False,
         ),
     ] = None,
+    backplane: Annotated[
+        str, typer.Option("--backplane", metavar="NAME", help="Of what labkit run --backplane NAME has started.")
+    ] = "postgres",
     lab: LabOption = None,
 ) -> None:
     """Show an application's messages as they arrive in a database, decoded. Ctrl-C ends it.
 
     The tool is the one that the exercise names; options that labkit does not know go to it, for example --once.
     """
-    from labkit.tables import tail_command
+    from labkit.tables import tail_command, tail_environment
 
     given = list(arguments or ())
     name = given.pop(0) if given and not given[0].startswith("-") else None
     settings, folder = _tail_tool(lab)
-    with _using(_find()) as server:
-        database = _database(server, name)
-        command = tail_command(settings, server, database, folder)
-        following.after("db tail", "")  # Ctrl-C ends it, after which there is nobody to remember it
+    with contextlib.ExitStack() as stack:
+        if backplane == "postgres":
+            server = stack.enter_context(_using(_find()))
+            url = server.database_url(_database(server, name))
+        else:
+            url = _url_of_service(backplane, name, lab)
         if not {"--once", "--help", "-h"} & set(given):
             err.print("[dim]Messages are shown as they come; waiting for more. Ctrl-C ends it.[/]")
-        result = subprocess.run([*command, *given], cwd=folder, env=server.environment()).returncode
+        command = [*tail_command(settings, url, folder), *given]
+        following.after("db tail", "")  # Ctrl-C ends it, after which there is nobody to remember it
+        result = subprocess.run(command, cwd=folder, env=tail_environment(settings, url)).returncode
     if result:
         raise typer.Exit(ExitCode.INTERRUPTED if result == ExitCode.INTERRUPTED else ExitCode.NOT_DONE)
 
@@ -246,6 +253,32 @@ def _database(server: "Server", name: str | None) -> str:
     if len(known) > 1:
         raise UsageError(f"Say which database: {', '.join(known)}.", f"… {known[0]}")
     return known[0]
+
+
+def _url_of_service(backplane: str, name: str | None, lab_folder: Path | None) -> str:
+    """The URL of what the workspace's `labkit run` has started; the code says which database, unless that is given."""
+    from labkit import services
+    from labkit.verify.databases import named
+
+    here = workspace.around(Path.cwd())
+    if here is None:
+        raise UsageError("This is no workspace.", "cd into one, where labkit run runs")
+    found = workspace.read(here)
+    exercise = find_lab(lab_folder).exercise(found.exercise_name)
+    service = services.choose(backplane, exercise.database, exercise.id, None)
+    url = service.existing(found.data)
+    if url is None:
+        raise UsageError(
+            f"{service.title} does not run for this workspace.",
+            f"labkit run --backplane {backplane}, in another terminal, starts it",
+        )
+    database = name or (named(exercise, exercise.database, here) if exercise.database else None)
+    if database is None:
+        raise UsageError(
+            "The code does not name a database yet.",
+            f"labkit db tail NAME --backplane {backplane}, with the one you mean",
+        )
+    return f"{url}/{database}"
 
 
 def _tail_tool(lab_folder: Path | None) -> tuple[Database, Path]:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +49,7 @@ class _Subject:
     secret: str
     id: str
     workspace: Workspace | None
+    backplane: str = "postgres"
 
     @property
     def own(self) -> bool:
@@ -73,6 +74,14 @@ def run(
     log: Annotated[
         bool, typer.Option("--log", help="Show all that the app logs, each request too, not only what stands out.")
     ] = False,
+    backplane: Annotated[
+        str,
+        typer.Option(
+            "--backplane",
+            metavar="NAME",
+            help="What joins the instances, if the exercise leaves the choice: postgres, redis, nats or sqlite.",
+        ),
+    ] = "postgres",
     reload: Annotated[bool, typer.Option("--reload", help="Restart by itself whenever you save a file.")] = False,
     lab: LabOption = None,
 ) -> int:
@@ -80,14 +89,15 @@ def run(
 
     On a terminal each instance's address stays in sight, above it what the app says for itself; o opens the pages, r
     restarts, q stops, and whenever you save a file you are told what to do to see it. Without a terminal the log is
-    printed, line by line. What the exercise needs beside the app, PostgreSQL for example, is started too. With
-    --solution the lab's own begin or end runs, with data that is thrown away.
+    printed, line by line. What the exercise needs beside the app, PostgreSQL for example, is started too, or with
+    --backplane what may stand in for it; the app's code stays as it is. With --solution the lab's own begin or end
+    runs, with data that is thrown away.
     """
     ready = False
     lines: _Lines = queue.SimpleQueue()
     try:
         with ExitStack() as stack:
-            subject = stack.enter_context(_subject(lab, exercise, solution))
+            subject = replace(stack.enter_context(_subject(lab, exercise, solution)), backplane=backplane)
             count = instances or subject.exercise.app.instances
             server = _database(stack, subject, port, count)
             running = _Instances(subject, count, port, server, lines)
@@ -191,7 +201,7 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
         Screen(exercise.title, subject.folder, log) as screen,
     ):
         _show(running, screen)
-        server = _Watch(screen.note) if subject.own and exercise.database else None
+        server = _Watch(screen.note) if _uses_lab_server(subject) else None
         if subject.own:
             for path, line, text in snippets.unfilled(subject.folder):
                 screen.tell(f"{text} in {path}, line {line}, is a placeholder: write your own value in its place.")
@@ -272,6 +282,13 @@ def _database(stack: ExitStack, subject: _Subject, port: int | None, count: int)
 
     if port is not None:
         engine.check_ports(port, count)
+    if subject.backplane != "postgres":
+        from labkit import services
+
+        app = subject.folder if subject.own else None
+        service = services.choose(subject.backplane, subject.exercise.database, subject.exercise.id, app)
+        with working(f"Starting {service.title}"):
+            return stack.enter_context(service.running(subject.data))
     if not subject.exercise.database:
         return None
     with working("Starting PostgreSQL"):
@@ -340,7 +357,7 @@ def _open_pages(exercise: Exercise, running: "Instances") -> str:
 
 def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
     """Print the log until Ctrl-C, and what becomes of the database server; raise LabError if an instance dies."""
-    server = _Watch(err.print) if subject.own and subject.exercise.database else None
+    server = _Watch(err.print) if _uses_lab_server(subject) else None
     while True:
         with contextlib.suppress(queue.Empty):
             # In steps, so that a death is seen, and so that Ctrl-C is on Windows.
@@ -353,6 +370,10 @@ def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
             status = running.exit_status(dead)
             _print_waiting(lines)
             raise _died(dead, status, tail, alone=len(running.list) == 1)
+
+
+def _uses_lab_server(subject: _Subject) -> bool:
+    return subject.own and subject.exercise.database is not None and subject.backplane == "postgres"
 
 
 class _Watch:
