@@ -150,10 +150,9 @@ def test_what_is_sent_has_no_code_and_no_text_of_the_trainee(tea: Lab, tmp_path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
 @pytest.mark.usefixtures("signals_as_in_a_terminal")
-def test_a_class_is_opened_joined_left_alone_opened_again_and_closed(
+def test_a_class_is_opened_joined_and_closed_by_commands(
     tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The board is started anew on its port: the trainee's machine waits for it, and tells it everything again."""
     monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
     mine = workspace.create(tea, tea.exercises[0], tmp_path / "mine").folder
     labkit = [sys.executable, "-m", "labkit"]

@@ -15,7 +15,7 @@ from labkit.instances import HOST, check_ports
 
 
 def listen(port: int | None, preferred: int | None = None, host: str = HOST) -> socket.socket:
-    """Take a port of the loopback interface, or of `host`: this very one, else the preferred one if it is free, else any.
+    """Take a port of the loopback interface, or of `host`: this one, else the preferred one if it is free, else any.
 
     Raises MachineError (PortInUse) that says who has it, UsageError for a number that is no port.
     """
