@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
-from labkit.workflows import Server
 
 from labkit import workflows
 from labkit.cli import run
 from labkit.errors import UsageError
+from labkit.workflows import Server
 
 SPECS = ("labkit @ git+file:///a b/it's.git", "other.whl")
 INSTALL = """python -m pip install 'labkit @ git+file:///a b/it'"'"'s.git' other.whl"""

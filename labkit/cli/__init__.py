@@ -16,7 +16,6 @@ from labkit.cli import (
     class_command,
     database,
     demo,
-    following,
     grade,
     guide,
     machine,
@@ -65,8 +64,6 @@ def run(arguments: list[str]) -> int:
     try:
         _refuse_removed_folder()
         code = int(app(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
-        if arguments[:1] == ["db"] and code == ExitCode.OK:
-            following.note_here(" ".join(arguments[:2]))
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:
