@@ -31,6 +31,12 @@ class Insertion:
     own: bool = field(default=False, compare=False)
     todo_removed: bool = field(default=False, compare=False)
 
+    @property
+    def spoken(self) -> str:
+        """Where the code is, as a person says it: `app.py, line 3`, or `app.py, lines 3-5`."""
+        last = self.line + self.count - 1
+        return f"{self.path}, " + (f"line {last}" if self.count == 1 else f"lines {self.line}-{last}")
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -213,6 +219,11 @@ def _missing(folder: Path, exercise: Exercise, sight: Sight, values: Mapping[int
     place = snippets.home(exercise, snippet.name)
     if place is None:
         return UsageError(f"No file of {exercise.id} has a TODO line for {snippet.name}: the lab is at fault.")
+    if (folder / place.path).is_file() and snippets.text_of(folder / place.path) is None:
+        return UsageError(
+            f"{place.path} is not saved as UTF-8: labkit cannot read it, and neither can Python. Nothing was changed.",
+            f"Save {place.path} with the encoding UTF-8 in your editor, and repeat the command.",
+        )
     is_taken = bool(values) and set(values or ()) <= set(snippets.placeholders(snippet.text))
     shown = _shown(snippets.fill(snippet.text, values if is_taken else None))
     lines = (snippets.text_of(exercise.begin / place.path) or "").split("\n")[: place.line - 1]

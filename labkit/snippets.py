@@ -136,14 +136,14 @@ def texts(folder: Path, having: str = "") -> Iterator[tuple[str, str]]:
     """The text files of an app folder, path and text: of all, or of those that have this word."""
     needle = having.encode()
     for path in tree.app_files(folder):
-        content = (folder / path).read_bytes()
+        content = tree.read(folder / path)
         if needle in content and (text := tree.text(content)) is not None:
             yield path, text
 
 
 def text_of(path: Path) -> str | None:
     """The text of a file; None if it is not there, or no text."""
-    return tree.text(path.read_bytes()) if path.is_file() else None
+    return tree.text(tree.read(path)) if path.is_file() else None
 
 
 def _line_shape(line: str, captured: int | None = None, comment: bool = False) -> re.Pattern[str]:

@@ -153,6 +153,7 @@ async def test_a_question_that_cannot_be_loaded_says_so_and_can_be_tried_again(c
     await expect(page.get_by_role("alert")).to_be_empty()
 
 
+@pytest.mark.slow
 async def test_before_exercise_1_statistics_wait_for_a_refresh(chromium: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "quiz.db") as (url,):
         await see_numbers_charts_and_words_after_a_refresh(chromium, url)
@@ -255,6 +256,7 @@ async def answer(play: Page) -> None:
     await expect(play.get_by_test_id("answer")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_after_exercise_1_the_statistics_follow_by_themselves(chromium: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "quiz.db", EXERCISES / "ex1-realtime" / "end") as urls:
         (play,), (dashboard,) = await open_side_by_side(chromium, urls)
@@ -317,6 +319,7 @@ async def test_before_exercise_2_an_instance_reaches_its_own_pages_only(chromium
         assert [each.totals for each in dashboards] == [[1], [2]]
 
 
+@pytest.mark.slow
 async def test_after_exercise_2_an_answer_reaches_the_pages_of_both_instances(
     chromium: Browser, tmp_path: Path, postgres_server: Server
 ) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import itertools
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +15,6 @@ from labkit.cli import (
     chapter_command,
     database,
     demo,
-    following,
     grade,
     guide,
     machine,
@@ -26,7 +26,7 @@ from labkit.cli import (
     workspace,
 )
 from labkit.console import err, print_json
-from labkit.errors import ExitCode, InternalError, LabError
+from labkit.errors import ExitCode, InternalError, LabError, MachineError
 
 app = typer.Typer(
     name="labkit",
@@ -60,9 +60,8 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is said here, in one way."""
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
+        _refuse_removed_folder()
         code = int(app(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
-        if arguments[:1] == ["db"] and code == ExitCode.OK:
-            following.note_here(" ".join(arguments[:2]))
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:
@@ -88,6 +87,13 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         fault = InternalError(f"labkit itself failed: {type(error).__name__}: {error}", "Report the lines above.")
         return _say(fault.message, fault.next, fault.code, as_json)
+
+
+def _refuse_removed_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise MachineError("The folder that this terminal is in has been removed.", "cd ~") from None
 
 
 def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:

@@ -57,9 +57,9 @@ def next_(
         print_json({**described(found), "next": following.command(the_lab, found)})
         return
     for each in _readings(found):
-        say(f"  [dim]{each.step.number}. {escape(each.step.text)}[/]")
+        show.item(f"  [dim]{each.step.number}.[/] ", f"[dim]{escape(each.step.text)}[/]")
     following.say_step(found)
-    following.say_following(the_lab, found)
+    following.say_following(the_lab, found, step=False)
     if found.in_hand is not None and not found.is_finished:
         say("[dim]stuck?[/] " + show.form("labkit hint"))
 

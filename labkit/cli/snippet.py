@@ -13,7 +13,7 @@ from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, print_json
 from labkit.errors import ExitCode, UsageError
-from labkit.insertion import InsertChange, Insertion
+from labkit.insertion import InsertChange
 from labkit.lab import Exercise, Lab, find_lab
 
 commands = typer.Typer(
@@ -193,7 +193,7 @@ def _print_dry_run(change: InsertChange) -> None:
 
 def _print_inserted(change: InsertChange) -> None:
     for each in change.insertions:
-        place = f"{escape(each.path)}, {_lines(each)}"
+        place = escape(each.spoken)
         if each.already:
             how = "is there already, in your own words: " if each.own else "is already inserted in "
             rest = "; took its TODO line away." if each.todo_removed else "; nothing to do."
@@ -206,11 +206,6 @@ def _print_inserted(change: InsertChange) -> None:
             err.print(f"[dim]next:[/] {escape(refusal.error.next)}")
     if change.files:
         say(f"[dim]{show.form('labkit undo')} takes it back.[/]")
-
-
-def _lines(insertion: Insertion) -> str:
-    last = insertion.line + insertion.count - 1
-    return f"line {last}" if insertion.count == 1 else f"lines {insertion.line}-{last}"
 
 
 def _wanted(lab: Lab, exercise: Exercise, names: list[str], all_: bool, task: str | None) -> list[str]:
@@ -259,7 +254,7 @@ def _anywhere(lab: Lab, exercise: str | None, name: str) -> tuple[Exercise, str]
 
 def _described(lab: Lab, exercise: Exercise) -> dict[str, Any]:
     try:
-        here = workspace.find(lab, Path.cwd(), exercise)
+        here = workspace.find(lab, Path.cwd(), exercise, take=False)  # to look changes nothing
     except UsageError:
         here = None
     homes = {todo.name: todo for todo in snippets.todo_lines(exercise.begin)}

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from labkit import desktop, invocation, tree, verdicts
+from labkit import desktop, invocation, sandbox, tree, verdicts
 from labkit.chapter import Task
 from labkit.cli import following, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
@@ -81,6 +81,8 @@ def verify(
         _refuse_as_report(report_to, subject)
     if format is Format.TEXT:
         out.print(escape(subject.said), soft_wrap=True)
+    if not_enforced := sandbox.lacking():
+        err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
     if watch:
         _watch(the_lab, subject, tasks, headed, everything)
         if out.is_terminal:  # which has just shown ^C

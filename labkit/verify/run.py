@@ -1,7 +1,7 @@
 """One run of the checks: everything that they need starts at the same time, and every check is accounted for."""
 
+import contextlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ from labkit import diagnosis, snippets, stacks
 from labkit.chapter import Task
 from labkit.diagnosis import AppDidNotStart, Place
 from labkit.errors import InternalError, LabError, MachineError
+from labkit.files import Within
+from labkit.instances import MOST_LOG
 from labkit.verify import databases, running_copy
 from labkit.verify.causes import Facts, missing_code, of_start
 from labkit.verify.job import Collected, Fault, Finished, Idle, Job, Started
@@ -382,15 +384,27 @@ class _Run:
         if self._nothing or (self._all_well and not self._everything):
             return self._results
         kept = []
-        for log in sorted(self._logs.glob("*")):
+        for name, content in self._app_logs():
             self._evidence.mkdir(parents=True, exist_ok=True)
-            kept.append(str(shutil.copyfile(log, self._evidence / log.name)))
+            (self._evidence / name).write_bytes(content)
+            kept.append(str(self._evidence / name))
         return {
             id_: replace(result, evidence=(*(path for path in result.evidence if Path(path).is_file()), *kept))
             if result.verdict not in (Verdict.PASSED, Verdict.SKIPPED)
             else result
             for id_, result in self._results.items()
         }
+
+    def _app_logs(self) -> Iterable[tuple[str, bytes]]:
+        """The instances' logs; what the app has put in their place, such as a link, is left out."""
+        app = self._temporary / self._subject.exercise.name
+        within, folder = Within(app), ".labkit/data/logs"
+        with contextlib.suppress(LabError, OSError):
+            for name in within.names(folder) if app.is_dir() else ():
+                with contextlib.suppress(LabError, OSError):
+                    content = within.read(f"{folder}/{name}", most=MOST_LOG)
+                    if content is not None:
+                        yield name, content
 
 
 def _blame(result: Result, instances: "Instances") -> Result:

@@ -477,10 +477,12 @@ def test_a_workspace_is_run_by_its_own_python(bakery: Lab, shop: Exercise, tmp_p
     mine = workspace.create(bakery, shop, tmp_path / "mine")
     own = mine.folder / ".venv" / "bin" / "python"
     own.parent.mkdir(parents=True)
-    own.write_text(f'#!/bin/sh\ntouch {tmp_path}/used\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    own.write_text(f'#!/bin/sh\necho by its own\nexec {sys.executable} "$@"\n', encoding="utf-8")
     own.chmod(0o755)
-    assert verify(Subject(shop, mine.folder, "workspace", mine), [shop.task("1")]).passed
-    assert (tmp_path / "used").exists()
+    report = verify(Subject(shop, mine.folder, "workspace", mine), [shop.task("1")], everything=True)
+    assert report.passed
+    assert report.evidence
+    assert (report.evidence / "instance-1.log").read_text(encoding="utf-8").startswith("by its own\n")
 
 
 def test_an_error_is_json_as_well(labkit: Labkit, bakery: Lab) -> None:

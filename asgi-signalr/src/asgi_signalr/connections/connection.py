@@ -69,6 +69,7 @@ class Connection:
         "groups",
         "id",
         "is_transcribed",
+        "max_message_size",
         "options",
         "outbox",
         "transport",
@@ -89,6 +90,7 @@ class Connection:
         self.context = context
         self.transport = transport
         self.options = options
+        self.max_message_size = options.max_message_size
         self.encoding = NO_ENCODING
         self.groups: set[str] = set()
         self.ending: Ending | None = None
@@ -256,6 +258,11 @@ class Connection:
         self.end(Ending(error))
 
     # Time.
+
+    def forgive(self, seconds: float) -> None:
+        """Count a time in which the whole server stood still as nobody's silence."""
+        if self.outbox.parked_since is not None:
+            self.outbox.parked_since += seconds
 
     def _is_busy(self) -> bool:
         """Whether the conversation is not waiting for the client, but has something else to do first."""
