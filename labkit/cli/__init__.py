@@ -49,8 +49,16 @@ app.add_typer(author.commands, name="author")
 @app.callback()
 def main(
     version: Annotated[bool, typer.Option("--version", "-V", help="Show labkit's version and exit.")] = False,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Plain lines, without colours, boxes and whatever moves; for a screen reader, for example. "
+            "Before the command; LABKIT_PLAIN=1 asks for it as well. NO_COLOR=1 only leaves the colours out.",
+        ),
+    ] = False,
 ) -> None:
-    """Answer `--version` where it stands beside other options."""
+    """Answer `--version` where it stands beside other options; `--plain` was heard before anything was imported."""
     if version:
         typer.echo(f"labkit {__version__}")
         raise typer.Exit
