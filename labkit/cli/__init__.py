@@ -13,6 +13,7 @@ from labkit import __version__, invocation
 from labkit.cli import (
     author,
     chapter_command,
+    class_command,
     database,
     demo,
     grade,
@@ -42,6 +43,7 @@ for module in (machine, workspace, progress, guide, chapter_command, run_command
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")
+app.add_typer(class_command.commands, name="class")
 app.add_typer(new.commands, name="new")
 app.add_typer(author.commands, name="author")
 
@@ -49,8 +51,16 @@ app.add_typer(author.commands, name="author")
 @app.callback()
 def main(
     version: Annotated[bool, typer.Option("--version", "-V", help="Show labkit's version and exit.")] = False,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Plain lines, without colours, boxes and whatever moves; for a screen reader, for example. "
+            "Before the command; LABKIT_PLAIN=1 asks for it as well. NO_COLOR=1 only leaves the colours out.",
+        ),
+    ] = False,
 ) -> None:
-    """Answer `--version` where it stands beside other options."""
+    """Answer `--version` where it stands beside other options; `--plain` was heard before anything was imported."""
     if version:
         typer.echo(f"labkit {__version__}")
         raise typer.Exit

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from labkit import changes, insertion, recognition, snippets, workspace
-from labkit.cli import following, show
+from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, print_json
@@ -24,11 +24,22 @@ commands = typer.Typer(
 
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Snippets by name; the manual's full form works as well.", show_default=False),
+    typer.Argument(
+        metavar="NAME",
+        help="Snippets by name; the form that the manual prints them in works as well.",
+        show_default=False,
+        autocompletion=completing.snippets,
+    ),
 ]
 OfOption = Annotated[
     str | None,
-    typer.Option("--exercise", "-e", metavar="EX", help="The exercise, when you are not inside its workspace."),
+    typer.Option(
+        "--exercise",
+        "-e",
+        metavar="EX",
+        help="The exercise, when you are not inside its workspace.",
+        autocompletion=completing.exercises,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -118,7 +129,13 @@ def insert(
     names: NamesArgument = None,
     all_: Annotated[bool, typer.Option("--all", help="All snippets of the exercise.")] = False,
     task: Annotated[
-        str | None, typer.Option("--task", metavar="T", help="The snippets of one task: its number or title.")
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="T",
+            help="The snippets of one task: its number or title.",
+            autocompletion=completing.tasks,
+        ),
     ] = None,
     values: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the diff.")] = False,

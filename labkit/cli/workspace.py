@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from labkit import known, progress, record, tree, verdicts, workspace
-from labkit.cli import following, show
+from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, print_json, working
@@ -70,7 +70,9 @@ def list_(
 
 @commands.command()
 def start(
-    exercise: Annotated[str | None, typer.Argument(metavar="EX", help="The exercise to start.")] = None,
+    exercise: Annotated[
+        str | None, typer.Argument(metavar="EX", help="The exercise to start.", autocompletion=completing.exercises)
+    ] = None,
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the exercise if left out.")
     ] = None,
@@ -325,9 +327,20 @@ def diff(
 
 @commands.command()
 def reset(
-    exercise: ExerciseArgument = None,
+    exercise: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EX",
+            help="The exercise: its id, its name or a unique beginning. Inside a workspace it can be left out.",
+            show_default=False,
+            autocompletion=completing.exercises_or_files,
+        ),
+    ] = None,
     file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="Only this file of the workspace.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="Only this file of the workspace.", show_default=False, autocompletion=completing.files
+        ),
     ] = None,
     data: Annotated[bool, typer.Option("--data", help="Put the app's own data (its database) away as well.")] = False,
     yes: YesOption = False,
