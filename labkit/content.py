@@ -3,31 +3,19 @@
 An author runs these checks over a lab as a test; `labkit new` makes labs that pass them at once.
 """
 
-import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from labkit import insertion, snippets, tree
 from labkit.author import surroundings
 from labkit.changes import Change, FileChange
+from labkit.declared import checks
 from labkit.errors import LabError, UsageError
 from labkit.files import read_text
 from labkit.lab import Exercise, Lab
 from labkit.snippets import TodoLine
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check as its source declares it: its task's number, the snippets it needs, and its one-line docstring."""
-
-    name: str
-    where: str
-    tasks: tuple[int, ...]
-    snippets: tuple[str, ...]
-    title: str
 
 
 def problems(lab: Lab) -> list[str]:
@@ -38,15 +26,6 @@ def problems(lab: Lab) -> list[str]:
     for exercise in lab.exercises:
         found += [f"{exercise.name}: {problem}" for problem in _problems(lab, exercise)]
     return found
-
-
-def checks(exercise: Exercise) -> list[Check]:
-    """The exercise's checks in the order of their files, read from their source without running it."""
-    return [
-        check
-        for path in sorted(exercise.checks.rglob("test_*.py"))
-        for check in _checks_of(path, path.relative_to(exercise.folder).as_posix())
-    ]
 
 
 def remade(lab: Lab, exercises: Sequence[Exercise]) -> Change:
@@ -254,34 +233,6 @@ def _chapter_problems(exercise: Exercise) -> Iterator[str]:
         return  # why the snippets cannot be inserted is said elsewhere
     if current != exercise.chapter.source:
         yield f"README.md does not show the snippets as they are inserted: labkit author steps {exercise.id}."
-
-
-def _checks_of(path: Path, where: str) -> Iterator[Check]:
-    module = ast.parse(read_text(path), path.name)
-    shared = [node.value for node in module.body if isinstance(node, ast.Assign) and _assigns_marks(node)]
-    for node in ast.walk(module):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            marks = [*node.decorator_list, *shared]
-            yield Check(
-                name=node.name,
-                where=f"{where}:{node.lineno}",
-                tasks=tuple(value for value in _marked(marks, "task") if isinstance(value, int)),
-                snippets=tuple(value for value in _marked(marks, "snippets") if isinstance(value, str)),
-                title=(ast.get_docstring(node) or "").partition("\n")[0],
-            )
-
-
-def _assigns_marks(node: ast.Assign) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
-
-
-def _marked(marks: list[ast.expr], name: str) -> Iterator[object]:
-    """The constant arguments of `pytest.mark.NAME(…)` among these marks, and within lists of marks."""
-    for mark in marks:
-        if isinstance(mark, ast.List | ast.Tuple):
-            yield from _marked(mark.elts, name)
-        elif isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute) and mark.func.attr == name:
-            yield from (argument.value for argument in mark.args if isinstance(argument, ast.Constant))
 
 
 def _by_name(todos: list[TodoLine]) -> dict[str, list[TodoLine]]:

@@ -31,6 +31,12 @@ class Insertion:
     own: bool = field(default=False, compare=False)
     todo_removed: bool = field(default=False, compare=False)
 
+    @property
+    def spoken(self) -> str:
+        """Where the code is, as a person says it: `app.py, line 3`, or `app.py, lines 3-5`."""
+        last = self.line + self.count - 1
+        return f"{self.path}, " + (f"line {last}" if self.count == 1 else f"lines {self.line}-{last}")
+
 
 @dataclass(frozen=True)
 class Refusal:

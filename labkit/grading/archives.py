@@ -44,10 +44,11 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(ending)] or path.name
 
 
-def unpack(archive: Path, folder: Path) -> list[str]:
+def unpack(archive: Path, folder: Path, everything: bool = False) -> list[str]:
     """Unpack an archive into a new folder; returns what it tried and must not, each as a sentence.
 
-    Links are left out, and so are the folders that tools leave beside an app (`.venv`, `.git`).
+    Links are left out, and so are the folders that tools leave beside an app (`.venv`, `.git`), unless `everything` is
+    wanted.
 
     Raises:
         Unreadable: it is damaged, locked by a password, too large, or of a kind that labkit does not read.
@@ -62,7 +63,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
                 if path is None:
                     deeds.append(f"The archive has a file that would lie outside of it: {entry.name}.")
                     continue
-                if any(part in tree.IGNORED_FOLDERS - {".labkit"} for part in path.parts[:-1]):
+                if not everything and any(part in tree.IGNORED_FOLDERS - {".labkit"} for part in path.parts[:-1]):
                     continue
                 if entry.link is not None:
                     if _leads_out(path, entry.link):
@@ -73,7 +74,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
                     raise Unreadable(f"The archive has more than {MOST_FILES:,} files.")
                 room -= _write(entry, folder / path, room)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
-        raise Unreadable(f"The archive is damaged: {error}.") from error
+        raise Unreadable(f"The archive is damaged: {str(error).partition(chr(10))[0].rstrip(':')}.") from error
     except (RuntimeError, NotImplementedError) as error:
         locked = "password" in str(error) or "encrypted" in str(error)
         reason = "is locked by a password" if locked else f"cannot be unpacked: {error}"
