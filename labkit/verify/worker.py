@@ -191,7 +191,11 @@ class Reporter:
             ask=partial(browsing.ask, self._recorder.pages),
             parse=partial(browsing.parse, self._recorder.pages),
         )
-        found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
+        try:
+            found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
+        except Exception:  # noqa: BLE001  (the verdict does not depend on it)
+            traceback.print_exc()
+            found = None
         advice = result.next or self._job.compare
         if found is None:
             return replace(result, next=advice)

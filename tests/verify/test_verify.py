@@ -20,6 +20,7 @@ from labkit.verify.causes.python import missing_snippet
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import KEPT_RUNS, ROOM, Subject, evidence_folder
+from labkit.verify.warm import Warm
 
 VerifyShop = Callable[..., dict[str, Result]]
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
@@ -556,3 +557,11 @@ def test_evidence_goes_where_there_is_room(
     monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "file" / "home"))
     assert evidence_folder(subject, now).parent.name.startswith("labkit-evidence-")
     assert evidence_folder(subject, now).parent.parent == tmp_path
+
+
+def test_a_process_that_stays_tells_an_error_of_pytest_itself_at_once(shop: Exercise) -> None:
+    (shop.checks / "conftest.py").write_text('def pytest_runtest_logreport():\n    raise RuntimeError("no ink")\n')
+    with Warm() as warm:
+        results = verify(Subject(shop, shop.end, "end", None), warm=warm).results
+    assert {result.verdict for _, result in results} == {Verdict.CHECKER}
+    assert all("no ink" in str(result.cause) for _, result in results)
