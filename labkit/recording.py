@@ -52,13 +52,17 @@ class Recorder:
     """Keeps what the browser did; a context belongs to the fixture, or the check, that made it.
 
     Everything is kept of what a failure looks at; with `everything`, of all the rest as well. With `pictures`, a
-    screenshot of every page as it was in the end is put into that folder.
+    screenshot of every page as it was in the end is put into that folder. With `nothing`, which is quicker, it is only
+    seen what goes wrong.
     """
 
-    def __init__(self, folder: Path, pictures: Path | None = None, everything: bool = False) -> None:
+    def __init__(
+        self, folder: Path, pictures: Path | None = None, everything: bool = False, nothing: bool = False
+    ) -> None:
         self._folder = folder
         self._pictures = pictures
         self._everything = everything
+        self._nothing = nothing
         self._recordings: list[_Recording] = []
         self.makers: list[str] = []
         """The fixtures being set up, and before them the check."""
@@ -68,11 +72,11 @@ class Recorder:
         maker = self.makers[-1] if self.makers else "browser"
         same = sum(each.maker == maker for each in self._recordings)
         folder = self._folder / (maker if not same else f"{maker}-{same + 1}")
-        self._recordings.append(_Recording(maker, folder, context))
+        self._recordings.append(_Recording(maker, folder, context, not self._nothing))
 
     def keep(self, makers: set[str]) -> list[str]:
         """Write the evidence of what these made, once, and tell the files; the traces follow at the end."""
-        return [path for each in self._recordings if each.maker in makers for path in each.kept]
+        return [path for each in self._recordings if each.maker in makers and not self._nothing for path in each.kept]
 
     def seen(self, makers: set[str]) -> "list[Seen]":
         """What went wrong in the contexts of these, for the search of a cause."""
@@ -102,12 +106,15 @@ class Recorder:
 class _Recording:
     """The recording of one context."""
 
-    def __init__(self, maker: str, folder: Path, context: "BrowserContext") -> None:
+    def __init__(self, maker: str, folder: Path, context: "BrowserContext", can_be_kept: bool) -> None:
         self.maker = maker
         self.context = context
         self.seen = watch(context)
         self._folder = folder
         self._events = _Events()
+        self._can_be_kept = can_be_kept
+        if not can_be_kept:
+            return
         context.tracing.start(snapshots=True, screenshots=False, sources=False)
         context.on("console", self._on_console)
         context.on("weberror", lambda error: self._on_error(error.page.url if error.page else "", str(error.error)))
@@ -140,7 +147,8 @@ class _Recording:
     def close(self) -> None:
         """Stop recording; the trace is written if the rest was."""
         kept = "kept" in self.__dict__
-        self.context.tracing.stop(path=self._folder / "trace.zip" if kept else None)
+        if self._can_be_kept:
+            self.context.tracing.stop(path=self._folder / "trace.zip" if kept else None)
         if kept:
             self._write()
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ async def saves(folder: Path) -> AsyncIterator[set[Path]]:
             yield paths
 
 
-def saves_of_app(folder: Path) -> Iterator[set[str]]:
+def saves_of_app(folder: Path) -> Generator[set[str], None, None]:
     """Yield the files of the app that were saved, as paths with slashes; also those saved while the caller was busy.
 
     The first set is empty: from it on nothing is missed. Raises KeyboardInterrupt when that is pressed, and ends when

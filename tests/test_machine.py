@@ -35,7 +35,12 @@ def breaks() -> str:
     raise ZeroDivisionError("leaves / 0")
 
 
-KETTLE = Check("kettle", missing, lambda say: (say("buying"), "a new one")[1], "a kettle")
+def buys(say: Callable[[str], None]) -> str:
+    say("buying")
+    return "a new one"
+
+
+KETTLE = Check("kettle", missing, buys, "a kettle")
 CUP = Check("cup", lambda: "white")
 
 
@@ -217,7 +222,7 @@ def test_too_little_room_and_a_folder_that_takes_nothing_are_problems(
     tmp_path: Path, tea: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (check,) = [each for each in machine.checks(tea, tmp_path) if each.name == "this folder"]
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 7 * 1024 * 1024}))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 7 * 1024 * 1024}))
     assert without_time(machine.look([check])) == [
         ("this folder", "problem", f"only 7 MB are free in {tmp_path}.", "Free 500 MB or more there.")
     ]
@@ -225,7 +230,7 @@ def test_too_little_room_and_a_folder_that_takes_nothing_are_problems(
     def refuse(dir: Path) -> None:  # noqa: A002  (the name of mkdtemp's own parameter)
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     assert without_time(machine.look([check])) == [
         (
             "this folder",
@@ -244,7 +249,7 @@ def test_a_home_folder_that_takes_nothing_leads_to_labkit_home(tmp_path: Path, m
     def refuse(dir: Path) -> None:  # noqa: A002  (the name of mkdtemp's own parameter)
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(machine.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     assert without_time(machine.look([these["labkit's files"]])) == [
         (
             "labkit's files",

@@ -1,13 +1,15 @@
 """Wrong and right solutions beside the checks can be made, and it is told honestly what the checks say of them."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from labkit import content
+from labkit import declared
 from labkit.author import figures
 from labkit.author.generic import generic, mistyped
+from labkit.author.kept import Kept
 from labkit.author.matrix import Outcome
 from labkit.author.mutants import Edit, Solution, sample, written
 from labkit.errors import UsageError
@@ -22,7 +24,7 @@ def checks_of(exercise: Exercise) -> set[str]:
     """The ids of an exercise's checks."""
     return {
         f"{exercise.id}.{check.tasks[0]}/{check.name.removeprefix('test_').replace('_', '-')}"
-        for check in content.checks(exercise)
+        for check in declared.checks(exercise)
     }
 
 
@@ -182,6 +184,36 @@ def test_what_is_known_holds_until_it_is_mended(brew: Exercise) -> None:
     assert not outcome(brew, Verdict.NOT_DONE, "a hole", known="nobody looks").holds
 
 
+def test_outcomes_that_were_kept_are_gone_on_from(brew: Exercise, tmp_path: Path) -> None:
+    found = outcome(brew, Verdict.NOT_DONE, "the cup has a hole", cause=("hole",))
+    Kept(tmp_path / "found.jsonl").add(found)
+    other = Solution(brew, "tea", "Another", right=False)
+    assert Kept(tmp_path / "found.jsonl").of([other, found.solution]) == [found]
+    assert Kept(tmp_path / "none.jsonl").of([found.solution]) == []
+
+
+def test_what_has_to_be_named_is_judged_anew(brew: Exercise, tmp_path: Path) -> None:
+    found = outcome(brew, Verdict.NOT_DONE, "the cup has a hole", cause=("crack",))
+    Kept(tmp_path / "found.jsonl").add(found)
+    mended = replace(found.solution, cause=("hole",))
+    (again,) = Kept(tmp_path / "found.jsonl").of([mended])
+    assert (found.problem, again.problem) == ("cause not named", None)
+    edited = replace(found.solution, edits=(Edit("app.py", "cup", "mug"),))
+    assert Kept(tmp_path / "found.jsonl").of([edited]) == []
+
+
+def test_a_file_that_has_no_outcomes_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("Notes\n")
+    with pytest.raises(UsageError, match="line 1, is no outcome"):
+        Kept(tmp_path / "notes.txt")
+
+
+def test_a_wrong_solution_that_takes_too_long_is_told(brew: Exercise) -> None:
+    right = outcome(brew, Verdict.PASSED, None, right=True)
+    wrong = replace(outcome(brew, Verdict.NOT_DONE, "a hole"), seconds=3.5)
+    assert figures.slow([right, wrong, outcome(brew, Verdict.NOT_DONE, "a hole")]) == [(wrong, 3.5)]
+
+
 def test_the_figures_take_their_place_in_a_page(brew: Exercise) -> None:
     outcomes = [
         outcome(brew, Verdict.NOT_DONE, "the cup has a hole"),
@@ -191,9 +223,9 @@ def test_the_figures_take_their_place_in_a_page(brew: Exercise) -> None:
     text = f"Before\n\n{figures.BEGINS}\n\nold\n\n{figures.ENDS}\n\nAfter\n"
     assert figures.page(text, outcomes, "Today.") == (
         "Before\n\n<!-- figures: labkit author mutants --write -->\n\nToday.\n\n"
-        "|  | kind | wrong killed | cause named | right accepted |\n|---|---|---|---|---|\n"
-        "| a1 | tea | 1 of 2 | 1 of 2 | 1 of 1 |\n"
-        "|  | all | 1 of 2 | 1 of 2 | 1 of 1 |\n\n"
+        "|  | kind | wrong killed | cause named | right accepted | slowest wrong |\n|---|---|---|---|---|---|\n"
+        "| a1 | tea | 1 of 2 | 1 of 2 | 1 of 1 | 1.0 times |\n"
+        "|  | all | 1 of 2 | 1 of 2 | 1 of 1 | 1.0 times |\n\n"
         "<!-- end of figures -->\n\nAfter\n"
     )
     with pytest.raises(UsageError, match="has no place for the figures"):

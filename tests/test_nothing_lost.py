@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_path_never_leads_out(tmp_path: Path, outside: Path, path: str) -> None:
     (tmp_path / "in").mkdir()
     within = Within(tmp_path / "in")
-    for touch in (lambda: within.read(path), lambda: within.write(path, b"x"), lambda: within.write(path, None)):
+    with pytest.raises(UsageError):
+        within.read(path)
+    for content in (b"x", None):
         with pytest.raises(UsageError):
-            touch()
+            within.write(path, content)
 
 
 @pytest.mark.parametrize("name", ["journal", "undone", "data", "evidence", "half-made", ""])
@@ -189,11 +192,15 @@ def test_a_start_that_was_killed_is_swept_by_the_next_one(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new [x]", "tea"]
 
 
+DATA = ".labkit/data/tea.db"
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("edit"), st.sampled_from(["app.py", "pages/cup.html", "notes.txt"]), st.binary(max_size=9)),
+        st.tuples(
+            st.just("edit"), st.sampled_from(["app.py", "pages/cup.html", "notes.txt", DATA]), st.binary(max_size=9)
+        ),
         st.tuples(st.just("insert"), st.sampled_from(["pour", "cup-label"]), st.just(b"")),
         st.tuples(st.just("reset"), st.just(""), st.just(b"")),
+        st.tuples(st.just("reset --data"), st.just(""), st.just(b"")),
         st.tuples(st.just("undo"), st.just(""), st.just(b"")),
     ),
     max_size=8,
@@ -203,13 +210,15 @@ STEPS = st.lists(
 def play(tea: Lab, brew: Exercise, made: Workspace, step: tuple[str, str, bytes]) -> None:
     kind, name, content = step
     if kind == "edit":
-        (made.folder / name).parent.mkdir(exist_ok=True)
+        (made.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (made.folder / name).write_bytes(content)
     elif kind == "insert":
         with made.changing():
             made.apply(insertion.insert(made.folder, brew, [name]))
     elif kind == "reset":
         made.apply(workspace.reset(made.folder, brew))
+    elif kind == "reset --data":
+        made.put_data_away(workspace.reset(made.folder, brew))
     else:
         made.undo(force=True)
 
@@ -236,7 +245,7 @@ def test_no_byte_is_ever_lost(
             if step[0] == "edit":
                 play(tea, brew, made, step)
             else:
-                killed(lambda step=step: play(tea, brew, made, step), data.draw(st.integers(0, 70), "calls"))
+                killed(partial(play, tea, brew, made, step), data.draw(st.integers(0, 70), "calls"))
                 owed |= before - set(app(made).values())
             there = set(contents(folder).values())
             assert owed <= there
@@ -246,5 +255,6 @@ def test_no_byte_is_ever_lost(
 
 
 def app(made: Workspace) -> dict[str, bytes]:
-    """The files of the app, as they are now."""
-    return {path: each for path, each in contents(made.folder).items() if not path.startswith(".labkit/")}
+    """The files of the app, and its data, as they are now."""
+    files = contents(made.folder).items()
+    return {path: each for path, each in files if not path.startswith(".labkit/") or path == DATA}

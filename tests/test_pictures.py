@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from labkit.author import pictures
+from labkit.errors import InternalError
 from labkit.lab import Exercise, Lab, find_lab
 
 LAB = find_lab(Path(__file__).parent.parent)
@@ -56,7 +57,7 @@ def test_what_is_marked_has_to_be_seen(tea: Lab, tmp_path: Path) -> None:
         "        studio.picture('below', page, mark=page.get_by_text('Far below'))\n"
     )
     (brew.folder / "pictures.py").write_text(scenes)
-    with pytest.raises(pictures.InternalError, match=r"The picture below does not show what it is to mark"):
+    with pytest.raises(InternalError, match=r"The picture below does not show what it is to mark"):
         pictures.take(tea, brew)
     (brew.folder / "pictures.py").write_text(scenes.rsplit("\n", 2)[0] + "\n")
     taken = pictures.take(tea, brew)

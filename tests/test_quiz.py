@@ -1,14 +1,20 @@
 """The quiz keeps its promises: who may do what, which question comes next, what the figures mean."""
 
+import asyncio
 import importlib
 import re
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import URL, ASGITransport, AsyncClient, Response
+from itsdangerous import TimestampSigner
+from sqlalchemy import event
 
 EXERCISES = Path(__file__).parent.parent / "exercises"
 FOLDERS = ["ex1-realtime/begin", "ex1-realtime/end", "ex2-scaleout/begin", "ex2-scaleout/end"]
@@ -34,23 +40,33 @@ class Quiz:
         assert (await browser.register(name)).status_code == 303
         return browser
 
-    async def rows(self, sql: str) -> list[tuple]:
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
         async with self.database.engine.connect() as connection:
             return [tuple(row) for row in (await connection.exec_driver_sql(sql)).all()]
+
+    async def ask(self, browser: "Browser", question: int) -> None:
+        """Let the user be asked a question out of turn."""
+        ((user,),) = await self.rows(f"SELECT id FROM users WHERE name = '{browser.name}'")
+        async with self.database.engine.begin() as connection:
+            await connection.exec_driver_sql(f"INSERT INTO asked (user_id, question_id) VALUES ({user}, {question})")
 
 
 class Browser(AsyncClient):
     """What a person does with the pages."""
 
+    name = ""
+
     async def register(self, name: str, password: str = PASSWORD, confirm: str | None = None) -> Response:
+        self.name = name
         form = {"name": name, "password": password, "confirm": password if confirm is None else confirm}
         return await self.post("/account/register", data=form)
 
     async def log_in(self, name: str, password: str = PASSWORD) -> Response:
         return await self.post("/account/login", data={"name": name, "password": password})
 
-    async def question(self) -> dict:
-        return (await self.get("/api/trivia")).json()
+    async def question(self) -> dict[str, Any]:
+        question: dict[str, Any] = (await self.get("/api/trivia")).json()
+        return question
 
     async def answer(self, question_id: int, option_id: int) -> Response:
         return await self.post("/api/trivia", json={"questionId": question_id, "optionId": option_id})
@@ -63,6 +79,7 @@ def load(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{(tmp_path / 'quiz.db').as_posix()}")
     monkeypatch.setenv("GEEKQUIZ_SECRET", "a secret")
+    monkeypatch.setenv("GEEKQUIZ_HOSTS", "quiz.test")
     monkeypatch.setenv("GEEKQUIZ_COOKIE", "quiz-cookie")
     monkeypatch.setenv("DATABASE_SERVER", "postgresql://nobody@127.0.0.1:9")
     return importlib.import_module("geekquiz.main")
@@ -128,6 +145,12 @@ async def test_health_needs_no_log_in(quiz: Quiz) -> None:
         ("Ada\u202elove", PASSWORD, PASSWORD, "A user name has 2 to 40 printable characters."),
         ("Ada", "short", "short", "A password has at least 8 characters."),
         ("Ada", PASSWORD, "correct house", "The two passwords differ."),
+        ("Ada", "Password", "Password", "This password is easy to guess."),
+        ("Ada", "aaaabbbb", "aaaabbbb", "This password is easy to guess."),
+        ("Ada", "Starwars", "Starwars", "This password is easy to guess."),
+        ("Ada", "GeekQuiz", "GeekQuiz", "This password is easy to guess."),
+        ("Lovelace", "lovelace", "lovelace", "This password is easy to guess."),
+        ("\u0410da", PASSWORD, PASSWORD, "A user name has letters of one alphabet, for others look like them."),
     ],
 )
 async def test_bad_registrations_say_why(quiz: Quiz, name: str, password: str, confirm: str, message: str) -> None:
@@ -193,11 +216,11 @@ async def test_log_in_works_as_hard_for_a_wrong_name_as_for_a_wrong_password(
     class Recorded:
         def hash(self, password: str) -> str:
             work.append("once")
-            return real.hash(password)
+            return str(real.hash(password))
 
         def verify(self, password_hash: str, password: str) -> bool:
             work.append("once")
-            return real.verify(password_hash, password)
+            return bool(real.verify(password_hash, password))
 
     monkeypatch.setattr(users, "passwords", Recorded())
 
@@ -205,6 +228,54 @@ async def test_log_in_works_as_hard_for_a_wrong_name_as_for_a_wrong_password(
     await quiz.browser().log_in("Bob", "wrong horse")
 
     assert work == ["once", "once"]
+
+
+async def test_a_new_quiz_has_no_users(quiz: Quiz) -> None:
+    assert await quiz.rows("SELECT * FROM users") == []
+
+
+async def test_the_most_common_passwords_are_refused(quiz: Quiz) -> None:
+    common = sys.modules["geekquiz.account"].COMMON
+
+    assert len(set(common)) == 3000
+    assert {len(password) >= 8 for password in common} == {True}
+    assert (await quiz.browser().register("Ada", common[-1])).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "password", ["onlysmallletters", "314159265358", "  two  spaces  ", "Äpfel & Birnen ☂", "x" * 190 + "abcde"]
+)
+async def test_a_password_may_be_of_any_kind_and_is_taken_as_it_is(quiz: Quiz, password: str) -> None:
+    ada = quiz.browser()
+    assert (await ada.register("Ada", password)).status_code == 303
+
+    for other in {password.strip(), password.swapcase(), password[:-1]} - {password}:
+        assert (await ada.log_in("Ada", other)).status_code == 400
+    assert (await ada.log_in("Ada", password)).status_code == 303
+
+
+async def test_password_fields_hide_what_is_typed_and_let_managers_fill_them(quiz: Quiz) -> None:
+    stranger = quiz.browser()
+    fields = {
+        path: re.findall(r'<input[^>]*name="(?:password|confirm)"[^>]*>', (await stranger.get(path)).text)
+        for path in ("/account/login", "/account/register")
+    }
+
+    assert [len(found) for found in fields.values()] == [1, 2]
+    for path, purpose in (("/account/login", "current-password"), ("/account/register", "new-password")):
+        for field in fields[path]:
+            assert 'type="password"' in field
+            assert f'autocomplete="{purpose}"' in field
+            assert "readonly" not in field
+
+
+async def test_a_name_may_be_what_sql_would_read(quiz: Quiz) -> None:
+    name = "'); DROP TABLE users; --"
+    ada = await quiz.user(name)
+
+    assert (await ada.log_in(name)).status_code == 303
+    assert (await ada.log_in("' OR 1=1 --")).status_code == 400
+    assert await quiz.rows("SELECT name FROM users") == [(name,)]
 
 
 # Sessions and other sites
@@ -252,6 +323,8 @@ async def test_a_session_whose_user_is_gone_is_nobody(quiz: Quiz) -> None:
         {"Origin": "https://evil.test"},
         {"Origin": "http://quiz.test:8001"},
         {"Origin": "null"},
+        {"Origin": "ftp://quiz.test"},
+        {"Origin": "http://user@quiz.test"},
     ],
     ids=lambda headers: " ".join(headers.values()),
 )
@@ -262,12 +335,13 @@ async def test_what_other_sites_send_is_refused(quiz: Quiz, path: str, headers: 
 
     answer = await ada.post(path, headers=headers)
 
-    assert (answer.status_code, answer.text) == (403, "Cross-site request refused.")
+    assert (answer.status_code, answer.json()) == (403, {"detail": "Cross-site request refused."})
 
 
 @pytest.mark.parametrize("headers", [SAME_ORIGIN, {"Origin": "http://quiz.test"}, {}], ids=str)
 async def test_what_the_own_pages_and_programs_send_is_accepted(quiz: Quiz, headers: dict[str, str]) -> None:
     ada = await quiz.user("Ada")
+    await ada.question()
     for name in SAME_ORIGIN:
         del ada.headers[name]
 
@@ -315,6 +389,200 @@ async def test_the_hub_lets_nobody_in_who_is_not_logged_in(quiz: Quiz) -> None:
     assert (await ada.post(negotiate, headers={"Origin": "https://evil.test"})).status_code == 403
 
 
+async def test_logging_off_ends_every_session_of_the_user(quiz: Quiz) -> None:
+    ada, elsewhere, bob = await quiz.user("Ada"), quiz.browser(), await quiz.user("Bob")
+    await elsewhere.log_in("Ada")
+    before = elsewhere.cookies["quiz-cookie"]
+
+    await ada.post("/account/logoff")
+
+    assert (await elsewhere.get("/")).status_code == 303
+    assert (await bob.get("/")).status_code == 200
+    await elsewhere.log_in("Ada")
+    assert (await elsewhere.get("/")).status_code == 200
+    elsewhere.cookies.clear()
+    elsewhere.cookies.set("quiz-cookie", before)
+    assert (await elsewhere.get("/")).status_code == 303
+
+
+async def test_a_password_can_be_guessed_twenty_times_at_most_even_at_once(
+    quiz: Quiz, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["geekquiz.users"], "time", lambda: 900.0)
+    await quiz.user("Ada")
+    stranger = quiz.browser()
+
+    answers = await asyncio.gather(*(stranger.log_in("Ada", f"guess number {number}") for number in range(30)))
+
+    assert sorted(answer.status_code for answer in answers) == [400] * 20 + [429] * 10
+    assert (await stranger.log_in("ADA")).status_code == 429
+    assert (await stranger.log_in("Bob", "a guess")).status_code == 400
+    monkeypatch.setattr(sys.modules["geekquiz.users"], "time", lambda: 1800.0)
+    assert (await stranger.log_in("Ada")).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/", "/account/login/", "/api/trivia", "/healthz"])
+@pytest.mark.parametrize("host", ["evil.example", "quiz.test.evil.example", "evil.example:8000", ""])
+async def test_a_host_that_is_not_the_quiz_is_refused(quiz: Quiz, path: str, host: str) -> None:
+    answer = await quiz.browser().get(path, headers={"Host": host})
+
+    assert (answer.status_code, answer.headers.get("location")) == (400, None)
+
+
+@pytest.mark.parametrize("path", ["/account/login", "/api/trivia"])
+async def test_a_long_body_is_refused_before_it_is_read(quiz: Quiz, path: str) -> None:
+    read = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            read.append(1)
+            yield b"x" * 1024
+
+    browser = quiz.browser()
+
+    announced = await browser.post(path, content=body(), headers={"Content-Length": str(100 * 1024)})
+    unannounced = await browser.post(path, content=body())
+
+    assert (announced.status_code, unannounced.status_code, read) == (413, 413, [])
+
+
+async def test_an_answer_counts_once_each_time_its_question_was_asked(quiz: Quiz) -> None:
+    ada, bob = await quiz.user("Ada"), await quiz.user("Bob")
+    await bob.question()
+
+    assert (await ada.answer(1, 1)).status_code == 409
+    await ada.question()
+    answers = await asyncio.gather(*(ada.answer(1, 1) for _ in range(5)))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    assert (await ada.answer(2, 5)).status_code == 409
+    assert await quiz.rows("SELECT user_id, option_id FROM answers") == [(1, 1)]
+
+
+async def test_a_locked_database_is_told_in_json_by_the_api(quiz: Quiz, tmp_path: Path) -> None:
+    ada = await quiz.user("Ada")
+    question = await ada.question()
+    await quiz.database.engine.dispose()
+    engine = quiz.database.engine.sync_engine
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50").close())
+
+    with closing(sqlite3.connect(tmp_path / "quiz.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer = await ada.answer(question["id"], question["options"][0]["id"])
+
+    assert (answer.status_code, answer.json()) == (503, {"detail": "The database is busy. Try again in a moment."})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+async def test_the_files_are_for_nobody_else(quiz: Quiz, tmp_path: Path) -> None:
+    await quiz.user("Ada")
+
+    assert modes(tmp_path) == {"quiz.db": 0o600, "quiz.db-shm": 0o600, "quiz.db-wal": 0o600}
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.glob("quiz.db*")}
+
+
+async def test_who_logs_in_leaves_the_session_before(quiz: Quiz) -> None:
+    browser = await quiz.user("Ada")
+    await quiz.user("Bob")
+    before = browser.cookies["quiz-cookie"]
+
+    await browser.log_in("Bob")
+
+    assert browser.cookies["quiz-cookie"] != before
+    assert "Hello Bob!" in (await browser.get("/")).text
+
+
+async def test_a_session_is_over_after_two_weeks(quiz: Quiz, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await quiz.user("Ada")
+    two_weeks = 14 * 24 * 60 * 60
+    began = TimestampSigner("").get_timestamp()
+
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: began + two_weeks - 60)
+    assert (await ada.get("/healthz")).status_code == 200
+    assert (await ada.get("/statistics")).status_code == 200
+    ada.cookies.set("quiz-cookie", ada.cookies["quiz-cookie"])
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda _: began + 2 * two_weeks)
+    assert (await ada.get("/statistics")).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/", "/statistics", "/api/trivia", "/static/play.js", "/healthz"])
+async def test_no_answer_is_for_pages_of_other_sites(quiz: Quiz, path: str) -> None:
+    ada = await quiz.user("Ada")
+    ask = {"Origin": "https://evil.test", "Access-Control-Request-Method": "POST"}
+
+    answers = [await ada.get(path, headers=ask), await ada.options(path, headers=ask)]
+
+    for answer in answers:
+        assert [name for name in answer.headers if name.startswith("access-control-")] == []
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("quiz", FOLDERS, indirect=True)
+async def test_what_changes_something_is_posted(quiz: Quiz) -> None:
+    ada = await quiz.user("Ada")
+    pages = [(await ada.get(path)).text for path in ("/", "/statistics", "/account/login", "/account/register")]
+
+    assert {form for page in pages for form in re.findall(r"<form[^>]*>", page) if 'method="post"' not in form} == set()
+    assert (await ada.get("/account/logoff")).status_code == 405
+    assert (await ada.get("/account/register", params={"name": "Bob", "password": PASSWORD})).status_code == 200
+    assert (await ada.get("/account/login", params={"name": "Ada", "password": PASSWORD})).status_code == 200
+    assert await quiz.rows("SELECT name FROM users") == [("Ada",)]
+    assert (await ada.get("/")).status_code == 200
+
+
+@pytest.mark.parametrize("quiz", ["ex1-realtime/end"], indirect=True)
+async def test_every_answer_says_its_type_and_encoding(quiz: Quiz) -> None:
+    ada = await quiz.user("Ada")
+
+    types = {
+        path: (await ada.get(path)).headers["content-type"]
+        for path in ("/", "/nowhere", "/healthz", "/static/site.css", "/static/play.js", "/api/trivia", "/api/nowhere")
+    }
+
+    assert types == {
+        "/": "text/html; charset=utf-8",
+        "/nowhere": "text/html; charset=utf-8",
+        "/healthz": "text/plain; charset=utf-8",
+        "/static/site.css": "text/css; charset=utf-8",
+        "/static/play.js": "text/javascript; charset=utf-8",
+        "/api/trivia": "application/json",  # which is UTF-8 by its standard
+        "/api/nowhere": "application/json",
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../main.py",
+        "/static/%2e%2e/main.py",
+        "/static/..%2fsettings.py",
+        "/static//etc/passwd",
+        "/static/vendor/%00",
+        "/.git/config",
+        "/quiz.db",
+        "/common-passwords.txt",
+        "/static/",
+    ],
+)
+async def test_files_outside_of_static_are_not_served(quiz: Quiz, path: str) -> None:
+    ada = await quiz.user("Ada")
+
+    assert (await ada.request("GET", URL(f"http://quiz.test{path}"))).status_code == 404
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_scripts_write_text_and_run_none(folder: str) -> None:
+    scripts = {
+        path.name: path.read_text(encoding="utf-8") for path in (EXERCISES / folder).glob("geekquiz/static/*.js")
+    }
+
+    dangerous = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|localStorage"
+    assert {name: re.findall(dangerous, text) for name, text in scripts.items()} == {"play.js": [], "statistics.js": []}
+
+
 # Questions
 
 
@@ -334,6 +602,8 @@ async def test_an_answer_is_right_or_wrong_and_stored(quiz: Quiz) -> None:
     question = await ada.question()
     assert question["title"] == title
 
+    for _ in question["options"][1:]:
+        await ada.question()  # in another tab
     answers = {
         option["title"]: (await ada.answer(question["id"], option["id"])).json() for option in question["options"]
     }
@@ -375,6 +645,7 @@ async def test_a_bad_answer_is_refused_and_not_stored(quiz: Quiz, body: str) -> 
 async def answer_some(browser: Browser, quiz: Quiz, *questions: int) -> None:
     for question in questions:
         ((option,),) = await quiz.rows(f"SELECT min(id) FROM options WHERE question_id = {question}")
+        await quiz.ask(browser, question)
         assert (await browser.answer(question, option)).status_code == 200
 
 
@@ -440,7 +711,8 @@ async def test_right_answers_stand_everywhere(quiz: Quiz) -> None:
 
 async def statistics(quiz: Quiz) -> dict[str, float]:
     async with quiz.database.sessions() as session:
-        return await sys.modules["geekquiz.statistics"].StatisticsService(session).generate()
+        figures: dict[str, float] = await sys.modules["geekquiz.statistics"].StatisticsService(session).generate()
+        return figures
 
 
 async def test_statistics_without_answers_are_zero_and_the_page_says_so(quiz: Quiz) -> None:
@@ -463,6 +735,7 @@ async def test_averages_are_per_user_who_has_answered(quiz: Quiz) -> None:
         (bob, 1, right),
         (bob, 1, wrong),
     ]:
+        await quiz.ask(browser, question)
         await browser.answer(question, options[question])
 
     assert await statistics(quiz) == {

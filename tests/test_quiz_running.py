@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -18,6 +18,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright, expect
+from websockets.asyncio.client import ClientConnection, connect
 
 from labkit import browser
 from labkit.postgres import Server
@@ -152,6 +153,7 @@ async def test_a_question_that_cannot_be_loaded_says_so_and_can_be_tried_again(c
     await expect(page.get_by_role("alert")).to_be_empty()
 
 
+@pytest.mark.slow
 async def test_before_exercise_1_statistics_wait_for_a_refresh(chromium: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "quiz.db") as (url,):
         await see_numbers_charts_and_words_after_a_refresh(chromium, url)
@@ -254,6 +256,7 @@ async def answer(play: Page) -> None:
     await expect(play.get_by_test_id("answer")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_after_exercise_1_the_statistics_follow_by_themselves(chromium: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "quiz.db", EXERCISES / "ex1-realtime" / "end") as urls:
         (play,), (dashboard,) = await open_side_by_side(chromium, urls)
@@ -316,6 +319,7 @@ async def test_before_exercise_2_an_instance_reaches_its_own_pages_only(chromium
         assert [each.totals for each in dashboards] == [[1], [2]]
 
 
+@pytest.mark.slow
 async def test_after_exercise_2_an_answer_reaches_the_pages_of_both_instances(
     chromium: Browser, tmp_path: Path, postgres_server: Server
 ) -> None:
@@ -361,6 +365,7 @@ async def test_two_instances_share_users_sessions_and_answers(tmp_path: Path) ->
             assert (await left.post("/account/register", data=form)).status_code == 303
             right.cookies.update(left.cookies)  # as a browser does, for which both are 127.0.0.1
 
+            await asyncio.gather(*(client.get("/api/trivia") for client in (left, right) * 40))
             answers = await asyncio.gather(
                 *(client.post("/api/trivia", json={"questionId": 1, "optionId": 2}) for client in (left, right) * 40)
             )
@@ -368,6 +373,39 @@ async def test_two_instances_share_users_sessions_and_answers(tmp_path: Path) ->
             assert [answer.text for answer in answers] == ["true"] * 80
             for client in (left, right):
                 assert '<strong id="correct">80</strong>' in (await client.get("/statistics")).text
+
+
+async def test_logging_off_ends_the_open_connections_to_every_instance(tmp_path: Path) -> None:
+    with serving(tmp_path / "quiz.db", EXERCISES / "ex2-scaleout" / "begin", count=2) as urls:
+        async with AsyncExitStack() as stack:
+            ada = await stack.enter_async_context(httpx.AsyncClient(base_url=urls[0], timeout=30))
+            bob = await stack.enter_async_context(httpx.AsyncClient(base_url=urls[1], timeout=30))
+            for client, name in ((ada, "Ada"), (bob, "Bob")):
+                form = {"name": name, "password": PASSWORD, "confirm": PASSWORD}
+                assert (await client.post("/account/register", data=form)).status_code == 303
+            left, right, other = [
+                await stack.enter_async_context(hub_connection(url, client))
+                for url, client in ((urls[0], ada), (urls[1], ada), (urls[1], bob))
+            ]
+
+            assert (await ada.post("/account/logoff")).status_code == 303
+
+            for connection in (left, right):
+                assert [message async for message in connection] == ['{"type":7,"allowReconnect":true}\x1e']
+                assert connection.close_code == 1000
+            await (await other.ping())
+            assert other.close_code is None
+
+
+@asynccontextmanager
+async def hub_connection(url: str, client: httpx.AsyncClient) -> AsyncIterator[ClientConnection]:
+    """A connection to the hub of the Statistics page, as the user whom the client has logged in."""
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    address = f"{url.replace('http', 'ws', 1)}/signalr/statistics"
+    async with connect(address, additional_headers={"Cookie": cookies}) as connection:
+        await connection.send('{"protocol":"json","version":1}\x1e')
+        assert await connection.recv() == "{}\x1e"
+        yield connection
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

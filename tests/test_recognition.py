@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import changes, insertion, recognition, snippets, workspace
+from labkit import changes, insertion, likeness, recognition, snippets, workspace
 from labkit.errors import UsageError
 from labkit.lab import Exercise, find_lab
 
@@ -241,8 +241,13 @@ def test_a_todo_line_without_its_code_is_no_deed(app: Callable[..., Path]) -> No
 def test_a_library_that_nobody_touched_is_not_read(app: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = app(EX1, (STARTUP, "map-signalr", "    app.mount('/signalr', signalr)"))
     read: list[str] = []
-    real = recognition.likeness.read
-    monkeypatch.setattr(recognition.likeness, "read", lambda path, text: read.append(path) or real(path, text))
+    real = likeness.read
+
+    def noted(path: str, text: str) -> likeness.Code:
+        read.append(path)
+        return real(path, text)
+
+    monkeypatch.setattr(likeness, "read", noted)
     recognition.look(EX1, folder)
     assert not [path for path in read if "vendor" in path]
     shutil.rmtree(folder)

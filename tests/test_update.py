@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +222,7 @@ def test_no_byte_is_lost_over_three_versions(
             else:
                 before = set(app(folder).values())
                 calls = data.draw(st.integers(0, 90), "calls until it is killed")
-                killed(lambda step=step, lab=lab: play(lab, made, step), calls)
+                killed(partial(play, lab, made, step), calls)
                 owed |= before - set(app(folder).values())
             assert owed <= set(everything(folder).values())
 

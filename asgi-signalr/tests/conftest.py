@@ -39,12 +39,13 @@ class Response:
 
 def scope_of(kind: str, url: str, headers: dict[str, str], more: dict[str, Any]) -> dict[str, Any]:
     path, _, query = url.partition("?")
+    named = {"host": "test"} | {name.lower(): value for name, value in headers.items()}
     return {
         "type": kind,
         "path": path,
         "root_path": "",
         "query_string": query.encode(),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in ({"host": "test"} | headers).items()],
+        "headers": [(name.encode(), value.encode()) for name, value in named.items()],
         "extensions": {"websocket.http.response": {}},
     } | more
 

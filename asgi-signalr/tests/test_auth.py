@@ -1,5 +1,6 @@
 """Users: who may open, post to, poll and end a connection, for how long, and how many of them."""
 
+import asyncio
 import logging
 import re
 import time
@@ -11,7 +12,7 @@ from uuid import UUID
 import pytest
 from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
 from asgi_signalr.endpoints.negotiate import Redirect
-from asgi_signalr.users import bearer_token, expiry, identifier
+from asgi_signalr.users import bearer_token, expiry, identifier, revalidation
 from fastapi import FastAPI
 from starlette.authentication import SimpleUser
 from starlette.middleware.gzip import GZipMiddleware
@@ -36,6 +37,16 @@ class User:
     def __init__(self, name: str, expires_at: Any = None) -> None:
         self.identity = name
         self.expires_at = expires_at
+
+
+class Session(User):
+    """Logs off after it was asked twice."""
+
+    asked = 0
+
+    async def is_still_authenticated(self) -> bool:
+        self.asked += 1
+        return self.asked <= 2
 
 
 def chat(*, authorize: Any = False, redirect: Any = None, **options: Any) -> SignalR:
@@ -282,11 +293,12 @@ def test_when_an_authentication_expires() -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("way", ["expires", "logs off"])
 async def test_a_connection_ends_with_its_user_s_authentication(
-    request_to: Request, ask: Ask, open_to: Open, transport: str
+    request_to: Request, ask: Ask, open_to: Open, transport: str, way: str
 ) -> None:
-    app = chat(handshake_timeout=0.1)  # which makes the timer look often
-    user = User("ada", datetime.now(UTC) + timedelta(seconds=0.15))
+    app = chat(handshake_timeout=0.1, revalidation_interval=0.1)  # which make the timer look often
+    user = User("ada", datetime.now(UTC) + timedelta(seconds=0.15)) if way == "expires" else Session("ada")
     token = await negotiated(request_to, app, user=user)
     url, close = f"/chat?id={token}", '{"type":7,"allowReconnect":true}\x1e'
     if transport == "WebSockets":
@@ -305,6 +317,40 @@ async def test_a_connection_ends_with_its_user_s_authentication(
         await ask(app, "POST", url, body=HANDSHAKE, user=user).answer()
         assert (await ask(app, "GET", url, user=user).answer()).text == "{}\x1e"
         assert (await ask(app, "GET", url, user=user).answer()).text == close
+
+
+async def test_a_user_is_asked_about_by_the_application_s_own_function(open_to: Open) -> None:
+    signed_in = {"ada"}
+    app = chat(revalidate=lambda user: user in signed_in, revalidation_interval=0.05)
+    ada, bob = [await open_to(app, user=name).shake_hands() for name in ("ada", "bob")]
+    assert await bob.frame() == '{"type":7,"allowReconnect":true}\x1e'
+    signed_in.clear()
+    assert await ada.frame() == '{"type":7,"allowReconnect":true}\x1e'
+
+
+async def test_who_cannot_be_asked_about_is_not_let_on(open_to: Open, caplog: pytest.LogCaptureFixture) -> None:
+    def ask(_user: str) -> bool:
+        raise OSError("The database is away.")
+
+    peer = await open_to(chat(revalidate=ask, revalidation_interval=0.05), user="ada").shake_hands()
+    assert await peer.frame() == '{"type":7,"allowReconnect":true}\x1e'
+    assert "It could not be found out whether the user of a connection is signed in still." in caplog.text
+    assert "The database is away." in caplog.text
+
+
+async def test_an_answer_that_does_not_come_is_a_no(open_to: Open) -> None:
+    async def ask(_user: str) -> bool:
+        return await asyncio.Future[bool]()
+
+    app = chat(revalidate=ask, revalidation_interval=0.05, disconnect_timeout=0.1)
+    assert await (await open_to(app, user="ada").shake_hands()).frame() == '{"type":7,"allowReconnect":true}\x1e'
+
+
+def test_a_user_s_question_is_a_method() -> None:
+    user = User("ada")
+    user.is_still_authenticated = True  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="is to be a method, not True"):
+        revalidation(user, None)
 
 
 async def test_a_poll_with_a_newer_token_prolongs(request_to: Request, ask: Ask) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 from asgi_signalr import Hub, HubException, SignalR
 from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.testing import TestClient
 
 Connect = Callable[..., Awaitable[Any]]
 
@@ -150,16 +152,40 @@ async def test_on_connected_cannot_ask(open_to: Any) -> None:
     assert json.loads((await peer.frame()).removesuffix("\x1e")) == {
         "type": 7,
         "error": "Connection closed with an error. RuntimeError: "
-        "Client results inside on_connected and on_disconnected are not allowed.",
+        "Client results inside on_connected are not allowed: "
+        "a client's messages are read only when its own on_connected has ended.",
     }
 
 
-async def test_on_disconnected_cannot_ask(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+async def test_who_has_gone_cannot_be_asked_in_on_disconnected(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     peer = await connect(quiz(), "/quiz?ask-at-the-end")
     await peer.drop()
-    assert [str(record.exc_info and record.exc_info[1]) for record in caplog.records] == [
-        "Client results inside on_connected and on_disconnected are not allowed."
+    assert [re.sub("'.*'", "'…'", str(record.exc_info and record.exc_info[1])) for record in caplog.records] == [
+        "Connection '…' does not exist."
     ]
+
+
+async def test_other_clients_can_be_asked_when_a_connection_begins_and_when_it_ends() -> None:
+    signalr = SignalR()
+    heard: list[str] = []
+
+    class Reception(Hub):
+        async def on_connected(self) -> None:
+            if other := self.context.query.get("other"):
+                heard.append(await self.clients.client(other).invoke("who", "comes", returns=str))
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            if other := self.context.query.get("other"):
+                heard.append(await self.clients.client(other).invoke("who", "goes", returns=str))
+
+    signalr.hub("/reception")(Reception)
+    async with TestClient(signalr, "/reception") as first:
+        first.on("who", lambda what: f"somebody {what}")
+        async with TestClient(signalr, "/reception", query={"other": str(first.connection_id)}):
+            pass
+    assert heard == ["somebody comes", "somebody goes"]
 
 
 async def test_a_method_that_waits_hears_of_the_end_before_on_disconnected_does(connect: Connect) -> None:

@@ -63,6 +63,7 @@ def test_a_limit_is_a_whole_number(name: str, value: Any) -> None:
         ("user", "ada", "a function that takes the scope, or None"),
         ("user_identifier", "email", "a function that takes the user, or None"),
         ("expires", 5, "a function that takes the user, or None"),
+        ("revalidate", True, "a function that takes the user, or None"),
         ("status_path", 5, "a path such as '/healthz', or None"),
     ],
 )
@@ -106,7 +107,7 @@ def test_an_origin_is_what_browsers_send(origin: str) -> None:
     [
         "app.example.com",
         "localhost:5173",
-        "https://*.example.com",
+        "https://app.*.example.com",
         "https://app.example.com/chat",
         "https://app.example.com?x=1",
         "https://ada@app.example.com",
@@ -121,7 +122,7 @@ def test_an_origin_is_what_browsers_send(origin: str) -> None:
 def test_an_origin_that_no_browser_sends_is_refused(origin: Any) -> None:
     text = (
         f"In allowed_origins, {origin!r} is no origin. Write each as browsers send it, such as "
-        "'https://app.example.com' or 'http://localhost:5173', or '*' for any."
+        "'https://app.example.com', 'https://*.example.com' or 'http://localhost:5173', or '*' for any."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         SignalR(allowed_origins=["https://good.example", origin])

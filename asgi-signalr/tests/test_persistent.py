@@ -208,10 +208,30 @@ async def test_events_carry_text(request_to: Request, ask: Ask, caplog: pytest.L
     assert await stream.portion() == b"data: second\r\n\r\n"
     await app.connection_context(Echo).connections.all.send(b"bytes")
     assert "A delivery for Echo cannot be written as text." in caplog.text
-    await ask(app, "POST", url, {"Content-Type": "application/octet-stream"}, b"bytes").answer()
-    error = await ended()
-    assert str(error) == "The client listens to Server-Sent Events, which carry text only."
+    for headers in ({}, {"Content-Type": "application/octet-stream"}):  # .NET's HttpConnection says nothing of it
+        assert (await ask(app, "POST", url, headers, "héllo".encode()).answer()).status == 200
+        assert await stream.portion() == "data: héllo\r\n\r\n".encode()
+
+
+async def test_bytes_are_not_sent_to_one_that_listens_to_events(request_to: Request, ask: Ask) -> None:
+    app = SignalR()
+    errors: list[str] = []
+
+    @app.connection("/echo")
+    class Bytes(PersistentConnection):
+        async def on_received(self, data: str | bytes) -> None:
+            await self.connection.send(b"bytes")
+
+        async def on_disconnected(self, error: Exception | None) -> None:
+            errors.append(str(error))
+
+    url = await negotiated(request_to, app)
+    stream = await ask(app, "GET", url, EVENTS).begun()
+    assert await stream.portion() == b":\r\n"
+    await ask(app, "POST", url, TEXT, b"go").answer()
     assert await stream.portion() is None
+    await stream.ended()
+    assert errors == ["The client listens to Server-Sent Events, which carry text only."]
 
 
 async def test_a_silent_stream_of_events_is_kept_open(request_to: Request, ask: Ask) -> None:

@@ -32,6 +32,7 @@ PUBLIC = [
     "HubContext",
     "HubException",
     "HubFilter",
+    "HubInvocation",
     "HubProtocol",
     "InvalidDataError",
     "InvocationContext",

@@ -10,6 +10,7 @@ import pytest
 TOOL = Path(__file__).parent.parent / "tools" / "build_reference.py"
 
 
+@pytest.mark.slow
 def test_it_is_built_without_a_warning_and_is_complete(tmp_path: Path) -> None:
     pytest.importorskip("pdoc")
     spec = importlib.util.spec_from_file_location("build_reference", TOOL)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from asgi_signalr import Hub, SignalR
+from asgi_signalr.testing import TestClient
 
 Request = Callable[..., Awaitable[Any]]
 Open = Callable[..., Any]
@@ -354,3 +355,75 @@ async def test_a_client_that_acknowledges_nothing_is_given_up_in_the_end(
     assert calls[1][0] == "disconnected"
     assert "does not acknowledge" in str(calls[1][1])
     assert (await open_to(app, url).refused()).status == 404
+
+
+class Flood(Hub):
+    async def flood(self, count: int) -> str:
+        for number in range(count):
+            await self.clients.caller.send("n", number, "x" * 200)
+        return "all sent"
+
+    async def quick(self, number: int) -> int:
+        return number
+
+    def big(self, size: int) -> str:
+        return "x" * size
+
+    async def big_later(self, size: int) -> str:
+        return "x" * size
+
+
+@pytest.mark.parametrize("waiting", [16, 17, 40])
+async def test_acknowledgements_are_read_whatever_calls_wait_before_them(waiting: int) -> None:
+    app = SignalR(allow_stateful_reconnects=True, stateful_reconnect_buffer_size=10_000)
+    app.hub("/flood")(Flood)
+    async with TestClient(app, "/flood", stateful_reconnect=True) as client:
+        flood = asyncio.create_task(client.invoke("flood", 1000))
+        await asyncio.sleep(0)
+        assert await asyncio.gather(*(client.invoke("quick", number) for number in range(waiting))) == [*range(waiting)]
+        assert await flood == "all sent"
+
+
+@pytest.mark.parametrize("target", ["big", "bigLater"])
+async def test_a_full_buffer_holds_results_back_until_the_client_acknowledges(
+    request_to: Request, open_to: Open, target: str
+) -> None:
+    app = SignalR(allow_stateful_reconnects=True, stateful_reconnect_buffer_size=1000)
+    app.hub("/chat")(Flood)
+    peer, _ = await opened(request_to, open_to, app)
+    for number in "123":
+        peer.invoke(target, 600, id=number)
+    peer.invoke("nope", id="4")
+    assert [each["invocationId"] for each in await messages(peer, 2)] == ["1", "2"]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert peer.has_nothing_more
+    peer.send('{"type":8,"sequenceId":2}\x1e')
+    assert [each["invocationId"] for each in await messages(peer, 2)] == ["3", "4"]
+
+
+async def test_what_was_held_back_is_acknowledged_when_it_has_been_acted_on(request_to: Request, open_to: Open) -> None:
+    app = SignalR(allow_stateful_reconnects=True, stateful_reconnect_buffer_size=1000, keep_alive_interval=0.4)
+    app.hub("/chat")(Flood)
+    peer, _ = await opened(request_to, open_to, app)
+    for number in "123456":
+        peer.invoke("big", 600, id=number)
+    seen = await messages(peer, 3)
+    assert [each.get("invocationId") for each in seen[:2]] == ["1", "2"]
+    assert seen[2] == {"type": 8, "sequenceId": 2}
+
+
+async def test_what_was_held_back_is_not_acted_on_twice_after_a_reconnect(
+    request_to: Request, open_to: Open, calls: list[Any]
+) -> None:
+    app = chat(stateful_reconnect_buffer_size=100)
+    peer, url = await opened(request_to, open_to, app)
+    peer.send(invocation("a" * 200, invocationId="1") + invocation("b", invocationId="2"))
+    peer.send(invocation("c", invocationId="3"))
+    assert [each["invocationId"] for each in await messages(peer, 1)] == ["1"]
+    await peer.drop()
+    again = await open_to(app, url).accepted()
+    again.send(sequence(1) + invocation("a" * 200, invocationId="1") + invocation("b", invocationId="2"))
+    again.send(invocation("c", invocationId="3") + '{"type":8,"sequenceId":1}\x1e')
+    assert [each.get("invocationId") for each in await messages(again, 4)] == [None, "1", "2", "3"]
+    assert calls == ["connected", "a" * 200, "b", "c"]

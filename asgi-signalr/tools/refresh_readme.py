@@ -2,12 +2,15 @@
 
     python asgi-signalr/tools/refresh_readme.py
 
-A block begins with `<!-- from examples/chat.html -->` or `<!-- from Options -->` and ends with `<!-- end -->`.
+A block begins with `<!-- from examples/chat.html -->` or `<!-- from Options -->` and ends with `<!-- end -->`. What is
+different from ASP.NET Core is in `tests/parity/differences.toml`.
 """
 
 import ast
 import inspect
 import re
+import textwrap
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,24 @@ def _content(source: str) -> str:
     if source == "Options":
         return "| option | default | |\n|---|---|---|\n" + "".join(_option(*each) for each in _options())
     path = LIBRARY / source
+    if path.suffix == ".toml":
+        return "".join(f"{reason}\n" for reason in reasons(path))
     return f"```{_LANGUAGES[path.suffix]}\n{path.read_text(encoding='utf-8')}```\n"
+
+
+def reasons(table: Path) -> list[str]:
+    """List the reasons of the table of differences, as items of a page."""
+    return [
+        textwrap.fill(
+            each["reason"],
+            width=120,
+            initial_indent="- ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for each in tomllib.loads(table.read_text(encoding="utf-8"))["difference"]
+    ]
 
 
 def _option(name: str, default: str, description: str) -> str:

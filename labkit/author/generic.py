@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from labkit import insertion
 from labkit.author.mutants import Edit, Solution, files, harmless
 from labkit.errors import UsageError
+from labkit.insertion import InsertChange
 from labkit.lab import Exercise
 from labkit.tree import text as text_of
 
@@ -28,9 +29,10 @@ def generic(exercise: Exercise) -> list[Solution]:
     excused = harmless(exercise)
     unused = list(excused)
     found = []
+    change = insertion.insert(exercise.begin, exercise, list(exercise.snippets))
     for name in exercise.snippets:
         found.append(_missing_snippet(exercise, name))
-        for each, line, word in _of_snippet(exercise, name):
+        for each, line, word in _of_snippet(exercise, change, name):
             reasons = [entry for entry in excused if _excuses(entry, name, line, word)]
             unused = [entry for entry in unused if entry not in reasons]
             found.append(_excused(each) if reasons else each)
@@ -49,9 +51,8 @@ def _missing_snippet(exercise: Exercise, name: str) -> Solution:
     )
 
 
-def _of_snippet(exercise: Exercise, name: str) -> Iterator[tuple[Solution, str, str | None]]:
-    """The mutants of one snippet: each with the line that it is about, and the word if it is about one."""
-    change = insertion.insert(exercise.begin, exercise, list(exercise.snippets))
+def _of_snippet(exercise: Exercise, change: InsertChange, name: str) -> Iterator[tuple[Solution, str, str | None]]:
+    """The mutants of one snippet of those that were inserted: each with its line, and the word if it is about one."""
     place = next((each for each in change.insertions if each.snippet == name), None)
     content = next((file.after for file in change.files if place and file.path == place.path), None)
     text = text_of(content or b"")

@@ -104,6 +104,7 @@ class Grade:
             "source": self.source,
             "trainee": self.trainee,
             "outcome": self.outcome.value,
+            "has_verdict": self.outcome.is_verdict,
             "passed": self.passed,
             "points": self.points(exercise) if exercise else 0,
             "possible": exercise.possible_points if exercise else None,

@@ -38,6 +38,11 @@ class Heading:
     lab: str
     diff: str = ""
     decode: tuple[str, ...] = ()
+    remark: str = ""
+    """What is said beside the verdicts."""
+
+    handed_back: bool = False
+    """Whether somebody else reads it: the folders of this machine are none of their business."""
 
     @classmethod
     def of(cls, lab: Lab, subject: Subject, when: datetime) -> "Heading":

@@ -18,9 +18,14 @@ _TAGS = {
 def render(report: Report, when: datetime) -> str:
     """The report as JUnit XML."""
     root = ElementTree.Element("testsuites", name=report.exercise, time=f"{report.duration:.3f}")
-    totals = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+    add(root, report, when)
+    return finished(root)
+
+
+def add(root: ElementTree.Element, report: Report, when: datetime, before: str = "") -> None:
+    """Add a report's suites to those that are there, their names with `before` before them."""
     for task in report.tasks:
-        suite = ElementTree.SubElement(root, "testsuite", name=f"{task.id} {_plain(task.title)}")
+        suite = ElementTree.SubElement(root, "testsuite", name=f"{_plain(before)}{task.id} {_plain(task.title)}")
         suite.set("timestamp", when.isoformat(timespec="seconds"))
         tags = [_TAGS.get(result.verdict) for _, result in task.checks]
         counts = {
@@ -31,7 +36,6 @@ def render(report: Report, when: datetime) -> str:
         }
         for name, count in counts.items():
             suite.set(name, str(count))
-            totals[name] += count
         for (check, result), tag in zip(task.checks, tags, strict=True):
             case = ElementTree.SubElement(suite, "testcase", classname=task.id, name=_plain(check.title))
             if tag:
@@ -39,8 +43,20 @@ def render(report: Report, when: datetime) -> str:
                 if tag != "skipped":
                     said.set("type", result.verdict.value)
                     said.text = _details(result)
-    for name, count in totals.items():
-        root.set(name, str(count))
+
+
+def add_fault(root: ElementTree.Element, name: str, said: str, is_error: bool) -> None:
+    """Add a suite of one case that could not be tried, or has not passed as a whole."""
+    counts = {"tests": "1", "failures": str(int(not is_error)), "errors": str(int(is_error)), "skipped": "0"}
+    suite = ElementTree.SubElement(root, "testsuite", {"name": _plain(name), **counts})
+    case = ElementTree.SubElement(suite, "testcase", classname="submission", name=_plain(name))
+    ElementTree.SubElement(case, "error" if is_error else "failure", message=_plain(said))
+
+
+def finished(root: ElementTree.Element) -> str:
+    """The document, with the sums of its suites."""
+    for name in ("tests", "failures", "errors", "skipped"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 

@@ -47,8 +47,29 @@ class Failure:
 
 def render(report: Report, heading: "Heading", evidence: Evidence) -> str:
     """The page as HTML."""
+    failures = tuple(_failures(report, evidence))
+    counted = [result.verdict for _, result in report.results]
+    return (
+        templates("labkit.report")
+        .get_template("report.html")
+        .render(
+            report=report,
+            heading=heading,
+            evidence=evidence,
+            failures=failures,
+            rest=_rest(report, evidence, failures),
+            passed=counted.count(Verdict.PASSED),
+            skipped=counted.count(Verdict.SKIPPED),
+            total=len(counted),
+            diff=[(_kind_of(line), line) for line in heading.diff.split("\n")] if heading.diff else [],
+        )
+    )
+
+
+def templates(package: str) -> Environment:
+    """The templates of a package, for pages with hostile text in them."""
     environment = Environment(
-        loader=PackageLoader("labkit.report"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -56,19 +77,7 @@ def render(report: Report, heading: "Heading", evidence: Evidence) -> str:
         finalize=_shown,
     )
     environment.filters |= {"anchor": _anchor, "sign": lambda verdict: SIGNS.get(verdict, "!")}
-    failures = tuple(_failures(report, evidence))
-    counted = [result.verdict for _, result in report.results]
-    return environment.get_template("report.html").render(
-        report=report,
-        heading=heading,
-        evidence=evidence,
-        failures=failures,
-        rest=_rest(report, evidence, failures),
-        passed=counted.count(Verdict.PASSED),
-        skipped=counted.count(Verdict.SKIPPED),
-        total=len(counted),
-        diff=[(_kind_of(line), line) for line in heading.diff.split("\n")] if heading.diff else [],
-    )
+    return environment
 
 
 def _shown(value: Any) -> Any:

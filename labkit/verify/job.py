@@ -33,6 +33,9 @@ class Job:
     everything: bool = False
     """Whether evidence is kept of what passes, too."""
 
+    nothing: bool = False
+    """Whether no evidence is kept, of what fails either."""
+
     snippets: dict[str, str] = field(default_factory=dict)
     """The texts of the exercise's snippets by their names."""
 

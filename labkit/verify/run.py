@@ -1,7 +1,7 @@
 """One run of the checks: everything that they need starts at the same time, and every check is accounted for."""
 
+import contextlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -15,9 +15,11 @@ from labkit import diagnosis, snippets, stacks
 from labkit.chapter import Task
 from labkit.diagnosis import AppDidNotStart, Place
 from labkit.errors import InternalError, LabError, MachineError
+from labkit.files import Within
+from labkit.instances import MOST_LOG
 from labkit.verify import databases, running_copy
 from labkit.verify.causes import Facts, missing_code, of_start
-from labkit.verify.job import Collected, Fault, Finished, Job, Started
+from labkit.verify.job import Collected, Fault, Finished, Idle, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.running_copy import RunningCopy
@@ -37,6 +39,9 @@ SILENCE = 30.0
 
 MOST_TIMED_OUT = 2
 """After how many checks that ran out of time the others are skipped."""
+
+
+_OF_PYTEST = "INTERNALERROR> "
 
 
 class Progress:
@@ -62,13 +67,14 @@ def verify(
     progress: Progress | None = None,
     pictures: Path | None = None,
     everything: bool = False,
+    nothing: bool = False,
     warm: "Warm | None" = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
     With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `everything`,
-    evidence is kept of what passed, too. With `warm`, browser and database server are those that an earlier run has
-    left there.
+    evidence is kept of what passed, too; with `nothing`, of nothing, for whoever asks for the verdicts only. With
+    `warm`, browser and database server are those that an earlier run has left there.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -82,7 +88,9 @@ def verify(
             folder = tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)
             temporary = Path(stack.enter_context(folder))
         copy = standby.copy if standby else None
-        run = _Run(subject, chosen, headed, progress or Progress(), temporary, pictures, everything, warm, copy)
+        run = _Run(
+            subject, chosen, headed, progress or Progress(), temporary, pictures, everything, nothing, warm, copy
+        )
         results = run.results()
     return Report(
         exercise=subject.exercise.id,
@@ -112,6 +120,7 @@ class _Run:
         temporary: Path,
         pictures: Path | None,
         everything: bool,
+        nothing: bool,
         warm: "Warm | None",
         copy: RunningCopy | None,
     ) -> None:
@@ -123,6 +132,7 @@ class _Run:
         self._temporary = temporary
         self._pictures = pictures
         self._everything = everything
+        self._nothing = nothing
         self._warm = warm
         self._standing = copy
         self._evidence = evidence_folder(subject, datetime.now())
@@ -135,6 +145,12 @@ class _Run:
         """Run the checks; the result of each by its id."""
         from labkit import browser
 
+        checks = self._subject.exercise.checks
+        if not checks.is_dir():
+            raise InternalError(
+                f"{checks} is missing: without checks nothing can be verified.",
+                f"Its author makes the folder, with a test_….py that has a check for each task. {self._subject.advice}",
+            )
         say = self._progress.working
         launch = browser.find(install=True, say=say, headless=not self._headed).launch_options(not self._headed)
         with self._process(launch) as process:
@@ -185,6 +201,7 @@ class _Run:
             temporary=temporary,
             pictures=self._pictures,
             everything=self._everything,
+            nothing=self._nothing,
             snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
             workspace=self._subject.workspace is not None,
         )
@@ -300,7 +317,7 @@ class _Run:
                 if running:
                     self._give_up_on(running, stage)
                 return False
-            if event is None:
+            if event is None or isinstance(event, Idle):  # with an error of its own, one that stays is idle
                 if running:
                     self._finish(running, _ended(process))
                 return False
@@ -313,7 +330,7 @@ class _Run:
                 self._finish(check, _blame(event.result, instances))
                 if event.result.verdict is Verdict.NOT_DONE and (dead := instances.poll()):
                     self._skip_the_rest(f"instance {dead.number} of the app has ended")
-        if self._pictures or self._everything or not self._all_well:
+        if self._pictures or self._everything or not (self._all_well or self._nothing):
             process.finish(SILENCE)  # it writes the traces and the pictures
         return True
 
@@ -370,18 +387,30 @@ class _Run:
 
     def _with_evidence(self) -> dict[str, Result]:
         """The results, with the evidence that there is; the instances' logs are kept beside it."""
-        if self._all_well and not self._everything:
+        if self._nothing or (self._all_well and not self._everything):
             return self._results
         kept = []
-        for log in sorted(self._logs.glob("*")):
+        for name, content in self._app_logs():
             self._evidence.mkdir(parents=True, exist_ok=True)
-            kept.append(str(shutil.copyfile(log, self._evidence / log.name)))
+            (self._evidence / name).write_bytes(content)
+            kept.append(str(self._evidence / name))
         return {
             id_: replace(result, evidence=(*(path for path in result.evidence if Path(path).is_file()), *kept))
             if result.verdict not in (Verdict.PASSED, Verdict.SKIPPED)
             else result
             for id_, result in self._results.items()
         }
+
+    def _app_logs(self) -> Iterable[tuple[str, bytes]]:
+        """The instances' logs; what the app has put in their place, such as a link, is left out."""
+        app = self._temporary / self._subject.exercise.name
+        within, folder = Within(app), ".labkit/data/logs"
+        with contextlib.suppress(LabError, OSError):
+            for name in within.names(folder) if app.is_dir() else ():
+                with contextlib.suppress(LabError, OSError):
+                    content = within.read(f"{folder}/{name}", most=MOST_LOG)
+                    if content is not None:
+                        yield name, content
 
 
 def _blame(result: Result, instances: "Instances") -> Result:
@@ -413,10 +442,17 @@ def _timed_out(check: Check, place: Place | None) -> Result:
 def _ended(process: CheckingProcess) -> Result:
     return Result(
         Verdict.CHECKER,
-        cause=f"the checking process ended during the check: {' '.join(_tail(process.log, 3)) or 'without a word'}",
+        cause=f"the checking process ended during the check: {_last_words(process.log) or 'without a word'}",
     )
 
 
-def _tail(path: Path, lines: int) -> Iterable[str]:
+def _last_words(log: Path) -> str:
+    """What a process has said last; if pytest has said that it is at fault itself, the error."""
+    lines = _tail(log, 1000)
+    errors = [line for line in lines if line.startswith(_OF_PYTEST) and not line[len(_OF_PYTEST) :].startswith("  ")]
+    return errors[-1].removeprefix(_OF_PYTEST) if errors else " ".join(lines[-3:])
+
+
+def _tail(path: Path, lines: int) -> list[str]:
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     return [line for line in text.splitlines() if line.strip()][-lines:]

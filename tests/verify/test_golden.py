@@ -24,7 +24,7 @@ SERVICE, TRIVIA = "geekquiz/statistics.py", "geekquiz/trivia.py"
 CLIENT, OWN = '<script src="/signalr/signalr.js"></script>\n', '<script src="/static/statistics.js"></script>\n'
 CALL = "    await StatisticsService(session).notify_updates()\n"
 
-EDITS = {
+EDITS: dict[str, list[tuple[str, str | None, str | None]]] = {
     "script-in-the-wrong-order": [(PAGE, CLIENT, ""), (PAGE, OWN, OWN + CLIENT)],
     "script-deleted": [(SCRIPT, None, None)],
     "template-deleted": [(PAGE, None, None)],

@@ -36,7 +36,9 @@ def test_a_person_plays_another_lab_from_start_to_verify(bakery: Lab, labkit: La
     end = labkit("verify", "b1", "--lab", bakery.folder)
     assert end.returncode == 0
     lines = end.stdout.splitlines()
-    assert lines[0] == f"Verifying b1, “Open a bakery”: the workspace in {tmp_path / 'mine'}"
+    assert lines[0] == (
+        f"Verifying b1, “Open a bakery”: the workspace in {tmp_path / 'mine'}, with the checks of {bakery.folder}"
+    )
     assert re.sub(r"[\d.]+ s", "N s", "\n".join(lines[1:])) == (
         "\n"
         "b1.1  Look around\n"
@@ -81,7 +83,8 @@ def _page_of_run(workspace: Path, lab: Path) -> str:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return re.findall(r"Loaves: \d", page)[0]
+    found: list[str] = re.findall(r"Loaves: \d", page)
+    return found[0]
 
 
 def test_the_engine_names_no_exercise() -> None:

@@ -27,7 +27,7 @@ from asgi_signalr.clients import (
     HubContext,
     SingleClientProxy,
 )
-from asgi_signalr.context import HubCallerContext
+from asgi_signalr.context import HubCallerContext, HubInvocation
 from asgi_signalr.dependencies import Depends
 from asgi_signalr.endpoints.negotiate import Redirect
 from asgi_signalr.errors import HubException, InvalidDataError
@@ -64,6 +64,7 @@ __all__ = [
     "HubContext",
     "HubException",
     "HubFilter",
+    "HubInvocation",
     "HubProtocol",
     "InvalidDataError",
     "InvocationContext",

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 
 from asgi_signalr import __version__
@@ -15,13 +16,16 @@ def main(arguments: list[str] | None = None) -> int:
     tail = commands.add_parser(
         "tail",
         help="show a backplane's messages as they arrive",
-        description="Show the messages of a PostgreSQL backplane, decoded: number, time, sender, and what was sent "
+        description="Show the messages of a backplane, decoded: number, time, sender, and what was sent "
         "to whom. Ctrl-C ends it. Looking changes nothing; servers do not notice.",
     )
     tail.add_argument(
         "url",
         metavar="URL",
-        help="postgresql://USER:PASSWORD@HOST/DATABASE; without the password, PGPASSWORD in the environment is used",
+        nargs="?",
+        default=os.environ.get("ASGI_SIGNALR_BACKPLANE"),
+        help="postgresql://USER:PASSWORD@HOST/DATABASE (without the password, PGPASSWORD in the environment is used), "
+        "redis://, nats:// or sqlite:///; if left out, ASGI_SIGNALR_BACKPLANE in the environment",
     )
     tail.add_argument("--once", action="store_true", help="print what is there, then end")
     tail.add_argument(
@@ -46,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return decode()
 
+    if options.url is None:
+        tail.error("there is neither a URL nor ASGI_SIGNALR_BACKPLANE")
     from asgi_signalr.scaleout.tail import TailError, tail_messages
 
     try:

@@ -126,7 +126,14 @@ class SignalR:
                 raise TypeError(f"{hub!r} is no subclass of Hub.")
             around = self._filters + checked_filters(filters)
             forms = self.options.value_forms if value_forms is None else value_forms
-            protocols = formed(self._protocols, forms, exact=has_decimals(hub))
+            protocols = formed(
+                self._protocols,
+                forms,
+                exact=has_decimals(hub),
+                named_floats=self.options.named_floats,
+                enc_hook=self.options.enc_hook,
+                dec_hook=self.options.dec_hook,
+            )
             handler = HubConversation(hub, authorize, protocols, around, self.dependency_overrides, self.options)
             self._serve(path, hub, handler, self.options, transports, redirect)
             self._hub_protocols[hub.__name__] = protocols
@@ -146,6 +153,7 @@ class SignalR:
         authorize: Authorize = False,
         transports: Collection[str] | None = None,
         redirect: FindRedirect | None = None,
+        max_message_size: int | None = None,
     ) -> Callable[[C], C]:
         """Serve a persistent connection at a path below this application: a protocol of one's own instead of a hub.
 
@@ -154,10 +162,11 @@ class SignalR:
             authorize: who may connect, see `hub`.
             transports: the transports that it offers, see `hub`.
             redirect: asked for each client that negotiates, see `hub`.
+            max_message_size: the longest message that a client may send, in bytes; None: the application's.
 
         Raises:
-            ValueError: the path is taken or has parameters, another class has the same name, or there is no such
-                transport.
+            ValueError: the path is taken or has parameters, another class has the same name, there is no such
+                transport, or the size is none.
             TypeError: it is no persistent connection, has a method that the library could not call, or an argument is
                 not what it should be.
 
@@ -166,12 +175,14 @@ class SignalR:
         def serve(endpoint: C) -> C:
             if not (isinstance(endpoint, type) and issubclass(endpoint, PersistentConnection)):
                 raise TypeError(f"{endpoint!r} is no subclass of PersistentConnection.")
-            handler = PersistentConversation(endpoint, authorize)
+            handler = PersistentConversation(endpoint, authorize, max_message_size)
             # What makes a reconnect stateful are messages that are numbered: a hub's.
             options = replace(self.options, allow_stateful_reconnects=False)
             self._serve(path, endpoint, handler, options, transports, redirect)
             return endpoint
 
+        if max_message_size is not None:
+            replace(self.options, max_message_size=max_message_size)  # says which there are
         self._routes.check("connection", path, authorize, self._offered(transports), redirect)
         return serve
 

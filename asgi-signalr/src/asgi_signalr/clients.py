@@ -94,7 +94,7 @@ class SingleClientProxy(ClientProxy):
             InvalidDataError: the result does not fit `returns`.
             ConnectionError: no server has this connection, or it ended before the client answered.
             TimeoutError: the client has not answered in time.
-            RuntimeError: the hub's `on_connected` and `on_disconnected` cannot wait for clients.
+            RuntimeError: a client cannot be asked in its own `on_connected`.
             TypeError, ValueError: an argument cannot be encoded.
             BackplaneError: the backplane takes no more messages for now.
 
@@ -103,7 +103,7 @@ class SingleClientProxy(ClientProxy):
         text_name(METHOD, method)
         try:
             async with asyncio.timeout(timeout) as limit:
-                with turns.released():
+                with turns.released(self._connection_id):
                     return await local_hub.invoke(self._connection_id, method, list(arguments), returns)
         except TimeoutError:
             if not limit.expired():

@@ -2,11 +2,12 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from asgi_signalr.http import Scope
+from asgi_signalr.http import Parameters, Scope, cookies_of, headers_of
 
 # What the library itself reads from a query string. Both are as good as a password while the connection lasts.
 SECRETS = ("id", "access_token")
@@ -25,6 +26,8 @@ class HubCallerContext:
         self.user_identifier = user_identifier
         self.expires_at: float | None = None
         """When the user's authentication expires, in seconds since 1970; then the connection is closed."""
+        self.revalidate: Callable[[], object] | None = None
+        """Asks whether the user is signed in still, if anybody knows; after a no the connection is closed."""
         self.hub = hub
         self.items: dict[Any, Any] = {}
         """Whatever the hub wants to keep with this connection."""
@@ -39,14 +42,19 @@ class HubCallerContext:
         return self._aborted
 
     @property
-    def query(self) -> Mapping[str, str]:
-        """The query string's parameters, without the tokens."""
-        return dict(parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
+    def query(self) -> Parameters:
+        """The query string's parameters, without the tokens; `query.get_all(name)` for one that comes several times."""
+        return Parameters(parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The request's headers, by their names in lower case."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.scope.get("headers", ())}
+        """The request's headers, by their names in lower case; one that comes several times is joined."""
+        return headers_of(self.scope)
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The request's cookies, by their names."""
+        return cookies_of(self.scope)
 
     def abort(self) -> None:
         """End the connection; the client is told, and does not come back by itself."""
@@ -54,9 +62,25 @@ class HubCallerContext:
             self.on_abort()
 
 
-AuthorizeFunction = Callable[[HubCallerContext], bool | Awaitable[bool]]
+@dataclass(frozen=True)
+class HubInvocation:
+    """What a client calls, for a rule that decides by it."""
+
+    method_name: str
+    """The method's name for clients."""
+    arguments: Sequence[Any]
+    """The client's arguments, already of the declared types."""
+
+
+AuthorizeFunction = (
+    Callable[[HubCallerContext], bool | Awaitable[bool]]
+    | Callable[[HubCallerContext, HubInvocation], bool | Awaitable[bool]]
+)
 Authorize = bool | AuthorizeFunction
-"""True: a signed-in user is required. A function decides for each connection, and may be async."""
+"""True: a signed-in user is required. A function decides for each connection, and may be async.
+
+The rule of a method may take a second parameter, the `HubInvocation`.
+"""
 
 
 def take_secrets(scope: Scope) -> dict[str, str]:
@@ -66,12 +90,16 @@ def take_secrets(scope: Scope) -> dict[str, str]:
 
     Returns:
         the parameters, the tokens included, by their names in lower case: upper and lower case make no difference.
+        One that comes several times is joined by commas, as ASP.NET Core does, and so is no token of anybody's.
 
     """
     pairs = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     if any(name.lower() in SECRETS for name, _ in pairs):
         scope["query_string"] = urlencode([pair for pair in pairs if pair[0].lower() not in SECRETS]).encode("ascii")
-    return {name.lower(): value for name, value in pairs}
+    taken: dict[str, str] = {}
+    for name, value in pairs:
+        taken[name.lower()] = f"{taken[name.lower()]},{value}" if name.lower() in taken else value
+    return taken
 
 
 def checked_rule(authorize: Authorize) -> Authorize:
@@ -86,8 +114,27 @@ def checked_rule(authorize: Authorize) -> Authorize:
     raise TypeError(f"authorize is True, False or a function of the HubCallerContext, not {authorize!r}.")
 
 
-async def is_authorized(authorize: Authorize, context: HubCallerContext) -> bool:
+def takes_invocation(authorize: Authorize) -> bool:
+    """Say whether a method's rule wants to know what is called: it has a second parameter that has to be given."""
+    if isinstance(authorize, bool):
+        return False
+    try:
+        parameters = inspect.signature(authorize).parameters.values()
+    except (TypeError, ValueError):  # it is built in
+        return False
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return len([each for each in parameters if each.kind in by_position and each.default is each.empty]) > 1
+
+
+async def is_authorized(
+    authorize: Authorize, context: HubCallerContext, invocation: HubInvocation | None = None
+) -> bool:
     """Ask a hub's or a method's rule about a connection; what it answers counts as true or false.
+
+    Args:
+        authorize: the rule.
+        context: the connection.
+        invocation: what it calls, for a rule that takes this.
 
     Raises:
         TypeError: it answers with something that is still to be called or iterated over, which says nothing.
@@ -95,7 +142,8 @@ async def is_authorized(authorize: Authorize, context: HubCallerContext) -> bool
     """
     if isinstance(authorize, bool):
         return context.user is not None or not authorize
-    verdict: object = authorize(context)
+    rule: Callable[..., object] = authorize
+    verdict = rule(context) if invocation is None else rule(context, invocation)
     if isinstance(verdict, bool):
         return verdict
     while inspect.isawaitable(verdict):

@@ -1,7 +1,7 @@
 """Requests and answers over plain HTTP: what the endpoints and the scripts have in common."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,8 +108,38 @@ async def disconnected(receive: Receive) -> None:
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """A request's headers, by their names in lower case."""
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    """A request's headers, by their names in lower case; one that comes several times is joined.
+
+    By commas (RFC 9110, section 5.3), but Cookie by semicolons: HTTP/2 sends each cookie apart (RFC 9113, 8.2.3).
+    """
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope.get("headers", ()):
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        there = headers.get(name)
+        headers[name] = value if there is None else f"{there}{'; ' if name == 'cookie' else ', '}{value}"
+    return headers
+
+
+def cookies_of(scope: Scope) -> dict[str, str]:
+    """A request's cookies, by their names; of several with one name the first, which is the most specific."""
+    cookies: dict[str, str] = {}
+    for pair in headers_of(scope).get("cookie", "").split(";"):
+        name, equals, value = pair.strip().partition("=")
+        if equals:
+            cookies.setdefault(name.strip(), value.strip().strip('"'))
+    return cookies
+
+
+class Parameters(dict[str, str]):
+    """The parameters of a query string: the last of a name by its name, and all of them in order."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self.pairs = tuple(pairs)
+        super().__init__(self.pairs)
+
+    def get_all(self, name: str) -> list[str]:
+        """All values of a name, in order."""
+        return [value for each, value in self.pairs if each == name]
 
 
 def address_of(scope: Scope) -> str | None:
@@ -124,9 +154,9 @@ def path_of(scope: Scope) -> str:
     root: str = scope.get("root_path", "")
     if root and (path == root or path.startswith(root.rstrip("/") + "/")):
         path = path[len(root.rstrip("/")) :]
-    return normal_path(path)
+    return path.removesuffix("/") or "/"
 
 
 def normal_path(path: str) -> str:
-    """Write a path as it is looked up: with a slash before it and none behind."""
+    """Write a path that something is served at as it is looked up: with a slash before it and none behind."""
     return "/" + path.strip("/")

@@ -3,12 +3,20 @@
 The defaults are ASP.NET Core's. Each option is listed once, in `Options`; `OptionsDict` has their types for callers.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
-from asgi_signalr.origins import check_origin
-from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser
+from asgi_signalr.origins import AllowedOrigins, check_origin
+from asgi_signalr.users import FindExpiry, FindIdentifier, FindUser, Revalidate
+
+EncHook = Callable[[Any], Any]
+"""Makes what can be sent of a value of the application's own; NotImplementedError: it does not know it."""
+DecHook = Callable[[type, Any], Any]
+"""Makes a type of the application's own of a received value; NotImplementedError: it does not know the type."""
+
+SelectSubprotocol = Callable[[Sequence[str]], str | None]
+"""Chooses a subprotocol of a WebSocket by those that the client offers; None: none of them."""
 
 ValueForms = Literal["python", "dotnet"]
 """How values are written: as pydantic and FastAPI write them, or as every .NET client reads them."""
@@ -26,8 +34,10 @@ class OptionsDict(TypedDict, total=False):
     disconnect_timeout: float
     send_timeout: float
     close_timeout: float
+    stop_timeout: float
     poll_timeout: float
     group_timeout: float
+    revalidation_interval: float
     presence_lease: float
     max_message_size: int
     max_id_length: int
@@ -42,16 +52,21 @@ class OptionsDict(TypedDict, total=False):
     slow_client_policy: SlowClientPolicy
     allow_stateful_reconnects: bool
     stateful_reconnect_buffer_size: int
-    allowed_origins: Collection[str]
+    allowed_origins: AllowedOrigins
     transports: Collection[str]
     minimum_negotiate_version: int
+    select_subprotocol: SelectSubprotocol | None
     reconnect_after_gap: bool
     channel_prefix: str
     detailed_errors: bool
     value_forms: ValueForms
+    named_floats: bool
+    enc_hook: EncHook | None
+    dec_hook: DecHook | None
     user: FindUser | None
     user_identifier: FindIdentifier | None
     expires: FindExpiry | None
+    revalidate: Revalidate | None
 
 
 @dataclass(frozen=True)
@@ -75,12 +90,16 @@ class Options:
     """Seconds without a request after which a connection is given up: one never opened, or one polled no more."""
     send_timeout: float = 10
     """Seconds after which a client that reads nothing is disconnected."""
+    stop_timeout: float = 5
+    """Seconds that running calls get when the server stops; then they are cancelled."""
     close_timeout: float = 5
     """Seconds a closing connection may take to send what is queued, then to close."""
     poll_timeout: float = 90
     """Seconds after which a poll that finds nothing to take is answered, and the client polls again."""
     group_timeout: float = 30
     """Seconds that a change of a group waits for the server that has the connection."""
+    revalidation_interval: float = 5
+    """Seconds after which it is asked again, by `revalidate`, whether the user of a connection is signed in still."""
     presence_lease: float = 15
     """Seconds after which a server that is not heard of counts as dead, and its connections as gone."""
 
@@ -135,12 +154,15 @@ class Options:
 
     # Who may connect, and how.
 
-    allowed_origins: Collection[str] = ()
-    """Other origins whose pages may connect, such as `https://app.example.com`; `"*"` for any."""
+    allowed_origins: AllowedOrigins = ()
+    """Other origins whose pages may connect, such as `https://app.example.com` or, for all subdomains,
+    `https://*.example.com`; `"*"` for any; or a function that is given an origin and says yes or no."""
     transports: Collection[str] = ("WebSockets", "ServerSentEvents", "LongPolling")
     """The transports that are offered, in the order in which clients try them; a hub may choose for itself."""
     minimum_negotiate_version: int = 0
     """The oldest version of the negotiation that is answered."""
+    select_subprotocol: SelectSubprotocol | None = None
+    """Chooses one of the subprotocols that a WebSocket's client offers, or None; for clients that insist on one."""
     detailed_errors: bool = False
     """Whether clients are told the name and message of every exception, not just of a `HubException`."""
 
@@ -148,6 +170,13 @@ class Options:
 
     value_forms: ValueForms = "python"
     """How values are written: as pydantic and FastAPI write them, or `"dotnet"`, as every .NET client reads them."""
+
+    named_floats: bool = False
+    """Whether the texts `"NaN"`, `"Infinity"` and `"-Infinity"` are read as floats: Newtonsoft.Json writes them so."""
+    enc_hook: EncHook | None = None
+    """Makes what can be sent of a value of your own type, or raises NotImplementedError."""
+    dec_hook: DecHook | None = None
+    """Makes a value of your own type, its first argument, of what was received, or raises NotImplementedError."""
 
     # Users.
 
@@ -157,6 +186,9 @@ class Options:
     """How to name a user, unlike every other one; by default its `identity`, `sub`, `pk`, `id` or `username`."""
     expires: FindExpiry | None = None
     """When a user's authentication expires, which closes its connections; by default its `expires_at`, if any."""
+    revalidate: Revalidate | None = None
+    """How to ask whether a user is signed in still, else its connections are closed; by default its method
+    `is_still_authenticated`, if any."""
 
     def __post_init__(self) -> None:
         for name, declared in get_type_hints(Options).items():
@@ -168,6 +200,8 @@ class Options:
                     raise ValueError(f"{name} has to be {what}, not {value!r}.")
         if isinstance(self.allowed_origins, str):
             object.__setattr__(self, "allowed_origins", (self.allowed_origins,))
+        if callable(self.allowed_origins):
+            return
         if not isinstance(self.allowed_origins, Collection):
             raise ValueError(f"allowed_origins has to be a list of origins, not {self.allowed_origins!r}.")
         for origin in self.allowed_origins:
@@ -182,6 +216,7 @@ class Options:
             self.handshake_timeout,
             self.disconnect_timeout,
             self.send_timeout,
+            self.revalidation_interval,
         )
         return min(1.0, shortest / 4)
 
@@ -209,9 +244,13 @@ _RULES: Mapping[Any, tuple[Callable[[Any], bool], str]] = {
         " or ".join(map(repr, get_args(SlowClientPolicy))),
     ),
     ValueForms: (lambda value: value in get_args(ValueForms), " or ".join(map(repr, get_args(ValueForms)))),
+    SelectSubprotocol | None: (_is_function, "a function that takes the list of what is offered, or None"),
+    EncHook | None: (_is_function, "a function that takes a value, or None"),
+    DecHook | None: (_is_function, "a function that takes a type and a value, or None"),
     FindUser | None: (_is_function, "a function that takes the scope, or None"),
     FindIdentifier | None: (_is_function, "a function that takes the user, or None"),
     FindExpiry | None: (_is_function, "a function that takes the user, or None"),
+    Revalidate | None: (_is_function, "a function that takes the user, or None"),
 }
 """The values that an option may have, by the type that it is declared with."""
 

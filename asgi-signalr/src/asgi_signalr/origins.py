@@ -4,14 +4,19 @@ A request without an Origin comes from no page and is let through; authenticatio
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+_SUBDOMAIN = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 # As browsers send it: a scheme, a host and maybe a port, and nothing behind them. Some pages in apps have no host.
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d+))?/?|file://|null"
 )
+
+
+AllowedOrigins = Collection[str] | Callable[[str], bool]
+"""The origins whose pages may connect, `https://*.example.com` for all subdomains; or a function that says of each."""
 
 
 def check_origin(origin: object) -> None:
@@ -23,27 +28,44 @@ def check_origin(origin: object) -> None:
     """
     if origin == "*":
         return
-    form = "such as 'https://app.example.com' or 'http://localhost:5173', or '*' for any"
-    found = _ORIGIN.fullmatch(origin.lower()) if isinstance(origin, str) else None
+    form = "such as 'https://app.example.com', 'https://*.example.com' or 'http://localhost:5173', or '*' for any"
+    found = _ORIGIN.fullmatch(origin.lower().replace("://*.", "://", 1)) if isinstance(origin, str) else None
     if found is None:
         raise ValueError(f"In allowed_origins, {origin!r} is no origin. Write each as browsers send it, {form}.")
     if found["port"] is not None and int(found["port"]) == _PORTS.get(found["scheme"]):
         raise ValueError(f"In allowed_origins, leave the port out of {origin!r}: browsers do, as it is the usual one.")
 
 
-def is_allowed(headers: Mapping[str, str], allowed: Collection[str]) -> bool:
+def is_allowed(headers: Mapping[str, str], allowed: AllowedOrigins) -> bool:
     """Decide about a request by its Origin: the own one is allowed, and those listed."""
     origin = headers.get("origin")
     return origin is None or is_listed(origin, allowed) or _is_own(origin, headers.get("host", ""))
 
 
-def is_listed(origin: str, allowed: Collection[str]) -> bool:
+def is_listed(origin: str, allowed: AllowedOrigins) -> bool:
     """Say whether an origin is among those that the application allows."""
-    return "*" in allowed or origin.lower().rstrip("/") in {each.lower().rstrip("/") for each in allowed}
+    if callable(allowed):
+        return bool(allowed(origin))
+    if "*" in allowed:
+        return True
+    origin = origin.lower().removesuffix("/")
+    return any(_is_same(origin, each.lower().removesuffix("/")) for each in allowed)
+
+
+def _is_same(origin: str, allowed: str) -> bool:
+    before, is_pattern, behind = allowed.partition("*")
+    if not is_pattern:
+        return origin == allowed
+    between = origin[len(before) : len(origin) - len(behind)]
+    is_around = origin.startswith(before) and origin.endswith(behind) and len(origin) > len(before) + len(behind)
+    return is_around and _SUBDOMAIN.fullmatch(between) is not None
 
 
 def _is_own(origin: str, host: str) -> bool:
-    """Compare host and port. The scheme may differ, since a proxy may have taken the TLS off."""
+    """Compare host and port. The scheme may be http or https, since a proxy may have taken the TLS off."""
+    found = _ORIGIN.fullmatch(origin.lower())
+    if found is None or found["scheme"] not in _PORTS:  # as no page has that a browser has fetched from here
+        return False
     try:
         parts = urlsplit(origin)
         own = urlsplit(f"{parts.scheme}://{host}")
@@ -58,7 +80,7 @@ def is_preflight(method: str, headers: Mapping[str, str]) -> bool:
     return method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
 
 
-def cors_headers(headers: Mapping[str, str], allowed: Collection[str]) -> dict[str, str]:
+def cors_headers(headers: Mapping[str, str], allowed: AllowedOrigins) -> dict[str, str]:
     """The headers by which a listed origin's page may read the answer; the official client sends credentials."""
     if not allowed:
         return {}

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -17,6 +18,9 @@ FindIdentifier = Callable[[Any], str | int | UUID]
 
 FindExpiry = Callable[[Any], datetime | float | None]
 """The application's own way from a user to when its authentication expires: None, or a time as `expiry` takes it."""
+
+Revalidate = Callable[[Any], object | Awaitable[object]]
+"""The application's own way to ask whether a user is signed in still: what it returns counts as true or false."""
 
 
 async def find_user(scope: Scope, find: FindUser | None) -> object | None:
@@ -105,3 +109,22 @@ def expiry(user: object | None, find: FindExpiry | None) -> float | None:
     if when is None or (isinstance(when, int | float) and not isinstance(when, bool)):
         return when
     raise TypeError(f"A user's authentication expires at a datetime or at seconds since 1970, not at a {type(when)}.")
+
+
+def revalidation(user: object | None, ask: Revalidate | None) -> Callable[[], object] | None:
+    """Find out how to ask whether a user is signed in still, while a connection is open; None: it is not asked.
+
+    Without a function of the application's own it is the user's method `is_still_authenticated`, if there is one.
+
+    Raises:
+        TypeError: it cannot be called.
+
+    """
+    if user is None:
+        return None
+    if ask is not None:
+        return partial(ask, user)
+    method: object = getattr(user, "is_still_authenticated", None)
+    if method is None or callable(method):
+        return method
+    raise TypeError(f"A user's is_still_authenticated is to be a method, not {method!r}.")

@@ -1,17 +1,21 @@
 """What the tests of backplanes share: servers that are nothing but a backplane, and databases for them."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
+import nats
 import pytest
 from asgi_signalr.backplanes import Backplane, open_backplane
+from asgi_signalr.backplanes.nats import NatsBackplane
 from asgi_signalr.backplanes.postgres import PostgresBackplane
 from asgi_signalr.backplanes.redis import RedisBackplane
 from asgi_signalr.backplanes.sql import SqlBackplane
+from nats.js.errors import NotFoundError
 
 from labkit.postgres import Server
 
@@ -20,7 +24,12 @@ from . import stores
 PATIENCE = 20.0
 
 
-ENGINES: dict[str, Any] = {"postgresql": PostgresBackplane, "redis": RedisBackplane, "sqlite": SqlBackplane}
+ENGINES: dict[str, Any] = {
+    "nats": NatsBackplane,
+    "postgresql": PostgresBackplane,
+    "redis": RedisBackplane,
+    "sqlite": SqlBackplane,
+}
 
 
 class Node:
@@ -106,6 +115,23 @@ def redis_url(redis_server: stores.Store) -> str:
     return f"{redis_server.url}/{next(_numbers)}"
 
 
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """A NATS for the whole session; its stream is emptied for each test."""
+    with stores.running(stores.nats_store(tmp_path_factory.mktemp("nats"))) as store:
+        yield store
+
+
+@pytest.fixture
+async def nats_url(nats_server: stores.Store) -> str:
+    """A server with no stream."""
+    client = await nats.connect(nats_server.url)
+    with contextlib.suppress(NotFoundError):
+        await client.jetstream().delete_stream("signalr_messages_0")
+    await client.close()
+    return nats_server.url
+
+
 @pytest.fixture
 def stream_url(request: pytest.FixtureRequest, engine: str) -> str:
     """A stream of an engine that no other test knows."""
@@ -113,7 +139,9 @@ def stream_url(request: pytest.FixtureRequest, engine: str) -> str:
         return f"memory://test-{next(_numbers)}"
     if engine == "sqlite":
         return f"sqlite:///{request.getfixturevalue('tmp_path')}/signalr.db"
-    return str(request.getfixturevalue({"postgresql": "database_url", "redis": "redis_url"}[engine]))
+    return str(
+        request.getfixturevalue({"nats": "nats_url", "postgresql": "database_url", "redis": "redis_url"}[engine])
+    )
 
 
 @pytest.fixture

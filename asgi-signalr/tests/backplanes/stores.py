@@ -120,3 +120,17 @@ def sentinel_store(folder: Path, port: int) -> Store:
         return [program, str(settings), "--sentinel"]
 
     return Store(command, folder, "redis")
+
+
+def nats_store(folder: Path, settings: str | None = None) -> Store:
+    """Make a NATS with JetStream, which has written each message before it answers; or with settings of one's own."""
+    program = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which("nats-server")
+    if program is None:
+        pytest.skip("there is no NATS: its wheel has none for this system")
+
+    def command(port: int, folder: Path) -> list[str]:
+        file = folder / "nats.conf"
+        file.write_text(settings or f'jetstream {{ store_dir: "{folder.as_posix()}", sync_interval: always }}\n')
+        return [program, "-a", "127.0.0.1", "-p", str(port), "-c", str(file)]
+
+    return Store(command, folder, "nats")

@@ -8,7 +8,7 @@ import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
 
 
-@pytest.fixture(params=["memory", "postgresql", "redis", "sqlite"])
+@pytest.fixture(params=["memory", "nats", "postgresql", "redis", "sqlite"])
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
     return str(request.param)
@@ -79,3 +79,22 @@ async def test_what_was_accepted_before_stop_is_sent(url: str, open_node: Any) -
 async def test_publishing_before_start_is_refused(url: str) -> None:
     with pytest.raises(BackplaneError, match="not started"):
         await open_backplane(url).publish(b"1")
+
+
+async def test_servers_that_start_at_once_are_joined(url: str, open_node: Any) -> None:
+    nodes = await asyncio.gather(*(open_node(url) for _ in range(4)))
+    await asyncio.gather(*(node.send(b"%d" % number) for number, node in enumerate(nodes)))
+    for node in nodes:
+        await node.until(lambda node: len(node.received) == 4)
+        assert node.received == nodes[0].received
+        assert node.gaps == []
+    assert sorted(nodes[0].received) == [b"0", b"1", b"2", b"3"]
+
+
+async def test_what_waits_for_the_store_is_confirmed(url: str, engine: str, open_node: Any) -> None:
+    if engine == "memory":
+        pytest.skip("it has no store")
+    one, other = await open_node(url, confirm=True), await open_node(url)
+    await asyncio.gather(*(one.send(b"%02d" % number) for number in range(20)))
+    assert one.backplane.health["queued"] == 0
+    await other.has(*(b"%02d" % number for number in range(20)))

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
@@ -13,6 +14,8 @@ from asgi_signalr.backplanes.redis import RedisAddress, RedisBackplane
 from redis.asyncio import Redis
 
 from . import stores
+
+STREAM, COUNTER, STRANGER = scripts.Keys.of("signalr", UUID(int=7))
 
 
 @pytest.fixture
@@ -39,13 +42,13 @@ async def started(open_node: Any, url: str, **options: Any) -> tuple[Any, Any]:
 
 async def test_a_message_is_an_entry_that_names_the_one_before_it(open_node: Any, redis_url: str, redis: Any) -> None:
     one, _ = await started(open_node, redis_url)
-    entries = await redis.xrange(scripts.STREAM)
+    entries = await redis.xrange(STREAM)
     assert [entry[0] for entry in entries] == [b"1-0", b"2-0", b"3-0"]
     assert [fields[b"p"] for _, fields in entries] == [b"1", b"2", b"3"]
     assert [fields[b"s"] for _, fields in entries] == [one.backplane.sender.bytes] * 3
     marks = [fields[b"s"] + fields[b"t"] for _, fields in entries]
     assert [fields[b"b"] for _, fields in entries] == [b"", *marks[:2]]
-    assert await redis.hmget(scripts.COUNTER, "top", "mark", "bytes") == [b"3", marks[2], b"3"]
+    assert await redis.hmget(COUNTER, "top", "mark", "bytes") == [b"3", marks[2], b"3"]
 
 
 async def test_a_flushed_server_is_noticed_and_said_once(open_node: Any, redis_url: str, redis: Any) -> None:
@@ -59,28 +62,28 @@ async def test_a_flushed_server_is_noticed_and_said_once(open_node: Any, redis_u
         assert len(node.gaps) == 1
 
 
-@pytest.mark.parametrize("key", [scripts.COUNTER, scripts.STREAM])
+@pytest.mark.parametrize("key", [COUNTER, STREAM])
 async def test_a_deleted_key_stalls_nobody(open_node: Any, redis_url: str, redis: Any, key: str) -> None:
     nodes = await started(open_node, redis_url, poll=0.05)
     await redis.delete(key)
     await nodes[1].send(b"4")
     for node in nodes:
         await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == (1 if key == scripts.COUNTER else 0)  # what everybody had is gone with the stream
+        assert len(node.gaps) == (1 if key == COUNTER else 0)  # what everybody had is gone with the stream
 
 
 async def test_a_stream_that_was_emptied_by_hand_is_written_on(open_node: Any, redis_url: str, redis: Any) -> None:
     node, _ = await started(open_node, redis_url, poll=0.05)
     async with redis.pipeline(transaction=True) as commands:
-        commands.xtrim(scripts.STREAM, maxlen=0, approximate=False)
-        commands.hset(scripts.COUNTER, "top", "1")
+        commands.xtrim(STREAM, maxlen=0, approximate=False)
+        commands.hset(COUNTER, "top", "1")
         await commands.execute()
     await node.send(b"4")
     await node.has(b"1", b"2", b"3", b"4")
 
 
 async def test_a_restored_server_stalls_nobody_and_is_said(open_node: Any, redis_url: str, redis: Any) -> None:
-    keys = (scripts.STREAM, scripts.COUNTER)
+    keys = (STREAM, COUNTER)
     one, other = [await open_node(redis_url, poll=0.05) for _ in range(2)]
     await one.send(b"1", b"2")
     await one.has(b"1", b"2")
@@ -104,7 +107,7 @@ async def test_a_failover_that_was_overtaken_is_said_by_every_server(
     open_node: Any, redis_url: str, redis: Any
 ) -> None:
     """Its numbers are higher than before when the servers look: only the entries themselves tell."""
-    keys = (scripts.STREAM, scripts.COUNTER)
+    keys = (STREAM, COUNTER)
     one, other = [await open_node(redis_url, poll=0.05) for _ in range(2)]
     await one.send(b"1", b"2")
     await one.has(b"1", b"2")
@@ -116,7 +119,7 @@ async def test_a_failover_that_was_overtaken_is_said_by_every_server(
         for key, dump in zip(keys, kept, strict=True):
             commands.restore(key, 0, dump, replace=True)
         for batch, payload in enumerate((b"new 3", b"new 4", b"new 5"), 1):
-            commands.eval(scripts.SEND, 3, *keys, "stranger", b"x" * 16, batch, 60, payload)
+            commands.eval(scripts.SEND, 3, *keys, STRANGER, b"x" * 16, batch, 60, payload)
         await commands.execute()
     for node in (one, other):
         await node.has(b"1", b"2", b"3", b"new 3", b"new 4", b"new 5")
@@ -131,9 +134,9 @@ async def test_messages_that_were_trimmed_before_they_were_read_are_said(
     await node.has(b"1")
     async with Redis.from_url(own_redis.url) as client, client.pipeline(transaction=True) as commands:
         for batch, payload in enumerate((b"2", b"3", b"4"), 1):
-            keys = (scripts.STREAM, scripts.COUNTER, "stranger")
+            keys = (STREAM, COUNTER, STRANGER)
             commands.eval(scripts.SEND, 3, *keys, b"x" * 16, batch, 60, payload)
-        commands.xtrim(scripts.STREAM, maxlen=1, approximate=False)
+        commands.xtrim(STREAM, maxlen=1, approximate=False)
         await commands.execute()  # nobody sees what is between
     await node.has(b"1", b"4")
     assert node.gaps == ["messages 2 to 3 were deleted before they were read."]
@@ -179,7 +182,7 @@ async def test_a_batch_that_arrives_after_it_was_given_up_is_refused(
     backplane: RedisBackplane = node.backplane
     backplane._batch_number += 1
     assert not await backplane._is_stored(redis)
-    keys = (scripts.STREAM, scripts.COUNTER, scripts.key_of(backplane.sender))
+    keys = scripts.Keys.of("signalr", backplane.sender)
     late = (backplane.sender.bytes, backplane._batch_number, 60, b"late")
     assert await redis.eval(scripts.SEND, 3, *keys, *late) == 1
     await node.send(b"2")
@@ -224,7 +227,7 @@ async def test_old_messages_are_deleted_and_the_newest_are_kept(
     await node.has(*payloads)  # before anything is deleted
 
     async def has_only(first: int) -> bool:
-        entries = await redis.xrange(scripts.STREAM)
+        entries = await redis.xrange(STREAM)
         return [entry[0] for entry in entries] == [b"%d-0" % number for number in range(first, 41)]
 
     await open_node(redis_url, keep_messages=20, retention_interval=0.05)
@@ -250,7 +253,7 @@ async def test_a_read_is_bounded_by_bytes(open_node: Any, redis_url: str, redis:
 
 async def test_a_stream_of_a_newer_version_is_refused(open_node: Any, redis_url: str, redis: Any) -> None:
     await (await open_node(redis_url)).backplane.stop()
-    await redis.hset(scripts.COUNTER, "version", 2)
+    await redis.hset(COUNTER, "version", 2)
     with pytest.raises(BackplaneError, match="version 2, this asgi-signalr needs version 1: upgrade"):
         await open_node(redis_url)
 
@@ -276,6 +279,31 @@ async def test_a_socket_of_the_machine_does_as_well(open_node: Any, tmp_path: Pa
     socket = tmp_path / "r.sock"
     with stores.running(stores.redis_store(tmp_path / "redis", "--unixsocket", str(socket))):
         await started(open_node, f"unix://{socket}")
+
+
+async def test_streams_of_other_names_are_others(open_node: Any, redis_url: str, redis: Any) -> None:
+    address, _, number = redis_url.rpartition("/")
+    quiz, shop, other = [await open_node(f"{address}/{path}") for path in (f"{number}/quiz", number, f"{number}/quiz")]
+    await quiz.send(b"1")
+    await shop.send(b"2")
+    for node, payload in ((quiz, b"1"), (other, b"1"), (shop, b"2")):
+        await node.has(payload)
+    assert await redis.exists("{quiz}:messages_0", "{signalr}:messages_0") == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("redis://host", "signalr"),
+        ("redis://host/3", "signalr"),
+        ("redis://host/quiz", "quiz"),
+        ("redis://host/3/quiz?socket_timeout=3", "quiz"),
+        ("redis+sentinel://one:1,two:2/mymaster/3/quiz", "quiz"),
+        ("unix:///run/valkey.sock?db=3&stream=quiz", "quiz"),
+    ],
+)
+def test_a_url_may_name_the_stream(url: str, name: str) -> None:
+    assert RedisAddress(url).name == name
 
 
 @pytest.mark.parametrize(

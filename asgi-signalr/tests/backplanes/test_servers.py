@@ -31,7 +31,7 @@ class Listener(TestClient):
         return self.connection_id
 
 
-@pytest.fixture(params=["memory", "postgresql", "redis", "sqlite"])
+@pytest.fixture(params=["memory", "nats", "postgresql", "redis", "sqlite"])
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
     return str(request.param)

@@ -302,6 +302,7 @@ async def test_a_process_that_is_killed_while_it_sends_leaves_the_others_whole(
     ("missing", "url", "extra"),
     [
         ("asyncpg", "postgresql://host/database", "postgres"),
+        ("nats", "nats://host", "nats"),
         ("redis", "redis://host", "redis"),
         ("sqlalchemy", "sqlite:///signalr.db", "sql"),
         ("aiosqlite", "sqlite:///signalr.db", "sql"),

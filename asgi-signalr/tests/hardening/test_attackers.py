@@ -455,12 +455,13 @@ def test_what_fills_the_memory_is_bounded_and_given_back() -> None:
 def test_forgetting_many_negotiations_holds_nobody_up() -> None:
     async def attack() -> None:
         app = make_app()
+        began = time.perf_counter()
         for _ in range(10_000):
             await Http(app, "POST", "/room/negotiate?negotiateVersion=1").answered()
-        began = time.perf_counter()
+        negotiated = time.perf_counter()
         await asyncio.sleep(60)
         assert remains(app._servers.to_serve()) == {}
-        assert time.perf_counter() - began < 3
+        assert time.perf_counter() - negotiated < negotiated - began
 
     run(attack())
 

@@ -84,7 +84,7 @@ async def test_an_argument_of_the_wrong_type_is_the_calls_failure_only(
     failed, *rest = await messages(peer, 3)
     assert failed == Completion(
         "1",
-        error="Failed to invoke 'SHOW' due to an error on the server. "
+        error="Failed to invoke 'show' due to an error on the server. "
         "InvalidDataException: Error binding arguments. "
         "Make sure that the types of the provided values match the types of the hub method being invoked. "
         "Expected `bytes`, got `str` - at `$[0].pixels`",

@@ -604,3 +604,26 @@ async def test_the_way_past_asgi_ends_with_the_connection(serve: Serve) -> None:
     assert direct.blocked
     with pytest.raises(ConnectionError):
         await direct.drained()
+
+
+@pytest.mark.parametrize(
+    ("more", "answer"),
+    [
+        (b"Cookie: " + b"x" * 9000 + b"\r\n", b"HTTP/1.1 431 "),
+        (b"X: 1\r\n" * 130, b"HTTP/1.1 431 "),
+        (b"no header\r\n", b"HTTP/1.1 400 Bad Request\r\n"),
+    ],
+)
+async def test_a_request_that_is_not_taken_is_answered(more: bytes, answer: bytes) -> None:
+    wire = wired(SignalR(), ServerState())
+    wire.protocol.data_received(UPGRADE % (base64.b64encode(b"0" * 16), more))
+    assert wire.written.startswith(answer)
+    assert wire.closing
+
+
+async def test_a_request_line_that_is_too_long_is_answered() -> None:
+    wire = wired(SignalR(), ServerState())
+    request = UPGRADE % (base64.b64encode(b"0" * 16), b"")
+    wire.protocol.data_received(request.replace(b"/chat", b"/chat?access_token=" + b"x" * 9000))
+    assert wire.written.startswith(b"HTTP/1.1 414 ")
+    assert wire.closing

@@ -26,6 +26,7 @@ from asgi_signalr import (
     HubContext,
     HubException,
     HubFilter,
+    HubInvocation,
     HubProtocol,
     InvalidDataError,
     InvocationContext,
@@ -96,6 +97,10 @@ SignalR(keep_alive_interval="5")  # type: ignore[arg-type]
 # Hubs.
 
 
+def own_sheet(context: HubCallerContext, call: HubInvocation) -> bool:
+    return bool(call.arguments[:1] == (context.user_identifier,))
+
+
 @signalr.hub("/draw", authorize=only_ann)
 class Draw(Hub):
     async def on_connected(self) -> None:
@@ -143,6 +148,7 @@ assert_type(Draw().erase_all("enough"), None)
 assert_type(Draw().fill(1), int)
 Draw().fill("red")  # type: ignore[arg-type]
 hub_method(5)  # type: ignore[call-overload]
+hub_method(authorize=own_sheet)
 hub_method(authorize="admin")  # type: ignore[call-overload]
 Draw().erase_all(1)  # type: ignore[arg-type]
 signalr.hub("/nothing")(Point)  # type: ignore[type-var]

@@ -176,8 +176,8 @@ class _Scene(Scene):
         late.loaded()
         until(late.page, lambda: late.figures().shows(group.figures()), self.patience)
         self._over = True
-        for each in listening:
-            each.result()
+        for heard in listening:
+            heard.result()
         return Live(
             group=group,
             player=player,

@@ -51,6 +51,19 @@ def mutants(
             show_default=False,
         ),
     ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", metavar="K/N", help="Only the K-th of N parts.", show_default=False),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            metavar="FILE",
+            help="Keep what is found in this file, and go on from what is there.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many are verified at the same time.")] = 2,
     list_only: Annotated[bool, typer.Option("--list", help="Only list them.")] = False,
     write: Annotated[
@@ -66,12 +79,15 @@ def mutants(
     (each missing, each line of it missing, each name in it mistyped) come by themselves.
 
     All of them take long: each is verified like a trainee's workspace. --sample 1 tries some of every kind, for a
-    change of the checks or for CI; before a release, run all.
+    change of the checks or for CI; before a release, run all. --keep FILE writes each verdict down at once: what was
+    stopped is gone on with by the same command, and --part 2/4 is a quarter of all. Remove the file after a change of
+    the checks.
 
     The exit code is 0 if the checks are right about all of them, 1 if not.
     """
     from labkit.author import figures, matrix
     from labkit.author.generic import generic as of_snippets
+    from labkit.author.kept import Kept
     from labkit.author.mutants import sample as sample_of
     from labkit.author.mutants import written
 
@@ -82,6 +98,7 @@ def mutants(
         solutions = [each for each in solutions if any(text in f"{each.kind}: {each.name}" for text in only)]
     of = len(solutions)
     solutions = sample_of(solutions, sample) if sample else solutions
+    solutions = _part_of(solutions, part) if part else solutions
     if not solutions:
         raise UsageError("There is no such solution.", f"labkit author mutants --list{lab_option(the_lab)}")
     if write:
@@ -89,8 +106,12 @@ def mutants(
     if list_only:
         _list(solutions, format)
         return int(ExitCode.OK)
-    began, outcomes = time.monotonic(), []
-    for outcome in matrix.run(solutions, workers):
+    kept = Kept(keep) if keep else None
+    began, outcomes = time.monotonic(), kept.of(solutions) if kept else []
+    known = {id(each.solution) for each in outcomes}
+    for outcome in matrix.run([each for each in solutions if id(each) not in known], workers):
+        if kept:
+            kept.add(outcome)
         outcomes.append(outcome)
         _show_progress(outcome, len(outcomes), len(solutions))
     seconds = time.monotonic() - began
@@ -109,6 +130,9 @@ def mutants(
                 "seconds": round(seconds, 1),
                 "figures": [row.__dict__ for row in figures.rows(outcomes)],
                 "solutions": [each.to_json() for each in outcomes],
+                "slow": [
+                    {"name": each.solution.name, "times": round(ratio, 1)} for each, ratio in figures.slow(outcomes)
+                ],
             }
         )
     else:
@@ -117,6 +141,14 @@ def mutants(
             first, option = wrong[0].solution, lab_option(the_lab)
             say_next(f'labkit author mutants {first.exercise.id} --only "{first.name}"{option}   (only this one)')
     return int(ExitCode.NOT_DONE if wrong else ExitCode.OK)
+
+
+def _part_of(solutions: "Sequence[Solution]", part: str) -> "list[Solution]":
+    """The K-th of N parts, which are spread over all kinds."""
+    number, _, count = part.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UsageError(f"{part} is no part.", "Write it like --part 1/4, --part 2/4 and so on.")
+    return list(solutions[int(number) - 1 :: int(count)])
 
 
 def _list(solutions: "Sequence[Solution]", format: Format) -> None:
@@ -166,6 +198,9 @@ def _print(outcomes: "Sequence[Outcome]", seconds: float) -> None:
     for outcome in outcomes:
         if outcome.problem:
             _print_problem(outcome)
+    for outcome, ratio in figures.slow(outcomes):
+        where = escape(outcome.solution.source)
+        say(f"[yellow]slow[/]  {escape(outcome.solution.name)}  [dim]{where}, {ratio:.1f} times a right one[/]")
     wrong = sum(not each.holds for each in outcomes)
     say()
     style = "red" if wrong else "green"

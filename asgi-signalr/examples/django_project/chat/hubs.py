@@ -1,8 +1,9 @@
 from asgi_signalr import Hub, SignalR
+from chat.filters import AsRequests
 from chat.users import django_user
 from django.contrib.auth.models import User
 
-signalr = SignalR(user=django_user)
+signalr = SignalR(user=django_user, filters=[AsRequests()])
 
 
 @signalr.hub("/chat", authorize=True)

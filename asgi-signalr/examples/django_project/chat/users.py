@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import Any
 
 from asgi_signalr import Scope
+from chat.filters import begin, end
 from django.conf import settings
 from django.contrib.auth import aget_user
 from django.core.handlers.asgi import ASGIRequest
@@ -15,4 +16,8 @@ async def django_user(scope: Scope) -> Any:
     request = ASGIRequest({"method": "GET", **scope}, BytesIO())
     store = import_module(settings.SESSION_ENGINE).SessionStore
     request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-    return await aget_user(request)
+    await begin(scope)
+    try:
+        return await aget_user(request)
+    finally:
+        await end()

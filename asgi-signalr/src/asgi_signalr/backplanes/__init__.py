@@ -80,9 +80,11 @@ def also_tell(backplane: Backplane, on_gap: OnGap) -> None:
 # `on_gap`.
 _ENGINES = {
     "memory": ("memory", "MemoryBackplane", ""),
+    "nats": ("nats", "NatsBackplane", "nats"),
     "postgres": ("postgres", "PostgresBackplane", "postgres"),
     "postgresql": ("postgres", "PostgresBackplane", "postgres"),
     "sqlite": ("sql", "SqlBackplane", "sql"),
+    "tls": ("nats", "NatsBackplane", "nats"),
     "unix": ("redis", "RedisBackplane", "redis"),
     **{
         f"{store}{tls}{kind}": ("redis", "RedisBackplane", "redis")

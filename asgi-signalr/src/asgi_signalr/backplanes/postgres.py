@@ -17,7 +17,7 @@ import asyncpg
 from asgi_signalr.backplanes import BackplaneError, OnGap
 from asgi_signalr.backplanes import postgres_schema as schema
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE, wait
-from asgi_signalr.backplanes.tables import Page, TableBackplane
+from asgi_signalr.backplanes.tables import NothingYet, Page, TableBackplane
 
 logger = logging.getLogger("asgi_signalr.backplane")
 
@@ -90,6 +90,17 @@ class PostgresBackplane(TableBackplane[asyncpg.Connection]):
         except BaseException:
             connection.terminate()
             raise
+        return connection
+
+    async def _look(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            self._url, timeout=PATIENCE, server_settings={"application_name": "asgi-signalr tail"}
+        )
+        if not await schema.is_installed(connection):
+            await self._close(connection)
+            raise NothingYet(
+                f"{self._there} has no backplane tables yet: the first server with this backplane makes them"
+            )
         return connection
 
     async def _close(self, connection: asyncpg.Connection) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 from redis.asyncio import Redis, RedisCluster
@@ -28,7 +28,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from asgi_signalr.backplanes import BackplaneError, OnGap
 from asgi_signalr.backplanes import redis_scripts as scripts
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE
-from asgi_signalr.backplanes.tables import Mark, Message, Page, TableBackplane
+from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIDY_BYTES = 16 * 1024 * 1024  # sent by this server, after which it tidies before its time
@@ -38,7 +38,9 @@ class RedisBackplane(TableBackplane[Any]):
     """Joins the servers that use one Redis or Valkey; `open_backplane("redis://:password@host:6379/0")` makes it.
 
     Other URLs are `rediss://` (TLS), `unix:///path/to/socket`, `redis+sentinel://host:26379,host:26379/service/0` and
-    `redis+cluster://host:6379`; `valkey` may stand for `redis` in each. Options of redis-py follow a question mark.
+    `redis+cluster://host:6379`; `valkey` may stand for `redis` in each. Behind the number of the database, or in its
+    place, comes the stream's name, `signalr` if left out: `redis://host/0/quiz`, `redis://host/quiz`, or `?stream=quiz`
+    for a socket. Applications with other names do not hear each other. Options of redis-py follow a question mark.
 
     Times are in seconds. `keep_seconds`, `keep_messages` and `keep_bytes` bound the stream, which is in
     Redis' memory, and are the longest absence of a server that loses nothing. `poll` is the longest that a
@@ -75,6 +77,7 @@ class RedisBackplane(TableBackplane[Any]):
             keep_messages=keep_messages,
             retention_interval=retention_interval,
         )
+        self._keys = scripts.Keys.of(self._address.name, self.sender)
         self._keep_bytes = keep_bytes
         self._batch_number = 0
         self._bytes_since_tidying = 0
@@ -91,10 +94,23 @@ class RedisBackplane(TableBackplane[Any]):
             raise
         if version != scripts.VERSION:
             await self._close(client)
-            advice = "upgrade asgi-signalr here" if version > scripts.VERSION else f"delete the keys {scripts.STREAM}…"
+            advice = (
+                "upgrade asgi-signalr here" if version > scripts.VERSION else f"delete the keys {self._keys.stream}…"
+            )
             raise BackplaneError(
                 f"The stream has version {version}, this asgi-signalr needs version {scripts.VERSION}: {advice}."
             )
+        return client
+
+    async def _look(self) -> Any:
+        client = self._address.connect()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                if not await client.exists(self._keys.counter):
+                    raise NothingYet(f"{self._where} has no stream {self._address.name} yet: the first server makes it")
+        except BaseException:
+            await self._close(client)
+            raise
         return client
 
     async def _close(self, connection: Any) -> None:
@@ -106,13 +122,12 @@ class RedisBackplane(TableBackplane[Any]):
 
     async def _run(self, client: Any, script: str, *arguments: Any) -> Any:
         """Run a script, which the server keeps from the first time on."""
-        keys = (scripts.STREAM, scripts.COUNTER, scripts.key_of(self.sender))
         digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         try:
             try:
-                return await client.evalsha(digest, len(keys), *keys, *arguments)
+                return await client.evalsha(digest, 3, *self._keys, *arguments)
             except NoScriptError:
-                return await client.eval(script, len(keys), *keys, *arguments)
+                return await client.eval(script, 3, *self._keys, *arguments)
         except ResponseError as error:
             if "NOCOUNTER" in str(error):
                 raise LookupError("the counter is missing: the server was flushed or restored") from error
@@ -135,7 +150,7 @@ class RedisBackplane(TableBackplane[Any]):
     async def _pushed(self, connection: Any, count: int, seconds: float) -> list[Message]:
         async with asyncio.timeout(seconds + self._patience["receiving"]):
             answer = await connection.xread(
-                {scripts.STREAM: f"{self._last}-0"}, count=count, block=max(1, round(seconds * 1000))
+                {self._keys.stream: f"{self._last}-0"}, count=count, block=max(1, round(seconds * 1000))
             )
         return [_message(entry) for entry in answer[0][1]] if answer else []
 
@@ -192,12 +207,21 @@ class RedisAddress:
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         transport, _, self._kind = scheme.lower().replace("valkey", "redis").partition("+")
-        self._url = f"{transport}://{rest}"
-        parts = urlsplit(self._url)
+        parts = urlsplit(f"{transport}://{rest}")
+        path = parts.path.strip("/") if transport != "unix" else ""
+        service, _, rest = path.partition("/") if self._kind == "sentinel" else ("", "", path)
+        number, _, name = rest.partition("/") if rest.partition("/")[0].isdigit() else ("", "", rest)
+        self.name = dict(parse_qsl(parts.query)).get("stream") or unquote(name) or "signalr"
+        """The stream's."""
+        # What is left is redis-py's: the number of the database, and its own options.
+        query = "&".join(each for each in parts.query.split("&") if each and not each.startswith("stream="))
+        left = parts.path if transport == "unix" else f"/{number}"
+        self._url = urlunsplit((transport, parts.netloc, left, query, ""))
         self.where = parts.netloc.rpartition("@")[2] or parts.path
         self._options: dict[str, Any] = {
             "socket_keepalive": True,
             "socket_connect_timeout": PATIENCE,
+            "socket_timeout": None,  # each command has one of its own
             "protocol": 2,
         }
         if transport == "unix":
@@ -205,10 +229,9 @@ class RedisAddress:
         for host in self.where.split(",") if transport != "unix" else ():
             _ = urlsplit(f"//{host}").port  # raises ValueError for what is no number
         if self._kind == "sentinel":
-            service, _, database = parts.path.strip("/").partition("/")
             if not service:
                 raise ValueError("A URL of Sentinels names the service: redis+sentinel://host:26379/mymaster.")
-            self._service, self._database = service, int(database or 0)
+            self._service, self._database = service, int(number or 0)
             self._query = dict(parse_qsl(parts.query))
             self._user = unquote(parts.username or "") or None
             self._password = unquote(parts.password or "") or None

@@ -1,17 +1,16 @@
 """The stream in Redis or Valkey: two keys, and the scripts that change and read them, each as one step.
 
-`{signalr}:messages_0` is the stream: message 7 has the id 7-0, and its fields are the payload `p`, the sender `s`, the
-server's time in microseconds `t`, the sender and the time of the message before it `b`, and how many bytes the stream
-has had with it, `n`. `{signalr}:messages_0_id` is its counter: the newest number `top`, its mark `mark`, the bytes
-`bytes` and the `epoch`. A third key for each sender holds the number of its newest batch, for an hour. The braces have
-a cluster keep them together.
+They begin with the stream's name, `signalr` unless the URL has another one. `{signalr}:messages_0` is the stream:
+message 7 has the id 7-0, and its fields are the payload `p`, the sender `s`, the server's time in microseconds `t`, the
+sender and the time of the message before it `b`, and how many bytes the stream has had with it, `n`.
+`{signalr}:messages_0_id` is its counter: the newest number `top`, its mark `mark`, the bytes `bytes` and the `epoch`. A
+third key for each sender holds the number of its newest batch, for an hour. The braces have a cluster keep them
+together.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-STREAM = "{signalr}:messages_0"
-COUNTER = "{signalr}:messages_0_id"
 VERSION = 1
 SENDER_SECONDS = 3600
 
@@ -134,9 +133,18 @@ INSTALL, SEND, SETTLE, READ, RENEW, LAST_UNTIL, TIDY = (
 )
 
 
-def key_of(sender: UUID) -> str:
-    """Name the key that holds the number of a sender's newest batch."""
-    return f"{STREAM}:sender:{sender}"
+class Keys(NamedTuple):
+    """The keys of a stream, as the scripts take them."""
+
+    stream: str
+    counter: str
+    sender: str
+
+    @classmethod
+    def of(cls, name: str, sender: UUID) -> "Keys":
+        """Those of the stream of that name, for one of its senders."""
+        stream = f"{{{name}}}:messages_0"
+        return cls(stream, f"{stream}_id", f"{stream}:sender:{sender}")
 
 
 def fields_of(entry: Any) -> dict[bytes, bytes]:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
     literal,
     or_,
     select,
@@ -39,7 +40,7 @@ from sqlalchemy.pool import NullPool
 
 from asgi_signalr.backplanes import BackplaneError, OnGap
 from asgi_signalr.backplanes.stored import MAX_BATCH, wait
-from asgi_signalr.backplanes.tables import Mark, Message, Page, TableBackplane
+from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane
 
 VERSION = 1
 _FIRST_PAUSE = 0.01
@@ -138,6 +139,20 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
         await self._install()
         connection = await self._engine.connect()
         connection.info["file"] = self._file()
+        return connection
+
+    async def _look(self) -> AsyncConnection:
+        nothing = NothingYet(
+            f"{self._where} has no backplane tables yet: the first server with this backplane makes them"
+        )
+        if self._file() is None:
+            raise nothing
+        connection = await self._engine.connect()
+        async with connection.begin():
+            has_tables = await connection.run_sync(lambda sync: inspect(sync).has_table(_schema.name))
+        if not has_tables:
+            await self._close(connection)
+            raise nothing
         return connection
 
     def _has_folder(self) -> bool:

@@ -9,6 +9,7 @@ well that had never seen what is lost. All of them go on with what was stored af
 import asyncio
 import itertools
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -17,6 +18,12 @@ from uuid import UUID
 from asgi_signalr.backplanes.stored import MAX_BATCH, StoredBackplane
 
 C = TypeVar("C")
+
+_FIRST_COUNT = 16  # messages at a time, of whose size nothing is known yet
+
+
+class NothingYet(LookupError):  # noqa: N818  (a state of the store, by its name)
+    """Nobody has used this backplane so far; the text says so."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,15 @@ class TableBackplane(StoredBackplane[C]):
         self._bell = asyncio.Event()  # rung when there is something to look at
 
     @abstractmethod
+    async def _look(self) -> C:
+        """Connect to read only, and change nothing.
+
+        Raises:
+            NothingYet: there is no stream.
+
+        """
+
+    @abstractmethod
     async def _page(self, connection: C, after: int | None) -> Page:
         """Read what follows a number, in order; None: nothing, but where the stream ends."""
 
@@ -104,6 +120,10 @@ class TableBackplane(StoredBackplane[C]):
         self._last = self._confirmed = page.top
         self._epoch, self._mark, self._until = page.epoch, page.mark, page.now
 
+    def _payloads(self, message: Message) -> Iterable[bytes]:
+        """What a message brings to deliver; one, as a rule."""
+        return (message.payload,)
+
     # Engines that are given messages as they come, besides being able to look.
 
     async def _pushed(self, connection: C, count: int, seconds: float) -> list[Message]:
@@ -113,20 +133,21 @@ class TableBackplane(StoredBackplane[C]):
     async def _receive_pushed(self, connection: C) -> None:
         """Look once, then take what is given; and look again when something does not follow, or now and then."""
         loop = asyncio.get_running_loop()
+        count = _FIRST_COUNT
         while True:
             await self._catch_up(connection)
             self._say_well("receiving")
-            count, next_look = 1, loop.time() + self._poll
+            next_look = loop.time() + self._poll
             while (seconds := next_look - loop.time()) > 0:
                 messages = await self._pushed(connection, count, seconds)
                 following = list(itertools.takewhile(self._take, messages))
-                await self._deliver_all(message.payload for message in following)
+                await self._deliver_all(itertools.chain.from_iterable(map(self._payloads, following)))
                 if len(following) < len(messages):
                     break
                 # Many small ones at a time, or a few large ones.
                 size = sum(len(message.payload) for message in messages)
                 if size > self._page_bytes:
-                    count = max(count // 2, 1)
+                    count = max(count * self._page_bytes // size, 1)
                 elif len(messages) == count and 2 * size <= self._page_bytes:
                     count = min(count * 2, MAX_BATCH)
 
@@ -154,7 +175,7 @@ class TableBackplane(StoredBackplane[C]):
             if not page.messages and page.top > self._last:
                 self._gap(f"messages {self._last + 1} to {page.top} were deleted before they were read.")
                 self._last, self._mark, self._until = page.top, None, page.now
-            await self._deliver_all(message.payload for message in page.messages)
+            await self._deliver_all(itertools.chain.from_iterable(map(self._payloads, page.messages)))
             received = received or bool(page.messages)
             if self._last >= page.top:
                 return received

@@ -5,6 +5,7 @@ of its handler is then interrupted where it waits for the client, and says good-
 """
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -59,6 +60,8 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_is_closed",
+        "_revalidated",
+        "_revalidating",
         "_waiting",
         "context",
         "encoding",
@@ -66,6 +69,7 @@ class Connection:
         "groups",
         "id",
         "is_transcribed",
+        "max_message_size",
         "options",
         "outbox",
         "transport",
@@ -86,6 +90,7 @@ class Connection:
         self.context = context
         self.transport = transport
         self.options = options
+        self.max_message_size = options.max_message_size
         self.encoding = NO_ENCODING
         self.groups: set[str] = set()
         self.ending: Ending | None = None
@@ -102,6 +107,8 @@ class Connection:
         """Whether somebody reads the transcript; looked up once per tick, for those who ask for each message."""
         self._is_closed = False
         self._waiting: asyncio.Task[object] | None = None
+        self._revalidated: float | None = None
+        self._revalidating: asyncio.Task[None] | None = None
         context.on_abort = self.abort
 
     def log(self, direction: str, text: object, **facts: object) -> None:
@@ -220,6 +227,8 @@ class Connection:
         if self._is_closed:
             return
         self._is_closed = True
+        if self._revalidating is not None and self._revalidating is not asyncio.current_task():
+            self._revalidating.cancel()
         ending = self.ending = self.ending or Ending()
         try:
             if ending.close is not None:
@@ -250,6 +259,11 @@ class Connection:
 
     # Time.
 
+    def forgive(self, seconds: float) -> None:
+        """Count a time in which the whole server stood still as nobody's silence."""
+        if self.outbox.parked_since is not None:
+            self.outbox.parked_since += seconds
+
     def _is_busy(self) -> bool:
         """Whether the conversation is not waiting for the client, but has something else to do first."""
         return self._waiting is None
@@ -275,4 +289,31 @@ class Connection:
             self._notice_absence()
         elif self.context.expires_at is not None and time.time() >= self.context.expires_at:
             self.log("=", "the user's authentication has expired")
+            self.end(Ending(close=Close(allow_reconnect=True)))
+        elif self.context.revalidate is not None and self.ending is None:
+            self._revalidate(now)
+
+    def _revalidate(self, now: float) -> None:
+        """Have it asked once in a while whether the user is signed in still; at first, that has just been found out."""
+        if self._revalidated is None:
+            self._revalidated = now
+        elif now - self._revalidated >= self.options.revalidation_interval and self._revalidating is None:
+            self._revalidated = now
+            self._revalidating = asyncio.create_task(self._end_unless_authenticated())
+
+    async def _end_unless_authenticated(self) -> None:
+        """Ask, and end the connection if the answer is no, or does not come: the client may authenticate anew."""
+        assert self.context.revalidate is not None  # noqa: S101  (as has been checked)
+        try:
+            async with asyncio.timeout(self.options.disconnect_timeout):
+                verdict = self.context.revalidate()
+                if inspect.isawaitable(verdict):
+                    verdict = await verdict
+        except Exception:  # whatever the application's own code raises: who cannot be asked about is not let on
+            logger.exception("It could not be found out whether the user of a connection is signed in still.")
+            verdict = False
+        finally:
+            self._revalidating = None
+        if not verdict:
+            self.log("=", "the user is not signed in any more")
             self.end(Ending(close=Close(allow_reconnect=True)))

@@ -38,6 +38,8 @@ class Negotiated:
     """Whether the token is worth nothing any more."""
     connection: Connection | None = None
     """The connection that it became; None while it is still to be opened."""
+    conversation: asyncio.Task[None] | None = None
+    """What is said on it, where that is no request's own affair."""
     posted: Inbox | None = None
     """What the client has posted before it opened the connection, if it has."""
 
@@ -69,6 +71,12 @@ class ConnectionManager:
         self._is_stopping = False
         self._quiet = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when the timer is to look next
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server is about to end."""
+        return self._is_stopping or shutdown.is_asked_for()
 
     def negotiate(self, token: str, negotiated: Negotiated, address: str | None) -> None:
         """Remember a connection that a client is going to open, from a network address.
@@ -148,11 +156,17 @@ class ConnectionManager:
             of[connection.transport.name] = of.get(connection.transport.name, 0) + 1
         return counts
 
-    def converse(self, conversation: Coroutine[Any, Any, None]) -> None:
+    def converse(self, entry: Negotiated, conversation: Coroutine[Any, Any, None]) -> None:
         """Run a conversation that outlives the request that has begun it."""
-        task = self._loop.create_task(conversation)
+        task = entry.conversation = self._loop.create_task(conversation)
         self._conversations.add(task)
         task.add_done_callback(self._conversed)
+
+    async def conversed(self, entry: Negotiated) -> None:
+        """Wait for the end of a conversation, if the server is about to end: that waits for requests only."""
+        if self.is_stopping and entry.conversation is not None:
+            seconds = self._options.close_timeout + self._options.stop_timeout
+            await asyncio.wait({entry.conversation}, timeout=seconds)
 
     def _conversed(self, task: asyncio.Task[None]) -> None:
         self._conversations.discard(task)
@@ -161,7 +175,7 @@ class ConnectionManager:
 
     def _admit(self, user: str | None, address: str | None) -> None:
         of_user, at_address = self._options.max_connections_per_user, self._options.max_connections_per_address
-        if self._is_stopping or shutdown.is_asked_for():
+        if self.is_stopping:
             self._refuse("stopping", 503, "The server is about to stop.")
         if user is not None and of_user is not None and self._of_user[user] >= of_user:
             self._refuse("user", 429, f"This user has {of_user} connections already, as many as are allowed.")
@@ -203,17 +217,25 @@ class ConnectionManager:
 
     def _watch(self) -> None:
         if self._timer is None:
-            self._timer = self._loop.call_later(self._options.tick, self._tick)
+            self._due = self._loop.time() + self._options.tick
+            self._timer = self._loop.call_at(self._due, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         if shutdown.is_asked_for():
             self.send_away()
         now = self._loop.time()
+        # While the loop or the whole process stood still, nobody was heard: that time is nobody's silence.
+        standstill = now - self._due if now - self._due > self._options.tick else 0.0
         for connection in tuple(self._connections):
+            if standstill:
+                connection.forgive(standstill)
             connection.tick(now)
         for token, entry in tuple(self._negotiated.items()):
-            if entry.alone_since is not None and now - entry.alone_since >= self._options.disconnect_timeout:
+            if entry.alone_since is None:
+                continue
+            entry.alone_since += standstill
+            if now - entry.alone_since >= self._options.disconnect_timeout:
                 self._abandon(token, entry)
         if self._connections or self._negotiated:
             self._watch()

@@ -13,11 +13,11 @@ from typing import Protocol
 class Turn(Protocol):
     """The turn of a call."""
 
-    def release(self) -> None:
-        """Give it up for a while.
+    def release(self, asked: str) -> None:
+        """Give it up for a while, to wait for the client of a connection.
 
         Raises:
-            RuntimeError: what runs now must not wait for its client.
+            RuntimeError: what runs now must not wait for that one.
 
         """
 
@@ -30,18 +30,21 @@ current: ContextVar[Turn | None] = ContextVar("asgi_signalr_turn", default=None)
 
 
 @contextmanager
-def released() -> Iterator[None]:
+def released(asked: str) -> Iterator[None]:
     """Let the connection's next messages be dispatched while the running hub method waits for a client.
 
+    Args:
+        asked: the id of the client's connection.
+
     Raises:
-        RuntimeError: inside `on_connected` and `on_disconnected`, where no message of the client is read.
+        RuntimeError: it is asked inside its own `on_connected`, where none of its messages is read.
 
     """
     turn = current.get()
     if turn is None:
         yield
         return
-    turn.release()
+    turn.release(asked)
     try:
         yield
     finally:
@@ -49,9 +52,9 @@ def released() -> Iterator[None]:
 
 
 @contextmanager
-def refused() -> Iterator[None]:
-    """Refuse to wait for a client as long as an event of its connection lasts: none of its messages is read."""
-    refusal = _Refusal()
+def refused(connection_id: str) -> Iterator[None]:
+    """Refuse to wait for a client as long as its connection begins: none of its messages is read."""
+    refusal = _Refusal(connection_id)
     token = current.set(refusal)
     try:
         yield
@@ -61,15 +64,19 @@ def refused() -> Iterator[None]:
 
 
 class _Refusal:
-    """Stands in for a turn in `on_connected` and `on_disconnected`, and in the tasks that they begin."""
+    """Stands in for a turn in `on_connected`, and in the tasks that it begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, connection_id: str) -> None:
+        self._connection_id = connection_id
         self.is_over = False
 
-    def release(self) -> None:
+    def release(self, asked: str) -> None:
         """Refuse, as long as the event lasts."""
-        if not self.is_over:
-            raise RuntimeError("Client results inside on_connected and on_disconnected are not allowed.")
+        if asked == self._connection_id and not self.is_over:
+            raise RuntimeError(
+                "Client results inside on_connected are not allowed: "
+                "a client's messages are read only when its own on_connected has ended."
+            )
 
     def retake(self) -> None:
         """Do nothing: nothing was given up."""

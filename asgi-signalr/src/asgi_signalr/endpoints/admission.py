@@ -1,7 +1,7 @@
 """Who may: the page that a request comes from, its user, and the rule of the endpoint."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from asgi_signalr import origins
@@ -9,7 +9,7 @@ from asgi_signalr.context import Authorize, HubCallerContext, is_authorized, tak
 from asgi_signalr.endpoints.refusals import LONGEST
 from asgi_signalr.http import Refusal, Response, Scope
 from asgi_signalr.options import Options
-from asgi_signalr.users import expiry, find_user, identifier
+from asgi_signalr.users import expiry, find_user, identifier, revalidation
 
 
 @dataclass(repr=False)  # what it brings is to be in no log
@@ -23,6 +23,7 @@ class Request:
     user: object | None
     user_identifier: str | None
     expires_at: float | None
+    revalidate: Callable[[], object] | None
 
 
 class Admission:
@@ -56,7 +57,8 @@ class Admission:
         expires_at = expiry(user, self._options.expires)
         if expires_at is not None and expires_at <= time.time():
             raise unauthorized()
-        return Request(scope, headers, query, user, identifier(user, self._options.user_identifier), expires_at)
+        name = identifier(user, self._options.user_identifier)
+        return Request(scope, headers, query, user, name, expires_at, revalidation(user, self._options.revalidate))
 
     def check_origin(self, headers: Mapping[str, str]) -> None:
         """Check the page that a request comes from.
@@ -88,6 +90,7 @@ class Admission:
         """Describe the connection that a request is about."""
         context = HubCallerContext(connection_id, request.scope, request.user, request.user_identifier, self._name)
         context.expires_at = request.expires_at
+        context.revalidate = request.revalidate
         return context
 
     def preflight(self, scope: Scope, headers: Mapping[str, str]) -> Response:

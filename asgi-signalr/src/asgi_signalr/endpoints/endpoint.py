@@ -5,6 +5,7 @@ What the official clients ask for, and what they are answered, is said in Transp
 
 import asyncio
 import multiprocessing
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -83,6 +84,7 @@ class Endpoint:
     async def serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket: a new connection, one that was negotiated, or one that has lost its WebSocket."""
         server = self._find_server()
+        server.speaks_websockets = True
         websocket = WebSocketTransport(receive, send, scope, self._options.close_timeout)
         try:
             request = await self._admission.read(scope, headers_of(scope))
@@ -102,16 +104,29 @@ class Endpoint:
             websocket.begin_with(entry.posted.take_all())
             entry.posted = None
         if transport is not None:
-            if await websocket.accept():
+            if await websocket.accept(self._subprotocol(scope)):
                 await transport.carry(websocket)
             return
         try:
             await server.start()
-            if await websocket.accept():
+            if await websocket.accept(self._subprotocol(scope)):
                 await self.handler.run(connection)
         finally:
             server.connections.closed(connection)
             server.connections.forget(token)
+
+    def _subprotocol(self, scope: Scope) -> str | None:
+        """Choose a subprotocol.
+
+        Raises:
+            ValueError: the application has chosen what was not offered.
+
+        """
+        offered, select = scope.get("subprotocols") or (), self._options.select_subprotocol
+        chosen = select(tuple(offered)) if offered and select is not None else None
+        if chosen is not None and chosen not in offered:
+            raise ValueError(f"select_subprotocol has chosen {chosen!r}; the client offers {', '.join(offered)}.")
+        return chosen
 
     # HTTP.
 
@@ -128,6 +143,8 @@ class Endpoint:
                 match scope["method"]:
                     case "GET" if headers.get("upgrade", "").lower() == "websocket":
                         # The ASGI server speaks no WebSockets: uvicorn without a library for them is one.
+                        if _is_whole_upgrade(headers) and self._find_server().speaks_websockets is None:
+                            self._find_server().speaks_websockets = False  # and they are offered to nobody any more
                         raise Refusal(404, "WebSockets transport not supported by this end point type")
                     case "GET" if "text/event-stream" in headers.get("accept", "").lower():
                         await self._serve_events(request, receive, send, more)
@@ -198,7 +215,7 @@ class Endpoint:
             context.scope = dict(context.scope)
             connection = self._open(server, context, LongPollingTransport(entry.posted), entry)
             entry.alone_since = asyncio.get_running_loop().time()
-            server.connections.converse(self._converse(server, connection))
+            server.connections.converse(entry, self._converse(server, connection))
             await respond(request.scope, send, Response(200, headers=OCTETS), more)
             return
         _sign_in(entry.connection, request)
@@ -212,13 +229,19 @@ class Endpoint:
                 # A client that is still reading is not away, if it does not take for ever.
                 entry.alone_since = loop.time() + self._options.send_timeout
             is_over = data is None and transport.is_over
-            await respond(request.scope, send, Response(204) if data is None else Response(200, data, OCTETS), more)
+            if data is None:
+                response = Response(500 if is_over and transport.has_failed else 204)
+            else:
+                response = Response(200, data, OCTETS)
+            await respond(request.scope, send, response, more)
             if is_over:
                 server.connections.forget(token)
         finally:
             if not transport.is_polled:
                 entry.alone_since = loop.time()
             server.connections.settle()
+        if entry.connection.ending is not None:
+            await server.connections.conversed(entry)
 
     async def _converse(self, server: Server, connection: Connection, token: str | None = None) -> None:
         """Run a conversation that outlives the request that has opened the connection; its end forgets the token."""
@@ -242,12 +265,16 @@ class Endpoint:
             async with inbox.lock:
                 inbox.check()
                 if connection.takes_whole_messages:
-                    await inbox.put(await self._message_in(request, body))
+                    limit, is_text = connection.max_message_size, connection.transport.name == "ServerSentEvents"
+                    await inbox.put(await self._message_in(request, body, limit, is_text=is_text))
                 else:
                     async for portion in body.portions():
                         await inbox.put(portion)
         except InboxClosed:
-            raise Refusal(404, NO_CONNECTION) from None
+            transport = connection.transport
+            # Its end is told by the poll: until then the client does not know, and has done nothing wrong.
+            if entry.is_forgotten or not isinstance(transport, LongPollingTransport) or transport.is_given_up:
+                raise Refusal(404, NO_CONNECTION) from None
         except Disconnected:
             raise Refusal(400, "The body could not be read to its end.") from None
         return Response(200, headers={"Content-Type": "text/plain"})
@@ -259,7 +286,7 @@ class Endpoint:
         async with entry.posted.lock:
             try:
                 async with asyncio.timeout(self._options.handshake_timeout):
-                    message = await self._message_in(request, body)
+                    message = await self._message_in(request, body, MOST_POSTED_EARLY)
             except Disconnected:
                 raise Refusal(400, "The body could not be read to its end.") from None
             except TimeoutError:
@@ -276,16 +303,16 @@ class Endpoint:
                 raise Refusal(404, NO_CONNECTION) from None
         return Response(200, headers={"Content-Type": "text/plain"})
 
-    async def _message_in(self, request: Request, body: Body) -> str | bytes:
-        """Read a body that is one message: text, or bytes."""
+    async def _message_in(self, request: Request, body: Body, limit: int, *, is_text: bool = False) -> str | bytes:
+        """Read a body that is one message: text, or bytes; events carry text only, whatever a client says of it."""
         message = bytearray()
         async for portion in body.portions():
             message += portion
             try:
-                check_size(len(message), self._options.max_message_size)
+                check_size(len(message), limit)
             except InvalidDataError as error:
                 raise Refusal(413, str(error)) from None
-        if not request.headers.get("content-type", "").startswith("text/"):
+        if not is_text and not request.headers.get("content-type", "").startswith("text/"):
             return bytes(message)
         try:
             return message.decode()
@@ -300,7 +327,7 @@ class Endpoint:
         transport = entry.connection.transport if entry.connection else None
         if not isinstance(transport, LongPollingTransport):
             raise Refusal(400, "Cannot terminate this connection using the DELETE endpoint.")
-        if transport.is_over:
+        if transport.is_given_up:
             raise Refusal(404, NO_CONNECTION)
         transport.terminate()
         server.connections.settle()
@@ -327,7 +354,7 @@ class Endpoint:
             self._check_place(entry, "WebSockets")
         if entry.connection is None:
             connection = self._open(server, context, ResumableTransport(), entry)
-            server.connections.converse(self._converse(server, connection, request.query.get("id")))
+            server.connections.converse(entry, self._converse(server, connection, request.query.get("id")))
         assert entry.connection is not None  # noqa: S101  (it has just been opened)
         _sign_in(entry.connection, request)
         transport = entry.connection.transport
@@ -404,6 +431,13 @@ IF_SEVERAL = (
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
+def _is_whole_upgrade(headers: Mapping[str, str]) -> bool:
+    """Say whether a request asks for a WebSocket as RFC 6455, section 4.2.1 has it; a server of them takes it."""
+    wishes = [each.strip().lower() for each in headers.get("connection", "").split(",")]
+    key = re.fullmatch(r"[A-Za-z0-9+/]{22}==", headers.get("sec-websocket-key", ""))
+    return "upgrade" in wishes and key is not None and headers.get("sec-websocket-version") == "13"
+
+
 def _token(request: Request) -> str:
     token = request.query.get("id")
     if not token:
@@ -415,3 +449,4 @@ def _sign_in(connection: Connection, request: Request) -> None:
     """Have the same user anew: what the request's authentication knows of it now, and until when."""
     connection.context.user = request.user
     connection.context.expires_at = request.expires_at
+    connection.context.revalidate = request.revalidate

@@ -61,12 +61,12 @@ def requested_version(query: Mapping[str, str], minimum: int) -> int:
         minimum: the oldest version that is answered.
 
     Raises:
-        NegotiateError: it is no number, or too old.
+        NegotiateError: it is no number, as with several, or too old.
 
     """
     asked = query.get("negotiateversion", "0")
     if not re.fullmatch(r"[+-]?0*[0-9]{1,10}", asked, re.ASCII) or not -(2**31) <= int(asked) < 2**31:
-        raise NegotiateError(f"The client requested an invalid protocol version '{asked}'")
+        raise NegotiateError("The client requested a non-integer protocol version.")
     version = int(asked)
     if version < minimum:
         raise NegotiateError(f"The client requested version '{version}', but the server does not support this version.")
@@ -151,15 +151,19 @@ class Negotiation:
             return _json({"error": str(error)})
         if redirect is not None:
             return _json(redirect.answer(version))
+        server = self._find_server()
+        transports = self._transports
+        if server.speaks_websockets is False:
+            transports = tuple(each for each in transports if each != "WebSockets")
         stateful = (
             self._options.allow_stateful_reconnects
-            and "WebSockets" in self._transports
+            and "WebSockets" in transports
             and asks_for_stateful_reconnect(request.query)
         )
         now = asyncio.get_running_loop().time()
         entry = Negotiated(identity.connection_id, self._name, request.user_identifier, now, stateful)
-        self._find_server().connections.negotiate(identity.token, entry, address_of(request.scope))
-        return _json(_wire(version, identity, self._transports, stateful=stateful))
+        server.connections.negotiate(identity.token, entry, address_of(request.scope))
+        return _json(_wire(version, identity, transports, stateful=stateful))
 
     async def _find_redirect(self, context: HubCallerContext) -> Redirect | None:
         redirect = self._redirect(context) if self._redirect is not None else None

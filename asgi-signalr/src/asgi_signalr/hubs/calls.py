@@ -1,13 +1,17 @@
 """The calls of one connection: which run, which wait for their turn, and the streams that are open."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from asgi_signalr.connections.connection import LAST_WORD
 from asgi_signalr.hubs.methods import HubMethod
 from asgi_signalr.hubs.streams import Upload
 from asgi_signalr.messages import Invocation, StreamInvocation
+
+logger = logging.getLogger("asgi_signalr")
 
 # How many calls may wait for their turn while their connection is still read from: what comes behind them, such as a
 # ping, the end of a stream or the end of the connection, is heard meanwhile. With more the reading waits as well.
@@ -24,10 +28,20 @@ Waiting = tuple[HubMethod | None, CallMessage, Sequence[Upload]]
 class Call:
     """A running call that has a task of its own; `turns.released` gives its turn back."""
 
-    __slots__ = ("_calls", "_holds_turn", "_is_cancelled", "_released", "has_begun", "is_closing", "task")
+    __slots__ = (
+        "_calls",
+        "_holds_turn",
+        "_is_cancelled",
+        "_released",
+        "has_begun",
+        "invocation_id",
+        "is_closing",
+        "task",
+    )
 
-    def __init__(self, calls: "Calls", *, holds_turn: bool) -> None:
+    def __init__(self, calls: "Calls", invocation_id: str | None, *, holds_turn: bool) -> None:
         self._calls = calls
+        self.invocation_id = invocation_id
         self._holds_turn = holds_turn
         self._released = 0
         self.has_begun = False
@@ -38,8 +52,8 @@ class Call:
         if holds_turn:
             calls.free -= 1
 
-    def release(self) -> None:
-        """Give the turn up for a while."""
+    def release(self, _asked: str) -> None:
+        """Give the turn up for a while, whichever client is asked."""
         self._released += 1
         if self._released == 1 and self._holds_turn:
             self._calls.lent += 1
@@ -55,6 +69,8 @@ class Call:
     def end(self) -> None:
         """Give the turn back for good."""
         self._calls.running.discard(self)
+        if not self._calls.running:
+            self._calls.on_done()
         if self._holds_turn:
             self._holds_turn = False
             if self._released:
@@ -84,6 +100,7 @@ class Calls:
         "free",
         "is_beginning",
         "lent",
+        "on_done",
         "on_free",
         "running",
         "taken_up",
@@ -108,6 +125,8 @@ class Calls:
         """How many streams from the client belong to calls that have not ended, whether they have themselves or not."""
         self.on_free: Callable[[], None] = _nothing
         """Called when a turn is free: begins the waiting calls."""
+        self.on_done: Callable[[], None] = _nothing
+        """Called when no call runs any more."""
         self.is_beginning = False
         """Whether waiting calls are being begun at this moment."""
         self._progress: asyncio.Event | None = None
@@ -116,6 +135,10 @@ class Calls:
     def streams(self) -> int:
         """Count the streams in both directions. None is forgotten before its method is done: that is what costs."""
         return len(self.downloads) + self.taken_up
+
+    def find(self, invocation_id: str) -> Call | None:
+        """Find a running call by its id; None: it has none, or has been answered."""
+        return next((each for each in self.running if each.invocation_id == invocation_id), None)
 
     def release(self) -> None:
         """Give a turn to whoever waits for it."""
@@ -153,6 +176,20 @@ class Calls:
         self.uploads.clear()
         for call in tuple(self.downloads.values()):
             call.cancel()
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until all calls are done, because the server stops; those that are not in time are cancelled."""
+        while any(call.task is None for call in self.running):  # noqa: ASYNC110  (it takes a tick or a few)
+            await asyncio.sleep(0)
+        tasks = {call.task for call in self.running if call.task is not None} - {asyncio.current_task()}
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            logger.warning("The server stops; calls that have not ended in time are cancelled (stop_timeout).")
+            await asyncio.wait(late, timeout=LAST_WORD)
 
 
 def _nothing() -> None:

@@ -6,7 +6,8 @@ with the next one as if nothing had happened.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,7 @@ from asgi_signalr.connections.outbox import Outbox, SlowClientError
 from asgi_signalr.context import HubCallerContext
 from asgi_signalr.errors import for_client
 from asgi_signalr.hubs.calls import Calls
-from asgi_signalr.hubs.message_buffer import MessageBuffer
+from asgi_signalr.hubs.message_buffer import COUNTED, MessageBuffer
 from asgi_signalr.logs import printable
 from asgi_signalr.messages import Close, Message, Ping
 from asgi_signalr.protocols import HubProtocol
@@ -44,6 +45,9 @@ class HubConnection(Connection):
     __slots__ = (
         "_detached_at",
         "_has_stale_bytes",
+        "_held",
+        "_held_bytes",
+        "_is_read_out",
         "_is_stalled",
         "_last_heard",
         "_last_written",
@@ -71,6 +75,7 @@ class HubConnection(Connection):
         self._detached_at: float | None = None
         self._has_stale_bytes = False
         self._is_stalled = False
+        self._is_read_out = False  # whether it is known that nothing more comes
         self.heard = False  # since the timer looked last
         self._opened = self._last_heard = self._last_written = asyncio.get_running_loop().time()
 
@@ -99,6 +104,8 @@ class HubConnection(Connection):
         self.log("=", f"shook hands: {protocol.name}")
         if version > 1 and isinstance(self.transport, ResumableTransport):
             self.messages = MessageBuffer(self.options.stateful_reconnect_buffer_size)
+            self._held: deque[Message] = deque()
+            self._held_bytes = 0
             self.outbox = self._numbered_outbox()
             self.transport.can_resume = True
             self.transport.on_detached = self._pause
@@ -124,6 +131,11 @@ class HubConnection(Connection):
                 return
         if self._detached_at is None:
             self.outbox.put(payload)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an answer can be sent now: of a stateful connection not too much waits to be acknowledged."""
+        return self.messages is None or self.messages.has_room
 
     async def room(self) -> None:
         """Wait while much is queued for this client, or has not been acknowledged by it."""
@@ -160,18 +172,75 @@ class HubConnection(Connection):
         """
         self._is_stalled = True
         try:
-            await self.interruptible(obstacle)
+            if self.messages is None:
+                await self.interruptible(obstacle)
+                return
+            waiting = asyncio.ensure_future(obstacle)
+            try:
+                await self.interruptible(self._read_ahead(self.messages, waiting))
+            finally:
+                waiting.cancel()
         finally:
             self._is_stalled = False
 
-    def accepts(self, message: Message) -> bool:
-        """Say whether a message is for the hub: not one that keeps a stateful connection, or came twice.
+    async def _read_ahead(self, messages: MessageBuffer, waiting: asyncio.Future[Any]) -> None:
+        """Wait for something, and read on meanwhile: it may wait itself for the client's acknowledgements.
+
+        Other messages are held back, up to a limit.
 
         Raises:
-            InvalidDataError: messages before this one were lost.
+            InvalidDataError: the client broke the protocol.
 
         """
-        return self.messages is None or self.messages.accepts(message)
+        while not waiting.done() and self._held_bytes < self.options.max_queued_bytes and not self._is_read_out:
+            reading = asyncio.ensure_future(self.transport.receive())
+            try:
+                await asyncio.wait({waiting, reading}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                reading.cancel()
+            if reading.done() and not reading.cancelled():
+                self._hold(messages, self.received(reading.result()))
+        await waiting
+
+    def _hold(self, messages: MessageBuffer, data: bytes | None) -> None:
+        if data is None:
+            self._is_read_out = True
+            return
+        self.buffer += data
+        for message in self.protocol.parse(self.buffer, self.options.max_message_size):
+            if messages.accepts(message):
+                self._held.append(message)
+                messages.held += isinstance(message, COUNTED)
+        self._held_bytes += len(data)
+
+    async def more(self) -> bytes | None:
+        """Wait for bytes from the client; None once it has gone, which may have been heard already."""
+        return None if self._is_read_out else self.received(await self.transport.receive())
+
+    def unread(self) -> Iterator[Message | None]:
+        """Read the messages that have arrived, those first that were held back.
+
+        None stands for one that keeps a stateful connection, or came twice: it is not for the hub.
+
+        Raises:
+            InvalidDataError: the client broke the protocol.
+
+        """
+        messages = self.messages
+        if messages is None:
+            yield from self.protocol.parse(self.buffer, self.options.max_message_size)
+            return
+        arrived = self.protocol.parse(self.buffer, self.options.max_message_size)
+        while True:
+            while self._held:
+                message = self._held.popleft()
+                messages.held -= isinstance(message, COUNTED)
+                yield message
+            self._held_bytes = 0
+            following = next(arrived, None)
+            if following is None:
+                return
+            yield following if messages.accepts(following) else None
 
     # Stateful reconnect.
 
@@ -228,6 +297,14 @@ class HubConnection(Connection):
         return Payload(self.protocol.write(ending.close), binary=self.protocol.binary)
 
     # Time.
+
+    def forgive(self, seconds: float) -> None:
+        """Count a time in which the whole server stood still as nobody's silence."""
+        super().forgive(seconds)
+        self._opened += seconds
+        self._last_heard += seconds
+        if self._detached_at is not None:
+            self._detached_at += seconds
 
     def tick(self, now: float) -> None:
         """Ping a client that heard nothing, end a connection that is overdue; by the event loop's clock."""

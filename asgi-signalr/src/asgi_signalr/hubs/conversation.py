@@ -81,6 +81,8 @@ class HubConversation:
                 await self._serve(connection)
         finally:
             await connection.say_goodbye()
+            if connection.calls.running and connection.local_hub.is_stopping:
+                await connection.calls.finish(connection.options.stop_timeout)
             connection.log("=", "closed")
 
     # The handshake.
@@ -169,12 +171,11 @@ class HubConversation:
         pace = Pace()  # a frame may hold any number of messages, and what is read any number of frames
         try:
             while True:
-                messages = connection.protocol.parse(connection.buffer, connection.options.max_message_size)
-                for message in messages:
+                for message in connection.unread():
                     if pace.is_over():
                         await connection.interruptible(asyncio.sleep(0))
                         pace.begin()
-                    if not connection.accepts(message):
+                    if message is None:
                         continue
                     if isinstance(message, Close):
                         connection.log_message("<", message)
@@ -188,7 +189,7 @@ class HubConversation:
                         return connection.ending.error
                 left = pace.pause()
                 with connection.waiting():
-                    data = connection.received(await transport.receive())
+                    data = await connection.more()
                 pace.go_on(left)
                 if data is None:
                     connection.log("=", "the client has gone")

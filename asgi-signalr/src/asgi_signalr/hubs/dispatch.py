@@ -6,6 +6,7 @@ otherwise; streams in either direction need no turn, but begin in order as well.
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -13,12 +14,12 @@ from functools import partial
 from typing import Any
 
 from asgi_signalr.connections import turns
-from asgi_signalr.context import is_authorized
+from asgi_signalr.context import HubInvocation, is_authorized
 from asgi_signalr.errors import HubException, InvalidDataError, for_client
 from asgi_signalr.hubs import Hub
 from asgi_signalr.hubs.calls import LOOK_AHEAD, MOST_LENT, Call, CallMessage, begin_task
 from asgi_signalr.hubs.connection import HubConnection
-from asgi_signalr.hubs.failures import CallRefusedError, Failures, unauthorized
+from asgi_signalr.hubs.failures import CallRefusedError, Failures, is_passed_on, unauthorized
 from asgi_signalr.hubs.fast_path import TryFast, fast_path
 from asgi_signalr.hubs.invoker import HubInvoker, is_to_be_awaited
 from asgi_signalr.hubs.methods import HubMethod
@@ -45,6 +46,10 @@ NOT_BOUND = (
     "Make sure that the types of the provided values match the types of the hub method being invoked."
 )
 """What ASP.NET Core says of arguments that do not fit; which one does not, and why, follows it."""
+
+
+CANCELLED = "Invocation canceled by the client."
+"""The answer to a call that its client has cancelled, unless the method gives another one all the same."""
 
 
 class HubDispatcher:
@@ -74,20 +79,20 @@ class HubDispatcher:
                 name: replace(method, is_plain=False, writers={}) for name, method in self._methods.items()
             }
         self.fast_paths: Mapping[str, TryFast | None] = {
-            name: fast_path(protocol, self._methods, invoker, options, self._begin_alone, self._conclude)
+            name: fast_path(
+                protocol, self._methods, invoker, options, self._begin_alone, self._conclude, self._conclude_later
+            )
             for name, protocol in protocols.items()
         }
         """Of each protocol, by its name; None: it has none."""
-        self._unfinished: set[asyncio.Task[None]] = set()
 
     def end(self, connection: HubConnection) -> None:
         """End the calls of a connection that has ended; methods that go on are held on to."""
         connection.calls.end()
-        for call in connection.calls.running:
-            if call.task is not None:
-                # A method may outlive its connection: somebody has to hold on to its task.
-                self._unfinished.add(call.task)
-                call.task.add_done_callback(self._unfinished.discard)
+        if connection.calls.running:
+            left = connection.local_hub.calls_left
+            left.add(connection.calls)
+            connection.calls.on_done = partial(left.discard, connection.calls)
 
     # Messages.
 
@@ -103,7 +108,10 @@ class HubDispatcher:
         calls = connection.calls
         match message:
             case Invocation() | StreamInvocation():
-                return self._receive_call(connection, message)
+                obstacle = self._receive_call(connection, message)
+                if obstacle is None and connection.messages is not None and not connection.has_room:
+                    return connection.messages.room()
+                return obstacle
             case StreamItem(stream_id, item):
                 if (upload := calls.uploads.get(stream_id)) is not None:
                     try:
@@ -174,28 +182,29 @@ class HubDispatcher:
         if method is None:
             if message.invocation_id is None:
                 self._failures.warn(connection, message, "there is no such method")
-            text = f"{_not_invoked(message)} HubException: Method does not exist."
+            text = f"{_not_invoked(message.target)} HubException: Method does not exist."
             _answer_error(connection, message, text)
         elif isinstance(message, StreamInvocation):
             self._begin_stream(connection, method, message, uploads)
-        elif method.is_plain and not message.stream_ids:
+        elif method.is_plain and not message.stream_ids and connection.has_room:
             self._call_plain(connection, method, message)
         else:
-            call = Call(connection.calls, holds_turn=_takes_turns(method, message))
+            call = Call(connection.calls, message.invocation_id, holds_turn=_takes_turns(method, message))
             connection.local_hub.runner.run(call, self._call(connection, call, method, message, uploads))
 
     def _cancel(self, connection: HubConnection, invocation_id: str) -> None:
-        """End a stream to the client, or forget it if it has not begun. An unknown one has ended already."""
+        """End a call or a stream, or forget it if it has not begun. An unknown one has ended already."""
         calls = connection.calls
-        if (call := calls.downloads.get(invocation_id)) is not None:
+        if (call := calls.find(invocation_id)) is not None:
             call.cancel()
             return
         for waiting in calls.waiting:
             _, message, uploads = waiting
-            if isinstance(message, StreamInvocation) and message.invocation_id == invocation_id:
+            if message.invocation_id == invocation_id:
                 calls.waiting.remove(waiting)
                 _close_uploads(connection, message, uploads)
-                connection.send(Completion(invocation_id))
+                is_stream = isinstance(message, StreamInvocation)
+                connection.send(Completion(invocation_id, error=None if is_stream else CANCELLED))
                 return
 
     # Calls that are answered with one result.
@@ -203,10 +212,11 @@ class HubDispatcher:
     def _call_plain(self, connection: HubConnection, method: HubMethod, invocation: Invocation) -> None:
         """Call a method in which nothing can wait."""
         try:
-            if method.authorize is True and connection.context.user is None:
-                raise unauthorized(method.name)
-            result = self._invoker.call(connection, method, self._bind(connection, method, invocation))
-        except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything)
+            arguments = self._bind(connection, method, invocation)
+            self._check_call(connection, method, invocation)
+            # In a context of its own, as every call: what it leaves there is not for the next one.
+            result = contextvars.copy_context().run(self._invoker.call, connection, method, arguments)
+        except BaseException as failure:  # noqa: BLE001  (the hub's code may raise anything)
             self._conclude(connection, invocation, None, failure)
         else:
             self._conclude(connection, invocation, result, None)
@@ -217,8 +227,10 @@ class HubDispatcher:
         """Answer with what a method has returned or raised."""
         if failure is not None:
             self._answer(connection, invocation, None, self._failures.text_for(connection, invocation, failure))
+            if is_passed_on(failure):
+                raise failure
         elif is_to_be_awaited(result):  # it passes on what another function is still to do
-            call = Call(connection.calls, holds_turn=True)
+            call = Call(connection.calls, invocation.invocation_id, holds_turn=True)
             call.task = begin_task(self._finish(connection, call, invocation, result))
         else:
             self._answer(connection, invocation, result, None)
@@ -228,15 +240,38 @@ class HubDispatcher:
     ) -> None:
         """Wait for what a method has passed on."""
         turns.current.set(call)
+        call.has_begun = True
         try:
-            result, error = None, None
-            try:
-                result = await rest
-            except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
-                error = self._failures.text_for(connection, invocation, failure)
-            self._answer(connection, invocation, result, error)
+            result = await rest
+        except BaseException as failure:  # noqa: BLE001  (the hub's code may raise anything)
+            await self._conclude_later(connection, call, invocation, None, failure)
+        else:
+            await self._conclude_later(connection, call, invocation, result, None)
         finally:
             call.end()
+
+    async def _conclude_later(
+        self,
+        connection: HubConnection,
+        call: Call,
+        invocation: Invocation,
+        result: Any,
+        failure: BaseException | None,
+    ) -> None:
+        """Answer with what a method has returned or raised, as soon as the client can be sent to."""
+        error = None
+        if failure is not None:
+            is_cancelled = call.cancelled() and isinstance(failure, asyncio.CancelledError)
+            error = CANCELLED if is_cancelled else self._failures.text_for(connection, invocation, failure)
+            if is_cancelled and (task := asyncio.current_task()) is not None:
+                task.uncancel()
+        if failure is None or not is_passed_on(failure):
+            if connection.messages is not None and connection.ending is None:
+                await connection.messages.room()
+            self._answer(connection, invocation, result, error)
+            return
+        self._answer(connection, invocation, None, error)
+        raise failure
 
     async def _call(
         self,
@@ -248,33 +283,47 @@ class HubDispatcher:
     ) -> None:
         """Call a method and wait until it is done."""
         turns.current.set(call)
+        call.has_begun = True
         try:
-            result, error = None, None
-            try:
-                if method.authorize is not False:
-                    await _check_authorized(connection, method)
-                arguments = self._bind(connection, method, invocation)
-                if method.sources or uploads or self._invoker.may_wait:
-                    result = await self._call_within(connection, method, arguments, uploads)
-                else:
-                    result = self._invoker.call(connection, method, arguments)
-                    if is_to_be_awaited(result):
-                        result = await result
-            except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
-                error = self._failures.text_for(connection, invocation, failure)
-            self._answer(connection, invocation, result, error)
+            if call.cancelled():
+                raise asyncio.CancelledError
+            arguments = self._bind(connection, method, invocation)
+            if method.authorize is not False:
+                await _check_authorized(connection, method, arguments)
+            self._check_form(method, invocation)
+            if method.sources or uploads or self._invoker.may_wait:
+                result = await self._call_within(connection, call, method, arguments, uploads)
+            else:
+                result = self._invoker.call(connection, method, arguments)
+                if is_to_be_awaited(result):
+                    result = await result
+        except BaseException as failure:  # noqa: BLE001  (the hub's code may raise anything)
+            await self._conclude_later(connection, call, invocation, None, failure)
+        else:
+            if connection.messages is None:
+                self._answer(connection, invocation, result, None)
+            else:
+                await self._conclude_later(connection, call, invocation, result, None)
         finally:
             if uploads:
                 _close_uploads(connection, invocation, uploads)
             call.end()
 
     async def _call_within(
-        self, connection: HubConnection, method: HubMethod, arguments: list[Any], uploads: Sequence[Upload]
+        self,
+        connection: HubConnection,
+        call: Call,
+        method: HubMethod,
+        arguments: list[Any],
+        uploads: Sequence[Upload],
     ) -> Any:
         """Call a method that has dependencies, filters or streams of its client around it."""
         async with self._invoker.scope(connection) as scope:
             keywords = dict(zip(method.uploads, uploads, strict=True))
-            return await self._invoker.call_within(scope, connection, method, arguments, keywords)
+            try:
+                return await self._invoker.call_within(scope, connection, method, arguments, keywords)
+            finally:
+                call.is_closing = True
 
     def _answer(self, connection: HubConnection, invocation: Invocation, result: Any, error: str | None) -> None:
         """Send the result, or the error instead, if the client waits for it."""
@@ -301,9 +350,16 @@ class HubDispatcher:
         elif calls.streams >= connection.options.max_streams_per_connection:
             error = self._failures.failed(connection, invocation, _too_many_streams(connection))
         else:
-            call = calls.downloads[invocation_id] = Call(calls, holds_turn=False)
-            call.task = begin_task(self._stream(connection, call, method, invocation, uploads))
-            return
+            try:
+                arguments = self._bind(connection, method, invocation)
+                if isinstance(method.authorize, bool):
+                    self._check_call(connection, method, invocation)
+            except Exception as failure:  # noqa: BLE001  (a type's own validation may raise anything)
+                error = self._failures.text_for(connection, invocation, failure)
+            else:
+                call = calls.downloads[invocation_id] = Call(calls, invocation_id, holds_turn=False)
+                call.task = begin_task(self._stream(connection, call, method, invocation, arguments, uploads))
+                return
         _close_uploads(connection, invocation, uploads)
         connection.send(Completion(invocation_id, error=error))
 
@@ -313,20 +369,23 @@ class HubDispatcher:
         call: Call,
         method: HubMethod,
         invocation: StreamInvocation,
+        arguments: list[Any],
         uploads: Sequence[Upload],
     ) -> None:
         """Send what a method yields, as fast as the client takes it, until its end or until it is cancelled."""
         turns.current.set(call)
         call.has_begun = True
-        invocation_id, is_streaming, error, late = invocation.invocation_id, False, None, None
+        invocation_id, is_streaming, late = invocation.invocation_id, False, None
+        error: str | None = None
+        passed_on: BaseException | None = None
         write = method.writers.get(connection.protocol.name)
         try:
             # Cancelled by the very frame that began it, it begins all the same, and hears of it as soon as it waits.
             if call.cancelled() and call.task is not None:
                 late = asyncio.get_running_loop().call_soon(call.task.cancel)
-            if method.authorize is not False:
-                await _check_authorized(connection, method)
-            arguments = self._bind(connection, method, invocation)
+            if not isinstance(method.authorize, bool):
+                await _check_authorized(connection, method, arguments)
+                self._check_form(method, invocation)
             keywords = dict(zip(method.uploads, uploads, strict=True))
             async with self._invoker.scope(connection) as scope:
                 stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
@@ -342,14 +401,19 @@ class HubDispatcher:
                                 break  # else one that never waits would go on, and let nobody else
                     finally:
                         call.is_closing = True
-        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (the hub's code may raise anything)
+        except BaseException as failure:  # noqa: BLE001  (the hub's code may raise anything)
             if not (call.cancelled() and isinstance(failure, asyncio.CancelledError)):
                 error = self._failures.text_for(connection, invocation, failure, streaming=is_streaming)
+                passed_on = failure if is_passed_on(failure) else None
         finally:
             del connection.calls.downloads[invocation_id]
             _close_uploads(connection, invocation, uploads)
             call.end()
+        if passed_on is None and connection.messages is not None and connection.ending is None:
+            await connection.messages.room()
         connection.send(Completion(invocation_id, error=error))
+        if passed_on is not None:
+            raise passed_on
 
     # Streams from the client.
 
@@ -385,8 +449,40 @@ class HubDispatcher:
         """Turn a client's arguments into the method's.
 
         Raises:
-            CallRefusedError: the method cannot be called like this.
+            CallRefusedError: they do not fit.
             HubException: it takes other streams.
+
+        """
+        if len(message.stream_ids) != len(method.uploads):
+            sent, expected = len(message.stream_ids), len(method.uploads)
+            raise HubException(f"Client sent {sent} stream(s), Hub method expects {expected}.")
+        target = message.target
+        try:
+            return method.bind(message.arguments, connection.protocol)
+        except Exception as failure:  # a type's own validation may raise anything
+            reason = outline(failure)
+            logger.debug("%s.%s cannot be called: %s", self.name, target, reason)
+            is_number = isinstance(failure, InvalidDataError)  # of the arguments: they themselves may fit
+            invalid = InvalidDataError(str(failure) if is_number else f"{NOT_BOUND} {failure}")
+            text = for_client(_not_invoked(method.name), invalid, connection.options.detailed_errors)
+            raise CallRefusedError(text, f"the arguments do not fit: {reason}") from failure
+
+    def _check_call(self, connection: HubConnection, method: HubMethod, message: CallMessage) -> None:
+        """See that a method whose rule is no function may be called, and is called as what it is.
+
+        Raises:
+            CallRefusedError: no.
+
+        """
+        if method.authorize is True and connection.context.user is None:
+            raise unauthorized(method.name)
+        self._check_form(method, message)
+
+    def _check_form(self, method: HubMethod, message: CallMessage) -> None:
+        """See that a method is called as what it is: this is told only to those who may call it.
+
+        Raises:
+            CallRefusedError: it answers with a stream, or with none.
 
         """
         target = message.target
@@ -397,22 +493,10 @@ class HubDispatcher:
                 else f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation.",
                 "it answers with a stream, which is asked for otherwise" if method.is_stream else "it is no stream",
             )
-        if len(message.stream_ids) != len(method.uploads):
-            sent, expected = len(message.stream_ids), len(method.uploads)
-            raise HubException(f"Client sent {sent} stream(s), Hub method expects {expected}.")
-        try:
-            return method.bind(message.arguments, connection.protocol)
-        except Exception as failure:  # a type's own validation may raise anything
-            reason = outline(failure)
-            logger.debug("%s.%s cannot be called: %s", self.name, target, reason)
-            is_number = isinstance(failure, InvalidDataError)  # of the arguments: they themselves may fit
-            invalid = InvalidDataError(str(failure) if is_number else f"{NOT_BOUND} {failure}")
-            text = for_client(_not_invoked(message), invalid, connection.options.detailed_errors)
-            raise CallRefusedError(text, f"the arguments do not fit: {reason}") from failure
 
 
-def _not_invoked(message: CallMessage) -> str:
-    return f"Failed to invoke '{message.target}' due to an error on the server."
+def _not_invoked(name: str) -> str:
+    return f"Failed to invoke '{name}' due to an error on the server."
 
 
 def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:
@@ -420,8 +504,9 @@ def _takes_turns(method: HubMethod | None, message: CallMessage) -> bool:
     return method is not None and not method.uploads and isinstance(message, Invocation)
 
 
-async def _check_authorized(connection: HubConnection, method: HubMethod) -> None:
-    if not await is_authorized(method.authorize, connection.context):
+async def _check_authorized(connection: HubConnection, method: HubMethod, arguments: list[Any]) -> None:
+    invocation = HubInvocation(method.name, tuple(arguments)) if method.is_judged_by_call else None
+    if not await is_authorized(method.authorize, connection.context, invocation):
         raise unauthorized(method.name)
 
 

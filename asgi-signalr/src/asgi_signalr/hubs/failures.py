@@ -48,12 +48,7 @@ class Failures:
     def text_for(
         self, connection: HubConnection, message: CallMessage, failure: BaseException, *, streaming: bool = False
     ) -> str:
-        """Log a failure, unless it is meant for the client; returns what the client is told.
-
-        Raises:
-            asyncio.CancelledError: it is the running task itself that is cancelled.
-
-        """
+        """Log a failure, unless it is meant for the client; returns what the client is told."""
         if denies(failure):
             failure = unauthorized(self._name_of(message))
         if isinstance(failure, CallRefusedError):
@@ -61,10 +56,7 @@ class Failures:
                 self.warn(connection, message, failure.reason)
             return str(failure)
         if isinstance(failure, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise failure
-            failure = RuntimeError(f"cancelled {failure}".rstrip())  # it waited for something that was
+            failure = RuntimeError(f"cancelled {failure}".rstrip())  # it itself, or something that it waited for
         if not isinstance(failure, HubException):
             level = logging.DEBUG if _is_of_lost_client(connection, failure) else logging.ERROR
             logger.log(level, "%s.%s failed.", self._hub, message.target, exc_info=failure)
@@ -93,6 +85,14 @@ class Failures:
 
     def _name_of(self, message: CallMessage) -> str:
         return self._names.get(folded(message.target), message.target)
+
+
+def is_passed_on(failure: BaseException) -> bool:
+    """Say whether a failure is, besides, somebody else's affair: the task is cancelled, or the whole program ends."""
+    if isinstance(failure, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(failure, KeyboardInterrupt)
 
 
 def _is_of_lost_client(connection: HubConnection, failure: BaseException) -> bool:

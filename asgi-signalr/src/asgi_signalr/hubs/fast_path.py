@@ -10,7 +10,8 @@ costs in Python is looking such things up, and handing them from one function to
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import copy_context
 from typing import Any
 
 from asgi_signalr.connections import turns
@@ -31,6 +32,8 @@ Begin = Callable[[HubConnection, Invocation], bool]
 """The ordinary path's beginning of a call; False as above."""
 Conclude = Callable[[HubConnection, Invocation, Any, BaseException | None], None]
 """The ordinary path's answer with a result, of whatever kind, or an error."""
+ConcludeLater = Callable[[HubConnection, Call, Invocation, Any, BaseException | None], Awaitable[None]]
+"""The same for a call that has a task of its own."""
 
 _VALUES = frozenset((bool, bytes, dict, float, int, list, str, tuple, type(None)))
 
@@ -53,6 +56,7 @@ def fast_path(
     options: Options,
     begin: Begin,
     conclude: Conclude,
+    conclude_later: ConcludeLater,
 ) -> TryFast | None:
     """Make the fast path of one protocol's clients; None if the protocol does not read single invocations."""
     parse_invocation: ParseInvocation | None = getattr(protocol, "parse_invocation", None)
@@ -101,18 +105,19 @@ def fast_path(
             except Exception:  # noqa: BLE001  (the ordinary path finds the same, and says so)
                 return begin(connection, message)
         if is_async:
-            call = Call(calls, holds_turn=True)
+            call = Call(calls, invocation_id, holds_turn=True)
             connection.local_hub.runner.run(call, finish(connection, call, message, function, arguments, write))
             return connection.ending is None
         try:
             hub = make_hub()
             hub._hub_connection = connection
-            result = function(hub, arguments[0]) if is_easy else function(hub, *arguments)
+            context = copy_context()  # its own: what a call leaves there is not for the next one
+            result = context.run(function, hub, arguments[0]) if is_easy else context.run(function, hub, *arguments)
             if type(result) in _VALUES and connection.ending is None:
                 if invocation_id is not None:
                     connection.outbox.put_now(write(Completion(invocation_id, result)), binary)
                 return connection.ending is None
-        except Exception as failure:  # noqa: BLE001  (the hub's code may raise anything, so may what encodes its values)
+        except BaseException as failure:  # noqa: BLE001  (the hub's code may raise anything, so may what encodes)
             conclude(connection, message, None, failure)
         else:
             conclude(connection, message, result, None)
@@ -127,12 +132,15 @@ def fast_path(
         write: Callable[[Message], bytes],
     ) -> None:
         turns.current.set(call)
+        call.has_begun = True
         try:
+            if call.cancelled():
+                raise asyncio.CancelledError
             result = await function(invoker.hub_for(connection), *arguments)
             if message.invocation_id is not None and connection.ending is None:
                 connection.outbox.put_now(write(Completion(message.invocation_id, result)), binary)
-        except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001  (as above)
-            conclude(connection, message, None, failure)
+        except BaseException as failure:  # noqa: BLE001  (as above)
+            await conclude_later(connection, call, message, None, failure)
         finally:
             call.end()
 

@@ -71,16 +71,15 @@ class HubInvoker:
 
     async def connected(self, connection: HubConnection) -> None:
         """Tell a hub that a connection begins."""
-        with turns.refused():
+        with turns.refused(connection.id):
             async with self.scope(connection) as scope:
                 await self._connected(LifetimeContext(connection.context, await self._make(scope, connection)))
 
     async def disconnected(self, connection: HubConnection, error: Exception | None) -> None:
         """Tell a hub that a connection has ended."""
-        with turns.refused():
-            async with self.scope(connection) as scope:
-                context = LifetimeContext(connection.context, await self._make(scope, connection))
-                await self._disconnected(context, error)
+        async with self.scope(connection) as scope:
+            context = LifetimeContext(connection.context, await self._make(scope, connection))
+            await self._disconnected(context, error)
 
     async def _make(self, scope: CallScope, connection: HubConnection) -> Hub:
         values = await scope.values(self._sources) if self._sources else {}

@@ -42,6 +42,8 @@ class MessageBuffer:
         self._next = 1  # the number of the next message to arrive: lower while some are sent again
         self._acknowledged = 0
         self._awaits_sequence = False
+        self.held = 0
+        """How many of the messages that have arrived still wait to be acted on; they are not acknowledged yet."""
 
     # To the client.
 
@@ -56,6 +58,11 @@ class MessageBuffer:
         self._size += len(payload.data)
         if self._size > self._limit:
             self._has_room.clear()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether no more is kept than the limit."""
+        return self._has_room.is_set()
 
     async def room(self) -> None:
         """Wait while more is kept than the limit."""
@@ -100,10 +107,11 @@ class MessageBuffer:
 
     def acknowledgement(self) -> Ack | None:
         """Tell how far the client's messages have come; None if it knows, or is about to send some again."""
-        if self._awaits_sequence or self._acknowledged == self._received:
+        done = self._received - self.held
+        if self._awaits_sequence or self._acknowledged == done:
             return None
-        self._acknowledged = self._received
-        return Ack(self._received)
+        self._acknowledged = done
+        return Ack(done)
 
     def _go_on_from(self, sequence_id: int) -> None:
         if sequence_id > self._received + 1:

@@ -28,6 +28,8 @@ class HubMethod:
     """Its name for clients."""
     function: Callable[..., Any]
     authorize: Authorize
+    is_judged_by_call: bool
+    """Whether its rule takes the call as well."""
     types: tuple[Any, ...]
     """The types of the arguments that clients give."""
     required: int

@@ -12,14 +12,15 @@ from collections.abc import (
     Mapping,
 )
 from types import EllipsisType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from asgi_signalr.context import Authorize
+from asgi_signalr.context import Authorize, takes_invocation
 from asgi_signalr.dependencies import Source, hints_of, source_of
 from asgi_signalr.hubs import Hub, OnDemand
 from asgi_signalr.hubs.methods import HubMethod, Mark
 from asgi_signalr.names import folded
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.protocols.enums import filled
 from asgi_signalr.protocols.reading import has_decimal
 
 
@@ -57,7 +58,7 @@ def methods_of(hub: type[Hub], protocols: Mapping[str, HubProtocol]) -> dict[str
             continue
         check_takes_self(function, name, owners[0], where)
         called, authorize = _said_of([function, *overridden])
-        method = _method(where, called or name, function, authorize, protocols)
+        method = _method(where, called or name, function, authorize, protocols, arguments_of(hub, owners[0]))
         if folded(method.name) in methods:
             raise TypeError(f"{hub.__name__} has two methods that clients call {method.name!r}; give one another name.")
         methods[folded(method.name)] = method
@@ -67,27 +68,54 @@ def methods_of(hub: type[Hub], protocols: Mapping[str, HubProtocol]) -> dict[str
 def has_decimals(hub: type[Hub]) -> bool:
     """Say whether a hub's methods take or return decimals, so that the numbers it is sent have to be read exactly."""
     functions = [
-        getattr(hub, name)
-        for each in hub.__mro__
-        if not issubclass(Hub, each)
-        for name in vars(each)
-        if name[:1] != "_"
+        (owner, function)
+        for owner in hub.__mro__
+        if not issubclass(Hub, owner)
+        for name, function in vars(owner).items()
+        if name[:1] != "_" and inspect.isfunction(function)
     ]
     try:
         return any(
-            has_decimal(each)
-            for function in functions
-            if inspect.isfunction(function)
+            has_decimal(filled(each, arguments_of(hub, owner)))
+            for owner, function in functions
             for each in hints_of(function, hub.__name__).values()
         )
     except TypeError:  # which is said where the methods are read
         return False
 
 
+def arguments_of(hub: type, owner: type) -> Mapping[Any, Any]:
+    """Find what a hub puts in place of the type parameters of a generic base; one that it leaves open is its bound."""
+
+    def within(kind: type, given: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
+        if kind is owner:
+            return given
+        generic = {get_origin(base) or base: base for base in getattr(kind, "__orig_bases__", ())}
+        for base in kind.__bases__:
+            spelled = generic.get(base, base)
+            parameters = getattr(base, "__parameters__", ())
+            of_base = dict(zip(parameters, (filled(each, given) for each in get_args(spelled)), strict=False))
+            if (found := within(base, of_base)) is not None:
+                return found
+        return None
+
+    given = dict(within(hub, {}) or {})
+    for parameter in getattr(owner, "__parameters__", ()):
+        left = given.get(parameter, parameter)
+        if isinstance(left, TypeVar):
+            given[parameter] = left.__bound__ or (Union[left.__constraints__] if left.__constraints__ else Any)  # noqa: UP007
+    return given
+
+
 def _method(
-    where: str, name: str, function: Callable[..., Any], authorize: Authorize, protocols: Mapping[str, HubProtocol]
+    where: str,
+    name: str,
+    function: Callable[..., Any],
+    authorize: Authorize,
+    protocols: Mapping[str, HubProtocol],
+    arguments: Mapping[Any, Any],
 ) -> HubMethod:
-    hints = hints_of(function, where)
+    hints = {each: filled(hint, arguments) for each, hint in hints_of(function, where).items()}
     types: dict[str, Any] = {}
     uploads: dict[str, Any] = {}
     sources: dict[str, Source] = {}
@@ -131,6 +159,7 @@ def _method(
         name=name,
         function=function,
         authorize=authorize,
+        is_judged_by_call=takes_invocation(authorize),
         types=tuple(types.values()),
         required=required,
         rest=rest,

@@ -27,8 +27,12 @@ class RawConnection(Connection):
 
     takes_whole_messages = True
 
-    def __init__(self, context: HubCallerContext, transport: Transport, local_hub: LocalHub) -> None:
+    def __init__(
+        self, context: HubCallerContext, transport: Transport, local_hub: LocalHub, max_message_size: int | None = None
+    ) -> None:
         super().__init__(context, transport, local_hub.options, local_hub.flusher, local_hub.dropped)
+        if max_message_size is not None:
+            self.max_message_size = max_message_size
         if isinstance(transport, WebSocketTransport):
             transport.tells_text = True
         self.local_hub = local_hub
@@ -46,7 +50,9 @@ class RawConnection(Connection):
         message = await self.interruptible(self.transport.receive())
         if message is not None:
             size = len(message.encode() if isinstance(message, str) else message)
-            check_size(size, self.options.max_message_size)
+            check_size(size, self.max_message_size)
+            if isinstance(message, bytes) and self.encoding is TEXT:  # posted before it was known to be events
+                return message.decode(errors="replace")
         return message
 
     def sender(self) -> Write:

@@ -23,12 +23,19 @@ logger = logging.getLogger("asgi_signalr")
 class PersistentConversation:
     """Converses with the clients of one persistent connection. Holds no state of theirs, so it serves any event loop.
 
+    Args:
+        endpoint: its class.
+        authorize: who may connect.
+        max_message_size: the longest message that a client may send; None: the application's.
+
     Raises:
         TypeError: it cannot be called as it will be.
 
     """
 
-    def __init__(self, endpoint: type[PersistentConnection], authorize: Authorize) -> None:
+    def __init__(
+        self, endpoint: type[PersistentConnection], authorize: Authorize, max_message_size: int | None = None
+    ) -> None:
         check_members(endpoint, PersistentConnection, PersistentConnection.__annotations__)
         check_event(endpoint, "on_connected")
         check_event(endpoint, "on_received", "data")
@@ -41,10 +48,11 @@ class PersistentConversation:
         self.endpoint = endpoint
         self.name = endpoint.__name__
         self.authorize = authorize
+        self._max_message_size = max_message_size
 
     def open(self, context: HubCallerContext, transport: Transport, local_hub: LocalHub) -> RawConnection:
         """Make a connection of this endpoint."""
-        return RawConnection(context, transport, local_hub)
+        return RawConnection(context, transport, local_hub, self._max_message_size)
 
     async def run(self, connection: RawConnection) -> None:
         """Converse with a client until it has gone or the connection is ended."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from asgi_signalr.options import ValueForms
+from asgi_signalr.options import DecHook, EncHook, ValueForms
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
@@ -34,13 +34,24 @@ def chosen(protocols: Collection[str | HubProtocol]) -> dict[str, HubProtocol]:
 
 
 def formed(
-    protocols: Mapping[str, HubProtocol], value_forms: ValueForms, *, exact: bool = False
+    protocols: Mapping[str, HubProtocol],
+    value_forms: ValueForms,
+    *,
+    exact: bool = False,
+    named_floats: bool = False,
+    enc_hook: EncHook | None = None,
+    dec_hook: DecHook | None = None,
 ) -> Mapping[str, HubProtocol]:
-    """Have protocols write values in other forms, or read numbers exactly; one's own protocols stay as they are."""
-    return {
-        name: protocol if (make := getattr(protocol, "formed", None)) is None else make(value_forms, exact=exact)
-        for name, protocol in protocols.items()
-    }
+    """Have protocols write values in other forms, read numbers exactly, or know own types; one's own stay the same."""
+
+    def make(protocol: HubProtocol) -> HubProtocol:
+        if not isinstance(protocol, JsonHubProtocol | MessagePackHubProtocol):
+            return protocol
+        return protocol.formed(
+            value_forms, exact=exact, named_floats=named_floats, enc_hook=enc_hook, dec_hook=dec_hook
+        )
+
+    return {name: make(protocol) for name, protocol in protocols.items()}
 
 
 _MEMBERS = ("name", "version", "binary", "parse", "write", "convert", "converter")

@@ -186,7 +186,7 @@ def _fields(to: Any) -> Mapping[str, Any]:
     if not isinstance(kind, type):
         return {}
     generic = dict(zip(getattr(kind, "__parameters__", ()), get_args(to), strict=False))
-    return {name: _filled(each, generic) for name, each in _declared_fields(kind).items()}
+    return {name: filled(each, generic) for name, each in _declared_fields(kind).items()}
 
 
 @lru_cache(1024)
@@ -223,7 +223,7 @@ def declared_fields(to: Any) -> Mapping[str, Any]:
     return _fields(to) if is_object else {}
 
 
-def _filled(hint: Any, generic: Mapping[Any, Any]) -> Any:
+def filled(hint: Any, generic: Mapping[Any, Any]) -> Any:
     """Put types in place of a generic class's parameters."""
     if isinstance(hint, TypeVar):
         return generic.get(hint, hint)

@@ -107,6 +107,19 @@ def read_ticks(value: Any) -> Any:
         return value
 
 
+_FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+def read_float(value: Any) -> Any:
+    """Read a number that has arrived exactly."""
+    return float(value) if type(value) is Decimal else value
+
+
+def read_named_float(value: Any) -> Any:
+    """Read what JSON has no number for as well, as Newtonsoft.Json writes it: as text."""
+    return _FLOATS.get(value, value) if type(value) is str else read_float(value)
+
+
 def read_char(value: Any) -> Any:
     """Read the code of a character, as MessagePack has it."""
     is_code = type(value) is int and 0 <= value <= 0xFFFF and not 0xD800 <= value < 0xE000

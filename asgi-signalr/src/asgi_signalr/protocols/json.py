@@ -1,12 +1,13 @@
 """The JSON hub protocol: one object per message, each ended by the record separator (HubProtocol.md, JSON Encoding)."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from asgi_signalr.errors import InvalidDataError
 from asgi_signalr.messages import (
@@ -24,8 +25,9 @@ from asgi_signalr.messages import (
     Unreadable,
 )
 from asgi_signalr.messages import Sequence as SequenceMessage
-from asgi_signalr.options import ValueForms
+from asgi_signalr.options import DecHook, EncHook, ValueForms
 from asgi_signalr.protocols import check_size
+from asgi_signalr.protocols.plain import with_text_keys
 from asgi_signalr.protocols.values import PLAIN, Values, unsendable
 from asgi_signalr.protocols.writing import Writing
 
@@ -33,9 +35,6 @@ SEPARATOR = b"\x1e"
 SEPARATOR_BYTE = SEPARATOR[0]
 PING = b'{"type":6}' + SEPARATOR
 
-_values = Values(binary=False)
-_encode = msgspec.json.Encoder(enc_hook=_values.encode).encode
-_encode_decimals = msgspec.json.Encoder(enc_hook=_values.encode, decimal_format="number").encode
 _Decode = Callable[[bytes | bytearray], Any]
 _decode: _Decode = msgspec.json.Decoder().decode
 _decode_message: _Decode = msgspec.json.Decoder(AnyMessage).decode
@@ -50,17 +49,44 @@ class JsonHubProtocol:
     version = 2
     binary = False
 
-    def __init__(self, value_forms: ValueForms = "python", *, exact: bool = False) -> None:
-        self._is_exact = exact or value_forms == "dotnet"
-        values = Values(binary=False, exact=self._is_exact)
+    def __init__(
+        self,
+        value_forms: ValueForms = "python",
+        *,
+        exact: bool = False,
+        named_floats: bool = False,
+        enc_hook: EncHook | None = None,
+        dec_hook: DecHook | None = None,
+    ) -> None:
+        is_dotnet = value_forms == "dotnet"
+        self._is_exact = exact or is_dotnet
+        values = Values(
+            binary=False,
+            exact=self._is_exact,
+            keeps_decimals=is_dotnet,
+            named_floats=named_floats,
+            enc_hook=enc_hook,
+            dec_hook=dec_hook,
+        )
         self.convert = values.convert
         self.converter = values.converter
-        self._writing = Writing(binary=False) if value_forms == "dotnet" else None
+        self._writing = Writing(binary=False) if is_dotnet else None
+        self._values = values
+        decimals: Literal["string", "number"] = "number" if is_dotnet else "string"
+        self._encode = msgspec.json.Encoder(enc_hook=values.encode, decimal_format=decimals).encode
         self._decode_message = _decode_message_exactly if self._is_exact else _decode_message
 
-    def formed(self, value_forms: ValueForms, *, exact: bool) -> Self:
-        """Make the same protocol with other forms of values; exact: with all digits of numbers."""
-        return type(self)(value_forms, exact=exact)
+    def formed(
+        self,
+        value_forms: ValueForms,
+        *,
+        exact: bool = False,
+        named_floats: bool = False,
+        enc_hook: EncHook | None = None,
+        dec_hook: DecHook | None = None,
+    ) -> Self:
+        """Make the same protocol with other forms of values, with hooks; exact: with all digits of numbers."""
+        return type(self)(value_forms, exact=exact, named_floats=named_floats, enc_hook=enc_hook, dec_hook=dec_hook)
 
     def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete."""
@@ -76,6 +102,8 @@ class JsonHubProtocol:
         try:
             if data[-1] != SEPARATOR_BYTE or len(data) > max_message_size + 1:
                 return None
+            if b"-0" in data and _NEGATIVE_ZERO.search(data) is not None:
+                return None
             message = self._decode_message(data[:-1])
         except (ValueError, RecursionError, IndexError):  # as with another separator in it, or nothing at all
             return None
@@ -88,18 +116,33 @@ class JsonHubProtocol:
                 message = Completion(message.invocation_id, error=message.error)  # never with a result as well
         elif type(message) is Ping:
             return PING
-        return _write(message) if self._writing is None else _write(self._writing.message(message), _encode_decimals)
+        return self._write(message) if self._writing is None else self._write(self._writing.message(message))
 
     def writer(self, to: Any) -> Callable[[Message], bytes]:
         """Prepare `write` for the results or items of a declared type: they are neither errors nor pings."""
-        return _write if self._writing is None or (isinstance(to, type) and to in PLAIN) else self.write
+        return self._write if self._writing is None or (isinstance(to, type) and to in PLAIN) else self.write
+
+    def _write(self, message: Message) -> bytes:
+        try:
+            return self._encode(message) + SEPARATOR
+        except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+            raise unsendable(error) from None
+        except TypeError as error:
+            try:
+                return self._encode(_with_text_keys(message, self._values.encode)) + SEPARATOR
+            except (TypeError, ValueError, RecursionError):
+                raise error from None
 
 
-def _write(message: Message, encode: Callable[[Any], bytes] = _encode) -> bytes:
-    try:
-        return encode(message) + SEPARATOR
-    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
-        raise unsendable(error) from None
+def _with_text_keys(message: Message, encode: EncHook) -> Message:
+    match message:
+        case Completion(result=result):
+            return structs.replace(message, result=with_text_keys(result, encode))
+        case StreamItem(item=item):
+            return structs.replace(message, item=with_text_keys(item, encode))
+        case Invocation(arguments=arguments) | StreamInvocation(arguments=arguments):
+            return structs.replace(message, arguments=with_text_keys(arguments, encode))
+    return message
 
 
 def parse_record(record: bytes | bytearray, *, exact: bool = False) -> Message:
@@ -114,6 +157,8 @@ def parse_record(record: bytes | bytearray, *, exact: bool = False) -> Message:
 
     """
     try:
+        if b"-0" in record and _NEGATIVE_ZERO.search(record) is not None:
+            record = _with_negative_zeros(record)
         message: Message = (_decode_message_exactly if exact else _decode_message)(record)
     except (ValueError, RecursionError):
         return _read_slowly(record, exact)
@@ -158,6 +203,15 @@ def _without_unreadable(record: bytes | bytearray, error: Exception) -> Any:
     except (ValueError, RecursionError):
         raise InvalidDataError(f"Error reading JSON. {error}") from None
     return wire
+
+
+_NEGATIVE_ZERO = re.compile(rb"-0\s*[],}]")
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|-0(?=\s*[],}])', re.DOTALL)
+
+
+def _with_negative_zeros(record: bytes | bytearray) -> bytes:
+    """Write -0 as a number with a fraction: as a whole one it would lose its sign."""
+    return _TOKENS.sub(lambda found: b"-0.0" if found[0] == b"-0" else found[0], record)
 
 
 def _number(text: str) -> int | float:

@@ -21,7 +21,7 @@ from asgi_signalr.messages import (
     StreamItem,
     Unreadable,
 )
-from asgi_signalr.options import ValueForms
+from asgi_signalr.options import DecHook, EncHook, ValueForms
 from asgi_signalr.protocols import check_size
 from asgi_signalr.protocols.enums import FREE, is_free, named
 from asgi_signalr.protocols.items import items_of, with_cut_times
@@ -32,8 +32,6 @@ PING = b"\x02\x91\x06"
 MAX_LENGTH = 0x7FFFFFFF
 ERROR_RESULT, VOID_RESULT, NON_VOID_RESULT = 1, 2, 3
 
-_values = Values(binary=True)
-_encode = msgspec.msgpack.Encoder(enc_hook=_values.encode).encode
 _decode = msgspec.msgpack.Decoder().decode
 _Name = Annotated[str, Meta(min_length=1)]
 
@@ -45,15 +43,31 @@ class MessagePackHubProtocol:
     version = 2
     binary = True
 
-    def __init__(self, value_forms: ValueForms = "python") -> None:
-        values = Values(binary=True)
+    def __init__(
+        self,
+        value_forms: ValueForms = "python",
+        *,
+        named_floats: bool = False,
+        enc_hook: EncHook | None = None,
+        dec_hook: DecHook | None = None,
+    ) -> None:
+        values = Values(binary=True, named_floats=named_floats, enc_hook=enc_hook, dec_hook=dec_hook)
         self.convert = values.convert
         self.converter = values.converter
         self._writing = Writing(binary=True) if value_forms == "dotnet" else None
+        self._encode = msgspec.msgpack.Encoder(enc_hook=values.encode).encode
 
-    def formed(self, value_forms: ValueForms, *, exact: bool) -> Self:
-        """Make the same protocol with other forms of values; its numbers are exact anyway."""
-        return type(self)(value_forms)
+    def formed(
+        self,
+        value_forms: ValueForms,
+        *,
+        exact: bool = False,
+        named_floats: bool = False,
+        enc_hook: EncHook | None = None,
+        dec_hook: DecHook | None = None,
+    ) -> Self:
+        """Make the same protocol with other forms of values, with hooks; its numbers are exact anyway."""
+        return type(self)(value_forms, named_floats=named_floats, enc_hook=enc_hook, dec_hook=dec_hook)
 
     def parse(self, buffer: bytearray, max_message_size: int) -> Iterator[Message]:
         """Take every whole message out of the buffer, and leave what is still incomplete."""
@@ -85,7 +99,7 @@ class MessagePackHubProtocol:
         if self._writing is not None:
             message = self._writing.message(message)
         try:
-            body = _encode(_ARRAYS[type(message)](message))
+            body = self._encode(_ARRAYS[type(message)](message))
         except (UnicodeEncodeError, OverflowError, RecursionError) as error:
             raise unsendable(error) from None
         return write_length(len(body)) + body
@@ -95,9 +109,20 @@ class MessagePackHubProtocol:
         if self._writing is not None:
             writing, write = self._writing, self.write
             if isinstance(to, type) and to in PLAIN:
-                return _write_as_declared
-            return (lambda message: _write_as_declared(writing.message(message, to))) if has_offset(to) else write
-        return _write_as_declared if is_free(to) else self.write
+                return self._write_as_declared
+            return (lambda message: self._write_as_declared(writing.message(message, to))) if has_offset(to) else write
+        return self._write_as_declared if is_free(to) else self.write
+
+    def _write_as_declared(self, message: Any) -> bytes:
+        """Encode a result or an item that holds no enum."""
+        try:
+            if type(message) is Completion:
+                body = self._encode([3, {}, message.invocation_id, NON_VOID_RESULT, message.result])
+            else:
+                body = self._encode([2, {}, message.invocation_id, message.item])
+        except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+            raise unsendable(error) from None
+        return write_length(len(body)) + body
 
 
 # The framing.
@@ -172,18 +197,6 @@ _ARRAYS: dict[type[Message], Callable[[Any], list[Any]]] = {
     Ack: lambda m: [8, m.sequence_id],
     Sequence: lambda m: [9, m.sequence_id],
 }
-
-
-def _write_as_declared(message: Any) -> bytes:
-    """Encode a result or an item that holds no enum."""
-    try:
-        if type(message) is Completion:
-            body = _encode([3, {}, message.invocation_id, NON_VOID_RESULT, message.result])
-        else:
-            body = _encode([2, {}, message.invocation_id, message.item])
-    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
-        raise unsendable(error) from None
-    return write_length(len(body)) + body
 
 
 # Arrays to messages.

@@ -34,7 +34,7 @@ _BINARY: Mapping[Any, Read] = {
     time: lambda value: forms.read_time(forms.read_ticks_of_day(value)),
     timedelta: lambda value: forms.read_timespan(forms.read_ticks(value)),
 }
-_SCALARS = frozenset({int, str, bool, float, bytes, bytearray, date, Decimal, NoneType})
+_SCALARS = frozenset({int, str, bool, bytes, bytearray, date, Decimal, NoneType})
 
 
 class Reading:
@@ -43,11 +43,15 @@ class Reading:
     Args:
         binary: whether it is MessagePack, where .NET has numbers for times.
         exact: whether numbers with a fraction arrive as `Decimal`: what is not declared so becomes a float.
+        keeps_decimals: whether they stay decimals where any value is declared.
+        named_floats: whether "NaN" and the infinities are floats.
 
     """
 
-    def __init__(self, *, binary: bool, exact: bool) -> None:
+    def __init__(self, *, binary: bool, exact: bool, keeps_decimals: bool = False, named_floats: bool = False) -> None:
+        self._floats = forms.read_named_float if named_floats else forms.read_float if exact else None
         self._other = _floats if exact else None
+        self._keeps_decimals = keeps_decimals
         self._forms = _BINARY if binary else _TEXT
         self._is_binary = binary
 
@@ -69,6 +73,10 @@ class Reading:
             return forms.read_char if is_char and self._is_binary else self._reader(arguments[0], within)
         if isinstance(to, type) and to in self._forms:
             return self._forms[to]
+        if to is float:
+            return self._floats
+        if (to is Any or to is object) and self._keeps_decimals:
+            return None
         if to is None or to is Ellipsis or (isinstance(to, type) and to in _SCALARS) or isinstance(to, EnumMeta):
             return None
         if origin in (Union, UnionType):

@@ -26,16 +26,21 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from enum import EnumMeta
 from functools import lru_cache, partial
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, inspect, structs
 
 from asgi_signalr.messages import Unreadable
-from asgi_signalr.protocols.enums import member_of, named, valued
+from asgi_signalr.names import folded
+from asgi_signalr.options import DecHook, EncHook
+from asgi_signalr.protocols.enums import declared_fields, member_of, named, valued
+from asgi_signalr.protocols.plain import plain
 from asgi_signalr.protocols.reading import Read, Reading
 
 Convert = Callable[[list[Any]], list[Any]]
@@ -50,12 +55,27 @@ class Values:
     Args:
         binary: whether it is MessagePack.
         exact: whether numbers with a fraction arrive as `Decimal`, with all their digits.
+        keeps_decimals: whether they stay decimals where any value is declared.
+        named_floats: whether "NaN" and the infinities are floats.
+        enc_hook: makes what can be sent of the application's own types.
+        dec_hook: makes the application's own types of what has been received.
 
     """
 
-    def __init__(self, *, binary: bool, exact: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        binary: bool,
+        exact: bool = False,
+        keeps_decimals: bool = False,
+        named_floats: bool = False,
+        enc_hook: EncHook | None = None,
+        dec_hook: DecHook | None = None,
+    ) -> None:
         self._binary = binary
-        self._reading = Reading(binary=binary, exact=exact)
+        self._enc_hook = enc_hook
+        self._dec_hook = dec_hook
+        self._reading = Reading(binary=binary, exact=exact, keeps_decimals=keeps_decimals, named_floats=named_floats)
         self._native: tuple[type, ...] = (bytes, bytearray, memoryview) if binary else ()
         self._convert_one = lru_cache(1024)(lambda to: self.converter((to,)))
         self._validate = lru_cache(1024)(self._validator)
@@ -67,6 +87,11 @@ class Values:
             TypeError, ValueError: nobody knows how.
 
         """
+        if self._enc_hook is not None:
+            with contextlib.suppress(NotImplementedError):
+                return self._enc_hook(value)
+        if (simple := plain(value)) is not value:
+            return simple
         dump = getattr(value, "model_dump", None)
         if dump is not None:
             return named(dump(mode="python", by_alias=True)) if self._binary else dump(mode="json", by_alias=True)
@@ -106,6 +131,7 @@ class Values:
             TypeError: a type cannot be received.
 
         """
+        types = tuple(map(told_apart, types))
         readers = {at: read for at, to in enumerate(types) if (read := self._reading.reader(to)) is not None}
         if all(to is Any for to in types):
             return partial(_read, readers) if readers else _unchanged
@@ -128,6 +154,8 @@ class Values:
             except msgspec.ValidationError:
                 converted = None
             if converted is None:
+                with contextlib.suppress(RecursionError):  # it does not fit, then
+                    values = list(map(_without_negative_zeros, values))
                 values = list(map(valued, values, inner))
                 converted = fit(values)
             result = list(structs.astuple(converted)[: len(values)])
@@ -142,7 +170,7 @@ class Values:
 
     def _apart(self, to: Any) -> Callable[[Any], Any] | None:
         """Find the way for a type that msgspec does not take, or takes too narrowly; None if there is no need."""
-        if _is_of_pydantic(to):
+        if _is_of_pydantic(to) or ("pydantic" in sys.modules and not _is_told_apart(to)):
             return self._validator(to)
         if (kind := _enum_of(to)) is None:
             return None
@@ -150,7 +178,38 @@ class Values:
 
     def _decode(self, to: type, value: Any) -> Any:
         """Make what msgspec does not know, as its `dec_hook`: what is pydantic's inside of other classes."""
-        return value if to is object else self._validate(to)(value)
+        if to is object:
+            return value
+        if types := _alternatives(to):
+            return self._first_fit(types, value)
+        if self._dec_hook is not None:
+            with contextlib.suppress(NotImplementedError):
+                return self._dec_hook(to, value)
+        if (base := _base_of(to)) is not None:
+            return to(self.convert(value, base))
+        return self._validate(to)(value)
+
+    def _first_fit(self, types: Sequence[Any], value: Any) -> Any:
+        """Make the first type of several that fits: of objects the one that knows most of the properties.
+
+        Raises:
+            ValueError: none fits.
+
+        """
+        found: list[tuple[int, Any]] = []
+        errors: list[str] = []
+        for to in types:
+            try:
+                converted = self.convert(value, to)
+            except ValueError as error:
+                errors.append(str(error))
+                continue
+            fields = {folded(name) for name in declared_fields(to)} if type(value) is dict else set()
+            unknown = len({folded(name) for name in value if type(name) is str} - fields) if fields else 0
+            found.append((unknown, converted))
+        if not found:
+            raise msgspec.ValidationError("; or: ".join(errors))
+        return min(found, key=lambda each: each[0])[1]
 
     def _validator(self, to: Any) -> Callable[[Any], Any]:
         """Let pydantic validate; a JSON value as JSON, so that its strict types, too, take text for what JSON lacks.
@@ -200,11 +259,79 @@ class Values:
                 continue
             seen.add(id(node))
             if isinstance(node, inspect.CustomType) and node.cls is not object:
-                self._validate(node.cls)
+                self._check_custom(node.cls)
             has_dataclass |= isinstance(node, inspect.DataclassType)
             for child in structs.astuple(node):
                 pending.extend(child if isinstance(child, tuple) else (child,))
         return has_dataclass
+
+    def _check_custom(self, to: type) -> None:
+        """Look whether something knows how a type is made.
+
+        Raises:
+            TypeError: nothing does.
+
+        """
+        if types := _alternatives(to):
+            for each in types:
+                self.converter((each,))
+        elif self._dec_hook is None and _base_of(to) is None:
+            self._validate(to)
+
+
+class _Whatever(type):
+    """Lets anything count as an instance: a union's value is none of a class of its own."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return True
+
+
+class OneOf(metaclass=_Whatever):
+    """Stands for a union that msgspec does not tell apart; its subclasses have the types, in order."""
+
+    types: tuple[Any, ...] = ()
+
+
+def _base_of(to: type) -> type | None:
+    """Find the scalar whose subclass a type is, if that can be made of one."""
+    return next((base for base in (str, int, float, bytes, UUID, Decimal) if issubclass(to, base)), None)
+
+
+def _alternatives(to: type) -> tuple[Any, ...]:
+    return to.types if issubclass(to, OneOf) else ()
+
+
+def told_apart(to: Any) -> Any:
+    """Put what is tried one after the other in place of unions that msgspec does not tell apart, at any depth."""
+    origin: Any = get_origin(to)
+    arguments = get_args(to)
+    if origin is Annotated:
+        inner = told_apart(arguments[0])
+        return to if inner is arguments[0] else Annotated[(inner, *arguments[1:])]
+    if origin in (Union, UnionType):
+        others = [each for each in arguments if each is not NoneType]
+        if len(others) > 1 and not _is_of_pydantic(to) and not _is_told_apart(to):
+            # Text fits everything that is written as text, so what says more of it is tried first.
+            types = tuple(sorted(others, key=lambda each: each is str))
+            one_of = _Whatever("OneOf", (OneOf,), {"types": types, "__doc__": str(to)})
+            return one_of | None if len(others) < len(arguments) else one_of
+        return to
+    if isinstance(origin, type) and arguments and not isinstance(arguments[0], list):
+        inner = tuple(map(told_apart, arguments))
+        if any(new is not old for new, old in zip(inner, arguments, strict=True)):
+            generic: Any = origin
+            return generic[inner]
+    return to
+
+
+def _is_told_apart(union: Any) -> bool:
+    try:
+        inspect.type_info(union)
+    except TypeError as error:
+        return "union" not in str(error)
+    except NameError:  # which is said elsewhere
+        return True
+    return True
 
 
 def unsendable(error: Exception) -> ValueError:
@@ -214,6 +341,17 @@ def unsendable(error: Exception) -> ValueError:
     if isinstance(error, RecursionError):
         return ValueError("A value that is nested too deeply, or in itself, cannot be sent.")
     return ValueError(f"A number that does not fit into 64 bits cannot be sent: {error}.")
+
+
+def _without_negative_zeros(value: Any) -> Any:
+    """Write -0 as 0, at any depth: it does not fit where a whole number is declared."""
+    if type(value) in (float, Decimal) and value == 0 and str(value).startswith("-"):
+        return 0
+    if type(value) is list:
+        return [_without_negative_zeros(each) for each in value]
+    if type(value) is dict:
+        return {key: _without_negative_zeros(each) for key, each in value.items()}
+    return value
 
 
 def _complete(value: Any) -> None:

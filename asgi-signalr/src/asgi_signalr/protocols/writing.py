@@ -18,6 +18,7 @@ from msgspec import UNSET, Struct, structs
 from asgi_signalr.messages import Completion, Invocation, Message, StreamInvocation, StreamItem
 from asgi_signalr.protocols import forms
 from asgi_signalr.protocols.enums import name_of
+from asgi_signalr.protocols.plain import plain_scalar
 
 PLAIN = frozenset({str, int, bool, float, NoneType, bytes, bytearray, memoryview, UUID})
 
@@ -60,6 +61,8 @@ class Writing:
             return forms.offset_pair(value) if is_pair else self._forms[kind](value)
         if isinstance(value, Enum):
             return name_of(value) if self._binary else value
+        if (simple := plain_scalar(value)) is not value:
+            return self._shaped(simple, is_offset=is_offset)
         if isinstance(value, dict):
             return {
                 name_of(key) if isinstance(key, Enum) else key: self._shaped(each, is_offset=is_offset)

@@ -48,12 +48,23 @@ class Host(Publisher, Protocol):
         """The application's."""
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether it is about to end."""
+
+    @property
     def flusher(self) -> Flusher:
         """Sends what the connections of this server have queued."""
 
     @property
     def metrics(self) -> Metrics:
         """Measures what happens on this server."""
+
+
+class Unfinished(Protocol):
+    """Calls whose connection has ended."""
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until they are done; those that are not in time are cancelled."""
 
 
 class LocalHub:
@@ -88,11 +99,20 @@ class LocalHub:
         """Who is in which group on all servers, if that is kept for this hub."""
         self._host = host
         self._protocols = protocols
+        self.calls_left: set[Unfinished] = set()
+        """Calls that go on without their connection: somebody has to hold on to their tasks."""
         self._commands: dict[str, asyncio.Future[str | None]] = {}
-        self._results = ClientResults(self.address, protocols, host, host.options.group_timeout)
+        # Who has a connection says so at once; who is silent so long has not got it, or is no more.
+        patience = min(host.options.group_timeout, host.options.presence_lease / 3)
+        self._results = ClientResults(self.address, protocols, host, patience)
         if presence is not None:
             self.presence = PresenceTracker(self.address, self.members, host, presence, host.options.presence_lease)
             self.members.on_change = self.presence.changed
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether this server is about to end."""
+        return self._host.is_stopping
 
     def add(self, connection: Connection) -> None:
         """Register a connection: from now on it is delivered to."""

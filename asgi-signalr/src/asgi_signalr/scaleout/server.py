@@ -52,6 +52,8 @@ class Server:
         self.is_alone = alone
         self.is_served = False
         """Whether requests come here, or the application has started here; else it has only sent from here."""
+        self.speaks_websockets: bool | None = None
+        """Whether the ASGI server has WebSockets; None: it has not shown yet."""
         self.options = options
         self._protocols = protocols
         self._loop = asyncio.get_running_loop()
@@ -77,6 +79,11 @@ class Server:
             if local_hub.presence is not None and self._backplane is not None:
                 local_hub.presence.begin()
         return local_hub
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it is about to end."""
+        return self.connections.is_stopping
 
     @property
     def has_clients(self) -> bool:
@@ -131,7 +138,11 @@ class Server:
 
     async def stop(self) -> None:
         """Tell every client to come back later, and stop the backplane."""
+        begun = self._loop.time()
         await self.connections.close_all()
+        left = max(0.0, begun + self.options.stop_timeout - self._loop.time())
+        hubs = tuple(self._local_hubs.values())
+        await asyncio.gather(*(calls.finish(left) for hub in hubs for calls in tuple(hub.calls_left)))
         await asyncio.gather(*(presence.end(_PATIENCE) for presence in self._presences()))
         if self._publishing:
             await asyncio.wait(self._publishing, timeout=_PATIENCE)

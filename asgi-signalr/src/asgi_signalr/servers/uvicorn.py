@@ -23,7 +23,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from asgi_signalr.transports.websockets import EXTENSION, no_fast_path
+from asgi_signalr.transports.websockets import ABNORMAL, EXTENSION, no_fast_path
 
 try:
     from websockets.speedups import apply_mask
@@ -48,6 +48,8 @@ MASKED_LESS_HEAD = MASKED - 6
 NO_ASCII = b"\xff"
 # The end of the request's head (RFC 9112, section 2.1): what follows are frames.
 END_OF_HEAD = b"\r\n\r\n"
+# The answer to what is no HTTP request (RFC 9110, section 15.5.1).
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 # Close frames: with no code, as websockets echoes one, and with 1000.
 CLOSE_UNSAID = b"\x88\x00"
 CLOSE_1000 = b"\x88\x02\x03\xe8"
@@ -385,6 +387,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called when the connection is over, however it ended."""
+        self.queue.is_lost = True
         super().connection_lost(exc)
         self._direct.end()  # else the request, the way and this would hold each other
 
@@ -396,6 +399,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._has_early_frames |= self.handshake_initiated or 0 <= end < len(head) - len(END_OF_HEAD)
             self._last_of_head = head[1 - len(END_OF_HEAD) :]
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_complete:
+            self._refuse_request()
+
+    def _refuse_request(self) -> None:
+        """Answer a request that websockets takes for none, or that is longer than it takes: its client waits."""
+        answer = b"".join(self.conn.data_to_send())
+        if not self.transport.is_closing():
+            self.transport.write(answer or BAD_REQUEST)
+            self.transport.close()
+        self.handshake_complete = self.close_sent = True
 
     def handle_close(self, event: Frame) -> None:
         """Called with the client's close frame. A hub answers one without a code with 1000, as ASP.NET Core does."""
@@ -436,10 +449,12 @@ def _is_utf8(data: bytes) -> bool:
 class _Inbox:
     """The events that the app has yet to receive: an `asyncio.Queue` without the weight of one."""
 
-    __slots__ = ("_direct", "_events", "_on_closed", "_on_message", "_waiting")
+    __slots__ = ("_direct", "_events", "_on_closed", "_on_message", "_waiting", "is_lost")
 
     def __init__(self, direct: _DirectWebSocket) -> None:
         self._direct = direct
+        self.is_lost = False
+        """Whether the connection is over: a close frame comes before that."""
         self._events: deque[Any] = deque()
         self._waiting: list[asyncio.Future[None]] = []
         self._on_message: Callable[[bytes, bool], None] | None = None
@@ -461,7 +476,7 @@ class _Inbox:
         if event["type"] == "websocket.disconnect":
             self._direct.blocked = True  # whoever closes, or has closed
             if self._on_closed is not None:
-                self._on_closed(event["code"])
+                self._on_closed(ABNORMAL if self.is_lost else event["code"])
         self._events.append(event)
         for waiting in self._waiting:
             if not waiting.done():

@@ -13,6 +13,8 @@ from asgi_signalr.transports.payload import Payload
 HEADERS = {"Cache-Control": "no-cache, no-store", "Pragma": "no-cache", "Expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
 # The most bytes that wait for a poll before the sender waits as well: ASP.NET Core's size of the pipe to the transport.
 HIGH_WATER = 64 * 1024
+# The code of a WebSocket whose application has failed (RFC 6455, section 7.4.1).
+FAILED = 1011
 
 
 class LongPollingTransport:
@@ -33,6 +35,10 @@ class LongPollingTransport:
         self._waiting: list[bytes] = []
         self._size = 0
         self._closed = False
+        self.has_failed = False
+        """Whether the application has failed while a poll was waiting, which is told."""
+        self.is_given_up = False
+        """Whether the client wants no more, or has not been heard of."""
         self._poll: asyncio.Future[None] | None = None
         self._taken: asyncio.Future[None] | None = None
 
@@ -54,15 +60,16 @@ class LongPollingTransport:
             self._taken = asyncio.get_running_loop().create_future()
             await self._taken
 
-    async def close(self, _code: int = 1000, /) -> None:
+    async def close(self, code: int = 1000, /) -> None:
         """Send nothing more: polls get what is there, and then learn that it is over."""
         self._closed = True
+        self.has_failed = code == FAILED and self.is_polled
         self.inbox.close()
         wake(self._poll)
 
     def terminate(self) -> None:
         """End it at once, as the client wishes, or because it has not been heard of: nothing is kept for it."""
-        self._closed = True
+        self._closed = self.is_given_up = True
         self.inbox.close()
         self._take()
         wake(self._poll)

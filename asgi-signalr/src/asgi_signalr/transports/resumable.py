@@ -85,7 +85,7 @@ class ResumableTransport:
             self.on_detached()
 
     async def receive(self) -> str | bytes | None:
-        """Wait for a frame, of whichever WebSocket; None once the client has gone for good."""
+        """Wait for a frame, of whichever WebSocket; None once the client has gone for good. May be cancelled."""
         data = await self._incoming.get()
         self._is_read.set()
         return data

@@ -120,15 +120,15 @@ class WebSocketTransport:
         """Receive first what the client has posted before it brought the WebSocket."""
         self._unread = posted
 
-    async def accept(self) -> bool:
-        """Take the WebSocket; False if the client has gone meanwhile."""
+    async def accept(self, subprotocol: str | None = None) -> bool:
+        """Take the WebSocket, with one of the subprotocols that were offered; False if the client has gone."""
         event = await self._receive()
         if event["type"] != "websocket.connect":
             return False
         direct = self.direct
         if direct is not None:
             direct.refuse_compression()
-        await self._send({"type": "websocket.accept"})
+        await self._send({"type": "websocket.accept"} | ({"subprotocol": subprotocol} if subprotocol else {}))
         if direct is not None:
             direct.receive_with(self._on_message, self._on_closed)
         return True
@@ -174,7 +174,7 @@ class WebSocketTransport:
 
     def _end(self, code: int) -> None:
         self._gone = True
-        self.closed_cleanly = code not in UNSAID
+        self.closed_cleanly = code not in UNSAID if self.direct is None else code != ABNORMAL
 
     # The direct way: what comes in is kept until it is asked for.
 
@@ -212,7 +212,8 @@ class WebSocketTransport:
             direct.pause_reading()
 
     def _on_closed(self, code: int) -> None:
-        self._code = code
+        if self._code is None:  # the first one says why
+            self._code = code
         if self._waiting is not None and not self._waiting.done():
             self._end(code)
             self._waiting.set_result(None)

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from .database import SessionDep
-from .models import Answer, Option, Question, User
+from .models import Answer, Asked, Option, Question, User
 
 # TODO trivia-imports: import the statistics service
 from .users import CurrentUser
@@ -44,7 +44,10 @@ class AnswerIn(BaseModel):
 @router.get("", response_model=QuestionOut)
 async def get_question(user: CurrentUser, session: SessionDep) -> Question:
     """The next question for this user."""
-    return await next_question(session, user)
+    async with session.begin():
+        question = await next_question(session, user)
+        session.add(Asked(user_id=user.id, question_id=question.id))
+    return question
 
 
 @router.post("")
@@ -53,6 +56,9 @@ async def post_answer(answer: AnswerIn, user: CurrentUser, session: SessionDep) 
     option = await session.get(Option, answer.option_id)
     if option is None or option.question_id != answer.question_id:
         raise HTTPException(400, "This question has no such option.")
+    asked = select(func.min(Asked.id)).where(Asked.user_id == user.id, Asked.question_id == answer.question_id)
+    if not (await session.execute(delete(Asked).where(Asked.id == asked.scalar_subquery()))).rowcount:
+        raise HTTPException(409, "This question was not asked, or has been answered.")
     session.add(Answer(user_id=user.id, option_id=option.id))
     await session.commit()
     # TODO notify-updates-call: tell every open Statistics page about the new answer

@@ -11,7 +11,7 @@ from . import settings
 from .models import Base, Option, Question
 from .questions import QUESTIONS
 
-engine = create_async_engine(settings.database_url)
+engine = create_async_engine(settings.database_url, max_overflow=60)  # who waits to write leaves room for readers
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 
 # Instances that start at the same moment take turns: the first makes the tables, the others find them.

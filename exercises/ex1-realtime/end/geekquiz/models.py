@@ -17,6 +17,7 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(40))
     key: Mapped[str] = mapped_column(String(120), unique=True)
     password_hash: Mapped[str] = mapped_column(String(200))
+    session_number: Mapped[int] = mapped_column(default=0)  # sessions of a lower number have ended
 
     is_authenticated = True
 
@@ -45,6 +46,16 @@ class Option(Base):
     question_id: Mapped[int] = mapped_column(ForeignKey(Question.id), index=True)
     title: Mapped[str] = mapped_column(String(100))
     is_correct: Mapped[bool]
+
+
+class Asked(Base):
+    """A question that a user was asked and has not answered yet; asked twice, it may be answered twice."""
+
+    __tablename__ = "asked"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id), index=True)
+    question_id: Mapped[int] = mapped_column(ForeignKey(Question.id))
 
 
 class Answer(Base):

@@ -1,9 +1,7 @@
 """What a browser may do with the pages, and what pages of other sites may not do with the quiz."""
 
-from urllib.parse import urlsplit
-
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADERS = {
@@ -41,7 +39,7 @@ class SecurityHeaders:
 
 
 class RefuseOtherSites:
-    """Refuses what another site's page sends with the user's cookies, unless it only reads."""
+    """Refuses what another site's page sends with the user's cookies, unless it only reads; and long bodies unread."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -49,17 +47,19 @@ class RefuseOtherSites:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or one WebSocket, whose origin the hub looks at by itself."""
         only_reads = scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS")
-        if only_reads or comes_from_here(Headers(scope=scope)):
-            await self.app(scope, receive, send)
+        headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
+        if not only_reads and not comes_from_here(headers):
+            await JSONResponse({"detail": "Cross-site request refused."}, 403)(scope, receive, send)
+        elif "transfer-encoding" in headers or int(headers.get("content-length", 0)) > 64 * 1024:
+            await JSONResponse({"detail": "The request is too long, or hides its length."}, 413)(scope, receive, send)
         else:
-            await PlainTextResponse("Cross-site request refused.", 403)(scope, receive, send)
+            await self.app(scope, receive, send)
 
 
 def comes_from_here(headers: Headers) -> bool:
     """Whether a page of this very origin sent the request, or no page at all."""
-    site = headers.get("sec-fetch-site")
-    if site is not None:
+    if site := headers.get("sec-fetch-site"):
         return site in ("same-origin", "none")
     # Browsers leave Sec-Fetch-Site out where there is no https; they always send the origin with unsafe methods.
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return origin is None or origin in {f"{scheme}://{headers.get('host')}" for scheme in ("http", "https")}

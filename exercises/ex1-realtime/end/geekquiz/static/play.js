@@ -30,6 +30,7 @@ async function api(body) {
   };
   const response = await fetch("/api/trivia", request);
   if (response.status === 401) location.assign("/account/login");
+  if (response.status === 409) location.reload(); // it has been answered in another tab
   if (!response.ok) throw new Error(`The server answered ${response.status}.`);
   return response.json();
 }
