@@ -13,6 +13,7 @@ from labkit import __version__, invocation
 from labkit.cli import (
     author,
     chapter_command,
+    class_command,
     database,
     demo,
     grade,
@@ -42,6 +43,7 @@ for module in (machine, workspace, progress, guide, chapter_command, run_command
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")
+app.add_typer(class_command.commands, name="class")
 app.add_typer(new.commands, name="new")
 app.add_typer(author.commands, name="author")
 
