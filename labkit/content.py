@@ -3,6 +3,7 @@
 An author runs these checks over a lab as a test; `labkit new` makes labs that pass them at once.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -126,13 +127,30 @@ def _snippet_problems(exercise: Exercise) -> Iterator[str]:
             yield f"a step names the snippet {name}, which has no file."
     for name, snippet in exercise.snippets.items():
         if name not in _by_name(todos):
-            yield f"no TODO line in begin names the snippet {name}."
+            meant = snippets.almost(exercise.begin, name)
+            nearly = f": begin/{meant[0]}:{meant[1]} is none, {meant[2]}" if meant else ""
+            yield f"no TODO line in begin names the snippet {name}{nearly}."
         if used[name] != 1:
             yield f"the snippet {name} is inserted by {used[name]} steps of README.md, not by one."
         if any(snippets.find(snippet, text) for text in _texts(exercise, name)):
             yield f"begin has the code of the snippet {name} already."
+    yield from _shared_placeholders(exercise)
     if exercise.database and 1 not in snippets.placeholders(_text_of(exercise, exercise.database.snippet)):
         yield f"exercise.toml's database names the snippet {exercise.database.snippet}, which has no placeholder 1."
+
+
+def _shared_placeholders(exercise: Exercise) -> Iterator[str]:
+    """Placeholders end with their snippet: what is chosen in one does not reach another that has the same name."""
+    for snippet in exercise.snippets.values():
+        for number, default in snippets.placeholders(snippet.text).items():
+            word = re.compile(rf"(?<!\w){re.escape(default)}(?!\w)")
+            for other in exercise.snippets.values():
+                if other is not snippet and default in snippets.placeholders(other.text).values():
+                    line = next(n for n, text in enumerate(other.text.split("\n"), start=1) if word.search(text))
+                    yield (
+                        f"the snippets {snippet.name} and {other.name} ({other.path.name}:{line}) both let “{default}” "
+                        f"be chosen: whoever fills in another name for ${{{number}:…}} in one of them breaks the app."
+                    )
 
 
 def _equation_problems(lab: Lab, exercise: Exercise) -> Iterator[str]:

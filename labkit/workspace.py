@@ -283,8 +283,13 @@ def _read_for(lab: Lab, folder: Path, take: bool) -> Workspace:
 
 def of_another_lab(lab: Lab, folder: Path, exercise: str) -> UsageError:
     """The error for a workspace of an exercise that the lab does not have."""
+    described = _description(folder)
+    made_from = described.get("lab") if described else None
+    gone = ""
+    if isinstance(made_from, str) and not Path(made_from).exists():
+        gone = f" It was made from the lab in {made_from}, which is not there any more."
     return UsageError(
-        f"{folder} is a workspace of {exercise}, which the lab “{lab.title}” does not have.",
+        f"{folder} is a workspace of {exercise}, which the lab “{lab.title}” does not have.{gone}",
         "Name the lab that it was made from with --lab DIR.",
     )
 

@@ -188,3 +188,53 @@ def test_a_class_is_opened_joined_and_closed_by_commands(
         assert joined.wait(20) in (0, 130)
         board.kill()
         board.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (1280, "dark")])
+async def test_the_page_follows_the_class_and_is_readable(tea: Lab, tmp_path: Path, width: int, scheme: Any) -> None:
+    from axe_playwright_python.async_playwright import Axe
+    from playwright.async_api import async_playwright, expect
+
+    from labkit.browser import launch_options
+    from labkit.live import server
+
+    room = Room(tea, datetime.now().astimezone() + timedelta(hours=1))
+    listener = server.listen(None)
+    port = listener.getsockname()[1]
+    board = Board(room, TOKEN, f"http://class.example:{port}")
+    app = board.app(port)
+    import uvicorn
+
+    serving = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+    task = asyncio.create_task(serving.serve(sockets=[listener]))
+    headers = {"host": f"127.0.0.1:{port}"}
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(**launch_options())
+        context = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page = await context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.split("/")[2]))
+        await page.goto(f"http://127.0.0.1:{port}/#token={TOKEN}")
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        await expect(page.locator("#join")).to_have_text(
+            f"Join: labkit class join http://class.example:{port} {room.code}"
+        )
+        async with (
+            TestClient(app, "/signalr/join", headers=headers) as ann,
+            TestClient(app, "/signalr/join", headers=headers) as bob,
+        ):
+            await ann.invoke("tell", message(room, 1) | {"name": "<b>Ann</b>"})
+            await bob.invoke("tell", message(room, 2) | {"hand": True})
+            await expect(page.locator("tbody th")).to_contain_text(["No. 2", "<b>Ann</b>"])
+            await expect(page.locator("tbody td.passed")).to_have_count(1)
+            await expect(page.locator("#checks li")).to_have_text(["2 of 2  a1.2/cup"])
+            found = (await Axe().run(page)).response["violations"]
+            assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            await page.screenshot(path=tmp_path / "board.png", full_page=True)
+        await expect(page.locator("tbody tr.away")).to_have_count(2)
+        assert set(asked) == {f"127.0.0.1:{port}"}
+        await browser.close()
+    serving.should_exit = True
+    await task

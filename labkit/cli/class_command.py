@@ -68,7 +68,7 @@ def open_(
     own_port = int(listener.getsockname()[1])
     keys.keep("class", Path.cwd(), keys.Key(key.token, own_port))
     scheme = "https" if certificate else "http"
-    name = host_name or (_own_address() if host == "0.0.0.0" else host)  # noqa: S104
+    name = host_name or (_own_address() if host == "0.0.0.0" else host)  # noqa: S104  (a comparison)
     room = Room(the_lab, datetime.now().astimezone() + timedelta(hours=hours))
     board = Board(room, key.token, f"{scheme}://{name}:{own_port}")
     address = gate.address(own_port, key.token).replace("http://", f"{scheme}://", 1)
@@ -175,9 +175,9 @@ def _ask_board(action: str, document: dict[str, Any]) -> dict[str, Any]:
             {"Authorization": f"Bearer {key.token}", "Content-Type": "application/json"},
         )
         # A certificate is made for the name that trainees use, not for this machine's own address.
-        context = ssl._create_unverified_context() if scheme == "https" else None  # noqa: S323
+        context = ssl._create_unverified_context() if scheme == "https" else None  # noqa: S323  (this machine)
         try:
-            with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=10, context=context) as answer:  # noqa: S310  (http)
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             said = json.load(error)["error"]

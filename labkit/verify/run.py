@@ -145,6 +145,12 @@ class _Run:
         """Run the checks; the result of each by its id."""
         from labkit import browser
 
+        checks = self._subject.exercise.checks
+        if not checks.is_dir():
+            raise InternalError(
+                f"{checks} is missing: without checks nothing can be verified.",
+                f"Its author makes the folder, with a test_….py that has a check for each task. {self._subject.advice}",
+            )
         say = self._progress.working
         launch = browser.find(install=True, say=say, headless=not self._headed).launch_options(not self._headed)
         with self._process(launch) as process:

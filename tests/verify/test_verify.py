@@ -1,6 +1,7 @@
 """How verify judges: every check is accounted for, and nothing that a trainee's folder holds can change that."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -415,10 +416,27 @@ def test_two_checks_of_one_id_are_a_fault_of_the_lab(verify_shop: VerifyShop, sh
     )
 
 
-def test_a_check_without_a_task_is_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
-    add_checks(shop, "def test_stray():\n    pass\n")
-    with pytest.raises(InternalError, match=r"test_stray.* is marked with no task"):
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        ("", "test_more.py:4: test_stray is not marked with a task; the chapter has tasks 1 to 2."),
+        ("@pytest.mark.task(7)\n", "test_more.py:4: test_stray is marked with task(7); the chapter has tasks 1 to 2."),
+    ],
+)
+def test_a_check_without_a_task_is_named_with_its_line(
+    verify_shop: VerifyShop, shop: Exercise, mark: str, said: str
+) -> None:
+    add_checks(shop, f"{mark}def test_stray():\n    pass\n")
+    with pytest.raises(InternalError) as caught:
         verify_shop()
+    assert caught.value.message == f"The checks of b1 cannot be run: {said}"
+
+
+def test_a_lab_without_checks_says_which_folder_is_missing(verify_shop: VerifyShop, shop: Exercise) -> None:
+    shutil.rmtree(shop.checks)
+    with pytest.raises(InternalError) as caught:
+        verify_shop()
+    assert caught.value.message == f"{shop.checks} is missing: without checks nothing can be verified."
 
 
 def test_without_a_browser_the_machine_is_at_fault(
