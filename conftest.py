@@ -1,5 +1,6 @@
 """What the tests of both distributions share: a browser that is there, and a PostgreSQL."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from labkit import browser
 from labkit.errors import MachineError
 from labkit.postgres import Server, temporary_server
+
+# Hundreds of processes of the tests import the same modules: whatever the environment says, they keep their bytecode.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,6 +8,7 @@ import sys
 def main() -> None:
     """Run the command line; `--version` and `status` are answered before anything heavy is imported."""
     try:
+        _put_last()
         _open_streams()
         code = _run(sys.argv[1:])
         sys.stdout.flush()
@@ -25,6 +26,11 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["--plain"]:
+        os.environ["LABKIT_PLAIN"] = "1"
+        arguments = arguments[1:]
+    if os.environ.get("LABKIT_PLAIN"):
+        os.environ.setdefault("TYPER_USE_RICH", "0")  # which Typer asks when it is imported
     if arguments in (["--version"], ["-V"]):
         from labkit import __version__
 
@@ -33,7 +39,10 @@ def _run(arguments: list[str]) -> int:
     if arguments == ["status"]:
         from labkit import status
 
-        line = status.line(os.getcwd())  # noqa: PTH109  (the import of pathlib would take longer)
+        try:
+            line = status.line(os.getcwd())  # noqa: PTH109  (the import of pathlib would take longer)
+        except FileNotFoundError:
+            line = None  # as every command, it then says that the folder is gone
         if line is not None:
             sys.stdout.write(f"{line}\n")
             return 0
@@ -43,6 +52,21 @@ def _run(arguments: list[str]) -> int:
     from labkit.cli import run
 
     return run(arguments)
+
+
+def _put_last() -> None:
+    """Search PYTHONPATH, and the current folder that `python -m` puts first, after labkit's own packages.
+
+    Set for something else, they would shadow what labkit is made of: an old `rich`, a trainee's `random.py`.
+    """
+    foreign = {each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each} | {""}
+    try:
+        here = os.getcwd()  # noqa: PTH109  (the import of pathlib would take longer)
+    except OSError:  # it has been removed
+        here = ""
+    # Python makes what PYTHONPATH names absolute.
+    foreign |= {here, *(os.path.join(here, each) for each in foreign)}  # noqa: PTH118  (as above)
+    sys.path.sort(key=lambda each: each in foreign)
 
 
 def _open_streams() -> None:

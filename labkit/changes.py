@@ -49,7 +49,7 @@ def write(folder: Path, change: Change, scratch: str = "") -> None:
 def content(path: Path) -> bytes | None:
     """The file's content, or `None` when it is not there."""
     try:
-        return path.read_bytes()
+        return tree.read(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -227,6 +227,18 @@ def hung(name: str, url: str, seconds: float, listens: bool, place: Place | None
     return _error("hung", message, advice, place, log.lines, log.folder)
 
 
+def unexplained(name: str, error: Exception, log: "Log") -> AppDidNotStart:
+    """The error for an app of which no more can be found out, as it has removed its own folder for example."""
+    tail = "\n".join(log.lines[-TAIL:])
+    return AppDidNotStart(
+        "exited",
+        f"{name} does not start, and why could not be found out: {error}",
+        f"Does it change or remove its own files while it starts? The whole log: {log.path}",
+        None,
+        tail,
+    )
+
+
 def answered(name: str, url: str, status: int, log: "Log") -> AppDidNotStart:
     """The error for an app that answers, but not with 200."""
     raised = last_exception(log.lines, log.folder) if status >= 500 else None

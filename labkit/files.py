@@ -28,6 +28,22 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path}:{line} is not in UTF-8.", "Save the file as UTF-8.") from error
 
 
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+def read_safely(path: Path, most: int) -> bytes:
+    """What a program that is not trusted has written to a file, `most` bytes of it; nothing if that is no plain file.
+
+    A link is not followed, and a pipe not waited for.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(most) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+    except OSError:
+        return b""
+
+
 _ADVICE = "Free some disk space or choose a folder that you may write to, then repeat the command."
 
 
@@ -70,8 +86,8 @@ class Within:
         self.folder = folder.resolve()
         self._scratch = scratch
 
-    def read(self, path: str) -> bytes | None:
-        """The file's content; None if it is not there.
+    def read(self, path: str, most: int = -1) -> bytes | None:
+        """The file's content, `most` bytes of it if given; None if it is not there.
 
         Raises UsageError for a path that leads out, a link, or what is no file.
         """
@@ -82,7 +98,7 @@ class Within:
             with os.fdopen(os.open(at.name, flags, dir_fd=at.descriptor), "rb") as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise self._no_file(path)
-                return file.read()
+                return file.read(most)
 
     def write(self, path: str, content: bytes | None, mode: int = 0o644) -> None:
         """Give the file this content, in one step; None removes it. A file that is there keeps its mode.
@@ -237,7 +253,6 @@ class _At:
 _DESCRIPTORS = os.open in os.supports_dir_fd
 
 _FOLDER = getattr(os, "O_DIRECTORY", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def _is_link(kind: os.stat_result) -> bool:

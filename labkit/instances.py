@@ -8,10 +8,12 @@
 """
 
 import contextlib
+import errno
 import http.client
 import os
 import queue
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from labkit.diagnosis import Log
 from labkit.errors import MachineError, UsageError
 from labkit.lab import App
 from labkit.processes import GRACE, TOKEN, Group, environment
+from labkit.sandbox import Sandbox
 
 HOST = "127.0.0.1"
 
@@ -43,6 +46,9 @@ _FIRM = 1.0
 
 _ATTEMPTS = 3
 """How often other ports are tried if one is taken between its choice and its use."""
+
+MOST_LOG = 20_000_000
+"""How many bytes of an instance's log are kept; of the rest only the number is."""
 
 _TAKEN = re.compile(r"address already in use|only one usage of each socket address|\b10048\b", re.IGNORECASE)
 
@@ -108,13 +114,14 @@ def running(
     on_line: OnLine | None = None,
     timeout: float = 30,
     grace: float = GRACE,
+    sandbox: Sandbox | None = None,
 ) -> Iterator[Instances]:
     """Run `count` instances of the app in `folder` until the `with` block ends, whatever ends it.
 
     The ports are the operating system's choice, or `first_port` and those after it, or those that others had before
-    (`same_ports`). Logs are kept in `logs`, else
-    beside the data. All start at the same time and are ready within `timeout` seconds. Raises AppDidNotStart for what
-    the app did, PortInUse or another MachineError for what the machine did.
+    (`same_ports`). Logs are kept in `logs`, else beside the data. With a `sandbox` the instances have its rights only.
+    All start at the same time and are ready within `timeout` seconds. Raises AppDidNotStart for what the app did,
+    PortInUse or another MachineError for what the machine did.
     """
     values = {
         "python": str(interpreter(folder)),
@@ -138,7 +145,7 @@ def running(
         ports = free_ports(count) if first_port is None else list(range(first_port, first_port + count))
         ports = list(same_ports) if same_ports else ports
         try:
-            instances = _start(app, folder, values, ports, logs, on_line, timeout)
+            instances = _start(app, folder, values, ports, logs, on_line, timeout, sandbox)
             break
         except PortInUse:
             if first_port is not None or same_ports or attempt == _ATTEMPTS:
@@ -192,6 +199,7 @@ def _start(
     logs: Path,
     on_line: OnLine | None,
     timeout: float,
+    sandbox: Sandbox | None,
 ) -> Instances:
     """Start an instance on each port and wait until all are ready; on an error, or Ctrl-C, nothing is left running."""
     group = Group()
@@ -203,6 +211,9 @@ def _start(
             name = f"The app (instance {number})" if len(ports) > 1 else "The app"
             command, variables = _filled(app, {**values, "port": str(port)})
             log = logs / f"instance-{number}.log"
+            if sandbox:
+                _check_program(command, folder)
+                command = sandbox.wrap(command, ports)
             process = _spawn(group, command, folder, {**variables, **stacks.variables(log)})
             program = _Program(name, number, port, process, log, folder, on_line)
             programs.append(program)
@@ -230,14 +241,26 @@ def _next(outcomes: "queue.SimpleQueue[Exception | None]") -> Exception | None:
             return outcomes.get(timeout=0.2)
 
 
+def _check_program(command: list[str], folder: Path) -> None:
+    """Find out whether there is such a program, where another one, the sandbox's, is to start it."""
+    program = str(folder / command[0]) if Path(command[0]).name != command[0] else command[0]
+    if shutil.which(program) is None:
+        number = errno.EACCES if Path(program).exists() else errno.ENOENT
+        raise _cannot_start(command, folder, OSError(number, os.strerror(number)))
+
+
 def _spawn(group: Group, command: list[str], folder: Path, variables: dict[str, str]) -> subprocess.Popen[bytes]:
     try:
         return group.start(command, cwd=folder, environment=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except OSError as error:
-        raise MachineError(
-            f"Cannot start {command[0]} in {folder}: {error.strerror or error}.",
-            f"Is it there, and may you run it? If it belongs to {folder / '.venv'}, make that folder anew: uv sync",
-        ) from error
+        raise _cannot_start(command, folder, error) from error
+
+
+def _cannot_start(command: list[str], folder: Path, error: OSError) -> MachineError:
+    return MachineError(
+        f"Cannot start {command[0]} in {folder}: {error.strerror or error}.",
+        f"Is it there, and may you run it? If it belongs to {folder / '.venv'}, make that folder anew: uv sync",
+    )
 
 
 def _filled(app: App, values: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -256,7 +279,7 @@ def _filled(app: App, values: Mapping[str, str]) -> tuple[list[str], dict[str, s
         return values[match[1]]
 
     extra = {name: fill(text) for name, text in app.environment.items()}
-    return [fill(part) for part in app.command], environment(extra)
+    return [fill(part) for part in app.command], environment(extra, app.pass_environment)
 
 
 class _Program:
@@ -286,7 +309,16 @@ class _Program:
         self._reader.join(timeout=1)
 
     def failure(self, ready: str, timeout: float, stopping: threading.Event) -> Exception | None:
-        """Wait until the instance answers 200, and return None; else return what is wrong with it."""
+        """Wait until the instance answers 200, and return None; else return what is wrong with it.
+
+        Nothing is raised: nobody would hear it, and the start would be waited for without end.
+        """
+        try:
+            return self._failure(ready, timeout, stopping)
+        except Exception as error:  # noqa: BLE001  (the app has made what explains a failure fail: still it failed)
+            return diagnosis.unexplained(self.name, error, self._log())
+
+    def _failure(self, ready: str, timeout: float, stopping: threading.Event) -> Exception | None:
         url = self.instance.url + ready
         until = time.monotonic() + timeout
         status, since, listens = None, 0.0, False
@@ -352,14 +384,21 @@ class _Program:
             file = None
             with contextlib.suppress(OSError):  # a full disk must not stop the app
                 file = stack.enter_context(self.instance.log.open("wb", buffering=0))
+            room, left_out = MOST_LOG, 0
             for raw in iter(lambda: pipe.readline(65536), b""):
-                if file:
+                if room < len(raw):
+                    left_out += len(raw)
+                elif file:
+                    room -= len(raw)
                     with contextlib.suppress(OSError):
                         file.write(raw)
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
                 self.lines.append(line)
                 if self._on_line:
                     self._on_line(self.instance.number, line)
+            if file and left_out:
+                with contextlib.suppress(OSError):
+                    file.write(f"\n({left_out:,} more bytes of the log are left out.)\n".encode())
 
 
 def _is_free(port: int) -> bool:

@@ -1,4 +1,8 @@
-"""The workspaces that were made or used on this machine, the last used first; `list` knows them in any folder."""
+"""The workspaces that were made or used on this machine, the last used first; `list` knows them in any folder.
+
+And the labs that somebody has named here: a workspace that comes from elsewhere chooses none by itself, as the checks
+of a lab are programs, which run with the rights of whoever verifies.
+"""
 
 import json
 from dataclasses import dataclass
@@ -51,6 +55,31 @@ def remember(folder: Path, exercise: str, lab: Path) -> None:
             write_whole(path, f"{text}\n".encode())
     except (LabError, OSError):
         return
+
+
+def trusts(lab: Path) -> bool:
+    """Whether somebody has named this lab here, or made it, or a workspace of it."""
+    return lab in _labs() or any(each.lab == lab for each in _read())
+
+
+def trust(lab: Path) -> None:
+    """Remember that somebody has named this lab here; where nothing can be written, it has to be named again."""
+    try:
+        path = _path().with_name("labs.json")
+        if lab in _labs():
+            return
+        with locked(path.with_suffix(".lock")):
+            rows = [str(lab), *map(str, _labs())][:_MOST]
+            write_whole(path, f"{json.dumps({'schema': 1, 'labs': rows}, indent=2, ensure_ascii=False)}\n".encode())
+    except (LabError, OSError):
+        return
+
+
+def _labs() -> list[Path]:
+    try:
+        return [Path(lab) for lab in json.loads(_path().with_name("labs.json").read_bytes())["labs"]]
+    except (LabError, OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _path() -> Path:

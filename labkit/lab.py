@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, chapter, form
+from labkit import __version__, chapter, form, known
 from labkit.chapter import Chapter, Step, Task
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
+from labkit.tree import argument
 
 BUNDLED = Path(__file__).parent / "_lab"
 """Where setup.py puts the lab in an installed labkit."""
@@ -30,6 +31,8 @@ class App:
     home: str
     instances: int
     environment: Mapping[str, str]
+    pass_environment: tuple[str, ...] = ()
+    """The environment variables, `*` for any end of a name, that an app gets from whoever runs it."""
     decode: tuple[str, ...] = ()
     """The command that says what the app's WebSocket frames mean, see `report.frames`."""
 
@@ -46,12 +49,16 @@ class Database:
     """The lab's PostgreSQL, for an exercise that needs it.
 
     `solution` names the databases of the lab's own end; `snippet` is the one whose first placeholder is the
-    database's name; `tail` is the command that shows an application's messages as they arrive.
+    database's name; `tail` is the command that shows an application's messages as they arrive, which finds the
+    database's URL in the environment variable `tail_variable`, if that is named. `instead` has the services that may
+    stand in for PostgreSQL, each with the requirement that the app has to declare for it.
     """
 
     solution: tuple[str, ...]
     snippet: str
     tail: tuple[str, ...]
+    tail_variable: str | None = None
+    instead: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -225,16 +232,22 @@ class Lab:
 def find_lab(folder: Path | None = None) -> Lab:
     """Read the lab in `folder`, else in `$LABKIT_LAB`, else the one that made the workspace round the current folder,
     else the one whose folder this is, else the one that labkit carries (wheel or checkout).
+
+    Raises UsageError if the lab is not in order, or if a folder has chosen one that nobody has named here before.
     """
-    if folder is None and os.environ.get("LABKIT_LAB"):
-        folder = Path(os.environ["LABKIT_LAB"])
-    if folder is None:
-        folder = _lab_round(Path.cwd())
-    if folder is None:
-        folder = carried_lab()
+    named = folder or (Path(os.environ["LABKIT_LAB"]) if os.environ.get("LABKIT_LAB") else None)
+    folder = named or _lab_round(Path.cwd()) or carried_lab()
     if not (folder / "lab.toml").is_file():
         raise UsageError(f"No lab in {folder}: it has no lab.toml.", "labkit new lab NAME makes one")
     folder = folder.resolve()
+    if named:
+        known.trust(folder)
+    elif folder != carried_lab().resolve() and not known.trusts(folder):
+        raise UsageError(
+            f"The lab in {folder} was never used on this machine. "
+            "Its checks are programs: they may do all that you may.",
+            f"If you trust it, name it once: --lab {argument(folder)}",
+        )
     table = read_toml(folder / "lab.toml", form.LAB)
     return Lab(
         folder=folder,
@@ -259,7 +272,8 @@ def _lab_round(start: Path) -> Path | None:
             remembered = json.loads((folder / ".labkit" / "workspace.json").read_bytes())["lab"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        return Path(remembered) if remembered and (Path(remembered) / "lab.toml").is_file() else None
+        named = Path(remembered) if isinstance(remembered, str) and "\0" not in remembered else None
+        return named if named and (named / "lab.toml").is_file() else None
     return next((folder for folder in (start, *start.parents) if (folder / "lab.toml").is_file()), None)
 
 
@@ -277,6 +291,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             home=app.get("home", "/"),
             instances=app.get("instances", 1),
             environment=dict(app.get("environment", {})),
+            pass_environment=tuple(app.get("pass-environment", ())),
             decode=tuple(app.get("decode", ())),
             reread=tuple(app.get("reread", ())),
         ),
@@ -284,6 +299,8 @@ def _exercise(lab: Path, name: str) -> Exercise:
             solution=tuple(database["solution"]),
             snippet=database["snippet"],
             tail=tuple(database.get("tail", ())),
+            tail_variable=database.get("tail-variable"),
+            instead=dict(database.get("instead", {})),
         )
         if database
         else None,

@@ -12,6 +12,7 @@ that waits for the end of a pipe, does the same if labkit is ended the hard way 
 """
 
 import contextlib
+import fnmatch
 import json
 import os
 import secrets
@@ -172,19 +173,56 @@ if "dismissed" not in lines:
 """
 
 
-def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a trainee's program: labkit's own, without what steers labkit's Python or its tests.
+def environment(extra: Mapping[str, str], also: Sequence[str] = ()) -> dict[str, str]:
+    """The environment for a program that labkit starts: what every program needs of this machine, and `extra`.
 
+    Nothing else of labkit's environment is handed on, as it might steer the program (`NODE_OPTIONS`,
+    `WEB_CONCURRENCY`, `PYTHONPATH`), or be none of its business; `also` names what is, `*` for any end of a name.
     Its output is UTF-8, as labkit reads it.
     """
-    own = {
+    kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONIOENCODING"}
-        and not name.startswith("PYTEST_")
+        if name.upper() in _HANDED_ON
+        or name.upper().startswith(_FAMILIES)
+        or any(fnmatch.fnmatchcase(name.upper(), each.upper()) for each in also)
     }
     settings = {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-    return {**own, **settings, **extra}
+    return {**kept, **settings, **extra}
+
+
+_HANDED_ON = frozenset(
+    {
+        # Who and where one is, and where programs and libraries are.
+        *(
+            "PATH",
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "SHELL",
+            "LANG",
+            "LANGUAGE",
+            "TZ",
+            "TZDIR",
+            "TMPDIR",
+            "TEMP",
+            "TMP",
+            "TERM",
+        ),
+        *("LD_LIBRARY_PATH", "LOCALE_ARCHIVE", "SSL_CERT_FILE", "SSL_CERT_DIR", "FONTCONFIG_FILE", "FONTCONFIG_PATH"),
+        # A display, for a browser that is to be seen.
+        *("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS"),
+        # Windows: without these, programs do not even start.
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "OS", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
+        *("ALLUSERSPROFILE", "PUBLIC", "USERPROFILE", "USERNAME", "USERDOMAIN", "HOMEDRIVE", "HOMEPATH"),
+        *("COMPUTERNAME", "NUMBER_OF_PROCESSORS"),
+        # Where the toolchains of other languages are, for labs in these.
+        *("JAVA_HOME", "DOTNET_ROOT", "GOROOT", "GOPATH", "CARGO_HOME", "RUSTUP_HOME"),
+    }
+)
+
+_FAMILIES = ("LC_", "XDG_", "DYLD_", "PROCESSOR_", "PROGRAMFILES", "COMMONPROGRAM", "NIX_")
+"""The beginnings of names that are handed on as well."""
 
 
 def end(

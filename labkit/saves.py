@@ -27,7 +27,7 @@ def watched(folder: Path) -> Iterator[Callable[[], list[str]]]:
     def is_apps(_: "Change", path: str) -> bool:
         parts = Path(path).relative_to(folder).parts if Path(path).is_relative_to(folder) else (".",)
         hidden = any(part.startswith(".") or part in tree.IGNORED_FOLDERS for part in parts)
-        return not (hidden or parts[-1] in tree.IGNORED_FILES or parts[-1].endswith((*tree.IGNORED_ENDINGS, "~")))
+        return not (hidden or parts[-1] in tree.IGNORED_FILES or parts[-1].endswith(tree.IGNORED_ENDINGS))
 
     def watch() -> None:
         for changes in watchfiles.watch(folder, watch_filter=is_apps, stop_event=stop, debounce=200, rust_timeout=500):

@@ -1,10 +1,13 @@
 """Where an app's calls are: asked of a running instance, which a helper inside of it answers (templates/instance)."""
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from labkit.files import read_safely
 
 HELPER = Path(__file__).parent / "templates" / "instance"
 """What Python runs first in an instance."""
@@ -23,6 +26,11 @@ class Frame:
     passes_on: bool = False
 
 
+_MOST = 5_000_000
+"""How many bytes of an answer are read."""
+
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+
 Stack = tuple[Frame, ...]
 """Calls, the outermost first."""
 
@@ -38,11 +46,11 @@ def ask(log: Path, seconds: float = PATIENCE) -> list[Stack]:
     answer = request.with_name(f"{request.name}.answer")
     with contextlib.suppress(OSError):
         answer.unlink(missing_ok=True)
-        request.touch()
+        os.close(os.open(request, os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | _NO_WAIT, 0o600))
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if answer.exists():
-                return _read(answer.read_text(encoding="utf-8"))
+            if answer.is_file():
+                return _read(read_safely(answer, _MOST).decode("utf-8", "replace"))
             time.sleep(0.02)
         request.unlink(missing_ok=True)
     return []
@@ -92,8 +100,9 @@ def _read(text: str) -> list[Stack]:
     for block in text.split("\n\n"):
         frames = []
         for line in filter(None, block.split("\n")):
-            path, number, function, passes = line.split("\t")
-            frames.append(Frame(path, int(number), function, bool(passes)))
+            parts = line.split("\t")
+            if len(parts) == 4 and parts[1].isdecimal() and "\0" not in parts[0]:  # else the app has written it
+                frames.append(Frame(parts[0], int(parts[1]), parts[2], bool(parts[3])))
         if frames:
             stacks.append(tuple(frames))
     return stacks

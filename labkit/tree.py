@@ -29,24 +29,34 @@ BESIDE = frozenset({".gitignore", "lab-workspace.toml", "manual", "uv.toml", "wh
 
 OF_THE_LAB = ".lab-new"
 
-IGNORED_ENDINGS = (".pyc", ".db", ".db-wal", ".db-shm", OF_THE_LAB)
-"""What running an app leaves, compiled code and data; and the lab's files that `labkit update` puts beside yours."""
+IGNORED_ENDINGS = (
+    *(".pyc", ".db", ".db-wal", ".db-shm"),
+    *("~", ".orig", ".rej", ".bak", ".swp", ".swo"),
+    OF_THE_LAB,
+)
+"""What running an app leaves, compiled code and data; what editors and merges leave beside a file; and the lab's files
+that `labkit update` puts beside yours.
+"""
+
+HUGE = 200_000_000
+"""From how many bytes on a file is no part of an app: a film, a disk image, a log that never ended."""
+
+LARGE = 5_000_000
+"""From how many bytes on nobody has written a file, and nobody wants to see it."""
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:
     try:
-        return entry.is_file()
+        return entry.is_file() and entry.stat().st_size < HUGE
     except OSError:  # a link that leads to itself
         return False
-
-
-_LARGE = 50_000_000
 
 
 def app_files(folder: Path) -> Iterator[str]:
     """Yield the app's files as sorted paths relative to `folder`, with forward slashes.
 
-    A link to a file counts as the file, as it does for the app; links to folders may go in circles and are left out.
+    A link to a file counts as the file, as it does for the app; links to folders may go in circles and are left out,
+    and so are huge files.
     Raises UsageError if there is no such folder.
     """
     if not folder.is_dir():
@@ -68,10 +78,7 @@ def app_files(folder: Path) -> Iterator[str]:
 
 
 def digest(folder: Path) -> str:
-    """A number for the app's files, their paths and contents: SHA-256, in hexadecimal digits.
-
-    Of a file of more than 50 MB, which is no code, only the size counts.
-    """
+    """A number for the app's files, their paths and contents: SHA-256, in hexadecimal digits."""
     paths = list(app_files(folder))
     return _digest((path, folder / path) for path in paths)
 
@@ -91,9 +98,24 @@ def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
     for path, content in files:
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
-        if size <= _LARGE:
-            whole.update(content if isinstance(content, bytes) else content.read_bytes())
+        if isinstance(content, bytes):
+            whole.update(content)
+            continue
+        with content.open("rb") as file:
+            while block := file.read(1 << 20):
+                whole.update(block)
     return whole.hexdigest()
+
+
+def read(path: Path) -> bytes:
+    """What a file has in it, to be compared or shown; of a large one a stand-in, which is no text and as unique."""
+    if path.stat().st_size < LARGE:
+        return path.read_bytes()
+    whole = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            whole.update(block)
+    return b"\0" + whole.digest()
 
 
 def text(content: bytes) -> str | None:

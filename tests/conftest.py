@@ -12,9 +12,6 @@ import pytest
 from labkit.errors import LabError
 from labkit.lab import Exercise, Lab, find_lab
 
-# Hundreds of processes of the tests import the same modules: whatever the environment says, they keep their bytecode.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
 LAB = {
     "lab.toml": 'title = "Tea"\nsnippet-prefix = "TeaParty"\nexercises = ["a1-brew"]\n',
     "exercises/a1-brew/README.md": """\

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from labkit import instances
 from labkit.errors import MachineError, UsageError
 from labkit.instances import AppDidNotStart, Instances, PortInUse
 from labkit.lab import App
+from labkit.sandbox import Sandbox
 
 APP = """\
 import http.server, os, sys
@@ -119,6 +121,18 @@ def test_an_instance_that_dies_is_told_with_its_last_lines(run: Run) -> None:
         assert running.poll() == second
         assert running.exit_status(running.list[0]) is None
         assert f"opening on {second.port}" in running.tail(second)
+
+
+def test_an_app_gets_of_the_shells_variables_those_that_the_lab_names(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SHOP_OPEN", "SHOP_NAME", "SHOPPING"):
+        monkeypatch.setenv(name, f"my {name}")
+    names = 'sorted(name for name in os.environ if name.startswith("SHOP"))'
+    (folder / "shop" / "cart.py").write_text(f"import os\n\ndef reply(path):\n    return 200, repr({names})\n")
+    app = replace(SHOP, environment={"SHOP_NAME": "the lab's"}, pass_environment=("SHOP_*",))
+    with instances.running(app, folder, data=tmp_path / "data", secret="s", id="i", count=1) as running:
+        assert get(running.list[0].url) == "['SHOP_NAME', 'SHOP_OPEN']"
 
 
 def test_a_syntax_error_is_shown_at_its_line(run: Run, folder: Path) -> None:
@@ -346,11 +360,12 @@ def test_the_folders_own_environment_runs_the_app(folder: Path) -> None:
     assert instances.interpreter(folder) == own
 
 
-def test_an_environment_that_cannot_run_is_told(run: Run, folder: Path) -> None:
+@pytest.mark.parametrize("inside", [None, Sandbox(write=())], ids=["plain", "in the sandbox"])
+def test_an_environment_that_cannot_run_is_told(run: Run, folder: Path, inside: Sandbox | None) -> None:
     own = folder / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     own.parent.mkdir(parents=True)
     own.write_text("")
-    with pytest.raises(MachineError) as caught, run():
+    with pytest.raises(MachineError) as caught, run(sandbox=inside):
         pass
     assert caught.value.message == f"Cannot start {own} in {folder}: Permission denied."
 

@@ -1,6 +1,7 @@
 """A lab is found and read, and its parts are named as people name them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,37 @@ def test_a_workspace_remembers_its_lab(tea_folder: Path, tmp_path: Path, monkeyp
     (deep.parent / ".labkit" / "workspace.json").write_text(json.dumps({"lab": str(tea_folder)}))
     monkeypatch.delenv("LABKIT_LAB", raising=False)
     monkeypatch.chdir(deep)
-    assert find_lab().title == "Tea"
+    with pytest.raises(UsageError) as caught:
+        find_lab()
+    assert (caught.value.message, caught.value.next) == (
+        f"The lab in {tea_folder} was never used on this machine. "
+        "Its checks are programs: they may do all that you may.",
+        f"If you trust it, name it once: --lab {tea_folder}",
+    )
+    assert [find_lab(tea_folder).title, find_lab().title] == ["Tea", "Tea"]
+
+
+@pytest.mark.parametrize("lab", ["5", '""', '"a\\u0000b"', '"/nowhere"', "[]", "null"])
+def test_a_workspace_that_names_no_lab_belongs_to_the_carried_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lab: str
+) -> None:
+    (tmp_path / ".labkit").mkdir()
+    (tmp_path / ".labkit" / "workspace.json").write_text(f'{{"lab": {lab}}}')
+    monkeypatch.delenv("LABKIT_LAB", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert find_lab().folder == carried_lab()
+
+
+def test_a_submission_that_brings_a_lab_does_not_choose_its_checks(
+    tea_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission = tmp_path / "submission"
+    shutil.copytree(tea_folder, submission)
+    (submission / "lab-workspace.toml").write_text("")
+    monkeypatch.delenv("LABKIT_LAB", raising=False)
+    monkeypatch.chdir(submission)
+    with pytest.raises(UsageError, match="never used on this machine"):
+        find_lab()
 
 
 def test_without_any_hint_the_carried_lab_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,3 +209,16 @@ def test_a_broken_hint_is_named(brew: Exercise, text: str, message: str) -> None
     with pytest.raises(UsageError) as caught:
         _ = brew.hints
     assert caught.value.message == f"{path}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("There is memory, postgres, postgresql..", "There is memory, postgres, postgresql."),
+        ("Did you mean 'database_server'?. Look.", "Did you mean 'database_server'? Look."),
+        ("There is no folder ../.. here ...", "There is no folder ../.. here ..."),
+        ("cd ..", "cd .."),
+    ],
+)
+def test_no_sentence_of_an_error_ends_twice(said: str, shown: str) -> None:
+    assert UsageError(said).message == shown

@@ -178,12 +178,26 @@ def test_an_empty_group_leaves_no_watchdog() -> None:
     assert watchdogs([]) == []
 
 
-def test_a_program_does_not_inherit_what_steers_labkits_own_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-x")
-    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
-    monkeypatch.setenv("HOME_OF_THE_APP", "kept")
-    result = environment({"PORT": "1"})
-    assert result.keys().isdisjoint({"PYTHONPATH", "PYTEST_ADDOPTS", "PYTHONIOENCODING"})
-    assert result["HOME_OF_THE_APP"] == "kept"
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PYTHONPATH", "PYTEST_ADDOPTS", "PYTHONIOENCODING", "PYTHONOPTIMIZE", "PYTHONWARNINGS", "NODE_OPTIONS"),
+        *("WEB_CONCURRENCY", "UVICORN_WORKERS", "PWDEBUG", "FORCE_COLOR", "LD_PRELOAD", "LABKIT_DATABASE_SERVER"),
+        *("PGHOST", "DATABASE_URL", "GITHUB_TOKEN"),
+    ],
+)
+def test_a_program_does_not_inherit_what_steers_others(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+    assert name not in environment({"PORT": "1"})
+
+
+def test_a_program_inherits_what_every_program_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PATH", "HOME", "LC_TIME", "SystemRoot", "ProgramFiles(x86)", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "kept")
+    monkeypatch.setenv("LABKIT_BROWSER", "mine")
+    result = environment({"PORT": "1"}, also=("LABKIT_*",))
+    assert [result[name] for name in ("PATH", "HOME", "LC_TIME", "SystemRoot", "LABKIT_BROWSER")] == [
+        *["kept"] * 4,
+        "mine",
+    ]
     assert [result[name] for name in ("PYTHONUNBUFFERED", "PYTHONUTF8", "PORT")] == ["1"] * 3

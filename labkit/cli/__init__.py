@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import itertools
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +13,9 @@ from labkit import __version__, invocation
 from labkit.cli import (
     author,
     chapter_command,
+    class_command,
     database,
     demo,
-    following,
     grade,
     guide,
     machine,
@@ -26,7 +27,7 @@ from labkit.cli import (
     workspace,
 )
 from labkit.console import err, print_json
-from labkit.errors import ExitCode, InternalError, LabError
+from labkit.errors import ExitCode, InternalError, LabError, MachineError
 
 app = typer.Typer(
     name="labkit",
@@ -42,6 +43,7 @@ for module in (machine, workspace, progress, guide, chapter_command, run_command
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")
+app.add_typer(class_command.commands, name="class")
 app.add_typer(new.commands, name="new")
 app.add_typer(author.commands, name="author")
 
@@ -49,8 +51,16 @@ app.add_typer(author.commands, name="author")
 @app.callback()
 def main(
     version: Annotated[bool, typer.Option("--version", "-V", help="Show labkit's version and exit.")] = False,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Plain lines, without colours, boxes and whatever moves; for a screen reader, for example. "
+            "Before the command; LABKIT_PLAIN=1 asks for it as well. NO_COLOR=1 only leaves the colours out.",
+        ),
+    ] = False,
 ) -> None:
-    """Answer `--version` where it stands beside other options."""
+    """Answer `--version` where it stands beside other options; `--plain` was heard before anything was imported."""
     if version:
         typer.echo(f"labkit {__version__}")
         raise typer.Exit
@@ -60,9 +70,8 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is said here, in one way."""
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
+        _refuse_removed_folder()
         code = int(app(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
-        if arguments[:1] == ["db"] and code == ExitCode.OK:
-            following.note_here(" ".join(arguments[:2]))
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:
@@ -88,6 +97,13 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         fault = InternalError(f"labkit itself failed: {type(error).__name__}: {error}", "Report the lines above.")
         return _say(fault.message, fault.next, fault.code, as_json)
+
+
+def _refuse_removed_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise MachineError("The folder that this terminal is in has been removed.", "cd ~") from None
 
 
 def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:

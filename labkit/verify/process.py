@@ -41,7 +41,8 @@ class CheckingProcess:
                     {
                         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
                         **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
-                    }
+                    },
+                    also=("LABKIT_*", "PLAYWRIGHT_*"),
                 ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

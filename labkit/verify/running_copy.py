@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from labkit import workspace
 from labkit.errors import MachineError
+from labkit.sandbox import Sandbox
 from labkit.verify.stage import RunningInstance
 from labkit.verify.subject import Subject
 
@@ -62,7 +64,8 @@ def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[Run
     data = _data(folder)
     logs(folder).mkdir(parents=True)
     with instances.running(
-        replace(app, command=command),
+        # A verdict does not depend on who verifies: nothing of theirs is passed on.
+        replace(app, command=command, pass_environment=()),
         folder,
         data=data,
         secret=secrets.token_hex(32),
@@ -71,6 +74,7 @@ def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[Run
         database_server=server.url if server else None,
         logs=logs(folder),
         grace=0,
+        sandbox=Sandbox(write=(folder,), connect=(urlsplit(server.url).port or 5432,) if server else ()),
     ) as started:
         yield RunningCopy(folder, data, started, server)
 

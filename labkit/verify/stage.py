@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labkit.files import read_safely
+from labkit.instances import MOST_LOG
 from labkit.postgres import Server
 from labkit.verify.causes.finding import Finding
 
@@ -34,7 +36,7 @@ class RunningInstance:
             self._provoked.append(range(before, len(self._all_lines())))
 
     def _all_lines(self) -> list[str]:
-        return self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+        return read_safely(self.log, MOST_LOG).decode("utf-8", "replace").splitlines()
 
 
 @dataclass(frozen=True)

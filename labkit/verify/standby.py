@@ -4,7 +4,6 @@ It has had no visitor yet. What was saved since it started is brought over, if i
 for each request (`reread` in exercise.toml); after any other change it is of no use.
 """
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from labkit import snippets, tree
 from labkit.errors import LabError
+from labkit.files import Within
 from labkit.verify import databases, running_copy
 from labkit.verify.running_copy import RunningCopy
 from labkit.verify.subject import Subject
@@ -52,13 +52,12 @@ class Standby:
         changed = {path for path in now.keys() | self._files.keys() if now.get(path) != self._files.get(path)}
         if not all(subject.exercise.app.rereads(path) for path in changed):
             return False
-        for path in changed:
-            target = self.copy.folder / path
-            if path in now:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(subject.folder / path, target)
-            else:
-                target.unlink(missing_ok=True)
+        within = Within(self.copy.folder)  # in which the app may have made links
+        try:
+            for path in changed:
+                within.write(path, (subject.folder / path).read_bytes() if path in now else None)
+        except (LabError, OSError):
+            return False
         self._files.clear()
         self._files.update(now)
         return True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from labkit import workspace
 from labkit.errors import UsageError
-from labkit.lab import Exercise, Lab
+from labkit.lab import Exercise, Lab, carried_lab
 from labkit.places import cache_folder
 from labkit.workspace import Workspace
 
@@ -29,7 +29,9 @@ class Subject:
     def said(self) -> str:
         """The subject in words, for the first line of the output."""
         whose = "the workspace" if self.workspace else f"the lab's own {self.kind}"
-        return f"Verifying {self.exercise.id}, “{self.exercise.title}”: {whose} in {self.folder}"
+        lab = self.exercise.folder.parent.parent
+        checks = f", with the checks of {lab}" if self.workspace and lab != carried_lab().resolve() else ""
+        return f"Verifying {self.exercise.id}, “{self.exercise.title}”: {whose} in {self.folder}{checks}"
 
     @property
     def advice(self) -> str:

@@ -36,7 +36,9 @@ def test_a_person_plays_another_lab_from_start_to_verify(bakery: Lab, labkit: La
     end = labkit("verify", "b1", "--lab", bakery.folder)
     assert end.returncode == 0
     lines = end.stdout.splitlines()
-    assert lines[0] == f"Verifying b1, “Open a bakery”: the workspace in {tmp_path / 'mine'}"
+    assert lines[0] == (
+        f"Verifying b1, “Open a bakery”: the workspace in {tmp_path / 'mine'}, with the checks of {bakery.folder}"
+    )
     assert re.sub(r"[\d.]+ s", "N s", "\n".join(lines[1:])) == (
         "\n"
         "b1.1  Look around\n"

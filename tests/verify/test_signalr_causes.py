@@ -55,17 +55,17 @@ def test_the_end_has_no_such_cause(tmp_path: Path) -> None:
     [
         pytest.param(
             [(TRIVIA, CALL, f"    if option.is_correct:\n    {CALL}")],
-            "geekquiz/trivia.py:59: the message is sent only under a condition, `if option.is_correct`",
+            "geekquiz/trivia.py:65: the message is sent only under a condition, `if option.is_correct`",
             "if option.is_correct:",
-            "Write line 60 of geekquiz/trivia.py without the condition, then verify again.",
+            "Write line 66 of geekquiz/trivia.py without the condition, then verify again.",
             id="a condition",
         ),
         pytest.param(
             [(TRIVIA, CALL, ""), (TRIVIA, "    if question is None:", f"{CALL}    if question is None:")],
-            "geekquiz/trivia.py:75: the message is sent by next_question, and the answer is stored by post_answer "
+            "geekquiz/trivia.py:81: the message is sent by next_question, and the answer is stored by post_answer "
             "(geekquiz/trivia.py:",
             CALL.strip(),
-            "Move line 75 of geekquiz/trivia.py below geekquiz/trivia.py:",
+            "Move line 81 of geekquiz/trivia.py below geekquiz/trivia.py:",
             id="another function",
         ),
         pytest.param(

@@ -17,7 +17,7 @@ _ZEROS = 0.2
 def misencoded(app: Path, begin: Path) -> Iterator[Finding]:
     """Text files that were saved in another encoding than UTF-8."""
     for path in tree.app_files(app):
-        content = (app / path).read_bytes()
+        content = tree.read(app / path)
         if not path.endswith(_TEXTS) or tree.text(content) is not None:
             continue
         original = begin / path

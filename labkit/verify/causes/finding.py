@@ -196,7 +196,7 @@ _LINE = """async ([url, line]) => (await (await fetch(url)).text()).split("\\n")
 def _texts(folder: Path) -> dict[str, str]:
     found = {}
     for path in tree.app_files(folder) if folder.is_dir() else ():
-        content = (folder / path).read_bytes()
+        content = tree.read(folder / path)
         if len(content) < _LARGE and (text := tree.text(content)) is not None:
             found[path] = text.replace("\r\n", "\n")
     return found

@@ -45,9 +45,9 @@ class AnswerIn(BaseModel):
 @router.get("", response_model=QuestionOut)
 async def get_question(user: CurrentUser, session: SessionDep) -> Question:
     """The next question for this user."""
-    question = await next_question(session, user)
-    session.add(Asked(user_id=user.id, question_id=question.id))
-    await session.commit()
+    async with session.begin():
+        question = await next_question(session, user)
+        session.add(Asked(user_id=user.id, question_id=question.id))
     return question
 
 
