@@ -1,6 +1,7 @@
 """The two streams of the command line: text for people on a terminal or in a pipe, JSON for programs."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,15 +13,30 @@ from rich.console import Console
 
 
 class _Console(Console):
-    """Wraps at words on a terminal, where it would break them; elsewhere a line stays one line."""
+    """Wraps at words on a terminal, where it would break them; elsewhere a line stays one line.
+
+    `FORCE_COLOR` is about colours: it makes no terminal of a log.
+    """
+
+    def __init__(self, stderr: bool = False) -> None:
+        forced = os.environ.get("FORCE_COLOR") and not os.environ.get("NO_COLOR")
+        super().__init__(stderr=stderr, highlight=False, color_system="standard" if forced else "auto")
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody sees the lines come, and lines can be written anew."""
+        try:
+            return self.file.isatty()
+        except (AttributeError, ValueError):  # no stream, or one that is closed
+            return False
 
     def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
         """Print as Rich does; a soft wrap is the terminal's, so it is only kept where there is none."""
         super().print(*objects, soft_wrap=bool(soft_wrap) and not self.is_terminal, **options)
 
 
-out = _Console(highlight=False)
-err = _Console(stderr=True, highlight=False)
+out = _Console()
+err = _Console(stderr=True)
 
 
 class Format(StrEnum):
