@@ -6,27 +6,33 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+
+PLAIN = "LABKIT_PLAIN"
+"""The environment variable that asks for plain lines, for a screen reader for example, as `--plain` does."""
 
 
 class _Console(Console):
     """Wraps at words on a terminal, where it would break them; elsewhere a line stays one line.
 
-    `FORCE_COLOR` is about colours: it makes no terminal of a log.
+    `FORCE_COLOR` is about colours: it makes no terminal of a log. A plain one is no terminal: no colours, boxes or
+    columns, and nothing that moves or is replaced.
     """
 
     def __init__(self, stderr: bool = False) -> None:
-        forced = os.environ.get("FORCE_COLOR") and not os.environ.get("NO_COLOR")
-        super().__init__(stderr=stderr, highlight=False, color_system="standard" if forced else "auto")
+        self._is_plain = bool(os.environ.get(PLAIN))
+        without = self._is_plain or bool(os.environ.get("NO_COLOR"))
+        colours: Literal["standard", "auto"] = "standard" if os.environ.get("FORCE_COLOR") and not without else "auto"
+        super().__init__(stderr=stderr, highlight=False, color_system=colours, no_color=without or None)
 
     @property
     def is_terminal(self) -> bool:
         """Whether somebody sees the lines come, and lines can be written anew."""
         try:
-            return self.file.isatty()
+            return not self._is_plain and self.file.isatty()
         except (AttributeError, ValueError):  # no stream, or one that is closed
             return False
 

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -110,7 +111,7 @@ def _of_zip(archive: zipfile.ZipFile) -> Iterator[_Entry]:
         if stat.S_ISLNK(info.external_attr >> 16):
             with archive.open(info) as file:
                 link = file.read(4096).decode("utf-8", "replace")
-        yield _Entry(info.filename, lambda info=info: archive.open(info), link)  # type: ignore[misc]
+        yield _Entry(info.filename, partial(archive.open, info), link)
 
 
 def _of_tar(archive: tarfile.TarFile) -> Iterator[_Entry]:
@@ -118,7 +119,7 @@ def _of_tar(archive: tarfile.TarFile) -> Iterator[_Entry]:
         if member.issym() or member.islnk():
             yield _Entry(member.name, lambda: None, member.linkname)
         elif member.isfile():
-            yield _Entry(member.name, lambda member=member: archive.extractfile(member))  # type: ignore[misc]
+            yield _Entry(member.name, partial(archive.extractfile, member))
         # Folders follow from their files; pipes and devices are nobody's work.
 
 
