@@ -119,7 +119,7 @@ def _method(
     types: dict[str, Any] = {}
     uploads: dict[str, Any] = {}
     sources: dict[str, Source] = {}
-    required, rest = 0, None
+    required, rest, rest_name = 0, None, ""
     has_other = is_by_name = False  # a parameter that clients give no argument for; one that they do comes behind it
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         to = hints.get(parameter.name, Any)
@@ -135,7 +135,7 @@ def _method(
         elif parameter.kind is parameter.VAR_POSITIONAL:
             if has_other:
                 raise TypeError(f"{where} has *{parameter.name} behind a stream or a dependency; put that behind it.")
-            rest = to
+            rest, rest_name = to, parameter.name
         elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             types[parameter.name] = to
             required += parameter.default is parameter.empty
@@ -161,8 +161,11 @@ def _method(
         authorize=authorize,
         is_judged_by_call=takes_invocation(authorize),
         types=tuple(types.values()),
+        parameters=tuple(types),
         required=required,
         rest=rest,
+        rest_name=rest_name,
+        answer=answer,
         names=tuple(types) if is_by_name else None,
         uploads=uploads,
         sources=sources,
