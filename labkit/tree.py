@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -140,4 +142,7 @@ def nearby(path: Path) -> str:
 def argument(path: Path) -> str:
     """The same as an argument of a command, quoted where a shell would take it for more than one."""
     text = nearby(path)
-    return text if re.fullmatch(r"[\w@%+=:,./\\~-]+", text) else f'"{text}"'
+    text = f"./{text}" if text.startswith(("-", "~")) else text  # which would be an option, or somebody's home
+    if re.fullmatch(r"[\w@%+=:,./~-]+", text if sys.platform != "win32" else text.replace("\\", "/")):
+        return text
+    return shlex.quote(text) if sys.platform != "win32" and re.search(r'["$`\\!]', text) else f'"{text}"'

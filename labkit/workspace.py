@@ -435,6 +435,8 @@ def _description(folder: Path) -> dict[str, Any] | None:
         for name in ("exercise", "id", "secret"):
             if not isinstance(table.get(name), str):
                 raise ValueError(f"its “{name}” is missing, or is no text")
+            if not table[name].isprintable():
+                raise ValueError(f"its “{name}” has a character that no program can be given")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
