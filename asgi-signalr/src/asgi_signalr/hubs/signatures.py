@@ -103,7 +103,8 @@ def arguments_of(hub: type, owner: type) -> Mapping[Any, Any]:
     for parameter in getattr(owner, "__parameters__", ()):
         left = given.get(parameter, parameter)
         if isinstance(left, TypeVar):
-            given[parameter] = left.__bound__ or (Union[left.__constraints__] if left.__constraints__ else Any)  # noqa: UP007
+            one_of = Union[left.__constraints__] if left.__constraints__ else Any  # noqa: UP007  (of a tuple)
+            given[parameter] = left.__bound__ or one_of
     return given
 
 
