@@ -153,7 +153,7 @@ async def test_a_failure_shows_the_page_as_it_was_and_a_save_of_a_page_needs_no_
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
     await page.locator("#checks button", has_text="Verify all").click()
     picture = page.locator(".checks > li.failed .shots img").first
-    await expect(picture).to_have_js_property("complete", True)
+    await picture.scroll_into_view_if_needed()  # it is fetched when it is seen
     await expect(picture).not_to_have_js_property("naturalWidth", 0)
     await page.locator(".checks > li.failed .shots button").first.click()
     await expect(page.locator("dialog[open] img")).to_be_visible()
