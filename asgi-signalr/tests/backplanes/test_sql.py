@@ -112,7 +112,7 @@ async def test_a_server_that_is_stopped_in_any_moment_leaves_the_lock(open_node:
         await node.send(b"1")
         for _ in range(turns):
             await asyncio.sleep(0)
-        await node.backplane._end()  # type: ignore[attr-defined]
+        await node.backplane._end()
         connection = sqlite3.connect(file, timeout=0, isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")  # raises if anybody has the lock
         connection.execute("ROLLBACK")
