@@ -231,6 +231,12 @@ class StatisticsPage:
         """Whether the page has, or had, a connection to a hub."""
         return any(each.is_open for each in self.hub_connections)
 
+    @property
+    def has_left(self) -> bool:
+        """Whether every connection that it had to a hub has ended, though its network was there."""
+        had = [each for each in self.hub_connections if each.is_open]
+        return bool(had) and all(each.ended for each in had)
+
     def news(self, since: float = 0.0) -> list[News]:
         """What the hub told this page, over any of its connections."""
         return [news for each in self.hub_connections for news in each.news if news.at >= since]

@@ -22,6 +22,8 @@ from labkit.wire import Exchange, Message, Wire
 BRIEFLY = 0.5
 """How many seconds are waited for what cannot make an exercise pass any more."""
 
+LEFT = "the page was connected to the hub, and its connection has ended: a script of the page stops it"
+
 NewContext = Callable[..., BrowserContext]
 NewWire = Callable[[], Wire]
 
@@ -55,9 +57,12 @@ class Seen:
         if not self.page.connected:
             return "the page is not connected to the hub"
         if not self.news:
-            return "the hub sends no message to this page"
+            return LEFT if self.page.has_left else "the hub sends no message to this page"
         wanted = (self.expected.correct, self.expected.incorrect, *(self.expected.bars if with_charts else ()))
-        if not any(each.may_have(wanted) for each in self.news):
+        shown = (self.after.correct, self.after.incorrect, *self.after.bars)
+        told = (self.expected.correct, self.expected.incorrect, *self.expected.bars)
+        is_followed = self.after != self.before and self.news[-1].may_have(shown) and not self.news[-1].may_have(told)
+        if is_followed or not any(each.may_have(wanted) for each in self.news):
             return f"the hub's message has other figures: {self.news[-1].spoken}"
         if with_charts:
             return "the page does not update the charts when the message comes"

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext
 from labkit.diagnosis import Place
 from labkit.verify.causes import Facts, Finding, is_about_pages
 from labkit.verify.causes.finding import SCRIPTS
+from labkit.verify.causes.python import parsed
 from labkit.verify.report import Check
 
 _WATCH = """(() => {
@@ -235,7 +236,7 @@ def _conditions(facts: Facts, sends: list[Call]) -> Iterator[Finding]:
 
 def _is_in(facts: Facts, call: Call, function: str | None) -> bool:
     """Whether a call is inside of this function of its file, or of a function in there."""
-    tree = ast.parse(facts.files[call.place.path].removeprefix("\ufeff"))
+    tree = parsed(facts.files[call.place.path])
     return any(
         isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name == function
@@ -250,11 +251,7 @@ def _calls(facts: Facts, name: str) -> list[Call]:
     for path, text in facts.files.items():
         if not path.endswith(".py") or name not in text:
             continue
-        try:
-            tree = ast.parse(text.removeprefix("\ufeff"))
-        except (SyntaxError, ValueError):
-            continue
-        found += _calls_in(facts, path, tree, name)
+        found += _calls_in(facts, path, parsed(text), name)
     return found
 
 

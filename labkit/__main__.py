@@ -26,6 +26,11 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["--plain"]:
+        os.environ["LABKIT_PLAIN"] = "1"
+        arguments = arguments[1:]
+    if os.environ.get("LABKIT_PLAIN"):
+        os.environ.setdefault("TYPER_USE_RICH", "0")  # which Typer asks when it is imported
     if arguments in (["--version"], ["-V"]):
         from labkit import __version__
 

@@ -71,6 +71,15 @@ class Step:
     blocks: tuple[Block, ...]
 
     @cached_property
+    def prose(self) -> str:
+        """What the step says in words: its paragraphs without markup, code, pictures and notes."""
+        tokens = MarkdownIt("commonmark").parse(self.source)
+        paragraphs = [
+            tokens[n + 1] for n, token in enumerate(tokens) if (token.type, token.level) == ("paragraph_open", 0)
+        ]
+        return "\n\n".join(filter(None, map(_plain, paragraphs)))
+
+    @cached_property
     def commands(self) -> tuple[str, ...]:
         """All that is typed at the shell's prompt in this step."""
         return tuple(command for block in self.blocks for command in block.commands)

@@ -1,6 +1,7 @@
 """The two streams of the command line: text for people on a terminal or in a pipe, JSON for programs."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,19 @@ class _Console(Console):
         super().print(*objects, soft_wrap=bool(soft_wrap) and not self.is_terminal, **options)
 
 
-out = _Console(highlight=False)
-err = _Console(stderr=True, highlight=False)
+PLAIN = "LABKIT_PLAIN"
+"""The environment variable that asks for plain lines, for a screen reader for example, as `--plain` does."""
+
+
+def _console(**options: Any) -> _Console:
+    """A console; a plain one is no terminal: no colours, boxes or columns, and nothing that moves or is replaced."""
+    if os.environ.get(PLAIN):
+        options |= {"force_terminal": False, "no_color": True}
+    return _Console(highlight=False, **options)
+
+
+out = _console()
+err = _console(stderr=True)
 
 
 class Format(StrEnum):

@@ -3,30 +3,19 @@
 An author runs these checks over a lab as a test; `labkit new` makes labs that pass them at once.
 """
 
-import ast
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from labkit import insertion, snippets, tree
 from labkit.author import surroundings
 from labkit.changes import Change, FileChange
+from labkit.declared import checks
 from labkit.errors import LabError, UsageError
 from labkit.files import read_text
 from labkit.lab import Exercise, Lab
 from labkit.snippets import TodoLine
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check as its source declares it: its task's number, the snippets it needs, and its one-line docstring."""
-
-    name: str
-    where: str
-    tasks: tuple[int, ...]
-    snippets: tuple[str, ...]
-    title: str
 
 
 def problems(lab: Lab) -> list[str]:
@@ -37,15 +26,6 @@ def problems(lab: Lab) -> list[str]:
     for exercise in lab.exercises:
         found += [f"{exercise.name}: {problem}" for problem in _problems(lab, exercise)]
     return found
-
-
-def checks(exercise: Exercise) -> list[Check]:
-    """The exercise's checks in the order of their files, read from their source without running it."""
-    return [
-        check
-        for path in sorted(exercise.checks.rglob("test_*.py"))
-        for check in _checks_of(path, path.relative_to(exercise.folder).as_posix())
-    ]
 
 
 def remade(lab: Lab, exercises: Sequence[Exercise]) -> Change:
@@ -147,13 +127,30 @@ def _snippet_problems(exercise: Exercise) -> Iterator[str]:
             yield f"a step names the snippet {name}, which has no file."
     for name, snippet in exercise.snippets.items():
         if name not in _by_name(todos):
-            yield f"no TODO line in begin names the snippet {name}."
+            meant = snippets.almost(exercise.begin, name)
+            nearly = f": begin/{meant[0]}:{meant[1]} is none, {meant[2]}" if meant else ""
+            yield f"no TODO line in begin names the snippet {name}{nearly}."
         if used[name] != 1:
             yield f"the snippet {name} is inserted by {used[name]} steps of README.md, not by one."
         if any(snippets.find(snippet, text) for text in _texts(exercise, name)):
             yield f"begin has the code of the snippet {name} already."
+    yield from _shared_placeholders(exercise)
     if exercise.database and 1 not in snippets.placeholders(_text_of(exercise, exercise.database.snippet)):
         yield f"exercise.toml's database names the snippet {exercise.database.snippet}, which has no placeholder 1."
+
+
+def _shared_placeholders(exercise: Exercise) -> Iterator[str]:
+    """Placeholders end with their snippet: what is chosen in one does not reach another that has the same name."""
+    for snippet in exercise.snippets.values():
+        for number, default in snippets.placeholders(snippet.text).items():
+            word = re.compile(rf"(?<!\w){re.escape(default)}(?!\w)")
+            for other in exercise.snippets.values():
+                if other is not snippet and default in snippets.placeholders(other.text).values():
+                    line = next(n for n, text in enumerate(other.text.split("\n"), start=1) if word.search(text))
+                    yield (
+                        f"the snippets {snippet.name} and {other.name} ({other.path.name}:{line}) both let “{default}” "
+                        f"be chosen: whoever fills in another name for ${{{number}:…}} in one of them breaks the app."
+                    )
 
 
 def _equation_problems(lab: Lab, exercise: Exercise) -> Iterator[str]:
@@ -236,34 +233,6 @@ def _chapter_problems(exercise: Exercise) -> Iterator[str]:
         return  # why the snippets cannot be inserted is said elsewhere
     if current != exercise.chapter.source:
         yield f"README.md does not show the snippets as they are inserted: labkit author steps {exercise.id}."
-
-
-def _checks_of(path: Path, where: str) -> Iterator[Check]:
-    module = ast.parse(read_text(path), path.name)
-    shared = [node.value for node in module.body if isinstance(node, ast.Assign) and _assigns_marks(node)]
-    for node in ast.walk(module):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            marks = [*node.decorator_list, *shared]
-            yield Check(
-                name=node.name,
-                where=f"{where}:{node.lineno}",
-                tasks=tuple(value for value in _marked(marks, "task") if isinstance(value, int)),
-                snippets=tuple(value for value in _marked(marks, "snippets") if isinstance(value, str)),
-                title=(ast.get_docstring(node) or "").partition("\n")[0],
-            )
-
-
-def _assigns_marks(node: ast.Assign) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets)
-
-
-def _marked(marks: list[ast.expr], name: str) -> Iterator[object]:
-    """The constant arguments of `pytest.mark.NAME(…)` among these marks, and within lists of marks."""
-    for mark in marks:
-        if isinstance(mark, ast.List | ast.Tuple):
-            yield from _marked(mark.elts, name)
-        elif isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute) and mark.func.attr == name:
-            yield from (argument.value for argument in mark.args if isinstance(argument, ast.Constant))
 
 
 def _by_name(todos: list[TodoLine]) -> dict[str, list[TodoLine]]:

@@ -11,6 +11,7 @@ with its code::
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -33,8 +34,16 @@ class LabError(Exception):
 
     def __init__(self, message: str, next: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = sentence(message)
         self.next = next
+
+
+def sentence(text: str) -> str:
+    """A text in which no sentence ends twice: what it quotes may be a sentence with a stop of its own."""
+    return _TWO_STOPS.sub(r"\1", text)
+
+
+_TWO_STOPS = re.compile(r"(?<=[^\s./\\])([.?!])\.(?=\s|$)")
 
 
 class UsageError(LabError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from labkit import recognition, snippets
 from labkit.changes import Change, FileChange
 from labkit.errors import UsageError
-from labkit.lab import Exercise
+from labkit.lab import Exercise, Snippet
 from labkit.recognition import Likeness, Sight
 from labkit.snippets import TodoLine
 
@@ -30,6 +30,12 @@ class Insertion:
     already: bool
     own: bool = field(default=False, compare=False)
     todo_removed: bool = field(default=False, compare=False)
+
+    @property
+    def spoken(self) -> str:
+        """Where the code is, as a person says it: `app.py, line 3`, or `app.py, lines 3-5`."""
+        last = self.line + self.count - 1
+        return f"{self.path}, " + (f"line {last}" if self.count == 1 else f"lines {self.line}-{last}")
 
 
 @dataclass(frozen=True)
@@ -207,12 +213,29 @@ def _half_there(exercise: Exercise, sight: Sight) -> UsageError:
     )
 
 
+def _nowhere(exercise: Exercise, snippet: Snippet) -> UsageError:
+    """The error for a snippet that no file of begin asks for: the author's to mend."""
+    begin = exercise.begin.relative_to(exercise.folder.parent.parent).as_posix()
+    wanted = f"TODO {snippet.name}: what there is to do"
+    if (meant := snippets.almost(exercise.begin, snippet.name)) is not None:
+        path, line, why = meant
+        return UsageError(
+            f"{begin}/{path}:{line} is no TODO line for {snippet.name}: {why}. The lab is at fault.",
+            f"Its author writes there, as a comment on a line of its own: {wanted}",
+        )
+    source = snippet.path.relative_to(exercise.folder.parent.parent).as_posix()
+    return UsageError(
+        f"No file of {begin} has a TODO line for {source}: the lab is at fault.",
+        f"Its author writes where the code belongs, as a comment: {wanted}; or removes {source}",
+    )
+
+
 def _missing(folder: Path, exercise: Exercise, sight: Sight, values: Mapping[int, str] | None) -> UsageError:
     """The error for a TODO line that is gone: it shows the code and where it belongs."""
     snippet = exercise.snippets[sight.snippet]
     place = snippets.home(exercise, snippet.name)
     if place is None:
-        return UsageError(f"No file of {exercise.id} has a TODO line for {snippet.name}: the lab is at fault.")
+        return _nowhere(exercise, snippet)
     if (folder / place.path).is_file() and snippets.text_of(folder / place.path) is None:
         return UsageError(
             f"{place.path} is not saved as UTF-8: labkit cannot read it, and neither can Python. Nothing was changed.",

@@ -1,7 +1,8 @@
 """What labkit changed in a workspace, so that `labkit undo` can take it back, change by change.
 
 Every change has a folder `.labkit/journal/NNNN` with `change.json` and the files as they were before. Undoing moves
-that folder to `.labkit/undone/`, together with the files as they were until then: nothing is ever lost.
+that folder to `.labkit/undone/`, together with the files as they were until then: nothing is ever lost. A folder that
+a change puts away, the app's data for example, is moved there as well, and back when the change is undone.
 """
 
 import hashlib
@@ -19,11 +20,12 @@ from labkit.files import Within
 
 @dataclass(frozen=True)
 class Undone:
-    """What an undo brought back: the words of the change, its files, and where the undone state is kept."""
+    """What an undo brought back: the words of the change, its files and folders, and where the undone state is kept."""
 
     what: str
     when: str
     files: tuple[str, ...]
+    folders: tuple[str, ...]
     kept: Path
     left: int
 
@@ -52,14 +54,15 @@ class Journal:
         """Open the journal below a workspace's `.labkit` folder."""
         self._files = Within(workspace, _SCRATCH)
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: Change, put_away: str | None = None) -> Path | None:
         """Write the change and remember how to take it back; a failure leaves both as they were.
 
-        The journal is written first: whatever ends labkit half way, `undo` can bring back the old files. Raises
-        UsageError if a file is not any more as the change found it.
+        The journal is written first: whatever ends labkit half way, `undo` can bring back the old files. With
+        `put_away` a folder of the workspace is moved out of the way, too; returns where it is then. Raises UsageError
+        if a file is not any more as the change found it.
         """
-        if not change.files:
-            return
+        if not change.files and put_away is None:
+            return None
         self._sweep()
         for file in change.files:
             if self._files.read(file.path) != file.before:
@@ -71,13 +74,17 @@ class Journal:
             for number, file in enumerate(change.files):
                 if file.before is not None:
                     self._files.write(f"{record}/{number}.before", file.before)
-            self._files.write(f"{record}/change.json", _describe(change))
+            kept = self._aside(put_away) if put_away else None
+            self._files.write(f"{record}/change.json", _describe(change, {put_away: kept} if put_away and kept else {}))
             changes.write(self._files.folder, change, _SCRATCH)
+            if put_away and kept:
+                self._files.move(put_away, kept)
         except BaseException:
             # Should a full disk keep a file from being brought back, `undo` can still do it later.
             if all(self._files.read(file.path) == file.before for file in change.files):
                 self._files.remove_folder(record)
             raise
+        return self._files.folder / kept if kept else None
 
     def undo(self, force: bool = False) -> Undone:
         """Bring the files back as they were before the last change.
@@ -92,7 +99,7 @@ class Journal:
                 "labkit list shows what to do next",
             )
         record = f"{_OWN}/journal/{records[-1]}"
-        what, when, entries = self._described(record)
+        what, when, entries, put_away = self._described(record)
         files: list[FileChange] = []
         edited = []
         for number, (path, existed, after) in enumerate(entries):
@@ -113,20 +120,40 @@ class Journal:
             what=what,
             when=when,
             files=tuple(file.path for file in files if file.before != file.after),
+            folders=tuple(path for path, kept in put_away.items() if self._put_back(path, kept)),
             kept=self.keep(record),
             left=len(records) - 1,
         )
 
     def keep(self, path: str) -> Path:
         """Move a folder of the workspace out of the way, beside the undone changes; returns where it is now."""
+        kept = self._aside(path)
+        self._files.move(path, kept)
+        return self._files.folder / kept
+
+    def _aside(self, path: str) -> str:
+        """A free place beside the undone changes for this folder."""
         name = path.rpartition("/")[2]
         there = set(self._files.names(f"{_OWN}/undone"))
         number = 1
         while f"{name}-{number}" in there:
             number += 1
-        kept = f"{_OWN}/undone/{name}-{number}"
-        self._files.move(path, kept)
-        return self._files.folder / kept
+        return f"{_OWN}/undone/{name}-{number}"
+
+    def _put_back(self, path: str, kept: str) -> bool:
+        """Move a folder back from where a change has put it; what is in its place by now is kept in turn."""
+        if not self._is_there(kept):  # the change was cut short before it could be put away, or it is back already
+            return False
+        if self._files.names(path):
+            self.keep(path)
+        else:
+            self._files.remove_folder(path)
+        self._files.move(kept, path)
+        return True
+
+    def _is_there(self, path: str) -> bool:
+        above, _, name = path.rpartition("/")
+        return name in self._files.names(above)
 
     @property
     def last(self) -> str | None:
@@ -161,14 +188,21 @@ class Journal:
             if name.isdigit() and "change.json" not in self._files.names(f"{_OWN}/journal/{name}"):
                 self._files.remove_folder(f"{_OWN}/journal/{name}")
 
-    def _described(self, record: str) -> tuple[str, str, list[tuple[str, bool, str | None]]]:
-        """What a change was called, when it was made, and of each file the path, whether it was there, its digest."""
+    def _described(self, record: str) -> tuple[str, str, list[tuple[str, bool, str | None]], dict[str, str]]:
+        """What a change was called, when it was made, of each file the path, whether it was there, its digest; and the
+        folders that it has put away, with where they are.
+        """
         try:
             described: dict[str, Any] = json.loads(self._files.read(f"{record}/change.json") or b"")
             entries = [(entry["path"], entry["existed"], entry["after"]) for entry in described["files"]]
             if not all(isinstance(path, str) and isinstance(existed, bool) for path, existed, _ in entries):
                 raise ValueError("a file has no path")
-            return str(described["what"]), str(described["when"]), entries
+            put_away = {str(path): str(kept) for path, kept in dict(described.get("put_away", {})).items()}
+            if not all(
+                kept.startswith(f"{_OWN}/undone/") and path.startswith(f"{_OWN}/") for path, kept in put_away.items()
+            ):
+                raise ValueError("a folder was put away that is not labkit's")
+            return str(described["what"]), str(described["when"]), entries, put_away
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(record, str(error)) from error
 
@@ -180,7 +214,7 @@ def _damaged(record: str, why: str) -> UsageError:
     )
 
 
-def _describe(change: Change) -> bytes:
+def _describe(change: Change, put_away: dict[str, str]) -> bytes:
     document = {
         "schema": 1,
         "what": change.what,
@@ -189,6 +223,7 @@ def _describe(change: Change) -> bytes:
             {"path": file.path, "existed": file.before is not None, "after": _digest(file.after)}
             for file in change.files
         ],
+        "put_away": put_away,
     }
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 

@@ -49,12 +49,16 @@ class Database:
     """The lab's PostgreSQL, for an exercise that needs it.
 
     `solution` names the databases of the lab's own end; `snippet` is the one whose first placeholder is the
-    database's name; `tail` is the command that shows an application's messages as they arrive.
+    database's name; `tail` is the command that shows an application's messages as they arrive, which finds the
+    database's URL in the environment variable `tail_variable`, if that is named. `instead` has the services that may
+    stand in for PostgreSQL, each with the requirement that the app has to declare for it.
     """
 
     solution: tuple[str, ...]
     snippet: str
     tail: tuple[str, ...]
+    tail_variable: str | None = None
+    instead: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -295,6 +299,8 @@ def _exercise(lab: Path, name: str) -> Exercise:
             solution=tuple(database["solution"]),
             snippet=database["snippet"],
             tail=tuple(database.get("tail", ())),
+            tail_variable=database.get("tail-variable"),
+            instead=dict(database.get("instead", {})),
         )
         if database
         else None,

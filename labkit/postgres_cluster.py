@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import secrets
@@ -35,7 +36,7 @@ from typing import Any
 import psutil
 
 from labkit.errors import LabError, MachineError
-from labkit.files import locked
+from labkit.files import Within, locked, read_safely
 
 WINDOWS = os.name == "nt"
 USER = "labkit"
@@ -43,6 +44,10 @@ START_TIMEOUT = 60.0
 """Seconds; a server is ready after some 10 ms, recovery after a crash may take longer."""
 STOP_TIMEOUT = 10.0
 """Seconds; past them the server's processes are killed."""
+INIT_TIMEOUT = 300.0
+"""Seconds for making a data folder, which takes one or two; a disk that hangs is not waited for without end."""
+MOST_SAID = 100_000
+"""How many bytes of the log's end are looked at."""
 OTHER_SERVER = "Name a server of your own: LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:5432"
 
 
@@ -236,13 +241,19 @@ class Cluster:
         """Make the cluster if there is none: its role is `labkit`, with a random password (scram).
 
         Raises:
-            MachineError: initdb failed.
+            MachineError: initdb failed, or there is a data folder that lacks a part: nothing of it is deleted.
         """
         if (self.data / "PG_VERSION").exists():
             return
+        if self.data.is_dir() and any(self.data.iterdir()):
+            version = self.data / "PG_VERSION"
+            raise MachineError(
+                f"{self.data} has databases in it, but its file PG_VERSION is gone. Nothing was deleted.",
+                f"Put it back, with one line that says 18: {version}. Or move the folder away to begin with a new one.",
+            )
         who = account()
         bin_ = binaries(who)
-        shutil.rmtree(self.data, ignore_errors=True)  # what an interrupted initdb left
+        self._sweep()
         password = self.home / "password"
         password.unlink(missing_ok=True)
         descriptor = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -265,6 +276,7 @@ class Cluster:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
+            timeout=INIT_TIMEOUT,
             **_identity(who),
         )
         if result.returncode != 0:
@@ -278,13 +290,14 @@ class Cluster:
         Raises:
             MachineError: it does not start; the message has the log's last lines.
         """
+        self._remove_leftover()
         for attempt in range(5):
             port = self._port(again=attempt == 0)
             before = self.log.stat().st_size if self.log.exists() else 0
             if self._launch(port):
-                (self.home / "port").write_text(f"{port}\n", encoding="utf-8")
+                Within(self.home).write("port", f"{port}\n".encode())
                 return
-            said = self.log.read_bytes()[before:].decode("utf-8", "replace") if self.log.exists() else ""
+            said = read_safely(self.log, before + MOST_SAID)[before:].decode("utf-8", "replace")
             if "could not bind" not in said:  # else somebody took the port in between
                 break
         raise self._fault("PostgreSQL did not start", said)
@@ -306,8 +319,13 @@ class Cluster:
             command += ["-o", " ".join(options)]
             # No pipes: the server would inherit them and hold them open.
             none = subprocess.DEVNULL
-            return subprocess.run(command, cwd=self.home, env=environment(), stdout=none, stderr=none).returncode == 0
-        with self.log.open("ab") as log:
+            started = subprocess.run(
+                command, cwd=self.home, env=environment(), stdout=none, stderr=none, timeout=INIT_TIMEOUT
+            )
+            return started.returncode == 0
+        # The folder may be another account's: in it, root follows no link.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(self.log, flags, 0o600), "ab") as log:
             process = subprocess.Popen(
                 [program(bin_, "postgres"), "-D", self.data, *options],
                 cwd=self.home,
@@ -342,12 +360,13 @@ class Cluster:
                 cwd=self.home,
                 env=environment(),
                 capture_output=True,
+                timeout=INIT_TIMEOUT,
             )
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGQUIT if self.temporary else signal.SIGINT)
         limit = time.monotonic() + STOP_TIMEOUT
-        while _runs_postgres(pid):
+        while self._is_postmaster(pid):
             if time.monotonic() > limit:
                 self._kill(pid)
                 return
@@ -369,8 +388,8 @@ class Cluster:
             if not WINDOWS:  # as PostgreSQL itself: connections that have just ended do not matter
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if again:
-                with contextlib.suppress(OSError, ValueError):
-                    probe.bind(("127.0.0.1", int((self.home / "port").read_text(encoding="utf-8"))))
+                with contextlib.suppress(OSError, ValueError, OverflowError):  # whatever the file has
+                    probe.bind(("127.0.0.1", int(read_safely(self.home / "port", 20))))
                     return int(probe.getsockname()[1])
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -379,8 +398,35 @@ class Cluster:
     def _pid_file(self) -> list[str]:
         try:
             return (self.data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
-        except (FileNotFoundError, PermissionError):  # Windows: it is just being written
+        except FileNotFoundError:
             return []
+        except PermissionError as error:
+            if WINDOWS:  # it is just being written
+                return []
+            owner = self.home.stat().st_uid
+            raise MachineError(
+                f"{self.home} belongs to another account (number {owner}), not to yours.",
+                "Was labkit once run with sudo? Then give the folder back: "
+                f"sudo chown -R {os.getuid()} {self.home}. Or set LABKIT_HOME to a folder of your own.",
+            ) from error
+
+    def _remove_leftover(self) -> None:
+        """Remove the note of a server that was cut off, if its number is somebody else's by now.
+
+        PostgreSQL takes whoever has the number for the server, and would not start.
+        """
+        lines = self._pid_file()
+        if lines and lines[0].strip().isdecimal() and self._pid(lines) is None:
+            Within(self.data).write("postmaster.pid", None)
+
+    def _sweep(self) -> None:
+        """Remove what an interrupted initdb left."""
+        with contextlib.suppress(OSError):
+            self.data.rmdir()  # an empty one
+        for left in self.home.glob("data.*"):
+            number = left.suffix[1:]
+            if number.isdecimal() and not psutil.pid_exists(int(number)) and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
 
     def _pid(self, lines: list[str]) -> int | None:
         """The postmaster's process, unless the file is a leftover and the number somebody else's by now."""
@@ -388,7 +434,21 @@ class Cluster:
             pid = int(lines[0])
         except (IndexError, ValueError):
             return None
-        return pid if _runs_postgres(pid) else None
+        return pid if 0 < pid < 1 << 31 and self._is_postmaster(pid) else None
+
+    def _is_postmaster(self, pid: int) -> bool:
+        """Whether the server of this very folder runs under the number: no other program is ever ended for it."""
+        try:
+            process = psutil.Process(pid)
+            if not process.name().startswith("postgres") or process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            command = process.cmdline()
+        except psutil.AccessDenied:  # another account's, whose command is not shown to all on this system
+            return True
+        except psutil.NoSuchProcess:
+            return False
+        folders = [after for flag, after in itertools.pairwise(command) if flag == "-D"]
+        return any(Path(folder).resolve() == self.data.resolve() for folder in folders)
 
     def _kill(self, pid: int) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -405,15 +465,6 @@ class Cluster:
                 "Free some 100 MB there, or set LABKIT_HOME (TMPDIR for temporary servers) to a folder elsewhere.",
             )
         return MachineError("\n  ".join([f"{what} in {self.home}. Its last words:", *lines]), OTHER_SERVER)
-
-
-def _runs_postgres(pid: int) -> bool:
-    """Whether a server runs under this number; one that has ended and waits for its parent to look does not."""
-    try:
-        process = psutil.Process(pid)
-        return process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def environment() -> dict[str, str]:
@@ -496,6 +547,9 @@ def keep(mode: str, home: str) -> None:
             _tell({"url": cluster.url, "home": str(cluster.home)})
         except LabError as error:
             _tell({"error": error.message, "next": error.next})
+        except subprocess.TimeoutExpired as error:
+            what = f"Cannot make a PostgreSQL server in {cluster.home}: no end after {error.timeout:.0f} s."
+            _tell({"error": what, "next": "Is the disk very slow? Set LABKIT_HOME to a folder elsewhere."})
         except OSError as error:
             full = "Free some 100 MB" if error.errno == 28 else "Make sure that you may write"
             _tell({"error": f"Cannot make a PostgreSQL server in {cluster.home}: {error}.", "next": f"{full} there."})

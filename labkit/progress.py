@@ -216,9 +216,12 @@ def hints(exercise: Exercise, step: Step) -> list[str]:
     name = step.snippet
     place = snippets.home(exercise, name) if name else None
     written = exercise.hint(step)
-    question = written.question if written else (f"{place.text[:1].upper()}{place.text[1:]}." if place else step.text)
-    where = f"It belongs into {place.path}, where the line “TODO {name}” is." if place else ""
-    direction = " ".join(filter(None, [written.direction if written else "", where])) or step.source.split("\n\n")[0]
+    question = written.question if written else (f"{place.text[:1].upper()}{place.text[1:]}." if place else step.prose)
+    if place:
+        where = f"It belongs into {place.path}, where the line “TODO {name}” is."
+    else:
+        where = "It is typed in a terminal, in the folder of your workspace." if step.commands else ""
+    direction = " ".join(filter(None, [written.direction if written else "", where])) or step.prose
     code = snippets.fill(exercise.snippets[name].text) if name else "\n".join(step.commands) or step.source
     return [question, direction, code]
 

@@ -29,7 +29,14 @@ def new_exercise(lab: Lab, name: str, title: str | None = None) -> Exercise:
     The name becomes the folder's; where the others' ids are numbered, the next id is put before it.
     Raises UsageError for a name that cannot be used; then the lab is unchanged.
     """
-    typed, name = name, _numbered(lab, slug(name))
+    typed, name = name, slug(name)
+    for other in lab.exercises:
+        if name in (other.name, other.name.removeprefix(f"{other.id}-")):
+            raise UsageError(
+                f"{other.name} is there already. Nothing was changed.",
+                f"Choose another name, or a number of its own: labkit new exercise {_free_id(lab)}-{name}",
+            )
+    name = _numbered(lab, name)
     short = id_of(name)
     for other in lab.exercises:
         if short == other.id:

@@ -16,9 +16,12 @@ from labkit import tree
 from labkit.errors import UsageError
 from labkit.lab import Exercise, Snippet
 
-_BEGINNING = r"^(?P<indent>\ufeff?[ \t]*)(?:\#|//|--|/\*|\{\#|<!--)[ \t]*TODO[ \t]+"
-_TODO = re.compile(_BEGINNING + r"(?P<name>[a-z0-9][a-z0-9_.-]*):[ \t]*(?P<text>.*?)[ \t]*(?:\#\}|-->|\*/)?[ \t]*\r?$")
+_BEGINNING = r"^(?P<indent>\ufeff?[ \t]*)(?:\#|//|--|\{?/\*|\{\#|<!--)[ \t]*TODO[ \t]+"
+_TODO = re.compile(
+    _BEGINNING + r"(?P<name>[a-z0-9][a-z0-9_.-]*):[ \t]*(?P<text>.*?)[ \t]*(?:\#\}|-->|\*/\}?)?[ \t]*\r?$"
+)
 _ANY_WORD = re.compile(_BEGINNING + r"(?P<name>[^\s:]+):")
+_MEANT = re.compile(r"TODO:?[ \t]+(?P<name>[\w.-]*\w)(?P<colon>:?)", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"\$\{(\d):([^{}\n]*)\}")
 _UNFILLED = re.compile(r"\$\{\d:[^{}\n]*\}|<YOUR-[A-Z0-9-]+>")
 
@@ -47,6 +50,27 @@ def misnamed(folder: Path) -> list[tuple[str, int, str]]:
         for number, line in enumerate(text.split("\n"), start=1)
         if not _TODO.match(line) and (match := _ANY_WORD.match(line))
     ]
+
+
+def almost(folder: Path, name: str) -> tuple[str, int, str] | None:
+    """A line that was meant to be the TODO line of this name: path, line, and what keeps it from being one."""
+    wanted = _letters(name)
+    for path, text in texts(folder):
+        for number, line in enumerate(text.split("\n"), start=1):
+            match = _MEANT.search(line)
+            todo = _TODO.match(line)
+            if match is None or _letters(match["name"]) != wanted or (todo and todo["name"] == name):
+                continue
+            if match["name"] != name:
+                return path, number, f"it says “{match['name']}”, the snippet's file is named {name}"
+            if not match["colon"]:
+                return path, number, f"a colon is missing after {name}"
+            return path, number, "it has to be a comment alone on its line"
+    return None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
 
 
 def placeholders(text: str) -> dict[int, str]:

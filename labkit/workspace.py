@@ -70,6 +70,14 @@ class Workspace:
         with self.changing():
             self.journal.apply(change)
 
+    def put_data_away(self, change: Change) -> Path:
+        """Write a change, and move the app's data out of the way in the same step; returns where the data is now."""
+        with self.changing():
+            kept = self.journal.apply(change, put_away=".labkit/data")
+            self.data.mkdir(exist_ok=True)
+        assert kept is not None  # noqa: S101  (a folder was named)
+        return kept
+
     def undo(self, force: bool = False) -> Undone:
         """Take back the last change; raises as `Journal.undo` does."""
         with self.changing():
@@ -116,21 +124,21 @@ def create(lab: Lab, exercise: Exercise, folder: Path) -> Workspace:
     return read(folder)
 
 
-def find(lab: Lab, start: Path, exercise: Exercise | None = None) -> Workspace:
+def find(lab: Lab, start: Path, exercise: Exercise | None = None, *, take: bool = True) -> Workspace:
     """The workspace at or above `start`; else the one of `exercise` in a child folder (the only one, if none is named).
 
-    Raises UsageError that lists what was found instead.
+    One that came without `.labkit` is taken over, if `take`. Raises UsageError that lists what was found instead.
     """
     start = start.resolve()
     here = around(start)
     if here:
-        found = _read_for(lab, here)
+        found = _read_for(lab, here, take)
         if exercise is None or found.exercise_name == exercise.name:
             return found
     below = children(start)
     matching = [each for each in below if exercise is None or each.exercise_name == exercise.name]
     if len(matching) == 1:
-        return _read_for(lab, matching[0].folder)
+        return _read_for(lab, matching[0].folder, take)
     raise _no_workspace(lab, start, exercise, here, below, matching)
 
 
@@ -266,17 +274,22 @@ def _is_workspace(folder: Path) -> bool:
     return (folder / record.NAME).is_file() or (folder / ".labkit" / "workspace.json").is_file()
 
 
-def _read_for(lab: Lab, folder: Path) -> Workspace:
+def _read_for(lab: Lab, folder: Path, take: bool) -> Workspace:
     name = exercise_of(folder)
     if name is not None and name not in [exercise.name for exercise in lab.exercises]:
         raise of_another_lab(lab, folder, name)
-    return read(folder, lab)
+    return read(folder, lab if take else None)
 
 
 def of_another_lab(lab: Lab, folder: Path, exercise: str) -> UsageError:
     """The error for a workspace of an exercise that the lab does not have."""
+    described = _description(folder)
+    made_from = described.get("lab") if described else None
+    gone = ""
+    if isinstance(made_from, str) and not Path(made_from).exists():
+        gone = f" It was made from the lab in {made_from}, which is not there any more."
     return UsageError(
-        f"{folder} is a workspace of {exercise}, which the lab “{lab.title}” does not have.",
+        f"{folder} is a workspace of {exercise}, which the lab “{lab.title}” does not have.{gone}",
         "Name the lab that it was made from with --lab DIR.",
     )
 
@@ -310,10 +323,7 @@ def _no_workspace(
     if used:
         return UsageError(message, f"cd {tree.argument(used[0])}")
     first = exercise or (lab.exercises[0] if lab.exercises else None)
-    command = f"labkit start {first.id if first else 'EX'}{lab_option(lab)}"
-    return UsageError(
-        message, f"{command} makes one; `--solution end` takes the lab's own instead (run and verify know it)."
-    )
+    return UsageError(message, f"labkit start {first.id if first else 'EX'}{lab_option(lab)}")
 
 
 def _refuse_to_overwrite(lab: Lab, exercise: Exercise, folder: Path) -> None:

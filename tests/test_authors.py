@@ -43,6 +43,7 @@ def keys_of(form: Form, name: str) -> Keys:
 KNOWN = keys_of(LAB, "lab.toml") | keys_of(EXERCISE, "exercise.toml")
 HINTS = {"hints.toml": set(HINT)}
 SOLUTIONS = keys_of(MUTANTS, "mutants/*.toml")
+OWN = ("app.environment", "database.instead", "points")
 EDITS = {name: keys for name, keys in SOLUTIONS.items() if name.endswith(".edits")}
 
 
@@ -70,7 +71,7 @@ def given(table: dict[str, Any], name: str) -> Keys:
     for key, value in table.items():
         below = key if name.endswith(".toml") else f"{name}.{key}"
         for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, dict) and below != "app.environment":  # whose keys are the author's own
+            if isinstance(each, dict) and below not in OWN:  # whose keys are the author's own
                 found |= given(each, below)
     return found
 

@@ -56,7 +56,8 @@ def document(labkit: Labkit, *arguments: str) -> dict[str, Any]:
 def test_insert_says_what_went_where(labkit: Labkit, mine: Path) -> None:
     assert labkit("insert", "pour") == (
         0,
-        "Inserted pour into app.py, lines 3-5.\nlabkit undo takes it back.\nnext: labkit snippet insert cup-label\n",
+        "Inserted pour into app.py, lines 3-5.\nlabkit undo takes it back.\n"
+        "step 2 of 2: Label the cup\nnext: labkit snippet insert cup-label\n",
         "",
     )
 
@@ -66,7 +67,8 @@ def test_a_second_insert_changes_nothing_and_says_so(labkit: Labkit, mine: Path)
     before = (mine / "pages" / "cup.html").read_bytes()
     assert labkit("insert", "cup-label") == (
         0,
-        "cup-label is already inserted in pages/cup.html, line 2; nothing to do.\nnext: labkit snippet insert pour\n",
+        "cup-label is already inserted in pages/cup.html, line 2; nothing to do.\n"
+        "step 1 of 2: Pour\nnext: labkit snippet insert pour\n",
         "",
     )
     assert (mine / "pages" / "cup.html").read_bytes() == before
@@ -134,7 +136,7 @@ def test_outside_a_workspace_insert_says_how_to_get_one(
     monkeypatch.chdir(tmp_path)
     code, _, err = labkit("insert", "pour", "--lab", str(tea_folder))
     assert code == 2
-    assert "labkit start a1 --lab tea makes one" in err
+    assert err.endswith("next: labkit start a1 --lab tea\n")
 
 
 def test_list_says_where_each_belongs_and_what_is_done(labkit: Labkit, mine: Path) -> None:

@@ -1,6 +1,8 @@
 """The trainee's commands, as a trainee types them: list, start, diff, reset, undo."""
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +84,7 @@ def test_commands_about_another_lab_lead_into_it(
     option = f'--lab "{Path("..", "green tea")}"'
     assert document(labkit, "list", "--lab", str(lab))["next"] == f"labkit start a1 {option}"
     assert labkit("start", "--lab", str(lab))[2].endswith(f"\nnext: labkit start a1 {option}\n")
-    assert f"\nnext: labkit start a1 {option} makes one;" in labkit("verify", "a1", "--lab", str(lab))[2]
+    assert labkit("verify", "a1", "--lab", str(lab))[2].endswith(f"\nnext: labkit start a1 {option}\n")
     monkeypatch.setattr(machine, "checks", lambda lab, folder: [])
     assert labkit("doctor", "--lab", str(lab))[1].endswith(f"\nnext: labkit start a1 {option}\n")
     labkit("start", "a1", "my tea", "--lab", str(lab))
@@ -189,7 +191,7 @@ def test_diff_says_when_the_workspace_is_equal(labkit: Labkit, started: Path) ->
 def test_diff_without_a_workspace_says_how_to_get_one(labkit: Labkit) -> None:
     code, out, err = labkit("diff")
     assert (code, out) == (2, "")
-    assert err.startswith(f"No workspace in {Path.cwd()}.\nnext: labkit start a1 makes one")
+    assert err == f"No workspace in {Path.cwd()}.\nnext: labkit start a1\n"
 
 
 def test_reset_without_a_terminal_wants_yes(labkit: Labkit, started: Path) -> None:
@@ -221,6 +223,17 @@ def test_reset_leaves_the_apps_data_alone_unless_asked(labkit: Labkit, started: 
     kept = document(labkit, "reset", "--data", "--yes")["data"]
     assert (Path(kept) / "tea.db").read_text() == "tea"
     assert list(data.parent.iterdir()) == []
+    data.write_text("coffee")
+    assert labkit("undo")[1].startswith("Undone: reset a1\n  the app's data is as it was before\n")
+    assert (data.read_text(), (started / ".labkit" / "undone" / "data-2" / "tea.db").read_text()) == ("tea", "coffee")
+
+
+def test_a_look_at_somebody_elses_folders_changes_nothing_in_them(labkit: Labkit, started: Path) -> None:
+    shutil.rmtree(started / ".labkit")
+    os.chdir(started.parent)
+    for command in (("list",), ("snippet", "list")):
+        assert labkit(*command)[0] == 0
+        assert not (started / ".labkit").exists()
 
 
 def test_reset_of_an_unknown_file_names_the_nearest(labkit: Labkit, started: Path) -> None:

@@ -209,3 +209,16 @@ def test_a_broken_hint_is_named(brew: Exercise, text: str, message: str) -> None
     with pytest.raises(UsageError) as caught:
         _ = brew.hints
     assert caught.value.message == f"{path}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("There is memory, postgres, postgresql..", "There is memory, postgres, postgresql."),
+        ("Did you mean 'database_server'?. Look.", "Did you mean 'database_server'? Look."),
+        ("There is no folder ../.. here ...", "There is no folder ../.. here ..."),
+        ("cd ..", "cd .."),
+    ],
+)
+def test_no_sentence_of_an_error_ends_twice(said: str, shown: str) -> None:
+    assert UsageError(said).message == shown

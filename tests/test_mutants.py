@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import content
+from labkit import declared
 from labkit.author import figures
 from labkit.author.generic import generic, mistyped
 from labkit.author.kept import Kept
@@ -24,7 +24,7 @@ def checks_of(exercise: Exercise) -> set[str]:
     """The ids of an exercise's checks."""
     return {
         f"{exercise.id}.{check.tasks[0]}/{check.name.removeprefix('test_').replace('_', '-')}"
-        for check in content.checks(exercise)
+        for check in declared.checks(exercise)
     }
 
 

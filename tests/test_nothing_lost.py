@@ -192,11 +192,15 @@ def test_a_start_that_was_killed_is_swept_by_the_next_one(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new [x]", "tea"]
 
 
+DATA = ".labkit/data/tea.db"
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("edit"), st.sampled_from(["app.py", "pages/cup.html", "notes.txt"]), st.binary(max_size=9)),
+        st.tuples(
+            st.just("edit"), st.sampled_from(["app.py", "pages/cup.html", "notes.txt", DATA]), st.binary(max_size=9)
+        ),
         st.tuples(st.just("insert"), st.sampled_from(["pour", "cup-label"]), st.just(b"")),
         st.tuples(st.just("reset"), st.just(""), st.just(b"")),
+        st.tuples(st.just("reset --data"), st.just(""), st.just(b"")),
         st.tuples(st.just("undo"), st.just(""), st.just(b"")),
     ),
     max_size=8,
@@ -206,13 +210,15 @@ STEPS = st.lists(
 def play(tea: Lab, brew: Exercise, made: Workspace, step: tuple[str, str, bytes]) -> None:
     kind, name, content = step
     if kind == "edit":
-        (made.folder / name).parent.mkdir(exist_ok=True)
+        (made.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (made.folder / name).write_bytes(content)
     elif kind == "insert":
         with made.changing():
             made.apply(insertion.insert(made.folder, brew, [name]))
     elif kind == "reset":
         made.apply(workspace.reset(made.folder, brew))
+    elif kind == "reset --data":
+        made.put_data_away(workspace.reset(made.folder, brew))
     else:
         made.undo(force=True)
 
@@ -249,5 +255,6 @@ def test_no_byte_is_ever_lost(
 
 
 def app(made: Workspace) -> dict[str, bytes]:
-    """The files of the app, as they are now."""
-    return {path: each for path, each in contents(made.folder).items() if not path.startswith(".labkit/")}
+    """The files of the app, and its data, as they are now."""
+    files = contents(made.folder).items()
+    return {path: each for path, each in files if not path.startswith(".labkit/") or path == DATA}

@@ -1,6 +1,7 @@
 """PostgreSQL servers: real ones, started and stopped for these tests."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -301,3 +302,73 @@ def test_an_account_enters_what_every_folder_on_the_way_allows(tmp_path: Path) -
         assert not can_enter(folder, Account("x", 54321, 54321))
         os.chown(folder, 0, 54321)
         assert can_enter(folder, Account("x", 54321, 54321))
+
+
+def data_folder(lab: LabServer) -> Path:
+    with lab.running() as server:
+        server.create_database("mine")
+        return Path(server.query("postgres", "SHOW data_directory")[0]["data_directory"])
+
+
+def test_no_database_is_deleted_because_a_file_is_missing(lab_home: Path) -> None:
+    lab = LabServer(lab_home)
+    data = data_folder(lab)
+    (data / "PG_VERSION").unlink()
+    before = sorted(data.rglob("*"))
+    with pytest.raises(MachineError) as caught:
+        lab.start()
+    assert caught.value.message == f"{data} has databases in it, but its file PG_VERSION is gone. Nothing was deleted."
+    assert sorted(data.rglob("*")) == before
+    (data / "PG_VERSION").write_text("18\n")
+    with lab.running() as server:
+        assert server.databases() == ["mine"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gives a program another name")
+def test_a_stale_pid_file_keeps_no_server_from_starting_and_ends_nobody(lab_home: Path, tmp_path: Path) -> None:
+    lab = LabServer(lab_home)
+    lab.start()
+    home = Path(data_folder(lab)).parent
+    note = (home / "data" / "postmaster.pid").read_text()
+    assert lab.stop()
+    named = tmp_path / "postgres-of-mine"
+    named.symlink_to(shutil.which("sleep") or "sleep")
+    with subprocess.Popen([named, "300"]) as other:
+        for pid in (other.pid, 2**40, -1):
+            stale = note.splitlines()
+            stale[0] = str(pid)
+            (home / "data" / "postmaster.pid").write_text("\n".join(stale) + "\n")
+            assert not lab.status().running
+            assert not lab.stop()
+        (home / "data" / "postmaster.pid").write_text(note.replace(note.splitlines()[0], str(other.pid), 1))
+        lab.start()
+        assert lab.stop()
+        assert other.poll() is None
+        other.kill()
+
+
+@pytest.mark.parametrize("port", ["70000", "-5", "x", "", "9" * 5000])
+def test_whatever_the_port_file_has_the_server_starts(lab_home: Path, port: str) -> None:
+    lab = LabServer(lab_home)
+    home = data_folder(lab).parent
+    (home / "port").write_text(port)
+    with lab.running() as server:
+        assert server.databases() == ["mine"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="makes links")
+def test_no_link_is_followed_in_the_servers_folder(lab_home: Path, tmp_path: Path) -> None:
+    lab = LabServer(lab_home)
+    home = data_folder(lab).parent
+    outside = tmp_path / "outside"
+    outside.write_text("mine\n")
+    for name in ("port", "server.log"):
+        (home / name).unlink()
+        (home / name).symlink_to(outside)
+        with pytest.raises(MachineError):
+            lab.start()
+        lab.stop()
+        assert outside.read_text() == "mine\n"
+        (home / name).unlink()
+    lab.start()
+    assert lab.stop()

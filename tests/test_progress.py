@@ -172,7 +172,15 @@ def test_a_workspace_is_known_in_any_folder(
         assert run([*command, "--lab", str(tea.folder)]) == 2
         assert capsys.readouterr().err.endswith("next: cd ../mine\n")
     assert run(["list", "--lab", str(tea.folder)]) == 0
-    assert capsys.readouterr().out.endswith("next: cd ../mine\n")
+    assert capsys.readouterr().out.endswith("next: cd ../mine\nthen: labkit run a1\n")
+
+
+def test_the_help_with_a_command_says_more_at_each_press(mine: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    exercise = find_lab(Path(__file__).parent.parent).exercises[0]
+    step = exercise.tasks[0].steps[1]
+    question, direction, code = progress.hints(exercise, step)
+    assert question.startswith("Run the application.\n\nYou should see its address:")
+    assert (direction, code) == ("It is typed in a terminal, in the folder of your workspace.", "labkit run ex1")
 
 
 @pytest.mark.parametrize("called", ["uv", "path"])

@@ -20,12 +20,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from labkit import browser, insertion, instances, workspace
+from labkit import browser, insertion, instances, progress, workspace
 from labkit.errors import InternalError, UsageError
 from labkit.lab import Exercise, Lab
 from labkit.manual import PICTURES
@@ -86,6 +87,7 @@ class Studio:
             count=self.exercise.app.instances,
             database_server=self.server,
         ) as running:
+            progress.note(self.exercise, self.workspace, "run", datetime.now())
             yield [each.url for each in running.list]
 
     def window(self, address: str, beside: Page | None = None) -> Page:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from labkit import insertion, tree
+from labkit.author import outputs
 from labkit.chapter import Block, Step
 from labkit.errors import UsageError
 from labkit.lab import Exercise
@@ -29,12 +30,10 @@ def shown(exercise: Exercise, step: Step) -> tuple[str, str]:
 
     Raises UsageError if a snippet up to this one cannot be inserted.
     """
-    names = [step.snippet for task in exercise.tasks for step in task.steps if step.snippet in exercise.snippets]
-    if step.snippet not in names:
+    if step.snippet not in exercise.snippets:
         raise UsageError(f"There is no snippet {step.snippet} in {exercise.id}.")
-    earlier = names[: names.index(step.snippet)]
-    change = insertion.insert(exercise.begin, exercise, [*earlier, step.snippet])
-    here = change.insertions[-1]
+    earlier, here = outputs.inserted(exercise, step)
+    change = insertion.insert(exercise.begin, exercise, [*earlier, here.snippet])
     if here.already:
         raise UsageError(f"{here.path} of {exercise.id}'s begin has the code of {step.snippet} already.")
     before = next(
@@ -54,12 +53,13 @@ def shown(exercise: Exercise, step: Step) -> tuple[str, str]:
 
 
 def rewritten(exercise: Exercise) -> str:
-    """The chapter with the code of every snippet as it has to be shown; nothing else changes.
+    """The chapter with the code of every snippet as it has to be shown, and with what its commands print
+    (`outputs`); nothing else changes.
 
     The code takes the place of the step's `diff` block; without one it comes behind the command that
     inserts it and what that prints.
     """
-    lines = exercise.chapter.source.splitlines()
+    lines = outputs.corrected(exercise)
     steps = [step for task in exercise.tasks for step in task.steps if step.snippet in exercise.snippets]
     for step in reversed(steps):
         path, code = shown(exercise, step)

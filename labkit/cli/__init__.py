@@ -13,9 +13,9 @@ from labkit import __version__, invocation
 from labkit.cli import (
     author,
     chapter_command,
+    class_command,
     database,
     demo,
-    following,
     grade,
     guide,
     machine,
@@ -43,6 +43,7 @@ for module in (machine, workspace, progress, guide, chapter_command, run_command
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")
+app.add_typer(class_command.commands, name="class")
 app.add_typer(new.commands, name="new")
 app.add_typer(author.commands, name="author")
 
@@ -50,8 +51,16 @@ app.add_typer(author.commands, name="author")
 @app.callback()
 def main(
     version: Annotated[bool, typer.Option("--version", "-V", help="Show labkit's version and exit.")] = False,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain",
+            help="Plain lines, without colours, boxes and whatever moves; for a screen reader, for example. "
+            "Before the command; LABKIT_PLAIN=1 asks for it as well. NO_COLOR=1 only leaves the colours out.",
+        ),
+    ] = False,
 ) -> None:
-    """Answer `--version` where it stands beside other options."""
+    """Answer `--version` where it stands beside other options; `--plain` was heard before anything was imported."""
     if version:
         typer.echo(f"labkit {__version__}")
         raise typer.Exit
@@ -63,8 +72,6 @@ def run(arguments: list[str]) -> int:
     try:
         _refuse_removed_folder()
         code = int(app(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
-        if arguments[:1] == ["db"] and code == ExitCode.OK:
-            following.note_here(" ".join(arguments[:2]))
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:

@@ -9,6 +9,7 @@ import typer
 
 from labkit import manual, workspace
 from labkit.chapter import Task
+from labkit.cli import completing
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, out, print_json
@@ -30,6 +31,7 @@ def chapter(
             metavar="EX",
             help="The exercise, or the name of another page of the manual. Inside a workspace it can be left out.",
             show_default=False,
+            autocompletion=completing.exercises,
         ),
     ] = None,
     task: Annotated[

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from labkit import workspace
+from labkit.cli import following, show
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, out, print_json, working
@@ -47,7 +48,7 @@ def start(format: FormatOption = Format.TEXT) -> None:
     lab_server = _find()
     with working("Starting PostgreSQL"):
         server = lab_server.start()
-    _report(lab_server, server, format)
+    _report(lab_server, server, format, deed="db start")
 
 
 @commands.command()
@@ -61,7 +62,7 @@ def stop(format: FormatOption = Format.TEXT) -> None:
         print_json({"running": False, "stopped": ran})
         return
     say("The lab's PostgreSQL server is stopped; its databases are kept." if ran else "It was not running.")
-    say_next("labkit db start starts it again")
+    say_next(following.after("db stop", "labkit db start   (starts it again)"))
 
 
 @commands.command()
@@ -100,9 +101,9 @@ def create(
         can_listen = server.can_listen(name)
     if own:
         own.note_database(name, datetime.now(UTC))
-    following = f"labkit db shell {name}"
+    coming = following.after("db create", f"labkit db shell {name}")
     if format is Format.JSON:
-        print_json({"database": name, "created": is_new, "can_listen": can_listen, "next": following})
+        print_json({"database": name, "created": is_new, "can_listen": can_listen, "next": coming})
         return
     if is_new:
         say(f"Created the database [bold]{escape(name)}[/] on {escape(server.address)}.")
@@ -112,7 +113,7 @@ def create(
         say("This server can push: LISTEN and NOTIFY work in it.")
     else:
         say("This server refuses LISTEN: applications can only look again and again for news there.")
-    say_next(following)
+    say_next(coming)
 
 
 @commands.command()
@@ -122,19 +123,17 @@ def drop(
     format: FormatOption = Format.TEXT,
 ) -> None:
     """Remove a database, for example one whose name was mistyped; asks first. Nothing brings it back."""
-    from labkit.cli import show
-
     with _using(_find()) as server:
         database = _database(server, name)
         show.confirm(f"Remove the database {database} with all that is in it?", yes)
         server.drop_database(database)
         left = server.databases()
-    following = f"labkit db shell {left[0]}" if left else "labkit db create NAME"
+    coming = f"labkit db shell {left[0]}" if left else "labkit db create NAME"
     if format is Format.JSON:
-        print_json({"database": database, "dropped": True, "databases": left, "next": following})
+        print_json({"database": database, "dropped": True, "databases": left, "next": coming})
         return
     say(f"Removed the database [bold]{escape(database)}[/].")
-    say_next(following)
+    say_next(coming)
 
 
 @commands.command()
@@ -150,7 +149,9 @@ def shell(name: DatabaseArgument = None) -> None:
     SQL on standard input works as well: `echo "SELECT version()" | labkit db shell NAME`
     """
     with _using(_find()) as server:
-        result = server.shell(_database(server, name))
+        database = _database(server, name)
+        result = server.shell(database)
+    following.after("db shell", "")
     if result:
         raise typer.Exit(ExitCode.MACHINE if result == 2 else ExitCode.NOT_DONE)
 
@@ -179,6 +180,7 @@ def tables(
     if table is None:
         _print_tables(database, found, format)
     else:
+        following.after("db tables", "")
         _print_rows(database, content, format)
 
 
@@ -192,23 +194,31 @@ def tail(
             show_default=False,
         ),
     ] = None,
+    backplane: Annotated[
+        str, typer.Option("--backplane", metavar="NAME", help="Of what labkit run --backplane NAME has started.")
+    ] = "postgres",
     lab: LabOption = None,
 ) -> None:
     """Show an application's messages as they arrive in a database, decoded. Ctrl-C ends it.
 
     The tool is the one that the exercise names; options that labkit does not know go to it, for example --once.
     """
-    from labkit.tables import tail_command
+    from labkit.tables import tail_command, tail_environment
 
     given = list(arguments or ())
     name = given.pop(0) if given and not given[0].startswith("-") else None
     settings, folder = _tail_tool(lab)
-    with _using(_find()) as server:
-        database = _database(server, name)
-        command = tail_command(settings, server, database, folder)
+    with contextlib.ExitStack() as stack:
+        if backplane == "postgres":
+            server = stack.enter_context(_using(_find()))
+            url = server.database_url(_database(server, name))
+        else:
+            url = _url_of_service(backplane, name, lab)
         if not {"--once", "--help", "-h"} & set(given):
             err.print("[dim]Messages are shown as they come; waiting for more. Ctrl-C ends it.[/]")
-        result = subprocess.run([*command, *given], cwd=folder, env=server.environment()).returncode
+        command = [*tail_command(settings, url, folder), *given]
+        following.after("db tail", "")  # Ctrl-C ends it, after which there is nobody to remember it
+        result = subprocess.run(command, cwd=folder, env=tail_environment(settings, url)).returncode
     if result:
         raise typer.Exit(ExitCode.INTERRUPTED if result == ExitCode.INTERRUPTED else ExitCode.NOT_DONE)
 
@@ -245,6 +255,32 @@ def _database(server: "Server", name: str | None) -> str:
     return known[0]
 
 
+def _url_of_service(backplane: str, name: str | None, lab_folder: Path | None) -> str:
+    """The URL of what the workspace's `labkit run` has started; the code says which database, unless that is given."""
+    from labkit import services
+    from labkit.verify.databases import named
+
+    here = workspace.around(Path.cwd())
+    if here is None:
+        raise UsageError("This is no workspace.", "cd into one, where labkit run runs")
+    found = workspace.read(here)
+    exercise = find_lab(lab_folder).exercise(found.exercise_name)
+    service = services.choose(backplane, exercise.database, exercise.id, None)
+    url = service.existing(found.data)
+    if url is None:
+        raise UsageError(
+            f"{service.title} does not run for this workspace.",
+            f"labkit run --backplane {backplane}, in another terminal, starts it",
+        )
+    database = name or (named(exercise, exercise.database, here) if exercise.database else None)
+    if database is None:
+        raise UsageError(
+            "The code does not name a database yet.",
+            f"labkit db tail NAME --backplane {backplane}, with the one you mean",
+        )
+    return f"{url}/{database}"
+
+
 def _tail_tool(lab_folder: Path | None) -> tuple[Database, Path]:
     """The [database] table that names the tool, and the folder to run it in: the workspace here, else the lab."""
     lab = find_lab(lab_folder)
@@ -262,15 +298,17 @@ def _tail_tool(lab_folder: Path | None) -> tuple[Database, Path]:
     raise UsageError(f"This lab has such a tool for {ids}: go to a workspace of the one you mean.", "labkit list")
 
 
-def _report(lab_server: "LabServer", server: "Server | None", format: Format, show_password: bool = False) -> None:
+def _report(
+    lab_server: "LabServer", server: "Server | None", format: Format, show_password: bool = False, deed: str = ""
+) -> None:
     state = lab_server.status()
     databases = server.databases() if server and state.running else []
     if not state.running:
-        following = "labkit db start"
+        coming = "labkit db start"
     elif not databases:
-        following = "labkit db create NAME"
+        coming = following.after(deed, "labkit db create NAME")
     else:
-        following = f"labkit db shell {databases[0]}"
+        coming = following.after(deed, f"labkit db shell {databases[0]}")
     address = (server.url if show_password else server.address) if server else None
     if format is Format.JSON:
         print_json(
@@ -281,7 +319,7 @@ def _report(lab_server: "LabServer", server: "Server | None", format: Format, sh
                 "databases": databases,
                 "data": state.home,
                 "log": state.log,
-                "next": following,
+                "next": coming,
             }
         )
         return
@@ -294,20 +332,18 @@ def _report(lab_server: "LabServer", server: "Server | None", format: Format, sh
     if state.home:
         say(f"data       {escape(str(state.home))}")
         say(f"log        {escape(str(state.log))}")
-    say_next(following)
+    say_next(coming)
 
 
 def _print_tables(database: str, found: "list[looking.Table]", format: Format) -> None:
-    following = f"labkit db tables {database} {found[0].name}" if found else "labkit run"
-    for each in found:
-        if each.rows > 1:
-            following = f"labkit db tables {database} {each.name}"
+    busiest = max(found, key=lambda each: each.rows, default=None)
+    coming = following.after("db tables", f"labkit db tables {database} {busiest.name}" if busiest else "labkit run")
     if format is Format.JSON:
         print_json(
             {
                 "database": database,
                 "tables": [{"table": each.name, "rows": each.rows} for each in found],
-                "next": following,
+                "next": coming,
             }
         )
         return
@@ -320,7 +356,7 @@ def _print_tables(database: str, found: "list[looking.Table]", format: Format) -
         for each in found:
             grid.add_row(Text(each.name), str(each.rows))
         out.print(grid)
-    say_next(following)
+    say_next(coming)
 
 
 def _print_rows(database: str, content: "looking.Rows", format: Format) -> None:
@@ -356,5 +392,5 @@ def _print_grid(columns: list[str], rows: list[dict[str, str]]) -> None:
     longest = max(map(len, columns))
     for row in rows:
         for column in columns:
-            out.print(Text(f"{column:<{longest}}  {row[column]}"), soft_wrap=True)
+            show.item(f"{escape(column):<{longest}}  ", escape(row[column]))
         say()

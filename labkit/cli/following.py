@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from labkit import invocation, known, progress, status, workspace
-from labkit.cli.show import say, say_next
+from labkit.cli.show import form, item, say, say_next
 from labkit.errors import LabError
 from labkit.files import write_whole
 from labkit.lab import Exercise, Lab, find_lab
@@ -16,8 +16,10 @@ from labkit.workspace import Workspace, lab_option
 
 
 def look(exercise: Exercise, here: Workspace) -> Progress:
-    """How far a workspace is, kept as the line of `labkit status`."""
+    """How far a workspace is, kept as the line of `labkit status`, save where nobody has taken it over."""
     found = progress.look(exercise, here)
+    if not (here.folder / ".labkit").is_dir():
+        return found
     with contextlib.suppress(LabError, OSError):
         text = status.text(str(here.folder), words(found))
         path = here.folder / ".labkit" / "status"
@@ -33,14 +35,19 @@ def note(exercise: Exercise, here: Workspace, deed: str) -> None:
         look(exercise, here)
 
 
-def note_here(deed: str) -> None:
-    """Remember a deed in the workspace round the current folder, if there is one."""
+def after(deed: str, otherwise: str) -> str:
+    """Remember a deed in the workspace round the current folder, and tell what its exercise goes on with; `otherwise`
+    where there is no workspace, or nothing more to do.
+    """
     folder = workspace.around(Path.cwd())
     with contextlib.suppress(LabError, OSError):
         if folder is not None:
             lab = find_lab()
             here = workspace.read(folder)
-            note(lab.exercise(here.exercise_name), here, deed)
+            exercise = lab.exercise(here.exercise_name)
+            note(exercise, here, deed)
+            return command(lab, look(exercise, here)) or otherwise
+    return otherwise
 
 
 def words(found: Progress) -> str:
@@ -59,6 +66,14 @@ def words(found: Progress) -> str:
 def position(task: TaskProgress, step: StepProgress) -> tuple[int, int]:
     """Which of its task's steps this is, from 1, and how many there are."""
     return task.steps.index(step) + 1, len(task.steps)
+
+
+def then(found: Progress) -> str | None:
+    """What to type after `command` has gone into the workspace's folder; None if one is in it."""
+    here = found.workspace
+    if here is None or workspace.around(Path.cwd()) == here.folder:
+        return None
+    return found.command
 
 
 def command(lab: Lab, found: Progress) -> str | None:
@@ -91,25 +106,36 @@ def say_step(found: Progress) -> None:
         return
     number, count = position(task, step)
     say(f"[bold]{task.task.id}[/]  {escape(task.task.title)}  [dim]step {number} of {count}[/]")
-    say(f"  {number}. {escape(step.step.text)}")
+    item(f"  {number}. ", escape(step.step.text))
     sight = step.sight
     if sight is None:
         return
     if sight.path and not sight.is_done:
         fault = sight.fault or "not yet as a whole"
-        say(f"     [yellow]its code is there, {escape(fault)}:[/] {escape(sight.place)}")
+        item("     ", f"[yellow]its code is there, {escape(fault)}:[/] {escape(sight.place)}")
     if sight.todo:
-        say(f"     in {escape(sight.todo.path)}, line {sight.todo.line}, where its TODO line is")
+        item("     ", f"in {escape(sight.todo.path)}, line {sight.todo.line}, where its TODO line is")
 
 
-def say_following(lab: Lab, found: Progress) -> None:
-    """Say the one next step, or that the exercise, or the lab, is done."""
+def say_following(lab: Lab, found: Progress, step: bool = True) -> None:
+    """Say the one next step, or that the exercise, or the lab, is done; without `step` only what to type."""
     if found.is_finished:
         say_end(lab, found)
         return
-    following = command(lab, found)
+    task, in_hand = found.task_in_hand, found.in_hand
+    if step and task is not None and in_hand is not None:
+        number, count = position(task, in_hand)
+        item(f"[dim]step {number} of {count}:[/] ", escape(in_hand.step.text))
+    say_command(lab, found)
+
+
+def say_command(lab: Lab, found: Progress) -> None:
+    """Say what to type next, and what after it, if that only goes into the workspace."""
+    following, after = command(lab, found), then(found)
     if following:
         say_next(following)
+        if after:
+            say(f"[dim]then:[/] {escape(form(after))}")
 
 
 def say_end(lab: Lab, found: Progress) -> None:

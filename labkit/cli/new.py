@@ -11,7 +11,9 @@ from labkit import tree, workspace
 from labkit.cli.options import LabOption
 from labkit.cli.show import lab_folder_here, say, say_next
 from labkit.console import Format, FormatOption, out, print_json
+from labkit.errors import UsageError
 from labkit.lab import find_lab
+from labkit.workflows import Server
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -73,6 +75,39 @@ def lab(
     else:
         say_next(f"cd {tree.argument(made.folder)}")
         say("[dim]then:[/] labkit list")
+
+
+@commands.command()
+def ci(
+    server: Annotated[Server, typer.Argument(help="Whose workflow: that of GitHub or of GitLab.", show_default=False)],
+    labkit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--labkit",
+            metavar="SPEC",
+            help="What pip is to install: a wheel's file or address, or a repository's; may be given more than once.",
+        ),
+    ] = None,
+    is_class: Annotated[
+        bool, typer.Option("--class", help="For a whole class: a job for each of submissions/, one report at the end.")
+    ] = False,
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="The repository.")] = Path(),
+    format: FormatOption = Format.TEXT,
+) -> None:
+    """Write a workflow for a CI server: it verifies a trainee's repository on every push, or grades a whole class."""
+    from labkit import workflows
+
+    if not labkit:
+        if format is not Format.TEXT or not (sys.stdin.isatty() and out.is_terminal):
+            raise UsageError("Say where labkit is to be installed from.", f"labkit new ci {server} --labkit SPEC")
+        labkit = [typer.prompt("What pip is to install (a wheel, an address)")]
+    file = workflows.write(folder, server, is_class, labkit)
+    if format is Format.JSON:
+        print_json({"file": str(file), "server": server.value, "class": is_class})
+        return
+    say(f"Wrote {escape(tree.nearby(file))}.")
+    what = "put the class's work into submissions/" if is_class else "commit it with the workspace"
+    say(f"[dim]next:[/] {what}, and push")
 
 
 def _asked(title: str | None, format: Format) -> str | None:

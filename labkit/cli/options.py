@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from labkit.cli import completing
+
 
 class Solution(StrEnum):
     """The lab's own app folders of an exercise."""
@@ -25,6 +27,7 @@ ExerciseArgument = Annotated[
         metavar="EX",
         help="The exercise: its id, its name or a unique beginning. Inside a workspace it can be left out.",
         show_default=False,
+        autocompletion=completing.exercises,
     ),
 ]
 

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from labkit import insertion, progress, status
-from labkit.cli import following, show
+from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, print_json, working
@@ -57,9 +57,9 @@ def next_(
         print_json({**described(found), "next": following.command(the_lab, found)})
         return
     for each in _readings(found):
-        say(f"  [dim]{each.step.number}. {escape(each.step.text)}[/]")
+        show.item(f"  [dim]{each.step.number}.[/] ", f"[dim]{escape(each.step.text)}[/]")
     following.say_step(found)
-    following.say_following(the_lab, found)
+    following.say_following(the_lab, found, step=False)
     if found.in_hand is not None and not found.is_finished:
         say("[dim]stuck?[/] " + show.form("labkit hint"))
 
@@ -72,6 +72,7 @@ def hint(
             metavar="STEP",
             help="A step: 7, 2.7, or its snippet; the step in hand if left out.",
             show_default=False,
+            autocompletion=completing.steps,
         ),
     ] = None,
     level: Annotated[
@@ -107,7 +108,13 @@ def hint(
 @commands.command()
 def solve(
     to: Annotated[
-        str | None, typer.Option("--to", metavar="TASK", help="Up to and including this task: ex1.2, 2 or its title.")
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="TASK",
+            help="Up to and including this task: ex1.2, 2 or its title.",
+            autocompletion=completing.tasks,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the diff.")] = False,
     lab: LabOption = None,

@@ -5,9 +5,9 @@ import queue
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +33,8 @@ commands = typer.Typer()
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
+_NO_DISPLAY = "There is no display here: open the address in a browser of your own."
+
 _Lines = queue.SimpleQueue[tuple[int, str]]
 
 
@@ -47,6 +49,7 @@ class _Subject:
     secret: str
     id: str
     workspace: Workspace | None
+    backplane: str = "postgres"
 
     @property
     def own(self) -> bool:
@@ -71,6 +74,14 @@ def run(
     log: Annotated[
         bool, typer.Option("--log", help="Show all that the app logs, each request too, not only what stands out.")
     ] = False,
+    backplane: Annotated[
+        str,
+        typer.Option(
+            "--backplane",
+            metavar="NAME",
+            help="What joins the instances, if the exercise leaves the choice: postgres, redis, nats or sqlite.",
+        ),
+    ] = "postgres",
     reload: Annotated[bool, typer.Option("--reload", help="Restart by itself whenever you save a file.")] = False,
     lab: LabOption = None,
 ) -> int:
@@ -78,14 +89,15 @@ def run(
 
     On a terminal each instance's address stays in sight, above it what the app says for itself; o opens the pages, r
     restarts, q stops, and whenever you save a file you are told what to do to see it. Without a terminal the log is
-    printed, line by line. What the exercise needs beside the app, PostgreSQL for example, is started too. With
-    --solution the lab's own begin or end runs, with data that is thrown away.
+    printed, line by line. What the exercise needs beside the app, PostgreSQL for example, is started too, or with
+    --backplane what may stand in for it; the app's code stays as it is. With --solution the lab's own begin or end
+    runs, with data that is thrown away.
     """
     ready = False
     lines: _Lines = queue.SimpleQueue()
     try:
         with ExitStack() as stack:
-            subject = stack.enter_context(_subject(lab, exercise, solution))
+            subject = replace(stack.enter_context(_subject(lab, exercise, solution)), backplane=backplane)
             count = instances or subject.exercise.app.instances
             server = _database(stack, subject, port, count)
             running = _Instances(subject, count, port, server, lines)
@@ -98,7 +110,9 @@ def run(
                 _attend(running, lines, log, reload, open_)
             else:
                 _announce(subject, running.now)
-                _open_pages(subject.exercise, running.now, open_)
+                by_itself = open_ is None and out.is_terminal and desktop.opens_pages()
+                if (open_ or by_itself) and (said := _open_pages(subject.exercise, running.now)):
+                    err.print(said)
                 _follow(running.now, lines, subject)
     except KeyboardInterrupt:
         if not ready:
@@ -181,20 +195,20 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
 
     subject = running.subject
     exercise = subject.exercise
-    server = _Watch() if subject.own and exercise.database else None
     with (
         saves.watched(subject.folder) as saved,
         keys.reader() as pressed,
         Screen(exercise.title, subject.folder, log) as screen,
     ):
         _show(running, screen)
+        server = _Watch(screen.note) if _uses_lab_server(subject) else None
         if subject.own:
             for path, line, text in snippets.unfilled(subject.folder):
                 screen.tell(f"{text} in {path}, line {line}, is a placeholder: write your own value in its place.")
         if wanted is not False and not desktop.opens_pages():
-            screen.tell("There is no display here: open the address in a browser of your own.")
+            screen.tell(_NO_DISPLAY)
         elif wanted is not False:
-            _open_pages(exercise, running.now, wanted)
+            screen.tell(_open_pages(exercise, running.now))
         while True:
             with contextlib.suppress(queue.Empty):
                 screen.line(*lines.get(timeout=0.1))
@@ -205,7 +219,7 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
             if key == "q":
                 return
             if key == "o" and running.are_up:
-                _open_pages(exercise, running.now, True)
+                screen.tell(_open_pages(exercise, running.now) if desktop.opens_pages() else _NO_DISPLAY)
             if key == "r" or (files and (reload or not running.are_up)):
                 _restart(running, screen)
             elif files:
@@ -268,6 +282,13 @@ def _database(stack: ExitStack, subject: _Subject, port: int | None, count: int)
 
     if port is not None:
         engine.check_ports(port, count)
+    if subject.backplane != "postgres":
+        from labkit import services
+
+        app = subject.folder if subject.own else None
+        service = services.choose(subject.backplane, subject.exercise.database, subject.exercise.id, app)
+        with working(f"Starting {service.title}"):
+            return stack.enter_context(service.running(subject.data))
     if not subject.exercise.database:
         return None
     with working("Starting PostgreSQL"):
@@ -328,16 +349,15 @@ def _announce(subject: _Subject, running: "Instances") -> None:
             )
 
 
-def _open_pages(exercise: Exercise, running: "Instances", wanted: bool | None) -> None:
-    if wanted is False or (wanted is None and not (out.is_terminal and desktop.opens_pages())):
-        return
-    if not desktop.open_pages([_page(exercise, instance) for instance in running.list]):
-        err.print("No browser could be opened: open the address yourself.")
+def _open_pages(exercise: Exercise, running: "Instances") -> str:
+    """Open the pages; what to say about it, nothing if they open."""
+    opened = desktop.open_pages([_page(exercise, instance) for instance in running.list])
+    return "" if opened else "No browser could be opened: open the address yourself."
 
 
 def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
     """Print the log until Ctrl-C, and what becomes of the database server; raise LabError if an instance dies."""
-    server = _Watch() if subject.own and subject.exercise.database else None
+    server = _Watch(err.print) if _uses_lab_server(subject) else None
     while True:
         with contextlib.suppress(queue.Empty):
             # In steps, so that a death is seen, and so that Ctrl-C is on Windows.
@@ -352,12 +372,17 @@ def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
             raise _died(dead, status, tail, alone=len(running.list) == 1)
 
 
+def _uses_lab_server(subject: _Subject) -> bool:
+    return subject.own and subject.exercise.database is not None and subject.backplane == "postgres"
+
+
 class _Watch:
     """Tells when the database server ends, and when it is back: the instances say no more than that they miss it."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         from labkit import postgres
 
+        self._say = say
         self._server = postgres.find_server()
         self._was_up = True
         self._next_look = 0.0
@@ -371,11 +396,11 @@ class _Watch:
         if is_up != self._was_up:
             self._was_up = is_up
             if is_up:
-                err.print("[yellow]note:[/] PostgreSQL runs again; the instances reconnect by themselves.")
+                self._say("[yellow]note:[/] PostgreSQL runs again; the instances reconnect by themselves.")
             else:
-                err.print(
+                self._say(
                     "[yellow]note:[/] PostgreSQL has ended, and the instances reach it no more.\n"
-                    "next: labkit db start, in a second terminal, starts it again"
+                    f"next: {show.form('labkit db start')}, in a second terminal, starts it again"
                 )
 
 

@@ -64,6 +64,10 @@ class Screen:
         elif news:
             out.print(Text(news))
 
+    def note(self, markup: str) -> None:
+        """Print this above the block, where it stays."""
+        out.print(markup)
+
     def ended(self, error: LabError) -> None:
         """The app does not run: say why, and wait for what is done about it."""
         self._addresses = ()

@@ -1,6 +1,7 @@
 """What several commands say in the same way."""
 
 import sys
+import textwrap
 from pathlib import Path
 
 import typer
@@ -90,8 +91,15 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not asks():
         raise UsageError(f"{question} There is no terminal to ask on; nothing was changed.", "Add --yes to say yes.")
-    if not typer.confirm(question):
+    if not typer.confirm(wrapped(question, len(" [y/N]: "))):
         raise LabError("Nothing was changed.")
+
+
+def wrapped(text: str, room: int = 0) -> str:
+    """A text that is asked, not printed, with its lines ended at words; `room` columns stay free for an answer."""
+    if not out.is_terminal:
+        return text
+    return textwrap.fill(text, max(out.width - room, 20), break_long_words=False, break_on_hyphens=False)
 
 
 def asks() -> bool:

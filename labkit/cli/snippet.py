@@ -8,12 +8,12 @@ import typer
 from rich.markup import escape
 
 from labkit import changes, insertion, recognition, snippets, workspace
-from labkit.cli import following, show
+from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, print_json
 from labkit.errors import ExitCode, UsageError
-from labkit.insertion import InsertChange, Insertion
+from labkit.insertion import InsertChange
 from labkit.lab import Exercise, Lab, find_lab
 
 commands = typer.Typer(
@@ -24,11 +24,22 @@ commands = typer.Typer(
 
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Snippets by name; the manual's full form works as well.", show_default=False),
+    typer.Argument(
+        metavar="NAME",
+        help="Snippets by name; the form that the manual prints them in works as well.",
+        show_default=False,
+        autocompletion=completing.snippets,
+    ),
 ]
 OfOption = Annotated[
     str | None,
-    typer.Option("--exercise", "-e", metavar="EX", help="The exercise, when you are not inside its workspace."),
+    typer.Option(
+        "--exercise",
+        "-e",
+        metavar="EX",
+        help="The exercise, when you are not inside its workspace.",
+        autocompletion=completing.exercises,
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -118,7 +129,13 @@ def insert(
     names: NamesArgument = None,
     all_: Annotated[bool, typer.Option("--all", help="All snippets of the exercise.")] = False,
     task: Annotated[
-        str | None, typer.Option("--task", metavar="T", help="The snippets of one task: its number or title.")
+        str | None,
+        typer.Option(
+            "--task",
+            metavar="T",
+            help="The snippets of one task: its number or title.",
+            autocompletion=completing.tasks,
+        ),
     ] = None,
     values: SetOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the diff.")] = False,
@@ -193,7 +210,7 @@ def _print_dry_run(change: InsertChange) -> None:
 
 def _print_inserted(change: InsertChange) -> None:
     for each in change.insertions:
-        place = f"{escape(each.path)}, {_lines(each)}"
+        place = escape(each.spoken)
         if each.already:
             how = "is there already, in your own words: " if each.own else "is already inserted in "
             rest = "; took its TODO line away." if each.todo_removed else "; nothing to do."
@@ -206,11 +223,6 @@ def _print_inserted(change: InsertChange) -> None:
             err.print(f"[dim]next:[/] {escape(refusal.error.next)}")
     if change.files:
         say(f"[dim]{show.form('labkit undo')} takes it back.[/]")
-
-
-def _lines(insertion: Insertion) -> str:
-    last = insertion.line + insertion.count - 1
-    return f"line {last}" if insertion.count == 1 else f"lines {insertion.line}-{last}"
 
 
 def _wanted(lab: Lab, exercise: Exercise, names: list[str], all_: bool, task: str | None) -> list[str]:
@@ -259,7 +271,7 @@ def _anywhere(lab: Lab, exercise: str | None, name: str) -> tuple[Exercise, str]
 
 def _described(lab: Lab, exercise: Exercise) -> dict[str, Any]:
     try:
-        here = workspace.find(lab, Path.cwd(), exercise)
+        here = workspace.find(lab, Path.cwd(), exercise, take=False)  # to look changes nothing
     except UsageError:
         here = None
     homes = {todo.name: todo for todo in snippets.todo_lines(exercise.begin)}

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from labkit import invocation
+from labkit.cli.show import item
 from labkit.console import out
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 
@@ -96,7 +97,7 @@ def _print_task(task: TaskReport, passed_too: bool) -> None:
         if result.verdict is Verdict.PASSED and result.seen:
             reason = f" [dim]({escape(result.seen)})[/]"
         if passed_too:
-            out.print(f"  [{style}]{sign}[/] {escape(check.title)}{said}{reason}", soft_wrap=True)
+            item(f"  [{style}]{sign}[/] ", f"{escape(check.title)}{said}{reason}")
         else:
             out.print(_short(f"  [{style}]{sign}[/] ", check.title, said), soft_wrap=True)
 
@@ -139,8 +140,6 @@ def _parts(result: Result) -> list[tuple[str, str]]:
 
 
 def _print_part(name: str, value: str) -> None:
-    from labkit.cli.show import item
-
     first, *others = value.split("\n")
     item(f"  [dim]{name:>8}[/]  ", escape(first))
     for line in others:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from labkit import desktop, invocation, sandbox, tree, verdicts
 from labkit.chapter import Task
-from labkit.cli import following, verdict
+from labkit.cli import completing, following, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.verdict import SIGNS
 from labkit.console import Format, FormatOption, err, out, print_json, working
@@ -35,7 +35,13 @@ commands = typer.Typer()
 def verify(
     exercise: ExerciseArgument = None,
     task: Annotated[
-        list[str] | None, typer.Option("--task", metavar="T", help="Only this task: 2, EX.2 or its title's beginning.")
+        list[str] | None,
+        typer.Option(
+            "--task",
+            metavar="T",
+            help="Only this task: 2, EX.2 or its title's beginning.",
+            autocompletion=completing.tasks,
+        ),
     ] = None,
     solution: SolutionOption = None,
     headed: Annotated[bool, typer.Option("--headed", help="Show the browser while it works.")] = False,

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from labkit import known, progress, record, tree, verdicts, workspace
-from labkit.cli import following, show
+from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, print_json, working
@@ -45,7 +45,8 @@ def list_(
         workspaces[chosen.name] = here
     shown = [chosen] if chosen else list(the_lab.exercises)
     found = {each.name: _progress(each, workspaces.get(each.name)) for each in shown}
-    coming = _next(the_lab, chosen, found)
+    ahead = _ahead(chosen, found)
+    coming = following.command(the_lab, ahead) if ahead else f"labkit new exercise NAME{lab_option(the_lab)}"
     if format is Format.JSON:
         print_json(
             {
@@ -59,7 +60,9 @@ def list_(
     for each in shown:
         _print_exercise(found[each.name], steps=chosen is not None)
     say()
-    if coming:
+    if ahead and coming:
+        following.say_command(the_lab, ahead)
+    elif coming:
         say_next(coming)
     else:
         following.say_end(the_lab, found[shown[-1].name])
@@ -67,7 +70,9 @@ def list_(
 
 @commands.command()
 def start(
-    exercise: Annotated[str | None, typer.Argument(metavar="EX", help="The exercise to start.")] = None,
+    exercise: Annotated[
+        str | None, typer.Argument(metavar="EX", help="The exercise to start.", autocompletion=completing.exercises)
+    ] = None,
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="The new folder; named after the exercise if left out.")
     ] = None,
@@ -322,9 +327,20 @@ def diff(
 
 @commands.command()
 def reset(
-    exercise: ExerciseArgument = None,
+    exercise: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EX",
+            help="The exercise: its id, its name or a unique beginning. Inside a workspace it can be left out.",
+            show_default=False,
+            autocompletion=completing.exercises_or_files,
+        ),
+    ] = None,
     file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="Only this file of the workspace.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="Only this file of the workspace.", show_default=False, autocompletion=completing.files
+        ),
     ] = None,
     data: Annotated[bool, typer.Option("--data", help="Put the app's own data (its database) away as well.")] = False,
     yes: YesOption = False,
@@ -343,11 +359,10 @@ def reset(
     what = ", ".join(paths) + (" and the app's data" if data and paths else "the app's data" if data else "")
     if what:
         show.confirm(f"Bring back as it was at the beginning, {_place(here)}: {what}?", yes)
-        here.apply(change)
         if data and here.data.is_dir() and any(here.data.iterdir()):
-            with here.changing():
-                kept = here.journal.keep(".labkit/data")
-                here.data.mkdir()
+            kept = here.put_data_away(change)
+        else:
+            here.apply(change)
     if format is Format.JSON:
         print_json(
             {"exercise": chosen.id, "workspace": str(here.folder), "reset": paths, "data": str(kept) if kept else None}
@@ -362,9 +377,8 @@ def reset(
         say(f"The app's data is now in {escape(tree.nearby(kept))}; the next run begins without any.")
     elif data:
         say("The app had no data yet.")
-    if paths:
-        rest = ", which brings the files back, not the data" if kept else ""
-        say_next(f"labkit undo   (if you did not mean it{rest})")
+    if paths or kept:
+        say_next("labkit undo   (if you did not mean it)")
 
 
 @commands.command()
@@ -394,6 +408,7 @@ def undo(
                 "workspace": str(here.folder),
                 "undone": undone.what,
                 "files": undone.files,
+                "folders": undone.folders,
                 "kept": str(undone.kept),
                 "left": undone.left,
             }
@@ -402,6 +417,8 @@ def undo(
     say(f"Undone: [bold]{escape(undone.what)}[/]")
     for path in undone.files:
         say(f"  {escape(path)} is as it was before")
+    if undone.folders:
+        say("  the app's data is as it was before")
     say(f"[dim]What was undone is kept in {escape(tree.nearby(undone.kept))}.[/]")
     if undone.left:
         say_next(f"labkit undo   (takes back the change before that; {undone.left} left)")
@@ -553,12 +570,10 @@ def _described(found: Progress) -> dict[str, Any]:
     }
 
 
-def _next(lab: Lab, chosen: Exercise | None, found: dict[str, Progress]) -> str | None:
-    """The one command to type next: of the exercise chosen, else of the first that is begun, else of the first."""
-    if not found:
-        return f"labkit new exercise NAME{lab_option(lab)}"
+def _ahead(chosen: Exercise | None, found: dict[str, Progress]) -> Progress | None:
+    """Where one goes on: the exercise chosen, else the first that is begun, else the first; None if there is none."""
     if chosen is not None:
-        return following.command(lab, found[chosen.name])
+        return found[chosen.name]
     left = [each for each in found.values() if not each.is_finished]
     begun = [each for each in left if each.workspace]
-    return following.command(lab, (begun or left or list(found.values()))[0 if left else -1])
+    return next(iter(begun or left or list(found.values())[-1:]), None)

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -44,10 +45,11 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(ending)] or path.name
 
 
-def unpack(archive: Path, folder: Path) -> list[str]:
+def unpack(archive: Path, folder: Path, everything: bool = False) -> list[str]:
     """Unpack an archive into a new folder; returns what it tried and must not, each as a sentence.
 
-    Links are left out, and so are the folders that tools leave beside an app (`.venv`, `.git`).
+    Links are left out, and so are the folders that tools leave beside an app (`.venv`, `.git`), unless `everything` is
+    wanted.
 
     Raises:
         Unreadable: it is damaged, locked by a password, too large, or of a kind that labkit does not read.
@@ -62,7 +64,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
                 if path is None:
                     deeds.append(f"The archive has a file that would lie outside of it: {entry.name}.")
                     continue
-                if any(part in tree.IGNORED_FOLDERS - {".labkit"} for part in path.parts[:-1]):
+                if not everything and any(part in tree.IGNORED_FOLDERS - {".labkit"} for part in path.parts[:-1]):
                     continue
                 if entry.link is not None:
                     if _leads_out(path, entry.link):
@@ -73,7 +75,7 @@ def unpack(archive: Path, folder: Path) -> list[str]:
                     raise Unreadable(f"The archive has more than {MOST_FILES:,} files.")
                 room -= _write(entry, folder / path, room)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, ValueError) as error:
-        raise Unreadable(f"The archive is damaged: {error}.") from error
+        raise Unreadable(f"The archive is damaged: {str(error).partition(chr(10))[0].rstrip(':')}.") from error
     except (RuntimeError, NotImplementedError) as error:
         locked = "password" in str(error) or "encrypted" in str(error)
         reason = "is locked by a password" if locked else f"cannot be unpacked: {error}"
@@ -109,7 +111,7 @@ def _of_zip(archive: zipfile.ZipFile) -> Iterator[_Entry]:
         if stat.S_ISLNK(info.external_attr >> 16):
             with archive.open(info) as file:
                 link = file.read(4096).decode("utf-8", "replace")
-        yield _Entry(info.filename, lambda info=info: archive.open(info), link)  # type: ignore[misc]
+        yield _Entry(info.filename, partial(archive.open, info), link)
 
 
 def _of_tar(archive: tarfile.TarFile) -> Iterator[_Entry]:
@@ -117,7 +119,7 @@ def _of_tar(archive: tarfile.TarFile) -> Iterator[_Entry]:
         if member.issym() or member.islnk():
             yield _Entry(member.name, lambda: None, member.linkname)
         elif member.isfile():
-            yield _Entry(member.name, lambda member=member: archive.extractfile(member))  # type: ignore[misc]
+            yield _Entry(member.name, partial(archive.extractfile, member))
         # Folders follow from their files; pipes and devices are nobody's work.
 
 

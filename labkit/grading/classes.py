@@ -1,14 +1,14 @@
 """A class's submissions, from finding them to the grade of each: what is known already is not done again."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from labkit import record
-from labkit.errors import LabError
-from labkit.grading import own_lines, staging, submissions
+from labkit.errors import LabError, UsageError
+from labkit.grading import archives, own_lines, staging, submissions
 from labkit.grading.archives import Unreadable
 from labkit.grading.crew import Order
 from labkit.grading.grades import Grade, Outcome
@@ -39,11 +39,14 @@ def gather(
     results: Results,
     afresh: bool = False,
     everything: bool = False,
+    branches: str | None = None,
+    alone: bool = False,
 ) -> Class:
     """Find the submissions, stage their work in the results' folder, and see which of them have a grade that stands.
 
     Those that cannot be taken in have their grade at once. With `afresh`, no earlier grade counts. With `everything`,
-    evidence will be kept of what passes, too.
+    evidence will be kept of what passes, too. With `branches`, see `submissions.find`, the places are Git repositories.
+    `alone` is one trainee's folder or archive.
 
     Raises UsageError for a place that is not there.
     """
@@ -51,7 +54,7 @@ def gather(
     orders: list[Order] = []
     again = 0
     with tempfile.TemporaryDirectory(prefix="labkit-class-", ignore_cleanup_errors=True) as scratch:
-        for submission in submissions.find(lab, places, exercise, Path(scratch)):
+        for submission in submissions.find(lab, places, exercise, Path(scratch), branches, alone):
             begun, chosen = _taken_in(lab, submission, results)
             earlier = None if afresh else results.get(begun.key)
             if chosen is None:
@@ -99,6 +102,49 @@ def _taken_in(lab: Lab, submission: Submission, results: Results) -> tuple[Grade
         trainee=made_from.trainee if made_from else None,
     )
     return begun, exercise
+
+
+def collect(places: Sequence[Path], results: Results) -> Class:
+    """Bring the results of other gradings together, from folders and zips of such; the last grade of each work counts.
+
+    Raises UsageError for a place that has none.
+    """
+    latest: dict[str, tuple[Grade, Results]] = {}
+    with tempfile.TemporaryDirectory(prefix="labkit-class-", ignore_cleanup_errors=True) as scratch:
+        for number, place in enumerate(_zips(places)):
+            folder = place
+            if place.is_file():
+                folder = Path(scratch) / str(number)
+                try:
+                    archives.unpack(place, folder, everything=True)
+                except Unreadable as error:
+                    raise UsageError(f"{place}: {error}", _NO_RESULTS) from error
+            for other in [Results(found.parent) for found in _grades(folder)]:
+                for grade in other.all():
+                    if grade.key not in latest or latest[grade.key][0].when < grade.when:
+                        latest[grade.key] = (grade, other)
+        if not latest:
+            raise UsageError(f"There are no grades in {' and '.join(map(str, places))}.", _NO_RESULTS)
+        return Class([results.adopt(grade, other) for grade, other in latest.values()], [], len(latest))
+
+
+_NO_RESULTS = "Name results of labkit grade: its --results folders, or the zips of --out."
+
+
+def _grades(folder: Path) -> list[Path]:
+    """The folders of grades at or below a folder; what trainees have in theirs is none of these."""
+    found = [path for path in folder.rglob("grades") if path.is_dir()]
+    return sorted(path for path in found if "submissions" not in path.relative_to(folder).parts)
+
+
+def _zips(places: Sequence[Path]) -> Iterator[Path]:
+    """The places, and the zips in those that are folders."""
+    for place in places:
+        yield place
+        if place.is_dir():
+            yield from sorted(
+                path for path in place.rglob("*.zip") if "submissions" not in path.relative_to(place).parts
+            )
 
 
 def identical(grades: Sequence[Grade]) -> list[list[Grade]]:

@@ -1,10 +1,13 @@
 """The folder of a grading's results: each grade is in it as soon as it stands, so that nothing is lost."""
 
 import hashlib
+import io
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePath
 
 import msgspec
 
@@ -98,18 +101,45 @@ class Results:
         """Remove the work that has come in: the earlier one stays, with the evidence that it has."""
         shutil.rmtree(self.arriving(key), ignore_errors=True)
 
+    def adopt(self, grade: Grade, other: "Results") -> Grade:
+        """Take over a grade from other results, with its work and evidence; returns it as it is now."""
+        staged = other.staged(grade.key)
+        if staged != self.staged(grade.key) and staged.is_dir():
+            shutil.rmtree(self.staged(grade.key), ignore_errors=True)
+            shutil.copytree(staged, self.staged(grade.key), symlinks=True)
+        moved = _moved(grade, self.staged(grade.key))
+        self.put(moved)
+        return moved
+
     # The grades.
 
     def put(self, grade: Grade) -> None:
         """Keep a grade, whole, in place of an earlier one of the same submission."""
         write_whole(self._path(grade.key), msgspec.json.format(encode(grade), indent=1) + b"\n")
 
+    def write(self, grade: Grade, file: Path) -> None:
+        """Write a grade into a file of its own: as JSON, or with the work and the evidence as a zip.
+
+        Raises MachineError if that cannot be done.
+        """
+        if file.suffix != ".zip":
+            write_whole(file, msgspec.json.format(encode(grade), indent=1) + b"\n")
+            return
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(self._path(grade.key), f"grades/{grade.key}.json")
+            for path in sorted(self.staged(grade.key).rglob("*")):
+                if path.is_file() and not path.is_symlink():
+                    archive.write(path, path.relative_to(self.folder).as_posix())
+        write_whole(file, content.getvalue())
+
     def get(self, key: str) -> Grade | None:
         """The grade of a submission; None if there is none, or none that can be read."""
         try:
-            return msgspec.json.decode(self._path(key).read_bytes(), type=Grade, dec_hook=convert)
+            grade = msgspec.json.decode(self._path(key).read_bytes(), type=Grade, dec_hook=convert)
         except (OSError, ValueError):
             return None
+        return grade if grade.key == key else None  # its files are called by it
 
     def all(self) -> list[Grade]:
         """All grades, by name."""
@@ -119,3 +149,32 @@ class Results:
 
     def _path(self, key: str) -> Path:
         return self.folder / "grades" / f"{key}.json"
+
+
+def _moved(grade: Grade, folder: Path) -> Grade:
+    """The grade of work that is in another folder now, perhaps from another machine: its evidence is there as well."""
+    if grade.folder is None or grade.report is None:
+        return grade
+    before, after = PurePath(str(grade.folder)), folder
+
+    def path(old: str) -> str:
+        # A path of the other system, such as C:\\class-grades, is read by what it has in common: the end.
+        plain = old.replace("\\", "/")
+        start = str(before).replace("\\", "/")
+        return str(after / plain.removeprefix(start).lstrip("/")) if plain.startswith(start) else old
+
+    report = replace(
+        grade.report,
+        evidence=Path(path(str(grade.report.evidence))) if grade.report.evidence else None,
+        tasks=tuple(
+            replace(
+                task,
+                checks=tuple(
+                    (check, replace(result, evidence=tuple(map(path, result.evidence))))
+                    for check, result in task.checks
+                ),
+            )
+            for task in grade.report.tasks
+        ),
+    )
+    return replace(grade, folder=folder, report=report)

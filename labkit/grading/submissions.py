@@ -10,7 +10,7 @@ from slugify import slugify
 
 from labkit import tree, workspace
 from labkit.errors import LabError, UsageError
-from labkit.grading import archives
+from labkit.grading import archives, branches
 from labkit.grading.archives import Unreadable
 from labkit.lab import Exercise, Lab, id_of
 
@@ -39,8 +39,18 @@ class Submission:
         return "-".join(filter(None, (slugify(self.name, max_length=80) or "nameless", self.exercise)))
 
 
-def find(lab: Lab, places: Sequence[Path], exercise: Exercise | None, scratch: Path) -> list[Submission]:
+def find(
+    lab: Lab,
+    places: Sequence[Path],
+    exercise: Exercise | None,
+    scratch: Path,
+    pattern: str | None = None,
+    alone: bool = False,
+) -> list[Submission]:
     """Every submission in these folders and archives, which are unpacked into `scratch`; those of `exercise`, if given.
+
+    With a `pattern`, the places are Git repositories, and every branch with a name of that pattern is a submission.
+    With `alone`, a place is one trainee's folder or archive.
 
     A folder is a workspace, or has one folder or archive for each trainee; one in which there is no workspace is a
     submission with a fault.
@@ -50,7 +60,7 @@ def find(lab: Lab, places: Sequence[Path], exercise: Exercise | None, scratch: P
     finder = _Finder(lab, exercise, scratch)
     found: list[Submission] = []
     for place in places:
-        found += finder.at(place)
+        found += finder.branches_of(place, pattern) if pattern else finder.alone(place) if alone else finder.at(place)
     return _distinct(list({(each.source, each.folder, each.exercise): each for each in found}.values()))
 
 
@@ -73,6 +83,25 @@ class _Finder:
             )
         else:
             raise UsageError(f"There is no {place}.", "Name the folder that has the submissions.")
+
+    def alone(self, place: Path) -> Iterator[Submission]:
+        """The one submission that a folder or an archive is."""
+        whole = place.resolve()
+        if whole.is_dir():
+            yield from self._trainee(whole, whole, whole.name, ())
+        elif whole.is_file():
+            yield from self._handed_in(whole, archives.stem(whole))
+        else:
+            raise UsageError(f"There is no {place}.", "Name the folder or the archive of one trainee.")
+
+    def branches_of(self, place: Path, pattern: str) -> Iterator[Submission]:
+        """The branches of a repository, here or on the server that it was cloned from."""
+        for name, commit in branches.of(place, pattern):
+            self._unpacked += 1
+            archive = self._scratch / f"{self._unpacked}.tar"
+            branches.save(place, commit, archive)
+            for found in self._handed_in(archive, name):
+                yield replace(found, source=place.resolve() / name)
 
     def _archive(self, archive: Path, name: str) -> Iterator[Submission]:
         """An archive that was named: of one trainee's work, or of a class's."""

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,8 +14,8 @@ from labkit.errors import MachineError
 from labkit.instances import HOST, check_ports
 
 
-def listen(port: int | None, preferred: int | None = None) -> socket.socket:
-    """Take a port of the loopback interface: this very one, else the preferred one if it is free, else any.
+def listen(port: int | None, preferred: int | None = None, host: str = HOST) -> socket.socket:
+    """Take a port of the loopback interface, or of `host`: this one, else the preferred one if it is free, else any.
 
     Raises MachineError (PortInUse) that says who has it, UsageError for a number that is no port.
     """
@@ -25,17 +26,22 @@ def listen(port: int | None, preferred: int | None = None) -> socket.socket:
         if os.name != "nt":  # where the same option would let two servers have one port
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            taken.bind((HOST, candidate))
+            taken.bind((host, candidate))
             taken.listen(128)
             return taken
         except OSError as error:
             taken.close()
             refused = error
-    raise MachineError(f"Cannot listen on {HOST}: {refused.strerror or refused}.", "Choose another --port.")
+    raise MachineError(f"Cannot listen on {host}: {refused.strerror or refused}.", "Choose another --port.")
 
 
-def serve(app: ASGIApp, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve until Ctrl-C or another request to end; `on_ready` is called once requests are answered."""
+def serve(
+    app: ASGIApp, listener: socket.socket, on_ready: Callable[[], None], tls: tuple[Path, Path] | None = None
+) -> None:
+    """Serve until Ctrl-C or another request to end; `on_ready` is called once requests are answered.
+
+    `tls` are the files of a certificate and its key.
+    """
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what fails is said by the page's own parts
 
     class Server(uvicorn.Server):
@@ -45,7 +51,14 @@ def serve(app: ASGIApp, listener: socket.socket, on_ready: Callable[[], None]) -
                 on_ready()
 
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=2, timeout_keep_alive=30
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=30,
+        ssl_certfile=tls[0] if tls else None,
+        ssl_keyfile=tls[1] if tls else None,
     )
     with contextlib.suppress(KeyboardInterrupt):
         Server(config).run(sockets=[listener])

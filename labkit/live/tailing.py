@@ -30,14 +30,20 @@ class Tail:
 
     def start(self, settings: Database, server: Server, name: str, folder: Path) -> None:
         """Follow the messages of a database from now on."""
-        from labkit.tables import tail_command
+        from labkit.tables import tail_command, tail_environment
 
         self.stop()
         self.lines.clear()
+        url = server.database_url(name)
         self._process = process = subprocess.Popen(
-            tail_command(settings, server, name, folder),
+            tail_command(settings, url, folder),
             cwd=folder,
-            env={**server.environment(), "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"},
+            env={
+                **tail_environment(settings, url),
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONIOENCODING": "utf-8",
+                "NO_COLOR": "1",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -19,7 +19,7 @@ from labkit.files import Within
 from labkit.instances import MOST_LOG
 from labkit.verify import databases, running_copy
 from labkit.verify.causes import Facts, missing_code, of_start
-from labkit.verify.job import Collected, Fault, Finished, Job, Started
+from labkit.verify.job import Collected, Fault, Finished, Idle, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.running_copy import RunningCopy
@@ -39,6 +39,9 @@ SILENCE = 30.0
 
 MOST_TIMED_OUT = 2
 """After how many checks that ran out of time the others are skipped."""
+
+
+_OF_PYTEST = "INTERNALERROR> "
 
 
 class Progress:
@@ -142,6 +145,12 @@ class _Run:
         """Run the checks; the result of each by its id."""
         from labkit import browser
 
+        checks = self._subject.exercise.checks
+        if not checks.is_dir():
+            raise InternalError(
+                f"{checks} is missing: without checks nothing can be verified.",
+                f"Its author makes the folder, with a test_….py that has a check for each task. {self._subject.advice}",
+            )
         say = self._progress.working
         launch = browser.find(install=True, say=say, headless=not self._headed).launch_options(not self._headed)
         with self._process(launch) as process:
@@ -308,7 +317,7 @@ class _Run:
                 if running:
                     self._give_up_on(running, stage)
                 return False
-            if event is None:
+            if event is None or isinstance(event, Idle):  # with an error of its own, one that stays is idle
                 if running:
                     self._finish(running, _ended(process))
                 return False
@@ -433,10 +442,17 @@ def _timed_out(check: Check, place: Place | None) -> Result:
 def _ended(process: CheckingProcess) -> Result:
     return Result(
         Verdict.CHECKER,
-        cause=f"the checking process ended during the check: {' '.join(_tail(process.log, 3)) or 'without a word'}",
+        cause=f"the checking process ended during the check: {_last_words(process.log) or 'without a word'}",
     )
 
 
-def _tail(path: Path, lines: int) -> Iterable[str]:
+def _last_words(log: Path) -> str:
+    """What a process has said last; if pytest has said that it is at fault itself, the error."""
+    lines = _tail(log, 1000)
+    errors = [line for line in lines if line.startswith(_OF_PYTEST) and not line[len(_OF_PYTEST) :].startswith("  ")]
+    return errors[-1].removeprefix(_OF_PYTEST) if errors else " ".join(lines[-3:])
+
+
+def _tail(path: Path, lines: int) -> list[str]:
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     return [line for line in text.splitlines() if line.strip()][-lines:]

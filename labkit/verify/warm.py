@@ -29,9 +29,11 @@ class Warm:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
+        self._servers = self._stack.enter_context(ExitStack())
         self._process: CheckingProcess | None = None
         self._job: Job | None = None
         self._server: Server | None = None
+        self._state = ""
         self._standby: Standby | None = None
         self._waits = False
         self.started = False
@@ -92,11 +94,36 @@ class Warm:
         return self._process
 
     def server(self) -> "Server":
-        """A server without any database that an earlier run has made."""
+        """A server without any database that an earlier run has made: a new one if more of it has changed than that."""
         from labkit import postgres
 
+        if self._server is not None:
+            for name in self._server.databases():
+                self._server.query("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+            if _state(self._server) != self._state:
+                self._servers.close()
+                self._server = None
         if self._server is None:
-            self._server = self._stack.enter_context(postgres.temporary_server())
-        for name in self._server.databases():
-            self._server.query("postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+            self._server = self._servers.enter_context(postgres.temporary_server())
+            self._state = _state(self._server)
         return self._server
+
+
+def _state(server: "Server") -> str:
+    """What an app could have changed on a server beside its databases: roles, settings, files, and shared objects."""
+    return server.query("postgres", _STATE)[0]["state"]
+
+
+_STATE = """
+SELECT md5(string_agg(line, chr(10) ORDER BY line)) AS state FROM (
+    SELECT concat_ws('|', 'role', rolname, rolsuper, rolcanlogin, rolpassword, rolvaliduntil) FROM pg_authid
+    UNION ALL SELECT concat_ws('|', 'member', roleid, member) FROM pg_auth_members
+    UNION ALL SELECT concat_ws('|', 'setting', name, setting) FROM pg_file_settings
+    UNION ALL SELECT concat_ws('|', 'own setting', setdatabase, setrole, setconfig) FROM pg_db_role_setting
+    UNION ALL SELECT concat_ws('|', 'database', datname, datacl, datallowconn, datconnlimit) FROM pg_database
+    UNION ALL SELECT concat_ws('|', 'space', spcname) FROM pg_tablespace
+    UNION ALL SELECT concat_ws('|', 'table', oid, relname) FROM pg_class WHERE oid >= 16384
+    UNION ALL SELECT concat_ws('|', 'function', oid, proname) FROM pg_proc WHERE oid >= 16384
+    UNION ALL SELECT concat_ws('|', 'trigger', oid, evtname) FROM pg_event_trigger
+) AS lines (line)
+"""

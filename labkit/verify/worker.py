@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -100,7 +100,7 @@ class Reporter:
         for item in items:
             check = _check(item, self._job.exercise)
             if check.task not in self._job.known_tasks:
-                self._channel.send(Fault(f"{item.nodeid} is marked with no task of the exercise."))
+                self._channel.send(Fault(_no_task(item, self._job.known_tasks)))
             self._checks[item.nodeid] = check
         self._refuse_equal_ids(items)
         chosen = [
@@ -191,7 +191,11 @@ class Reporter:
             ask=partial(browsing.ask, self._recorder.pages),
             parse=partial(browsing.parse, self._recorder.pages),
         )
-        found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
+        try:
+            found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
+        except Exception:  # noqa: BLE001  (the verdict does not depend on it)
+            traceback.print_exc()
+            found = None
         advice = result.next or self._job.compare
         if found is None:
             return replace(result, next=advice)
@@ -295,6 +299,13 @@ def _text(value: object) -> str | None:
 def _place(item: pytest.Item) -> str:
     path, line, _ = item.location
     return f"{path}:{(line or 0) + 1}"
+
+
+def _no_task(item: pytest.Item, tasks: Sequence[str]) -> str:
+    mark = item.get_closest_marker("task")
+    marked = f"marked with task({', '.join(map(repr, mark.args))})" if mark else "not marked with a task"
+    last = tasks[-1].rpartition(".")[2] if tasks else "0"
+    return f"{_place(item)}: {item.name.partition('[')[0]} is {marked}; the chapter has tasks 1 to {last}."
 
 
 def _parameters(item: pytest.Item) -> str:

@@ -172,6 +172,41 @@ def test_a_place_that_is_not_there_is_named(kiosk: Lab, tmp_path: Path) -> None:
         submissions.find(kiosk, [tmp_path / "nowhere"], None, tmp_path / "scratch")
 
 
+def test_each_branch_of_a_repository_is_a_submission(kiosk: Lab, made: Make, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main")
+        subprocess.run(["git", *who, *arguments], cwd=repository, check=True, capture_output=True)
+
+    repository.mkdir()
+    git("init")
+    (repository / "about.txt").write_text("A class.\n")
+    git("add", "--all")
+    git("commit", "-m", "nothing")
+    for name in ("alice", "bob"):
+        git("checkout", "-b", f"work/{name}", "main")
+        (repository / "lab").mkdir()
+        for path in made(name).iterdir():
+            (repository / "lab" / path.name).write_bytes(path.read_bytes())
+        git("add", "--all")
+        git("commit", "-m", "work")
+    git("checkout", "main")
+
+    def names(pattern: str, scratch: Path) -> list[tuple[str, str | None]]:
+        scratch.mkdir()
+        some = submissions.find(kiosk, [repository], None, scratch, pattern)
+        return [(each.name, each.fault or each.exercise) for each in some]
+
+    assert names("work/*", tmp_path / "1") == [("work/alice", "b1"), ("work/bob", "b1")]
+    assert names("*", tmp_path / "2")[0] == (
+        "main",
+        "There is no workspace in it. If its record is lost, name the exercise with --exercise.",
+    )
+    with pytest.raises(UsageError, match="has no branch “x”"):
+        names("x", tmp_path / "3")
+
+
 # Taking in.
 
 
@@ -385,6 +420,21 @@ def test_the_command_tells_of_each_and_of_all(kiosk: Lab, made: Make, labkit: La
         ("emil", "verified", 4),
     ]
     assert document["identical"] == [["dora-b1", "emil-b1"]]
+
+
+@pytest.mark.slow
+def test_jobs_of_their_own_become_one_report(kiosk: Lab, made: Make, labkit: Labkit, tmp_path: Path) -> None:
+    for name, state in (("alice", "end"), ("bob", "begin")):
+        folder = made(name, state).parent
+        done = labkit("grade", "--one", folder, "--out", f"grades/{name}.zip", "--lab", kiosk.folder)
+        assert (done.returncode, (tmp_path / "grades" / f"{name}.zip").is_file()) == (0, True)
+    done = labkit("grade", "--collect", "grades", "--report", "report", "--lab", kiosk.folder, "--strict")
+    assert done.returncode == 1
+    document = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
+    assert [(each["name"], each["points"]) for each in document["submissions"]] == [("alice", 4), ("bob", 1)]
+    # The evidence has come along: the app's log is on the page.
+    assert "instance-1.log" in (tmp_path / "report" / "trainees" / "bob-b1" / "index.html").read_text("utf-8")
+    assert not (tmp_path / "class" / "alice-grades").exists()
 
 
 @pytest.mark.slow

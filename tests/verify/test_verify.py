@@ -1,6 +1,7 @@
 """How verify judges: every check is accounted for, and nothing that a trainee's folder holds can change that."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from labkit.verify.causes.python import missing_snippet
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import KEPT_RUNS, ROOM, Subject, evidence_folder
+from labkit.verify.warm import Warm
 
 VerifyShop = Callable[..., dict[str, Result]]
 Labkit = Callable[..., subprocess.CompletedProcess[str]]
@@ -414,10 +416,27 @@ def test_two_checks_of_one_id_are_a_fault_of_the_lab(verify_shop: VerifyShop, sh
     )
 
 
-def test_a_check_without_a_task_is_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
-    add_checks(shop, "def test_stray():\n    pass\n")
-    with pytest.raises(InternalError, match=r"test_stray.* is marked with no task"):
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        ("", "test_more.py:4: test_stray is not marked with a task; the chapter has tasks 1 to 2."),
+        ("@pytest.mark.task(7)\n", "test_more.py:4: test_stray is marked with task(7); the chapter has tasks 1 to 2."),
+    ],
+)
+def test_a_check_without_a_task_is_named_with_its_line(
+    verify_shop: VerifyShop, shop: Exercise, mark: str, said: str
+) -> None:
+    add_checks(shop, f"{mark}def test_stray():\n    pass\n")
+    with pytest.raises(InternalError) as caught:
         verify_shop()
+    assert caught.value.message == f"The checks of b1 cannot be run: {said}"
+
+
+def test_a_lab_without_checks_says_which_folder_is_missing(verify_shop: VerifyShop, shop: Exercise) -> None:
+    shutil.rmtree(shop.checks)
+    with pytest.raises(InternalError) as caught:
+        verify_shop()
+    assert caught.value.message == f"{shop.checks} is missing: without checks nothing can be verified."
 
 
 def test_without_a_browser_the_machine_is_at_fault(
@@ -538,3 +557,11 @@ def test_evidence_goes_where_there_is_room(
     monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "file" / "home"))
     assert evidence_folder(subject, now).parent.name.startswith("labkit-evidence-")
     assert evidence_folder(subject, now).parent.parent == tmp_path
+
+
+def test_a_process_that_stays_tells_an_error_of_pytest_itself_at_once(shop: Exercise) -> None:
+    (shop.checks / "conftest.py").write_text('def pytest_runtest_logreport():\n    raise RuntimeError("no ink")\n')
+    with Warm() as warm:
+        results = verify(Subject(shop, shop.end, "end", None), warm=warm).results
+    assert {result.verdict for _, result in results} == {Verdict.CHECKER}
+    assert all("no ink" in str(result.cause) for _, result in results)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,16 +32,15 @@ Start = Callable[[], subprocess.Popen[str]]
 
 
 class Verify:
-    """A running `labkit verify` whose programs carry a mark."""
+    """A running `labkit verify`, whose programs are known by the temporary folder that they have in common."""
 
     def __init__(self, lab: Path, folder: Path) -> None:
-        self.mark = uuid.uuid4().hex
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "labkit", "verify", "b1", "--solution", "end", "--lab", str(lab)],
             cwd=folder,
-            env={**os.environ, "LABKIT_TEST_MARK": self.mark, "TMPDIR": str(self.temporary)},
+            env={**os.environ, "TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -57,16 +55,19 @@ class Verify:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("LABKIT_TEST_MARK") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                if self._is_own(process) and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(" ".join(process.cmdline())[:100])
             except psutil.Error:
                 continue
         return found
 
+    def _is_own(self, process: psutil.Process) -> bool:
+        return str(process.environ().get("TMPDIR", "")).startswith(str(self.temporary))
+
     def end(self) -> None:
         for process in psutil.process_iter():
             try:
-                if process.environ().get("LABKIT_TEST_MARK") == self.mark:
+                if self._is_own(process):
                     process.kill()
             except psutil.Error:
                 continue

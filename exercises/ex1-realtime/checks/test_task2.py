@@ -4,7 +4,7 @@ import pytest
 import quiz_hub
 from live_scene import Live
 from quiz_pages import judge_package
-from quiz_scene import Moment, Seen
+from quiz_scene import LEFT, Moment, Seen
 
 from labkit.checking import NotDone, Stage
 
@@ -92,7 +92,7 @@ def test_an_answer_is_told(live: Live) -> None:
                 expected=f"a message from the hub after {moment.answer.spoken}",
                 seen="no message" if told else "no hub to send one",
                 where="POST /api/trivia",
-                cause=(UNSENT if moment is live.moments[0] else SKIPPED) if told else _unmapped(live),
+                cause=(_left(live) or (UNSENT if moment is live.moments[0] else SKIPPED)) if told else _unmapped(live),
             )
         _judge_once(moment)
         _judge_order(live, moment)
@@ -123,11 +123,14 @@ def test_everybody_is_told(live: Live) -> None:
                 expected=f"every connection is told of {moment.answer.spoken}",
                 seen="nobody is connected" if not told else f"nothing at {deaf[0]}",
                 where=live.path,
-                cause="the message is not sent to all clients"
-                if any(told.values())
-                else UNSENT
-                if told
-                else _unmapped(live),
+                cause=_left(live)
+                or (
+                    "the message is not sent to all clients"
+                    if any(told.values())
+                    else UNSENT
+                    if told
+                    else _unmapped(live)
+                ),
             )
 
 
@@ -250,6 +253,11 @@ def _refusing(live: Live) -> str | None:
     """The cause if the hub refuses whoever comes."""
     status = live.hub_status
     return f"the hub answers {status} to {live.player.name}, who has logged in" if status in (401, 403) else None
+
+
+def _left(live: Live) -> str | None:
+    """The cause if the page has heard nothing because it has left."""
+    return LEFT if live.watched.has_left else None
 
 
 def _unmapped(live: Live) -> str | None:

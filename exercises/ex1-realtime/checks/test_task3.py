@@ -100,11 +100,16 @@ def test_newer_figures_stay(live: Live) -> None:
 def test_a_page_that_was_offline_catches_up(live: Live) -> None:
     """A page that was without its network for 10 s is right again with the first answer after that."""
     if live.back is None:
+        seen = [each for moment in live.moments for each in moment.seen]
+        astray = next((each for each in seen if not each.after.shows(each.expected)), None)
         raise NotDone(
             expected="the page is connected, loses its network, and comes back",
-            seen="it does not follow the hub at all",
+            seen="it did not follow the answers before"
+            if live.fresh.connected
+            else "it does not follow the hub at all",
             where=live.fresh.where,
-            cause=live.fresh.trouble or UNCONNECTED,
+            cause=live.fresh.trouble
+            or (astray.cause(with_charts=True) if astray and live.fresh.connected else UNCONNECTED),
         )
     if not live.back.after.shows(live.back.expected):
         raise NotDone(

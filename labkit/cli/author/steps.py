@@ -24,7 +24,8 @@ def steps(
     """Print the code of the snippets into the chapters: whenever you have changed a step, begin or a snippet.
 
     A step that says `labkit snippet insert NAME` gets a block of code behind it: the snippet in its surroundings, as
-    the app is at that step, with what is new marked. Nobody writes these blocks; all else in the chapter is yours.
+    the app is at that step, with what is new marked. Nobody writes these blocks. In blocks of output the places of
+    inserted code and the numbers of checks are brought up to date; all else in the chapter is yours.
 
     At last it names what does not fit in the lab, as the lab's own test does.
     """

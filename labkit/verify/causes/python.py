@@ -8,6 +8,7 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,6 +24,9 @@ _MISSES = re.compile(
 )
 _UNFORMATTED = re.compile(r"(?<![\w\"'])([\"'])(?:(?!\1).)*\{[A-Za-z_][\w.]*\}(?:(?!\1).)*\1")
 """A string with names in braces, and no f before it."""
+
+_TRIES = 3
+"""How often a text is parsed: CPython 3.11 may miscount its recursion if garbage is collected meanwhile."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -80,7 +84,7 @@ def explain(facts: Facts, raised: Raised) -> Finding | None:
 def unreachable(facts: Facts) -> Iterator[Finding]:
     """Statements of changed files behind a return, raise, break or continue."""
     for path in facts.changed:
-        for node in ast.walk(_tree(facts.files[path])) if path.endswith(".py") else ():
+        for node in ast.walk(parsed(facts.files[path])) if path.endswith(".py") else ():
             for body in (getattr(node, each, None) for each in ("body", "orelse", "finalbody")):
                 for before, after in itertools.pairwise(body) if isinstance(body, list) else ():
                     if isinstance(before, ast.Return | ast.Raise | ast.Break | ast.Continue):
@@ -244,11 +248,15 @@ def _module_of(path: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _tree(text: str) -> ast.Module:
-    try:
-        return ast.parse(text.removeprefix("\ufeff"))
-    except (SyntaxError, ValueError, RecursionError):
-        return ast.Module([], [])
+def parsed(text: str) -> ast.Module:
+    """The syntax tree of a module's text; an empty one if it cannot be read."""
+    for _ in range(_TRIES):
+        with suppress(SystemError):
+            try:
+                return ast.parse(text.removeprefix("\ufeff"))
+            except (SyntaxError, ValueError, RecursionError):
+                break
+    return ast.Module([], [])
 
 
 @lru_cache(maxsize=256)
@@ -269,5 +277,5 @@ def _defined(text: str) -> tuple[tuple[str, int, str | None, bool, bool], ...]:
             else:
                 visit(child, owner, owner_is_class)
 
-    visit(_tree(text), None, False)
+    visit(parsed(text), None, False)
     return tuple(found)

@@ -19,6 +19,8 @@ from asgi_signalr.backplanes.stored import MAX_BATCH, StoredBackplane
 
 C = TypeVar("C")
 
+_FIRST_COUNT = 16  # messages at a time, of whose size nothing is known yet
+
 
 class NothingYet(LookupError):  # noqa: N818  (a state of the store, by its name)
     """Nobody has used this backplane so far; the text says so."""
@@ -131,10 +133,11 @@ class TableBackplane(StoredBackplane[C]):
     async def _receive_pushed(self, connection: C) -> None:
         """Look once, then take what is given; and look again when something does not follow, or now and then."""
         loop = asyncio.get_running_loop()
+        count = _FIRST_COUNT
         while True:
             await self._catch_up(connection)
             self._say_well("receiving")
-            count, next_look = 1, loop.time() + self._poll
+            next_look = loop.time() + self._poll
             while (seconds := next_look - loop.time()) > 0:
                 messages = await self._pushed(connection, count, seconds)
                 following = list(itertools.takewhile(self._take, messages))
@@ -144,7 +147,7 @@ class TableBackplane(StoredBackplane[C]):
                 # Many small ones at a time, or a few large ones.
                 size = sum(len(message.payload) for message in messages)
                 if size > self._page_bytes:
-                    count = max(count // 2, 1)
+                    count = max(count * self._page_bytes // size, 1)
                 elif len(messages) == count and 2 * size <= self._page_bytes:
                     count = min(count * 2, MAX_BATCH)
 

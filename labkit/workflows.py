@@ -1,0 +1,47 @@
+"""Workflows for CI servers: a trainee's repository is verified, or a whole class graded, a submission a job."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+
+from labkit.errors import UsageError
+from labkit.files import write_whole
+
+
+class Server(StrEnum):
+    """The CI servers that labkit writes workflows for."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
+def path(server: Server, is_class: bool) -> str:
+    """Where a server looks for the workflow, from the repository's top."""
+    if server is Server.GITHUB:
+        return f".github/workflows/{'class' if is_class else 'labkit'}.yml"
+    return ".gitlab-ci.yml"
+
+
+def render(server: Server, is_class: bool, labkit: Sequence[str]) -> str:
+    """The workflow as YAML; `labkit` is what pip is to install: names, addresses or files."""
+    name = f"{server}{'-class' if is_class else ''}.yml"
+    text = (resources.files("labkit") / "templates" / "ci" / name).read_text(encoding="utf-8")
+    command = f"python -m pip install {' '.join(map(shlex.quote, labkit))}"
+    # A text of JSON is one of YAML and of Python as well.
+    return text.replace("@INSTALL@", json.dumps(command, ensure_ascii=False))
+
+
+def write(repository: Path, server: Server, is_class: bool, labkit: Sequence[str]) -> Path:
+    """Write the workflow into a repository; an earlier one of the same content stays.
+
+    Raises UsageError if another one is there, MachineError if it cannot be written.
+    """
+    file = repository / path(server, is_class)
+    content = render(server, is_class, labkit).encode()
+    if file.exists() and file.read_bytes() != content:
+        raise UsageError(f"{file} is there already, with something else in it.", "Rename it, and repeat the command.")
+    write_whole(file, content)
+    return file

@@ -1,0 +1,109 @@
+"""What an author gets wrong in a lab is named with its file and line, and with what to write there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labkit import content, insertion, scaffold, snippets, workspace
+from labkit.errors import UsageError
+from labkit.lab import Lab, find_lab
+
+APP = "exercises/a1-brew/begin/app.py"
+
+
+def written(lab: Path, path: str, old: str, new: str) -> Lab:
+    """The lab after this change of a file."""
+    file = lab / path
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    return find_lab(lab)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("# TODO Pour: pour it", "it says “Pour”, the snippet's file is named pour"),
+        ("# TODO p_our: pour it", "it says “p_our”, the snippet's file is named pour"),
+        ("# TODO: pour", "a colon is missing after pour"),
+        ("# TODO pour it into the cup", "a colon is missing after pour"),
+        ("# todo pour: pour it", "it has to be a comment alone on its line"),
+        ("kettle = 2  # TODO pour: pour it", "it has to be a comment alone on its line"),
+        ("; TODO pour: pour it", "it has to be a comment alone on its line"),
+    ],
+)
+def test_a_line_that_is_nearly_a_todo_line_is_named_with_its_fault(tea_folder: Path, line: str, why: str) -> None:
+    (exercise,) = written(tea_folder, APP, "# TODO pour: pour it into the cup", line).exercises
+
+    with pytest.raises(UsageError) as caught:
+        insertion.insert(exercise.begin, exercise, ["pour"])
+
+    assert caught.value.message == f"{APP}:3 is no TODO line for pour: {why}. The lab is at fault."
+    assert caught.value.next == (
+        "Its author writes there, as a comment on a line of its own: TODO pour: what there is to do"
+    )
+    found = content.problems(find_lab(tea_folder))
+    assert f"a1-brew: no TODO line in begin names the snippet pour: begin/app.py:3 is none, {why}." in found
+
+
+def test_a_snippet_without_a_todo_line_is_named_by_its_file(tea_folder: Path) -> None:
+    (tea_folder / "snippets" / "a1-brew" / "stir.py").write_text("spoon = 1\n", encoding="utf-8")
+    (exercise,) = find_lab(tea_folder).exercises
+
+    with pytest.raises(UsageError) as caught:
+        content.remade(find_lab(tea_folder), [exercise])
+
+    assert caught.value.message == (
+        "No file of exercises/a1-brew/begin has a TODO line for snippets/a1-brew/stir.py: the lab is at fault."
+    )
+    assert caught.value.next == (
+        "Its author writes where the code belongs, as a comment: TODO stir: what there is to do; "
+        "or removes snippets/a1-brew/stir.py"
+    )
+
+
+def test_a_comment_of_jsx_is_a_todo_line(tmp_path: Path) -> None:
+    (tmp_path / "cup.jsx").write_text("<p>\n  {/* TODO cup-label: say whose cup it is */}\n</p>\n", encoding="utf-8")
+
+    (todo,) = snippets.todo_lines(tmp_path)
+
+    assert (todo.name, todo.line, todo.indent, todo.text) == ("cup-label", 2, "  ", "say whose cup it is")
+
+
+def test_a_name_to_choose_in_two_snippets_is_found(tea_folder: Path) -> None:
+    lab = written(tea_folder, "snippets/a1-brew/cup-label.html", "<h1>Cup</h1>", "<h1>Cup</h1>\n<p>${1:green}</p>")
+    wanted = (
+        "a1-brew: the snippets pour and cup-label (cup-label.html:2) both let “green” be chosen: "
+        "whoever fills in another name for ${1:…} in one of them breaks the app."
+    )
+
+    assert wanted in content.problems(lab)
+
+
+def test_a_workspace_whose_lab_is_gone_says_where_it_was(tea: Lab, tmp_path: Path) -> None:
+    work = workspace.create(tea, tea.exercises[0], tmp_path / "work").folder
+    (tmp_path / "tea").rename(tmp_path / "moved")
+    other = scaffold.new_lab("coffee", tmp_path / "coffee")
+
+    with pytest.raises(UsageError) as caught:
+        workspace.find(other, work)
+
+    assert caught.value.message == (
+        f"{work} is a workspace of a1-brew, which the lab “Coffee” does not have. "
+        f"It was made from the lab in {tmp_path.resolve() / 'tea'}, which is not there any more."
+    )
+    assert json.loads((work / ".labkit" / "workspace.json").read_text(encoding="utf-8"))["exercise"] == "a1-brew"
+
+
+def test_the_same_exercise_is_not_made_twice(tmp_path: Path) -> None:
+    lab = scaffold.new_lab("todo", tmp_path / "todo")
+    scaffold.new_exercise(lab, "sharing lists")
+    before = (lab.folder / "lab.toml").read_bytes()
+
+    with pytest.raises(UsageError) as caught:
+        scaffold.new_exercise(find_lab(lab.folder), "Sharing lists")
+
+    assert caught.value.message == "ex2-sharing-lists is there already. Nothing was changed."
+    assert caught.value.next == ("Choose another name, or a number of its own: labkit new exercise ex3-sharing-lists")
+    assert (lab.folder / "lab.toml").read_bytes() == before

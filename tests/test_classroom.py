@@ -1,0 +1,240 @@
+"""A class board: who joins is on it, sees nothing of others, comes back after a loss, and is forgotten on request."""
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgi_signalr.testing import RefusedError, TestClient, running
+
+from labkit import verdicts, workspace
+from labkit.classroom import joining
+from labkit.classroom.board import Board
+from labkit.classroom.room import MOST_WRONG, STUCK, Room, Told, ToldCheck, ToldTask
+from labkit.errors import UsageError
+from labkit.lab import Lab
+from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
+
+AT = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
+TOKEN = "t" * 40
+
+
+@pytest.fixture
+def room(tea: Lab) -> Room:
+    return Room(tea, AT + timedelta(hours=1))
+
+
+def told(room: Room, id_: str = "ann", verdict: str = "not done", **more: Any) -> Told:
+    tasks = {"a1.2": ToldTask(verdict == "passed", "now", [ToldCheck("a1.2/cup", verdict)])}
+    return Told(**{"code": room.code, "id": id_.ljust(16, "-"), "exercise": "a1", "tasks": tasks, **more})
+
+
+def test_the_board_shows_states_counts_and_who_is_stuck(room: Room) -> None:
+    room.tell(told(room, "ann", name="Ann"), AT)
+    room.tell(told(room, "bob", "passed", hand=True), AT)
+    later = room.to_json(AT + STUCK)
+    assert later["trainees"] == [
+        *(
+            {
+                "number": 1,
+                "name": "Ann",
+                "here": True,
+                "hand": False,
+                "stuck": "a1.2/cup",
+                "tasks": {"a1.2": "not done"},
+            },
+            {"number": 2, "name": None, "here": True, "hand": True, "stuck": None, "tasks": {"a1.2": "passed"}},
+        )
+    ]
+    assert later["checks"] == [{"id": "a1.2/cup", "passed": 1, "tried": 2}]
+    assert [each["stuck"] for each in room.to_json(AT + STUCK - timedelta(seconds=1))["trainees"]] == [None, None]
+    room.tell(told(room, "ann", "passed"), AT + STUCK)
+    assert room.to_json(AT + 2 * STUCK)["trainees"][0]["stuck"] is None
+
+
+def test_a_code_expires_for_newcomers_and_cannot_be_guessed(room: Room) -> None:
+    room.tell(told(room, "ann"), AT)
+    late = AT + timedelta(hours=2)
+    with pytest.raises(UsageError, match="has expired"):
+        room.tell(told(room, "bob"), late)
+    assert room.tell(told(room, "ann"), late).number == 1
+    assert room.to_json(late)["code"] is None
+    for _ in range(MOST_WRONG):
+        with pytest.raises(UsageError, match="not the class's join code"):
+            room.tell(told(room, "eve", code="WRONG1"), AT)
+    with pytest.raises(UsageError, match="Too many wrong codes"):
+        room.tell(told(room, "eve"), AT)
+    assert room.tell(told(room, "eve"), AT + timedelta(minutes=1)).number == 2
+
+
+def test_a_trainee_is_forgotten_by_number_or_name(room: Room) -> None:
+    for name in ("Ann", "Bob"):
+        room.tell(told(room, name, name=name), AT)
+    room.remove("1")
+    room.remove("Bob")
+    assert room.to_json(AT)["trainees"] == []
+    with pytest.raises(UsageError, match="Unknown trainee"):
+        room.remove("Bob")
+
+
+def test_hostile_names_and_other_labs_are_refused_or_harmless(room: Room) -> None:
+    assert room.tell(told(room, name="\x1b[2J" + "x" * 100), AT).name == "x" * 60 + "… (40 more characters)"
+    with pytest.raises(UsageError, match="you another one"):
+        room.tell(told(room, tasks={"zz.1": ToldTask(True, "", [])}), AT)
+
+
+def message(room: Room, number: int) -> dict[str, Any]:
+    return {
+        "code": room.code,
+        "id": f"trainee-{number:03}-of-this-class",
+        "exercise": "a1",
+        "tasks": {
+            "a1.2": {"passed": number % 2 == 0, "when": "now", "checks": [{"id": "a1.2/cup", "verdict": "passed"}]}
+        },
+    }
+
+
+async def test_a_hundred_trainees_are_on_the_board_and_away_when_they_leave(tea: Lab) -> None:
+    room = Room(tea, datetime.now().astimezone() + timedelta(hours=1))
+    board = Board(room, TOKEN, "http://board")
+    app = board.app(80, ("testserver", "localhost"))
+    async with running(app):
+        trainees = [TestClient(app, "/signalr/join", headers={"host": "127.0.0.1:80"}) for _ in range(100)]
+        await asyncio.gather(*(each.__aenter__() for each in trainees))
+        numbers = [await each.invoke("tell", message(room, n)) for n, each in enumerate(trainees)]
+        assert sorted(each["number"] for each in numbers) == list(range(1, 101))
+        with pytest.raises(RefusedError):
+            async with TestClient(app, "/signalr/board", headers={"host": "127.0.0.1:80"}):
+                pass
+        async with TestClient(
+            app, "/signalr/board", headers={"host": "127.0.0.1:80"}, access_token=TOKEN, timeout=20
+        ) as page:
+            everything = await page.invoke("everything")
+            assert sum(each["tasks"] == {"a1.2": "passed"} for each in everything["trainees"]) == 50
+            await asyncio.gather(*(each.close() for each in trainees[:99]))
+            while sum(each["here"] for each in everything["trainees"]) != 1:
+                (everything,) = await page.next("state")
+            with pytest.raises(Exception, match="is none of labkit's messages"):
+                await trainees[99].invoke("tell", {"code": 1})
+            assert (await trainees[99].invoke("tell", message(room, 0)))["number"] == 1
+            await trainees[99].close()
+
+
+def test_what_is_sent_has_no_code_and_no_text_of_the_trainee(tea: Lab, tmp_path: Path) -> None:
+    here = workspace.create(tea, tea.exercises[0], tmp_path / "mine")
+    check = Check("a1.2/cup", "The cup is full.", "a1.2", 5)
+    secret = Result(Verdict.NOT_DONE, "a cup", "my secret text", "app.py:3", "my own words")
+    report = Report("a1", "workspace", 1.0, (TaskReport("a1.2", "Pour it", ((check, secret),)),))
+    verdicts.remember(here.folder, report, "digest", AT)
+    joining.hand(here, up=True)
+    sent = joining.message(here, "CODE", None)
+    assert sent == {
+        "code": "CODE",
+        "id": sent["id"],
+        "name": None,
+        "exercise": "a1",
+        "hand": True,
+        "tasks": {
+            "a1.2": {
+                "passed": False,
+                "when": sent["tasks"]["a1.2"]["when"],
+                "checks": [{"id": "a1.2/cup", "verdict": "not done"}],
+            }
+        },
+    }
+    assert joining.message(here, "CODE", "Ann")["id"] == sent["id"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
+def test_a_class_is_opened_joined_and_closed_by_commands(
+    tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    mine = workspace.create(tea, tea.exercises[0], tmp_path / "mine").folder
+    labkit = [sys.executable, "-m", "labkit"]
+
+    def opened(*more: str) -> tuple[subprocess.Popen[str], str, str]:
+        command = [*labkit, "class", "open", "--host", "127.0.0.1", "--no-open", "--lab", str(tea.folder), *more]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8")
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if "class join" in line)
+        url, code = line.split()[-2:]
+        return process, url, code
+
+    def ask(*arguments: str) -> str:
+        done = subprocess.run([*labkit, "class", *arguments], cwd=tmp_path, capture_output=True, encoding="utf-8")
+        return done.stdout + done.stderr
+
+    board, url, code = opened()
+    refused = subprocess.run([*labkit, "class", "join", url, "NOCODE"], cwd=mine, capture_output=True, encoding="utf-8")
+    assert (refused.returncode, refused.stderr.splitlines()[0]) == (2, "This is not the class's join code.")
+    joined = subprocess.Popen(
+        [*labkit, "class", "join", url, code, "--name", "Ann"], cwd=mine, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    assert joined.stdout is not None
+    try:
+        assert next(line for line in joined.stdout if "number" in line) == "You are number 1 of the class.\n"
+        assert ask("remove", "Zoe").startswith("Unknown trainee")
+        assert ask("close") == "The class of 1 trainee is closed.\n"
+        assert board.wait(20) == 0
+        assert "cannot be reached" in next(line for line in joined.stdout if "reached" in line)
+        assert ask("close").startswith("No board is open")
+    finally:
+        joined.terminate()
+        assert joined.wait(20) in (0, 130)
+        board.kill()
+        board.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (1280, "dark")])
+async def test_the_page_follows_the_class_and_is_readable(tea: Lab, tmp_path: Path, width: int, scheme: Any) -> None:
+    from axe_playwright_python.async_playwright import Axe
+    from playwright.async_api import async_playwright, expect
+
+    from labkit.browser import launch_options
+    from labkit.live import server
+
+    room = Room(tea, datetime.now().astimezone() + timedelta(hours=1))
+    listener = server.listen(None)
+    port = listener.getsockname()[1]
+    board = Board(room, TOKEN, f"http://class.example:{port}")
+    app = board.app(port)
+    import uvicorn
+
+    serving = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+    task = asyncio.create_task(serving.serve(sockets=[listener]))
+    headers = {"host": f"127.0.0.1:{port}"}
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(**launch_options())
+        context = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page = await context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url.split("/")[2]))
+        await page.goto(f"http://127.0.0.1:{port}/#token={TOKEN}")
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        await expect(page.locator("#join")).to_have_text(
+            f"Join: labkit class join http://class.example:{port} {room.code}"
+        )
+        async with (
+            TestClient(app, "/signalr/join", headers=headers) as ann,
+            TestClient(app, "/signalr/join", headers=headers) as bob,
+        ):
+            await ann.invoke("tell", message(room, 1) | {"name": "<b>Ann</b>"})
+            await bob.invoke("tell", message(room, 2) | {"hand": True})
+            await expect(page.locator("tbody th")).to_contain_text(["No. 2", "<b>Ann</b>"])
+            await expect(page.locator("tbody td.passed")).to_have_count(1)
+            await expect(page.locator("#checks li")).to_have_text(["2 of 2  a1.2/cup"])
+            found = (await Axe().run(page)).response["violations"]
+            assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            await page.screenshot(path=tmp_path / "board.png", full_page=True)
+        await expect(page.locator("tbody tr.away")).to_have_count(2)
+        assert set(asked) == {f"127.0.0.1:{port}"}
+        await browser.close()
+    serving.should_exit = True
+    await task

@@ -1,0 +1,136 @@
+"""Services: whatever runs beside an app keeps one contract, and is there for real."""
+
+import asyncio
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from asgi_signalr.backplanes import Backplane, open_backplane
+
+from labkit import services
+from labkit.errors import MachineError, UsageError
+from labkit.lab import Database
+from labkit.postgres import Server
+from labkit.services.program import Program
+
+INSTEAD = {"redis": "tea[kettle]", "sqlite": "tea"}
+DATABASE = Database(solution=(), snippet="store", tail=(), instead=INSTEAD)
+
+
+@pytest.fixture(params=["nats", "redis", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def service(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[str, services.Service]:
+    """Each service in turn; the lab's PostgreSQL in a folder of the test's own."""
+    if request.param == "postgres":
+        monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    if sys.platform == "win32" and request.param == "redis":
+        pytest.skip("its wheel has none for this system")
+    return request.param, services.find(request.param)
+
+
+async def exchange(url: str) -> list[bytes]:
+    """What a second server receives of a first one's message."""
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+    one, other = open_backplane(url), open_backplane(url)
+
+    async def start(backplane: Backplane, deliver: Any) -> None:
+        await backplane.start(deliver)
+
+    await start(one, lambda _: None)
+    await start(other, received.put_nowait)
+    try:
+        await one.publish(b"hello")
+        async with asyncio.timeout(20):
+            return [await received.get()]
+    finally:
+        await one.stop()
+        await other.stop()
+
+
+def test_a_service_joins_servers_until_it_ends_and_tells_where_it_is(
+    service: tuple[str, services.Service], tmp_path: Path
+) -> None:
+    name, kind = service
+    assert kind.existing(tmp_path) is None
+    with kind.running(tmp_path) as url:
+        if name == "postgres":
+            Server(url).create_database("shop")
+        assert asyncio.run(exchange(f"{url}/shop")) == [b"hello"]
+        assert kind.existing(tmp_path) == url
+    if name != "sqlite":  # its files need nobody who runs
+        assert kind.existing(tmp_path) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights are others there")
+@pytest.mark.parametrize(("name", "program"), [("nats", "nats"), ("redis", "valkey")])
+def test_the_password_is_the_users_own(name: str, program: str, tmp_path: Path) -> None:
+    with services.find(name).running(tmp_path) as url:
+        files = [tmp_path / name / each for each in ("settings", "url")]
+        assert [stat.S_IMODE(each.stat().st_mode) for each in files] == [0o600, 0o600]
+        password = urlsplit(url).password
+        assert password
+        lines = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+        assert any(f"{program}-server" in line for line in lines)
+        assert not any(password in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["nats", "redis"])
+def test_what_was_kept_is_there_at_the_next_run(name: str, tmp_path: Path) -> None:
+    if sys.platform == "win32" and name == "redis":
+        pytest.skip("its wheel has none for this system")
+    for numbers in ([1], [1, 2]):
+        with services.find(name).running(tmp_path) as url:
+            assert asyncio.run(exchange(f"{url}/shop")) == [b"hello"]
+            assert asyncio.run(ids(f"{url}/shop")) == numbers
+
+
+async def ids(url: str) -> list[int]:
+    backplane: Any = open_backplane(url)
+    connection = await backplane._look()
+    page = await backplane._page(connection, 0)
+    await backplane._close(connection)
+    return [message.payload_id for message in page.messages]
+
+
+def test_a_program_that_is_not_there_is_named_with_the_extra(tmp_path: Path) -> None:
+    absent = Program("tea", "Tea", "tea://", lambda: None, lambda *_: "", lambda _: [])
+    with pytest.raises(MachineError, match="Tea is not installed here") as caught, absent.running(tmp_path):
+        pass
+    assert "handson-labkit[backplanes]" in str(caught.value.next)
+
+
+def test_a_program_that_ends_at_once_is_said_with_its_last_lines(tmp_path: Path) -> None:
+    broken = Program(
+        "tea", "Tea", "tea://", lambda: Path(sys.executable), lambda *_: "", lambda _: ["-c", "exit('no water')"]
+    )
+    with pytest.raises(MachineError, match=r"(?s)Tea does not start.*no water"), broken.running(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "database", "declared", "said"),
+    [
+        ("tea", DATABASE, "", "Unknown service “tea”"),
+        ("redis", None, "", "b2 has no database server"),
+        ("nats", DATABASE, "", "b2 runs with postgres, redis, sqlite, not with nats"),
+        ("redis", DATABASE, "tea[pot]==1.0", r"With redis the app needs tea\[kettle\]"),
+        ("redis", DATABASE, "teapot[kettle]", r"With redis the app needs tea\[kettle\]"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said(
+    tmp_path: Path, name: str, database: Database | None, declared: str, said: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[project]\ndependencies = ["{declared}"]\n')
+    with pytest.raises(UsageError, match=said):
+        services.choose(name, database, "b2", tmp_path)
+
+
+def test_what_the_app_declares_can_be_chosen(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["Tea [Kettle, pot] == 1.0"]\n')
+    for name in ("postgres", "redis", "sqlite"):
+        assert services.choose(name, DATABASE, "b2", tmp_path) is services.find(name)
