@@ -100,7 +100,7 @@ async def join_socketio_redis(url: str, deliver: Deliver) -> Joined:
 
     class Manager(socketio.AsyncRedisManager):  # type: ignore[misc,name-defined,unused-ignore]
         async def _handle_emit(self, message: dict[str, Any]) -> None:
-            deliver(message["data"] if isinstance(message["data"], bytes) else bytes(message["data"], "latin-1"))
+            deliver(message["data"][0].encode("latin-1"))
 
     manager = Manager(url.rpartition("/")[0])
     server = socketio.AsyncServer(async_mode="asgi", client_manager=manager)
@@ -109,7 +109,7 @@ async def join_socketio_redis(url: str, deliver: Deliver) -> Joined:
     await asyncio.sleep(0.5)  # until it listens
 
     async def publish(payload: bytes) -> None:
-        await manager.emit("told", payload, namespace="/")
+        await manager.emit("told", payload.decode("latin-1"), namespace="/")
 
     async def leave() -> None:
         manager.thread.cancel()

@@ -19,7 +19,7 @@ from typing import Any
 
 from labkit.errors import MachineError
 from labkit.places import at_home
-from labkit.processes import Group
+from labkit.processes import Group, environment
 
 VARIABLE = "LABKIT_BROWSER"
 """The environment variable that names a browser's executable."""
@@ -133,7 +133,7 @@ def probe(browser: Browser, headless: bool = True, timeout: float = 60) -> str:
         process = group.start(
             [sys.executable, "-c", _PROBE, json.dumps(browser.launch_options(headless))],
             cwd=Path(temporary),
-            environment={**os.environ, **settings},
+            environment=environment(settings, also=("PLAYWRIGHT_*",)),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -150,14 +150,26 @@ def probe(browser: Browser, headless: bool = True, timeout: float = 60) -> str:
     raise _does_not_launch(browser, said, timeout if status is None else None)
 
 
+# A page of this machine, with a script: managed policies and security software may keep a browser from either.
 _PROBE = """
-import json, sys
+import json, sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from playwright.sync_api import sync_playwright
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<title>not</title><script>document.title = 'ready'</script>")
+    def log_message(self, *_):
+        pass
+server = HTTPServer(("127.0.0.1", 0), Page)
+threading.Thread(target=server.serve_forever, daemon=True).start()
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(**json.loads(sys.argv[1]))
     page = browser.new_page()
-    page.set_content("<title>ready</title>")
-    assert page.title() == "ready"
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    assert page.title() == "ready", "the browser runs no scripts"
     print("version", browser.version, flush=True)
     browser.close()
 """
@@ -323,6 +335,17 @@ def _does_not_launch(browser: Browser, said: str, timeout: float | None) -> Mach
     what = (
         f"not within {timeout:.0f} s" if timeout else (errors or [line for line in lines if line] or ["no reason"])[-1]
     )
+    if "ERR_BLOCKED_BY_ADMINISTRATOR" in said or "runs no scripts" in said:
+        what = "runs no scripts" if "runs no scripts" in said else "is kept from pages of this machine, 127.0.0.1"
+        return MachineError(
+            f"{name} {what}: a policy of whoever manages this machine forbids it.",
+            f"Ask them to allow 127.0.0.1, or name another browser: {VARIABLE}=PATH",
+        )
+    if "Connection closed while reading from the driver" in said:
+        return MachineError(
+            f"Playwright's driver does not run: {_driver().parent}",
+            "Security software may keep it from running, or a file of it is damaged: then install labkit again.",
+        )
     if "shared librar" in said or "missing dependencies" in said:
         advice = f"sudo {sys.executable} -m playwright install-deps chromium"
     elif browser.source == VARIABLE:

@@ -6,33 +6,43 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+PLAIN = "LABKIT_PLAIN"
+"""The environment variable that asks for plain lines, for a screen reader for example, as `--plain` does."""
+
 
 class _Console(Console):
-    """Wraps at words on a terminal, where it would break them; elsewhere a line stays one line."""
+    """Wraps at words on a terminal, where it would break them; elsewhere a line stays one line.
+
+    `FORCE_COLOR` is about colours: it makes no terminal of a log. A plain one is no terminal: no colours, boxes or
+    columns, and nothing that moves or is replaced.
+    """
+
+    def __init__(self, stderr: bool = False) -> None:
+        self._is_plain = bool(os.environ.get(PLAIN))
+        without = self._is_plain or bool(os.environ.get("NO_COLOR"))
+        colours: Literal["standard", "auto"] = "standard" if os.environ.get("FORCE_COLOR") and not without else "auto"
+        super().__init__(stderr=stderr, highlight=False, color_system=colours, no_color=without or None)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody sees the lines come, and lines can be written anew."""
+        try:
+            return not self._is_plain and self.file.isatty()
+        except (AttributeError, ValueError):  # no stream, or one that is closed
+            return False
 
     def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
         """Print as Rich does; a soft wrap is the terminal's, so it is only kept where there is none."""
         super().print(*objects, soft_wrap=bool(soft_wrap) and not self.is_terminal, **options)
 
 
-PLAIN = "LABKIT_PLAIN"
-"""The environment variable that asks for plain lines, for a screen reader for example, as `--plain` does."""
-
-
-def _console(**options: Any) -> _Console:
-    """A console; a plain one is no terminal: no colours, boxes or columns, and nothing that moves or is replaced."""
-    if os.environ.get(PLAIN):
-        options |= {"force_terminal": False, "no_color": True}
-    return _Console(highlight=False, **options)
-
-
-out = _console()
-err = _console(stderr=True)
+out = _Console()
+err = _Console(stderr=True)
 
 
 class Format(StrEnum):

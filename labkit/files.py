@@ -61,10 +61,9 @@ def write_whole(path: Path, content: bytes, advice: str = _ADVICE, mode: int = 0
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if path.exists():
-                temporary.chmod(path.stat().st_mode & 0o777)
-            else:
-                temporary.chmod(mode)
+            there = path.stat() if path.exists() else None
+            temporary.chmod(there.st_mode & 0o777 if there else mode)
+            _give(temporary, there or path.parent.stat())
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -114,9 +113,11 @@ class Within:
                     if there:
                         os.unlink(at.name, dir_fd=at.descriptor)
                     return
+                owner = None
                 if there:
-                    mode = stat.S_IMODE(os.stat(at.name, dir_fd=at.descriptor, follow_symlinks=False).st_mode)
-                self._put(path, at, content, mode)
+                    owner = os.stat(at.name, dir_fd=at.descriptor, follow_symlinks=False)
+                    mode = stat.S_IMODE(owner.st_mode)
+                self._put(path, at, content, mode, owner or self.folder.stat())
         except OSError as error:
             what = error.strerror or error
             raise MachineError(f"Cannot write {self.folder / path}: {what}. Nothing was changed.", _ADVICE) from error
@@ -148,7 +149,7 @@ class Within:
             if at is not None:
                 os.rmdir(at.name, dir_fd=at.descriptor)
 
-    def _put(self, path: str, at: "_At", content: bytes, mode: int) -> None:
+    def _put(self, path: str, at: "_At", content: bytes, mode: int, owner: os.stat_result) -> None:
         place = f"{self._scratch}/{at.file}" if self._scratch else path
         with self._parent(place, make=True) as scratch:
             assert scratch is not None  # noqa: S101  (it has just been made)
@@ -161,6 +162,7 @@ class Within:
                     os.fsync(file.fileno())
                     if sys.platform != "win32":
                         os.fchmod(file.fileno(), mode)
+                        _give(file.fileno(), owner)
                 os.replace(name, at.name, src_dir_fd=scratch.descriptor, dst_dir_fd=at.descriptor)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -231,6 +233,12 @@ class Within:
             f"{path} is a folder, a pipe or a device where a file belongs. Nothing was changed.",
             f"Remove it, then repeat the command: {self.folder / path}",
         )
+
+
+def _give(file: "Path | int", owner: os.stat_result) -> None:
+    """Let a file that root has written belong to whom the one before it did, or to the folder's owner (sudo)."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        os.chown(file, owner.st_uid, owner.st_gid)
 
 
 @dataclass(frozen=True)

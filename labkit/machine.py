@@ -89,9 +89,10 @@ def checks(lab: Lab, folder: Path) -> list[Check]:
     found += [
         Check("network", _loopback),
         Check("this folder", lambda: _room(folder)),
-        Check("temporary files", lambda: _room(Path(tempfile.gettempdir()))),
-        Check("labkit's files", lambda: _room(places.data_folder(), places.cache_folder(), advice=places.ADVICE)),
+        Check("temporary files", _temporary_files),
+        Check("labkit's files", _own_files),
         Check("memory", _memory),
+        Check("variables", _variables),
         Check("uv", _uv),
     ]
     if lab.packages:
@@ -234,7 +235,7 @@ def _browser_name(executable: Path | None) -> str:
 
 def _postgres() -> str:
     """Whether a server starts and takes a query: a temporary one, or the one that the environment names."""
-    from labkit import postgres
+    from labkit import hindrances, postgres
 
     if os.environ.get(postgres.SERVER_VARIABLE):
         server = postgres.find_server().existing()
@@ -243,7 +244,9 @@ def _postgres() -> str:
         return f"{_postgres_version(server)} answers at {server.address}"
     begin = time.perf_counter()
     with postgres.temporary_server() as server:
-        return f"{_postgres_version(server)} starts in {time.perf_counter() - begin:.1f} s"
+        seen = f"{_postgres_version(server)} starts in {time.perf_counter() - begin:.1f} s"
+    hindrances.check_leftovers(places.data_folder() / "postgres" / "data")
+    return seen
 
 
 def _postgres_version(server: Any) -> str:
@@ -288,6 +291,28 @@ def _room(*folders: Path, advice: str = "Free some disk space, or work in a fold
             f"only {least // _MEGABYTE} MB are free in {where}.", f"Free {_NEEDED // _MEGABYTE} MB or more there."
         )
     return f"{least / _MEGABYTE / 1024:.1f} GB free"
+
+
+def _temporary_files() -> str:
+    from labkit import hindrances
+
+    seen = _room(Path(tempfile.gettempdir()))
+    hindrances.check_clock()
+    return seen
+
+
+def _own_files() -> str:
+    from labkit import hindrances
+
+    folders = places.data_folder(), places.cache_folder()
+    hindrances.check_owner(*folders)
+    return _room(*folders, advice=places.ADVICE)
+
+
+def _variables() -> str:
+    from labkit import hindrances
+
+    return hindrances.variables()
 
 
 def _memory() -> str:

@@ -14,7 +14,7 @@ def line(start: str) -> str | None:
     folder = start
     while True:
         try:
-            with open(os.path.join(folder, _NAME), encoding="utf-8") as file:  # noqa: PTH118, PTH123  (pathlib alone takes as long to import)
+            with open(os.path.join(folder, _NAME), encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH118, PTH123  (pathlib alone takes as long to import)
                 kept, _, files = file.read().partition("\n")
             return kept + ("" if files == _files(folder) else " *")
         except OSError:

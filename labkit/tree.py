@@ -1,8 +1,11 @@
 """The files of an app folder: what its author wrote, without what tools leave beside it."""
 
+import contextlib
 import hashlib
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -96,14 +99,15 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
     whole = hashlib.sha256()
     for path, content in files:
-        size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
-        if isinstance(content, bytes):
-            whole.update(content)
-            continue
-        with content.open("rb") as file:
-            while block := file.read(1 << 20):
-                whole.update(block)
+        with contextlib.suppress(FileNotFoundError):  # it went after the folder was listed
+            size = len(content) if isinstance(content, bytes) else content.stat().st_size
+            whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
+            if isinstance(content, bytes):
+                whole.update(content)
+                continue
+            with content.open("rb") as file:
+                while block := file.read(1 << 20):
+                    whole.update(block)
     return whole.hexdigest()
 
 
@@ -140,4 +144,7 @@ def nearby(path: Path) -> str:
 def argument(path: Path) -> str:
     """The same as an argument of a command, quoted where a shell would take it for more than one."""
     text = nearby(path)
-    return text if re.fullmatch(r"[\w@%+=:,./\\~-]+", text) else f'"{text}"'
+    text = f"./{text}" if text.startswith(("-", "~")) else text  # which would be an option, or somebody's home
+    if re.fullmatch(r"[\w@%+=:,./~-]+", text if sys.platform != "win32" else text.replace("\\", "/")):
+        return text
+    return shlex.quote(text) if sys.platform != "win32" and re.search(r'["$`\\!]', text) else f'"{text}"'

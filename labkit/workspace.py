@@ -232,7 +232,8 @@ def copy_app(folder: Path, to: Path) -> None:
     for path in tree.app_files(folder):
         target = to / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / path, target)
+        with contextlib.suppress(FileNotFoundError):  # it went after the folder was listed
+            shutil.copyfile(folder / path, target)
 
 
 def compare(folder: Path, end: Path) -> list[Difference]:
@@ -435,6 +436,8 @@ def _description(folder: Path) -> dict[str, Any] | None:
         for name in ("exercise", "id", "secret"):
             if not isinstance(table.get(name), str):
                 raise ValueError(f"its “{name}” is missing, or is no text")
+            if not table[name].isprintable():
+                raise ValueError(f"its “{name}” has a character that no program can be given")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,8 +1,12 @@
 """A class board: who joins is on it, sees nothing of others, comes back after a loss, and is forgotten on request."""
 
 import asyncio
+import contextlib
+import json
+import socket
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -188,6 +192,76 @@ def test_a_class_is_opened_joined_and_closed_by_commands(
         assert joined.wait(20) in (0, 130)
         board.kill()
         board.wait()
+
+
+class Line:
+    """A line between a trainee's machine and the board, at another address of this machine, which can be cut."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.2", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        for each in self._open:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                one, _ = self._listener.accept()
+                other = socket.create_connection(("127.0.0.1", self._port))
+                self._open += [one, other]
+                for source, target in ((one, other), (other, one)):
+                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while content := source.recv(65536):
+                target.sendall(content)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has all of 127.0.0.0/8")
+def test_a_machine_that_has_lost_the_network_tells_everything_again(
+    tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    here = workspace.create(tea, tea.exercises[0], tmp_path / "mine")
+    command = [sys.executable, "-m", "labkit", "class", "open", "--host", "127.0.0.1", "--host-name", "127.0.0.2"]
+    command += ["--no-open", "--lab", str(tea.folder), "--keep", "kept.json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8") as board:
+        assert board.stdout is not None
+        url, code = next(line for line in board.stdout if "class join" in line).split()[-2:]
+        line = Line(int(url.rpartition(":")[2]))
+        joined = subprocess.Popen(
+            [sys.executable, "-m", "labkit", "class", "join", url, code, "--name", "Ann"],
+            cwd=here.folder,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        assert joined.stdout is not None
+        next(text for text in joined.stdout if text == "You are number 1 of the class.\n")
+        line.cut()
+        joining.hand(here, up=True)
+        assert next(joined.stdout).startswith("The board cannot be reached")
+        assert next(joined.stdout) == "You are number 1 of the class.\n"
+        joined.terminate()
+        joined.wait()
+        line.close()
+        closing = [sys.executable, "-m", "labkit", "class", "close"]
+        assert subprocess.run(closing, cwd=tmp_path, check=True, capture_output=True).stdout == (
+            b"The class of 1 trainee is closed.\n"
+        )
+    (ann,) = json.loads((tmp_path / "kept.json").read_text("utf-8"))["trainees"]
+    assert (ann["name"], ann["hand"]) == ("Ann", True)
 
 
 @pytest.mark.slow

@@ -77,6 +77,7 @@ def test_doctor_finds_this_machine_ready(tmp_path: Path) -> None:
         "temporary files",
         "labkit's files",
         "memory",
+        "variables",
         "uv",
         "offline packages",
     ]

@@ -7,6 +7,7 @@ clone resolves to. With `--upgrade` the newest versions that the declared ranges
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,10 @@ def main() -> None:
         stdout=subprocess.PIPE,
         encoding="utf-8",
     ).stdout
-    pins = sorted({line.split(";")[0].strip() for line in exported.splitlines() if "==" in line})
+    lines = {line.strip() for line in exported.splitlines() if "==" in line.split(";")[0]}
+    versions = Counter(line.split("==")[0] for line in {line.split(";")[0].strip() for line in lines})
+    # A package that is pinned to another version elsewhere keeps its marker, which tells where.
+    pins = sorted({line if versions[line.split("==")[0]] > 1 else line.split(";")[0].strip() for line in lines})
     block = "constraint-dependencies = [\n" + "".join(f'    "{pin}",\n' for pin in pins) + "]\n"
     PYPROJECT.write_text(PINS.sub(lambda _: block, PYPROJECT.read_text(encoding="utf-8")), encoding="utf-8")
     sys.stdout.write(f"{len(pins)} versions pinned in {PYPROJECT.name}\n")

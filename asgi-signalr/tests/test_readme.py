@@ -107,7 +107,8 @@ def test_every_example_is_shown() -> None:
 
 @pytest.mark.usefixtures("examples")
 @pytest.mark.parametrize(
-    ("name", "tests"), [("README.md", 2), ("backplanes.md", 0), ("frameworks.md", 1), ("origins.md", 0)]
+    ("name", "tests"),
+    [("README.md", 2), ("backplanes.md", 0), ("coming-from.md", 3), ("frameworks.md", 1), ("origins.md", 0)],
 )
 async def test_pages_run_from_top_to_bottom_and_their_tests_pass(name: str, tests: int) -> None:
     names = await run_page(name)
@@ -118,7 +119,7 @@ async def test_pages_run_from_top_to_bottom_and_their_tests_pass(name: str, test
 
 
 def test_no_page_with_python_is_left_out() -> None:
-    assert sorted(SCRIPTS) == ["README.md", "backplanes.md", "frameworks.md", "origins.md"]
+    assert sorted(SCRIPTS) == ["README.md", "backplanes.md", "coming-from.md", "frameworks.md", "origins.md"]
 
 
 @pytest.mark.slow

@@ -21,10 +21,10 @@ def look(exercise: Exercise, here: Workspace) -> Progress:
     if not (here.folder / ".labkit").is_dir():
         return found
     with contextlib.suppress(LabError, OSError):
-        text = status.text(str(here.folder), words(found))
+        text = status.text(str(here.folder), words(found)).encode("utf-8", "surrogateescape")
         path = here.folder / ".labkit" / "status"
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            write_whole(path, text.encode("utf-8"))
+        if not path.is_file() or path.read_bytes() != text:
+            write_whole(path, text)
     return found
 
 

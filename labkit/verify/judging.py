@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Error
 from playwright.sync_api import TimeoutError as TooLate
 
+from labkit import browser
 from labkit.checking import NotDone
 from labkit.errors import MachineError
 from labkit.verify.report import Result, Verdict
@@ -35,7 +36,9 @@ def verdict(error: BaseException) -> Result:
     if isinstance(error, Error):
         if "Executable doesn't exist" in error.message or "launch:" in error.message:
             return Result(
-                Verdict.ENVIRONMENT, cause=f"The browser cannot be launched: {error.message}", next="labkit setup"
+                Verdict.ENVIRONMENT,
+                cause=f"The browser cannot be launched: {_of_launch(error.message)}",
+                next="labkit doctor",
             )
         if "net::ERR_" in error.message:
             return _unreachable(error.message)
@@ -85,12 +88,36 @@ def _too_late(message: str) -> Result:
     )
 
 
+_OF_THE_MACHINE = frozenset(
+    {
+        *("BLOCKED_BY_ADMINISTRATOR", "BLOCKED_BY_CLIENT", "BLOCKED_ENROLLMENT_CHECK_PENDING"),
+        *("PROXY_CONNECTION_FAILED", "TUNNEL_CONNECTION_FAILED", "INTERNET_DISCONNECTED", "NETWORK_ACCESS_DENIED"),
+        *("INSUFFICIENT_RESOURCES", "OUT_OF_MEMORY", "FILE_NO_SPACE"),
+    }
+)
+"""Chromium's reasons that no app can give."""
+
+
+def _of_launch(message: str) -> str:
+    """What a browser that did not start said of it, without its flags and the steps before."""
+    lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line.strip(" -\t")) for line in message.splitlines()]
+    told = [line for line in lines if re.search(r"ERROR|[Mm]issing|cannot|No such|denied|exitCode=[1-9]", line)]
+    return " ".join(dict.fromkeys([lines[0].removeprefix("BrowserType.launch: "), *told[:1]]))[:300]
+
+
 def _unreachable(message: str) -> Result:
     """The verdict on a page that could not be fetched at all."""
     address = re.search(r"net::ERR_(\w+) at (\S+)", message)
     if address is None:
         return Result(Verdict.NOT_DONE, expected="the app answers", seen="no answer")
     how = address[1].replace("_", " ").lower()
+    if address[1] in _OF_THE_MACHINE:
+        return Result(
+            Verdict.ENVIRONMENT,
+            cause=f"This machine keeps its browser from {address[2]}: {how}.",
+            next="Have whoever manages it let browsers open http://127.0.0.1, or name another one: "
+            f"{browser.VARIABLE}=/path/to/browser labkit verify",
+        )
     return Result(Verdict.NOT_DONE, expected="the app answers", seen=f"no answer: {how}", where=address[2])
 
 

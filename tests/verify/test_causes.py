@@ -1,5 +1,6 @@
 """The causes that verify finds in an app's files, in its log, and in what pages did: no app runs here."""
 
+import ast
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from labkit.diagnosis import Place, Raised, unhandled
 from labkit.verify.causes import Facts, Finding, files, find, pages, python, templates
 from labkit.verify.causes.finding import Answer, Said, ScriptError, Seen
+from labkit.verify.causes.python import parsed
 from labkit.verify.report import Check
 
 PAGE = "http://127.0.0.1:8000/shelf"
@@ -344,3 +346,16 @@ def test_the_lab_is_asked_before_the_pages(facts: Make) -> None:
     error = ScriptError(PAGE, "TypeError", "x is not a function", ((SCRIPT, 2),))
     cold = Finding("the oven is cold")
     assert find(facts(**seen(error)), check(), lambda: cold) == cold
+
+
+def test_a_text_is_parsed_again_where_the_interpreter_has_miscounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, faults = ast.parse, [SystemError("AST constructor recursion depth mismatch")]
+
+    def miscounting(text: str) -> ast.Module:
+        if faults:
+            raise faults.pop()
+        return parse(text)
+
+    monkeypatch.setattr(ast, "parse", miscounting)
+    assert [type(each) for each in parsed("cups = 1\n").body] == [ast.Assign]
+    assert faults == []

@@ -1,4 +1,4 @@
-"""The command line: `asgi-signalr tail URL`, `decode` and `--version`, or `python -m asgi_signalr …`."""
+"""The command line: `asgi-signalr tail URL`, `decode`, `types` and `--version`, or `python -m asgi_signalr …`."""
 
 import argparse
 import asyncio
@@ -44,7 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
         description='Read a frame per line, {"text": "…"} or {"binary": "…"} in Base64; write a JSON list per line, '
         "what each of the frame's messages says.",
     )
+    types = commands.add_parser(
+        "types",
+        help="write TypeScript types of the hubs of an application",
+        description="Write TypeScript types of an application's hubs, so that a page's invoke, send, stream and on are "
+        "checked: asgi-signalr types main:signalr > src/hubs.ts",
+    )
+    types.add_argument("application", metavar="MODULE:NAME", help="where the SignalR is, as for uvicorn: main:signalr")
     options = parser.parse_args(arguments)
+    if options.command == "types":
+        from asgi_signalr.typescript import main as write_types
+
+        return write_types(options.application)
     if options.command == "decode":
         from asgi_signalr.decode import main as decode
 

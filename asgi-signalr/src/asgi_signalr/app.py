@@ -84,6 +84,7 @@ class SignalR:
             raise ValueError(f"status_path has to be a path such as '/healthz', or None, not {status_path!r}.")
         self._routes = Routes(status_path)
         self._refusals = RefusalLog()
+        self._hub_handlers: list[tuple[str, HubConversation]] = []
         self._presence: dict[str, list[PresenceFunction]] = {}
         self._hub_protocols: dict[str, Mapping[str, HubProtocol]] = {}
         self._servers = Servers(self.options, self._hub_protocols, self._presence, backplane)
@@ -100,6 +101,7 @@ class SignalR:
         filters: Sequence[HubFilter] = (),
         presence: bool = False,
         value_forms: ValueForms | None = None,
+        client: type | None = None,
     ) -> Callable[[H], H]:
         """Serve a hub class at a path below this application.
 
@@ -112,6 +114,7 @@ class SignalR:
             filters: code around its calls, inside the application's own filters.
             presence: whether to keep who is in which group on all servers, see `asgi_signalr.presence`.
             value_forms: how its values are written; None: as those of the application.
+            client: a class whose methods are the handlers of its clients, for `asgi-signalr types`.
 
         Raises:
             ValueError: the path is taken (by a script of the client, for example) or has parameters, another hub class
@@ -134,7 +137,10 @@ class SignalR:
                 enc_hook=self.options.enc_hook,
                 dec_hook=self.options.dec_hook,
             )
-            handler = HubConversation(hub, authorize, protocols, around, self.dependency_overrides, self.options)
+            handler = HubConversation(
+                hub, authorize, protocols, around, self.dependency_overrides, self.options, client
+            )
+            self._hub_handlers.append((path, handler))
             self._serve(path, hub, handler, self.options, transports, redirect)
             self._hub_protocols[hub.__name__] = protocols
             if presence:
@@ -268,6 +274,10 @@ class SignalR:
             raise LookupError(f"{endpoint.__name__} is not served here; decorate it with @signalr.connection(path).")
         name = endpoint.__name__
         return ConnectionContext(lambda: self._servers.to_send().local_hub(name))
+
+    def hub_handlers(self) -> Sequence[tuple[str, HubConversation]]:
+        """List the hubs, by their paths; for tools."""
+        return tuple(self._hub_handlers)
 
     def script_tag(self, url: str = "/signalr/signalr.min.js") -> str:
         """Write the tag by which a page loads a script of the official client from here, pinned to its very bytes.

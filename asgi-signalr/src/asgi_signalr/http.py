@@ -62,8 +62,9 @@ def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 class Body:
     """A request's body, as it arrives."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, patience: float | None = None) -> None:
         self._receive = receive
+        self._patience = patience
         self._is_read = False
 
     async def portions(self) -> AsyncIterator[bytes]:
@@ -71,10 +72,16 @@ class Body:
 
         Raises:
             Disconnected: the client has gone before all of it was there.
+            Refusal: nothing more of it has come for long.
 
         """
         while not self._is_read:
-            event = await self._receive()
+            try:
+                async with asyncio.timeout(self._patience):
+                    event = await self._receive()
+            except TimeoutError:
+                self._is_read = True
+                raise Refusal(408, "The body did not come in time.") from None
             if event["type"] != "http.request":
                 self._is_read = True
                 raise Disconnected

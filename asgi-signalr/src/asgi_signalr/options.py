@@ -35,6 +35,8 @@ class OptionsDict(TypedDict, total=False):
     send_timeout: float
     close_timeout: float
     stop_timeout: float
+    body_timeout: float
+    hook_timeout: float
     poll_timeout: float
     group_timeout: float
     revalidation_interval: float
@@ -47,6 +49,7 @@ class OptionsDict(TypedDict, total=False):
     stream_buffer_capacity: int
     max_connections_per_user: int | None
     max_connections_per_address: int | None
+    max_anonymous_connections: int | None
     max_negotiated_connections: int
     max_queued_bytes: int
     slow_client_policy: SlowClientPolicy
@@ -92,6 +95,10 @@ class Options:
     """Seconds after which a client that reads nothing is disconnected."""
     stop_timeout: float = 5
     """Seconds that running calls get when the server stops; then they are cancelled."""
+    body_timeout: float = 30
+    """Seconds after which a POST is given up of whose body nothing more comes."""
+    hook_timeout: float = 30
+    """Seconds that the application's functions may take to find a request's user, decide about it or redirect it."""
     close_timeout: float = 5
     """Seconds a closing connection may take to send what is queued, then to close."""
     poll_timeout: float = 90
@@ -127,6 +134,8 @@ class Options:
     """The most connections that a user may have open on one server; None: no limit. Others are refused with 429."""
     max_connections_per_address: int | None = None
     """The most connections that may be open from one network address; behind a proxy all come from the proxy's."""
+    max_anonymous_connections: int | None = 10_000
+    """The most connections without a user that may be open on one server; None: no limit. Others get 429."""
     max_negotiated_connections: int = 10_000
     """The most connections that may be negotiated and not yet opened; one more, and the oldest of them is forgotten."""
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from asgi_signalr.__main__ import main
 from asgi_signalr.scaleout.envelopes import Delivery, encode
+from asgi_signalr.scaleout.tail import at_words
 
 from labkit.postgres import Server, without_password
 
@@ -122,3 +123,14 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(capsys: pyte
 def test_memory_has_nothing_to_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tail", "memory://"]) == 1
     assert "memory:// keeps no messages" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_a_message_ended_at_words() -> None:
+    line = (
+        '    1  08:36:05  from 9bce0a26  StatisticsHub to all: updateStatistics({"correct":3,"incorrect":1,"total":4})'
+    )
+    assert at_words(line, 60).splitlines() == [
+        "    1  08:36:05  from 9bce0a26  StatisticsHub to all:",
+        '       updateStatistics({"correct":3, "incorrect":1,',
+        '       "total":4})',
+    ]

@@ -1,11 +1,17 @@
 """What a live ASP.NET Core answered, this library answers, or the table of differences says why not."""
 
 import asyncio
+import contextlib
 import tomllib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from asgi_signalr.servers.uvicorn import WebSocketProtocol
 from asgi_signalr.testing.asgi import WebSocket, running
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from .hubs import app
 from .replay import Exchange, equal, recorded, replay
@@ -44,24 +50,63 @@ class InProcess:
         await self._socket.ended(10)
 
 
-async def test_every_exchange_is_answered_as_recorded_or_is_listed_as_different() -> None:
-    different = set()
-    turns = asyncio.Semaphore(64)
+class OverNetwork:
+    """A client's WebSocket to a server."""
 
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    async def send(self, data: str | bytes) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await self._connection.send(data)
+
+    async def receive(self) -> str | bytes | tuple[int, str]:
+        try:
+            return await self._connection.recv()
+        except ConnectionClosed as end:
+            return (1006, "") if end.rcvd is None else (end.rcvd.code, end.rcvd.reason)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+async def differences(open_to: Callable[[str], Awaitable[InProcess | OverNetwork]], at_once: int) -> dict[str, Any]:
+    """Replay all exchanges; returns those that are different, or no longer, against the table."""
+    different = set()
+    turns = asyncio.Semaphore(at_once)
+
+    async def try_one(exchange: Exchange) -> None:
+        async with turns:
+            socket = await open_to(exchange.path)
+            lines = await replay(exchange, socket)
+            await socket.close()
+        if not equal(exchange.seen, lines):
+            different.add(exchange.name)
+
+    await asyncio.gather(*map(try_one, recorded()))
+    listed = {name for each in TABLE for name in each["exchanges"]}
+    return {"new": sorted(different - listed), "gone": sorted(listed - different)}
+
+
+async def test_every_exchange_is_answered_as_recorded_or_is_listed_as_different() -> None:
     async with running(app, timeout=30) as started:
 
-        async def try_one(exchange: Exchange) -> None:
-            async with turns:
-                socket = InProcess(started, exchange.path)
-                lines = await replay(exchange, socket)
-                await socket.close()
-            if not equal(exchange.seen, lines):
-                different.add(exchange.name)
+        async def open_to(path: str) -> InProcess:
+            return InProcess(started, path)
 
-        await asyncio.gather(*map(try_one, recorded()))
+        assert await differences(open_to, at_once=64) == {"new": [], "gone": []}
 
-    listed = {name for each in TABLE for name in each["exchanges"]}
-    assert {"new": sorted(different - listed), "gone": sorted(listed - different)} == {"new": [], "gone": []}
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ws", ["websockets-sansio", WebSocketProtocol], ids=["uvicorn", "adapter"])
+async def test_every_exchange_is_answered_so_by_a_server(serve: Callable[..., Awaitable[str]], ws: Any) -> None:
+    url = await serve(app, ws=ws, lifespan="off")
+
+    async def open_to(path: str) -> OverNetwork:
+        address = url.replace("http://", "ws://") + path
+        return OverNetwork(await connect(address, compression=None, max_size=None, ping_interval=None))
+
+    assert await differences(open_to, at_once=8) == {"new": [], "gone": []}
 
 
 def test_each_difference_is_seen_by_the_replay_or_by_a_test_of_its_own() -> None:

@@ -175,10 +175,13 @@ class ConnectionManager:
 
     def _admit(self, user: str | None, address: str | None) -> None:
         of_user, at_address = self._options.max_connections_per_user, self._options.max_connections_per_address
+        anonymous = self._options.max_anonymous_connections
         if self.is_stopping:
             self._refuse("stopping", 503, "The server is about to stop.")
         if user is not None and of_user is not None and self._of_user[user] >= of_user:
             self._refuse("user", 429, f"This user has {of_user} connections already, as many as are allowed.")
+        if user is None and anonymous is not None and self._of_user[None] >= anonymous:
+            self._refuse("anonymous", 429, f"There are {anonymous} connections without a user, as many as are allowed.")
         if address is not None and at_address is not None and self._at_address[address] >= at_address:
             self._refuse("address", 429, f"This address has {at_address} connections already, as many as are allowed.")
 

@@ -1,8 +1,10 @@
 """Who may: the page that a request comes from, its user, and the rule of the endpoint."""
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from asgi_signalr import origins
 from asgi_signalr.context import Authorize, HubCallerContext, is_authorized, take_secrets
@@ -10,6 +12,8 @@ from asgi_signalr.endpoints.refusals import LONGEST
 from asgi_signalr.http import Refusal, Response, Scope
 from asgi_signalr.options import Options
 from asgi_signalr.users import expiry, find_user, identifier, revalidation
+
+T = TypeVar("T")
 
 
 @dataclass(repr=False)  # what it brings is to be in no log
@@ -51,7 +55,7 @@ class Admission:
         try:
             self.check_origin(headers)
             # Before the tokens are taken out: an application may look for its user in the query string.
-            user = await find_user(scope, self._options.user)
+            user = await self.in_time(find_user(scope, self._options.user))
         finally:
             query = take_secrets(scope)
         expires_at = expiry(user, self._options.expires)
@@ -76,6 +80,26 @@ class Admission:
                 f"If they may connect: SignalR(allowed_origins=[{origin!a}, …]).",
             )
 
+    async def in_time(self, answer: Awaitable[T]) -> T:
+        """Wait for what a function of the application says about a request.
+
+        Raises:
+            Refusal: it takes too long.
+
+        """
+        try:
+            async with asyncio.timeout(self._options.hook_timeout) as limit:
+                return await answer
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            seconds = self._options.hook_timeout
+            raise Refusal(
+                503,
+                "The server cannot decide in time.",
+                advice=f"A function of the application has not said within {seconds:g} s who may connect.",
+            ) from None
+
     async def check_user(self, context: HubCallerContext) -> None:
         """Check the user by the rule of the endpoint.
 
@@ -83,7 +107,7 @@ class Admission:
             Refusal: the rule says no.
 
         """
-        if not await is_authorized(self._authorize, context):
+        if not await self.in_time(is_authorized(self._authorize, context)):
             raise unauthorized() if context.user is None else Refusal(403, "Forbidden")
 
     def context(self, connection_id: str, request: Request) -> HubCallerContext:

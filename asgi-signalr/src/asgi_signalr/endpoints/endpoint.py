@@ -134,7 +134,7 @@ class Endpoint:
         """Serve a request to the endpoint itself: Server-Sent Events, a poll, what a client posts, or its end."""
         headers = headers_of(scope)
         more = origins.cors_headers(headers, self._options.allowed_origins)
-        body = Body(receive)
+        body = Body(receive, self._options.body_timeout)
         try:
             if origins.is_preflight(scope["method"], headers):
                 response = self._admission.preflight(scope, headers)

@@ -146,7 +146,7 @@ class Negotiation:
         context = self._admission.context(identity.connection_id, request)
         await self._admission.check_user(context)
         try:
-            redirect = await self._find_redirect(context)
+            redirect = await self._admission.in_time(self._find_redirect(context))
         except HubException as error:
             return _json({"error": str(error)})
         if redirect is not None:

@@ -23,6 +23,7 @@ from asgi_signalr.hubs.connection import HubConnection
 from asgi_signalr.hubs.dispatch import HubDispatcher
 from asgi_signalr.hubs.handshake import AGREED, HandshakeError, choose_protocol, refused, take_request
 from asgi_signalr.hubs.invoker import HubInvoker
+from asgi_signalr.hubs.methods import HubMethod
 from asgi_signalr.messages import Close
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
@@ -44,6 +45,7 @@ class HubConversation:
         filters: those around its calls, the outermost first.
         overrides: called instead of dependencies, in tests.
         options: the application's.
+        client: a class whose methods are the handlers of its clients.
 
     Raises:
         TypeError: the class has methods that clients could not call.
@@ -58,13 +60,21 @@ class HubConversation:
         filters: Sequence[HubFilter],
         overrides: Overrides,
         options: Options,
+        client: type | None = None,
     ) -> None:
         self.name = hub.__name__
+        self.client = client
+        """Whose methods are the handlers of its clients, for those who write them down."""
         self.authorize = authorize
         self._protocols = protocols
         self._size_level = logging.WARNING
         self._invoker = HubInvoker(hub, filters, overrides)
         self._dispatcher = HubDispatcher(hub, protocols, self._invoker, options)
+
+    @property
+    def methods(self) -> Mapping[str, HubMethod]:
+        """What clients can call, by names without case and underscores."""
+        return self._dispatcher.methods
 
     def open(self, context: HubCallerContext, transport: Transport, local_hub: LocalHub) -> HubConnection:
         """Make a connection of this hub."""

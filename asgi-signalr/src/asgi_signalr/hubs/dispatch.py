@@ -86,6 +86,11 @@ class HubDispatcher:
         }
         """Of each protocol, by its name; None: it has none."""
 
+    @property
+    def methods(self) -> Mapping[str, HubMethod]:
+        """What clients can call, by names without case and underscores."""
+        return self._methods
+
     def end(self, connection: HubConnection) -> None:
         """End the calls of a connection that has ended; methods that go on are held on to."""
         connection.calls.end()

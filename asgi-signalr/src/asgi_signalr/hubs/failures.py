@@ -14,6 +14,9 @@ logger = logging.getLogger("asgi_signalr")
 
 # Clients choose the names that they call, so there is an end to those that are remembered.
 _MOST_WARNINGS = 100
+# Clients can have a method fail as often as they like: so many tracebacks of a hub are written in a minute.
+_MOST_TRACEBACKS = 100
+_MINUTE = 60.0
 
 
 class CallRefusedError(Exception):
@@ -44,6 +47,8 @@ class Failures:
         self._hub = hub
         self._names = names
         self._called_in_vain: set[str] = set()
+        self._minute = float("-inf")
+        self._told = self._more = 0
 
     def text_for(
         self, connection: HubConnection, message: CallMessage, failure: BaseException, *, streaming: bool = False
@@ -59,11 +64,24 @@ class Failures:
             failure = RuntimeError(f"cancelled {failure}".rstrip())  # it itself, or something that it waited for
         if not isinstance(failure, HubException):
             level = logging.DEBUG if _is_of_lost_client(connection, failure) else logging.ERROR
-            logger.log(level, "%s.%s failed.", self._hub, message.target, exc_info=failure)
+            self._log(level, connection, message, failure)
         if streaming:
             text = "An error occurred on the server while streaming results."
             return for_client(text, failure, connection.options.detailed_errors)
         return self.failed(connection, message, failure)
+
+    def _log(self, level: int, connection: HubConnection, message: CallMessage, failure: BaseException) -> None:
+        """Log a failure with its traceback, and many in a short time only as a number."""
+        now = asyncio.get_running_loop().time()
+        if now - self._minute >= _MINUTE:
+            if self._more:
+                logger.error("%d more calls of %s have failed within a minute.", self._more, self._hub)
+            self._minute, self._told, self._more = now, 0, 0
+        if level == logging.ERROR and self._told >= _MOST_TRACEBACKS:
+            self._more += 1
+            return
+        self._told += level == logging.ERROR
+        logger.log(level, "%s.%s failed.", self._hub, self._name_of(message), exc_info=failure)
 
     def warn(self, connection: HubConnection, message: CallMessage, reason: str) -> None:
         """Say that a call has come to nothing, of which nobody else hears: its client does not wait. Once per name."""

@@ -32,10 +32,16 @@ class HubMethod:
     """Whether its rule takes the call as well."""
     types: tuple[Any, ...]
     """The types of the arguments that clients give."""
+    parameters: tuple[str, ...]
+    """Their names."""
     required: int
     """How many of them have no default."""
     rest: Any
     """The type of further arguments, for a method with `*args`; None: there are none."""
+    rest_name: str
+    """The name of those."""
+    answer: Any
+    """The type of its result, or of its items."""
     names: tuple[str, ...] | None
     """The names of the arguments, if they are to be given by name: a stream or a dependency comes before one."""
     uploads: Mapping[str, Any]

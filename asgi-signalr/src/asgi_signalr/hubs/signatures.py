@@ -103,7 +103,8 @@ def arguments_of(hub: type, owner: type) -> Mapping[Any, Any]:
     for parameter in getattr(owner, "__parameters__", ()):
         left = given.get(parameter, parameter)
         if isinstance(left, TypeVar):
-            given[parameter] = left.__bound__ or (Union[left.__constraints__] if left.__constraints__ else Any)  # noqa: UP007
+            one_of = Union[left.__constraints__] if left.__constraints__ else Any  # noqa: UP007  (of a tuple)
+            given[parameter] = left.__bound__ or one_of
     return given
 
 
@@ -119,7 +120,7 @@ def _method(
     types: dict[str, Any] = {}
     uploads: dict[str, Any] = {}
     sources: dict[str, Source] = {}
-    required, rest = 0, None
+    required, rest, rest_name = 0, None, ""
     has_other = is_by_name = False  # a parameter that clients give no argument for; one that they do comes behind it
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
         to = hints.get(parameter.name, Any)
@@ -135,7 +136,7 @@ def _method(
         elif parameter.kind is parameter.VAR_POSITIONAL:
             if has_other:
                 raise TypeError(f"{where} has *{parameter.name} behind a stream or a dependency; put that behind it.")
-            rest = to
+            rest, rest_name = to, parameter.name
         elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             types[parameter.name] = to
             required += parameter.default is parameter.empty
@@ -161,8 +162,11 @@ def _method(
         authorize=authorize,
         is_judged_by_call=takes_invocation(authorize),
         types=tuple(types.values()),
+        parameters=tuple(types),
         required=required,
         rest=rest,
+        rest_name=rest_name,
+        answer=answer,
         names=tuple(types) if is_by_name else None,
         uploads=uploads,
         sources=sources,

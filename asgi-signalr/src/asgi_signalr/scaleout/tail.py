@@ -137,12 +137,12 @@ class _Tail:
                 time = message.inserted_on.astimezone().strftime("%H:%M:%S")
                 line = f"{message.payload_id:>5}  {time}  from {str(message.sender)[:8]}  {view.describe(payload)}"
                 if sys.stdout.isatty():
-                    line = _at_words(line, shutil.get_terminal_size().columns)
+                    line = at_words(line, shutil.get_terminal_size().columns)
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
 
-def _at_words(line: str, columns: int) -> str:
+def at_words(line: str, columns: int) -> str:
     """A message's line as a terminal of that width shows it whole: ended at words, its further lines further right."""
     spaced = re.sub(r",(?=[\"{\[])", ", ", line)
     return textwrap.fill(spaced, max(columns, 20), subsequent_indent=" " * 7, break_on_hyphens=False)

@@ -1,0 +1,275 @@
+"""A table: what is wrong with the workspace or the machine, what is typed, the exit code, and the words.
+
+And whatever else is in the files that labkit reads: never a traceback, never a file outside that changes.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Error
+
+from labkit import tree, workspace
+from labkit.cli import run
+from labkit.lab import Exercise, Lab
+from labkit.verify import judging
+from labkit.verify.report import Verdict
+from labkit.workspace import Workspace
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="made of links, pipes and modes")
+
+Labkit = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def labkit(tea_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Labkit:
+    """Run one command line in this process; tells the exit code, stdout and stderr."""
+    monkeypatch.setenv("LABKIT_LAB", str(tea_folder))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(list(arguments))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def mine(tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace, and the shell stands in it."""
+    made = workspace.create(tea, brew, tmp_path / "mine")
+    monkeypatch.chdir(made.folder)
+    return made
+
+
+def described(**changes: object) -> Callable[[Path], object]:
+    """Write something else into workspace.json."""
+
+    def deed(folder: Path) -> object:
+        path = folder / ".labkit" / "workspace.json"
+        return path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return deed
+
+
+def described_as(text: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / ".labkit" / "workspace.json").write_bytes(text)
+
+
+def replaced(path: str, make: Callable[[Path], object]) -> Callable[[Path], object]:
+    def deed(folder: Path) -> object:
+        (folder / path).unlink()
+        return make(folder / path)
+
+    return deed
+
+
+FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
+    "workspace.json is empty": (described_as(b""), "list", 2, "workspace.json is damaged: "),
+    "workspace.json is no text": (described_as(b"\xff\0"), "snippet insert pour", 2, "workspace.json is damaged: "),
+    "workspace.json is a list": (described_as(b"[]"), "undo", 2, "workspace.json is damaged: "),
+    "its form is newer": (described(schema=99), "list", 2, " was made by a newer labkit ("),
+    "its form is a text": (described(schema="x"), "undo", 2, " was made by a labkit that is too old for this one ("),
+    "its exercise is a number": (described(exercise=5), "undo", 2, "its “exercise” is missing, or is no text"),
+    "its lab is a number": (described(lab=5), "list", 0, ""),
+    "its secret is gone": (described(secret=None), "run --no-open", 2, "its “secret” is missing, or is no text"),
+    "its secret has a NUL": (
+        described(secret="a\0b"),
+        "run --no-open",
+        2,
+        "its “secret” has a character that no program can be given",
+    ),
+    "a file is a pipe": (replaced("app.py", os.mkfifo), "reset app.py --yes", 2, "app.py is a folder, a pipe or a "),
+    "a file is a folder": (replaced("app.py", os.mkdir), "snippet insert pour", 2, "app.py"),
+    "a file is a link to itself": (
+        replaced("app.py", lambda path: path.symlink_to("app.py")),
+        "snippet insert pour",
+        2,
+        "app.py",
+    ),
+    "a file is in UTF-16": (
+        lambda folder: (folder / "app.py").write_bytes("é".encode("utf-16")),
+        "snippet insert pour",
+        2,
+        "app.py is not saved as UTF-8",
+    ),
+    "a path that leads out": (
+        lambda folder: None,
+        "reset ../../etc/passwd --yes",
+        2,
+        "Unknown file “../../etc/passwd”",
+    ),
+    "the journal is a link": (
+        lambda folder: (folder / ".labkit" / "journal").symlink_to("/tmp"),
+        "snippet insert pour",
+        2,
+        ".labkit/journal is a link: labkit neither follows nor replaces it",
+    ),
+    "an unknown command": (lambda folder: None, "lits", 2, "No such command 'lits'"),
+    "an unknown task": (lambda folder: None, "verify --task 99", 2, "Unknown task “99”"),
+    "no display": (lambda folder: None, "verify --headed", 3, "There is no display here to show a browser on"),
+    "a browser that is not there": (lambda folder: None, "verify", 3, "LABKIT_BROWSER names /nowhere"),
+    "a server that does not answer": (lambda folder: None, "db list", 2, "No such command"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_exit_code_and_the_words_of(
+    fault: str, labkit: Labkit, mine: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, command, code, words = FAULTS[fault]
+    monkeypatch.setenv("LABKIT_BROWSER", "/nowhere")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    make(mine.folder)
+    found, _, said = labkit(*command.split(" "))
+    assert (found, words in said, "Traceback" in said) == (code, True, False), said
+
+
+COMMANDS = ("list", "undo --yes", "snippet insert pour", "diff --stat", "next", "status")
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.just("../../x")
+    | st.just("/tmp"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def damaged(text: bytes) -> st.SearchStrategy[bytes]:
+    """A file that has been damaged: bytes changed, entries changed, or anything at all."""
+    found = [st.binary(max_size=40), JSON.map(lambda value: json.dumps(value).encode())]
+    whole = text if isinstance(text, bytes) else b""
+    try:
+        table = json.loads(whole)
+        found.append(
+            st.dictionaries(st.sampled_from([*table]), JSON, max_size=3).map(
+                lambda changes: json.dumps({**table, **changes}).encode()
+            )
+        )
+    except ValueError:
+        found.append(
+            st.tuples(st.integers(0, len(whole)), st.integers(0, 30), st.binary(max_size=5)).map(
+                lambda cut: whole[: cut[0]] + cut[2] + whole[cut[0] + cut[1] :]
+            )
+        )
+    return st.one_of(*found)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".labkit/workspace.json",
+        "lab-workspace.toml",
+        ".labkit/journal/0001/change.json",
+        ".labkit/status",
+        "../tea/exercises/a1-brew/exercise.toml",
+        "../tea/lab.toml",
+    ],
+)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_a_file_has_in_it_labkit_says_so_and_touches_nothing_outside(
+    labkit: Labkit, mine: Workspace, tea_folder: Path, path: str, data: st.DataObject
+) -> None:
+    with tempfile.TemporaryDirectory(dir=mine.folder.parent) as temporary:
+        base = Path(temporary)
+        shutil.copytree(mine.folder, base / "mine")
+        shutil.copytree(tea_folder, base / "tea")
+        outside = base / "outside"
+        outside.write_text("kept")
+        before = os.getcwd()  # noqa: PTH109  (a text, as chdir takes it back)
+        os.chdir(base / "mine")
+        os.environ["LABKIT_LAB"] = str(base / "tea")
+        try:
+            assert labkit("snippet", "insert", "cup-label")[0] == 0
+            target = base / "mine" / path
+            target.write_bytes(data.draw(damaged(target.read_bytes() if target.is_file() else b"{}")))
+            code, out, said = labkit(*data.draw(st.sampled_from(COMMANDS)).split())
+            assert (code in (0, 1, 2, 3), "Traceback" in said + out) == (True, False), said
+            assert outside.read_text() == "kept"
+            assert sorted(each.name for each in base.iterdir()) == ["mine", "outside", "tea"]
+        finally:
+            os.chdir(before)
+
+
+@pytest.mark.parametrize(
+    "name", ['dq"y', "-dash2", "a $HOME", "O'Neil [Bob]", "C# & 100% {y}", "`date`", "~", "a!b", "b\\s"]
+)
+def test_a_folder_in_an_advice_can_be_pasted_into_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    said = subprocess.run(["bash", "-c", f"cd {tree.argument(Path(name))} && pwd"], capture_output=True, text=True)
+    assert said.stdout == f"{tmp_path / name}\n"
+
+
+def test_force_color_makes_no_terminal_of_a_log(mine: Workspace, tea_folder: Path) -> None:
+    environment = {**os.environ, "FORCE_COLOR": "1", "LABKIT_LAB": str(tea_folder), "LABKIT_BROWSER": "/nowhere"}
+    result = subprocess.run(
+        [sys.executable, "-m", "labkit", "verify"], cwd=mine.folder, env=environment, capture_output=True, text=True
+    )
+    assert (result.returncode, len(result.stderr.splitlines())) == (3, 2)
+    assert not {"\x1b[?25l", "\x1b[2K", "\x1b[1A", "\r"} & set(result.stderr)
+    assert "\x1b[1;31m" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root changes owners")
+def test_what_sudo_changes_still_belongs_to_whom_it_did(labkit: Labkit, mine: Workspace) -> None:
+    for path in (mine.folder, *mine.folder.rglob("*")):
+        os.chown(path, 12345, 12345)
+    assert labkit("snippet", "insert", "pour")[0] == 0
+    assert labkit("undo")[0] == 0
+    owners = {path.stat().st_uid for path in mine.folder.rglob("*") if path.is_file() and ".labkit" not in path.parts}
+    assert owners == {12345}
+
+
+LAUNCH = """BrowserType.launch: Target page, context or browser has been closed
+Browser logs:
+
+<launching> /bin/false --disable-field-trial-config --no-sandbox --user-data-dir=/tmp/x --remote-debugging-pipe
+<launched> pid=77
+[pid=77] <process did exit: exitCode=1, signal=null>
+Call log:
+  - <launching> /bin/false --disable-field-trial-config
+  - [pid=77] <gracefully close start>
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict", "words"),
+    [
+        (
+            "Page.goto: net::ERR_BLOCKED_BY_ADMINISTRATOR at http://127.0.0.1:1/",
+            Verdict.ENVIRONMENT,
+            "This machine keeps its browser from http://127.0.0.1:1/: blocked by administrator.",
+        ),
+        ("Page.goto: net::ERR_CONNECTION_REFUSED at http://127.0.0.1:1/", Verdict.NOT_DONE, None),
+        (
+            LAUNCH,
+            Verdict.ENVIRONMENT,
+            "The browser cannot be launched: Target page, context or browser has been closed "
+            "<process did exit: exitCode=1, signal=null>",
+        ),
+        ("Page.click: Target page, context or browser has been closed", Verdict.ENVIRONMENT, None),
+    ],
+    ids=["policy", "refused", "launch", "ended"],
+)
+def test_what_the_machine_does_to_the_browser_is_not_the_trainees_fault(
+    message: str, verdict: Verdict, words: str | None
+) -> None:
+    found = judging.verdict(Error(message))
+    assert found.verdict is verdict
+    assert words is None or found.cause == words
