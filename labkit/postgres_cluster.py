@@ -401,7 +401,7 @@ class Cluster:
         except FileNotFoundError:
             return []
         except PermissionError as error:
-            if WINDOWS:  # it is just being written
+            if sys.platform == "win32":  # it is just being written
                 return []
             owner = self.home.stat().st_uid
             raise MachineError(

@@ -103,6 +103,7 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
 
 
 def _limit(limits: dict[str, int]) -> None:
+    assert sys.platform == "linux"
     import resource
 
     for name, value in limits.items():
@@ -133,6 +134,7 @@ def _reap(first: int) -> int:
 
 def _end_children() -> None:
     """End what is left inside: all of it has become a child of this process by now, or does so at once."""
+    assert sys.platform == "linux"
     while True:
         try:
             with open("/proc/thread-self/children") as file:  # noqa: PTH123  (as in `_allow`)
@@ -150,6 +152,7 @@ def _end_children() -> None:
 
 def _leave(status: int) -> None:
     """End as the command has ended."""
+    assert sys.platform == "linux"
     if status < 0:
         signal.signal(-status, signal.SIG_DFL) if -status not in (signal.SIGKILL, signal.SIGSTOP) else None
         os.kill(os.getpid(), -status)
@@ -158,6 +161,7 @@ def _leave(status: int) -> None:
 
 def main(given: dict[str, Any], command: list[str]) -> None:
     """Start the command inside, wait for it, end what it leaves, and end as it did."""
+    assert sys.platform == "linux"
     libc = _libc()
     _join(given["groups"])
     libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)
@@ -181,6 +185,7 @@ def main(given: dict[str, Any], command: list[str]) -> None:
 
 def _enter(libc: ctypes.CDLL, given: dict[str, Any], command: list[str], is_root: bool) -> None:
     """Give up the rights, and become the command."""
+    assert sys.platform == "linux"
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
