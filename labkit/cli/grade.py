@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -173,10 +173,12 @@ def grade(
         news = crew.News()
         with grade_screen.Shown(found, news) as shown:
             try:
-                for graded in crew.grade(the_lab, found.orders, side_by_side, Limits(seconds=limit), news):
-                    kept.put(graded)
-                    grades.append(graded)
-                    shown.graded(graded)
+                # Closed here, not some time later: then nothing of it runs any more.
+                with closing(crew.grade(the_lab, found.orders, side_by_side, Limits(seconds=limit), news)) as crews:
+                    for graded in crews:
+                        kept.put(graded)
+                        grades.append(graded)
+                        shown.graded(graded)
             except KeyboardInterrupt:
                 raise Interrupted(
                     f"Interrupted: {len(grades)} of {found.size} submissions are graded, and nothing of that is lost.",

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,7 +63,7 @@ def default_jobs() -> int:
 
 def grade(
     lab: Lab, orders: Sequence[Order], jobs: int, limits: Limits | None = None, news: News | None = None
-) -> Iterator[Grade]:
+) -> Generator[Grade, None, None]:
     """Grade every submission; the grades come as they stand. Whoever stops to listen ends all that runs.
 
     A submission whose verdict was the machine's fault, or labkit's, is tried once more, by another worker.

@@ -15,14 +15,14 @@ from ..parity.hubs import make_hub
 from ..parity.test_replay import InProcess
 
 MANY = settings(
-    max_examples=250,
+    max_examples=100,
     derandomize=True,
     deadline=None,
     phases=[Phase.generate],
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-"""Each example is 20 messages on one connection."""
+"""Each example is 50 messages on one connection."""
 
 METHODS = [name for name in vars(make_hub()) if name.startswith(("Echo", "Two", "Default", "Sum", "Join"))]
 METHODS += ["Nothing", "nope", "StreamMade", "Add_One", ""]
@@ -100,7 +100,7 @@ def test_no_value_closes_a_connection(name: str, write: Any, forms: Any) -> None
     with asyncio.Runner() as runner:
 
         @MANY
-        @given(st.lists(calls, min_size=20, max_size=20))
+        @given(st.lists(calls, min_size=50, max_size=50))
         def random(messages: list[tuple[str, list[Any], int]]) -> None:
             runner.run(answered(messages))
 
@@ -127,7 +127,7 @@ def test_no_bytes_crash_or_hold_up_the_server(name: str) -> None:
         broken = calls.map(lambda call: json_message(1, *call)[:-7])
 
         @MANY
-        @given(st.lists(st.binary(max_size=60) | broken, min_size=20, max_size=20))
+        @given(st.lists(st.binary(max_size=60) | broken, min_size=50, max_size=50))
         def random(portions: list[bytes]) -> None:
             runner.run(survived(portions))
 
