@@ -3,6 +3,9 @@
 It starts the same instances, PostgreSQL included, one after the other as such scripts do, and clicks the same path.
 
     uv run python benchmarks/bare_playwright.py ex1-realtime
+
+With `--again` it is the peer of `labkit verify --watch`: the browser and the pages stay open, and for each line that it
+is given (`page`, or `python`, which starts the instance anew) it reloads and clicks the path of exercise 1 once more.
 """
 
 import os
@@ -24,11 +27,12 @@ from labkit.postgres import temporary_server
 EXERCISES = Path(__file__).parent.parent / "exercises"
 
 
-def start(stack: ExitStack, folder: Path, data: str, server: str | None) -> str:
+def start(stack: ExitStack, folder: Path, data: str, server: str | None, port: str | None = None) -> str:
     """Start one instance and wait until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    if port is None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "geekquiz.main:app", "--host", "127.0.0.1", "--port", port],
         cwd=folder,
@@ -85,8 +89,36 @@ def live(page: Page, url: str) -> Page:
     return page
 
 
+def again() -> None:
+    """Play exercise 1's path again and again, on pages that stay open."""
+    folder = EXERCISES / "ex1-realtime" / "end"
+    with ExitStack() as whole, tempfile.TemporaryDirectory() as data:
+        app = whole.enter_context(ExitStack())
+        url = start(app, folder, data, None)
+        playwright = whole.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(**launch_options())
+        whole.callback(browser.close)
+        context = browser.new_context()
+        play = context.new_page()
+        register(play, url)
+        statistics = live(context.new_page(), url)
+        print("ready", flush=True)
+        for answers, line in enumerate(sys.stdin, start=1):
+            if line.strip() == "python":
+                app.close()
+                start(app, folder, data, None, url.rpartition(":")[2])
+            play.goto(url)
+            live(statistics, url)
+            answer(play)
+            total(statistics, answers)
+            print("done", flush=True)
+
+
 def main() -> None:
     name = sys.argv[1]
+    if sys.argv[2:] == ["--again"]:
+        again()
+        return
     instances = {"ex1-realtime": 1, "ex2-scaleout": 2}[name]
     with ExitStack() as stack:
         data = stack.enter_context(tempfile.TemporaryDirectory())

@@ -94,6 +94,7 @@ class _Look:
         self._names = frozenset().union(*(code.exported for code in self._wanted.values()))
         self._codes: dict[str, Code] = {}
         self._bases: dict[str, Code] = {}
+        self._base_texts: dict[str, str | None] = {}
         self._taken: dict[str, set[int]] = {}
 
     def sights(self) -> dict[str, Sight]:
@@ -225,7 +226,9 @@ class _Look:
         return self._bases[path]
 
     def _base_text(self, path: str) -> str | None:
-        return snippets.text_of(self._exercise.begin / path) if path else None
+        if path not in self._base_texts:
+            self._base_texts[path] = snippets.text_of(self._exercise.begin / path) if path else None
+        return self._base_texts[path]
 
 
 def _wanted(snippet: Snippet) -> Code:

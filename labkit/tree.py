@@ -1,5 +1,6 @@
 """The files of an app folder: what its author wrote, without what tools leave beside it."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -98,14 +99,15 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
     whole = hashlib.sha256()
     for path, content in files:
-        size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
-        if isinstance(content, bytes):
-            whole.update(content)
-            continue
-        with content.open("rb") as file:
-            while block := file.read(1 << 20):
-                whole.update(block)
+        with contextlib.suppress(FileNotFoundError):  # it went after the folder was listed
+            size = len(content) if isinstance(content, bytes) else content.stat().st_size
+            whole.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
+            if isinstance(content, bytes):
+                whole.update(content)
+                continue
+            with content.open("rb") as file:
+                while block := file.read(1 << 20):
+                    whole.update(block)
     return whole.hexdigest()
 
 

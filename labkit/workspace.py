@@ -232,7 +232,8 @@ def copy_app(folder: Path, to: Path) -> None:
     for path in tree.app_files(folder):
         target = to / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / path, target)
+        with contextlib.suppress(FileNotFoundError):  # it went after the folder was listed
+            shutil.copyfile(folder / path, target)
 
 
 def compare(folder: Path, end: Path) -> list[Difference]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit import scaffold, tree, watching
+from labkit import scaffold, snippets, tree, watching
 from labkit.lab import Exercise, find_lab
 
 
@@ -67,3 +67,12 @@ def test_a_save_that_the_system_tells_nothing_of_is_found(tmp_path: Path) -> Non
 def test_the_digest_of_settled_files_is_the_folders(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<p>")
     assert watching.settled(tmp_path) == tree.digest(tmp_path)
+
+
+def test_a_file_that_goes_while_the_folder_is_read_is_one_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("app.py", "app.py~"):
+        (tmp_path / name).write_text("pass")
+    texts = snippets.texts(tmp_path)
+    assert next(texts) == ("app.py", "pass")
+    (tmp_path / "app.py~").replace(tmp_path / "app.py")  # as an editor saves
+    assert list(texts) == []

@@ -158,7 +158,9 @@ class Desk:
                 "snippet": each.step.snippet,
                 "done": each.done,
                 "helps": each.has_deed,
-                "told": progress.hints(self.exercise, each.step)[: told.get(each.step.id, 0)],
+                "told": progress.hints(self.exercise, each.step)[: told[each.step.id]]
+                if told.get(each.step.id)
+                else [],
             }
             for each in found.steps
         ]

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import json
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from asgi_signalr import Hub, SignalR
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -26,10 +27,15 @@ from labkit.live.desk import Desk
 from labkit.live.gate import Gate
 from labkit.watching import of_app, saves
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
 STATIC = Path(__file__).parent / "static"
 
 SETTLING = 0.05
 """Seconds in which news are collected before they are sent."""
+
+AGAIN = 0.5
+"""Seconds after which is tried again what could not be done."""
 
 MOST_LINES = 200
 """The most lines of the log that are sent at once; a page that could not read more is told how many were left out."""
@@ -61,9 +67,10 @@ class Guide:
         self._last: dict[str, str] = {}
         self._gate: Gate | None = None
 
-    def app(self, port: int, host_names: tuple[str, ...] = ()) -> ASGIApp:
-        """The ASGI app that serves the guide on this port."""
-        routes = [
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Everything that can be asked for."""
+        return [
             Route("/", self._page),
             Route("/api/chapter/{exercise}", self._chapter),
             Route("/api/do/{exercise}", self._do, methods=["POST"]),
@@ -74,7 +81,10 @@ class Guide:
             Mount("/static", StaticFiles(directory=STATIC)),
             Mount("/signalr", self.signalr),
         ]
-        app = Starlette(routes=routes, lifespan=self._lifespan)
+
+    def app(self, port: int, host_names: tuple[str, ...] = ()) -> ASGIApp:
+        """The ASGI app that serves the guide on this port."""
+        app = Starlette(routes=self.routes, lifespan=self._lifespan)
         self._gate = Gate(app, port=port, token=self.token, guarded=("/api/", "/signalr/"), host_names=host_names)
         return self._gate
 
@@ -131,18 +141,27 @@ class Guide:
             for (kind, exercise), each in lines.items():
                 await everybody.send(kind, exercise, each[-MOST_LINES:], max(len(each) - MOST_LINES, 0))
             for exercise in sorted(dirty):
-                state = await asyncio.to_thread(self.desks[exercise].to_json)
+                try:
+                    state = await asyncio.to_thread(self.desks[exercise].to_json)
+                except (LabError, OSError, ValueError):  # another program is in the middle of a change
+                    self._look_again(exercise)
+                    continue
                 text = json.dumps(state, default=str)
                 if text != self._last.get(exercise):
                     self._last[exercise] = text
                     await everybody.send("state", state)
+
+    def _look_again(self, exercise: str) -> None:
+        """Look again in a moment."""
+        if self._loop is not None:
+            self._loop.call_later(AGAIN, self._note, "state", exercise, None)
 
     async def _look_after(self, desk: Desk) -> None:
         """Notice what is saved in the workspace, and an instance that ends."""
         while True:
             found = await asyncio.to_thread(lambda: desk.workspace)
             if found is None:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(AGAIN)
                 continue
             self._note("state", desk.exercise.id, None)
             unverified: set[str] = set()
@@ -174,8 +193,8 @@ class Guide:
         self._loop = asyncio.get_running_loop()
         self._due = asyncio.Event()
         async with self.signalr.lifespan(app):
-            work = [self._send_news(), self._poll(), *map(self._look_after, self.desks.values())]
-            tasks = [asyncio.create_task(each) for each in work]
+            looks: list[Work] = [partial(self._look_after, desk) for desk in self.desks.values()]
+            tasks = [asyncio.create_task(_always(each)) for each in [self._send_news, self._poll, *looks]]
             try:
                 yield
             finally:
@@ -241,7 +260,15 @@ class Guide:
             action, arguments = document.pop("do"), document
         except (ValueError, KeyError, AttributeError, TypeError):
             return JSONResponse({"error": {"message": "What is to be done is missing.", "next": None}}, status_code=400)
-        return await self._answer(lambda: self._desk(request.path_params["exercise"]).do(str(action), arguments))
+        return await self._answer(lambda: self._done(request.path_params["exercise"], str(action), arguments))
+
+    def _done(self, exercise: str, action: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Do it; the page that asked for it gets what has changed with the answer, the others through the hub."""
+        desk = self._desk(exercise)
+        answer = desk.do(action, arguments)
+        with contextlib.suppress(LabError, OSError):  # another program is in the middle of a change: the hub tells it
+            answer |= {"state": desk.to_json()}
+        return answer
 
     async def _answer(self, work: Callable[[], dict[str, Any]]) -> Response:
         try:
@@ -271,6 +298,18 @@ class Guide:
         if exercise not in self.desks:
             raise unknown("exercise", exercise, self.desks)
         return self.desks[exercise]
+
+
+async def _always(work: Work) -> None:
+    """Begin a work again that has failed: one thing that goes wrong must not leave the page with old news for ever."""
+    while True:
+        try:
+            await work()
+        except OSError:  # a folder went away, or another program is in the middle of a change
+            pass
+        except Exception:  # noqa: BLE001  (a fault of labkit's own is told in the terminal)
+            traceback.print_exc()
+        await asyncio.sleep(AGAIN)
 
 
 def _picture(path: Path | None) -> Response:

@@ -10,6 +10,7 @@ from labkit import tree, verdicts
 from labkit.chapter import Task
 from labkit.errors import LabError
 from labkit.lab import Exercise
+from labkit.live.rendering import action_of
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import Subject
@@ -111,6 +112,7 @@ class Verifier:
             "stale": check.id in self._stale,
             "passed": result is not None and result.verdict is Verdict.PASSED,
             **(result.to_json() if result else {"verdict": None}),
+            "action": action_of(result.next) if result and result.next else None,
         }
 
     # What a run tells.

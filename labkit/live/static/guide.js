@@ -60,10 +60,11 @@ async function act(action, button) {
   if (action.do === "db-tail") byId("messages").replaceChildren(); // the tool begins with the last messages
   try {
     const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
+    if (answer.state) take(answer.state);
     if (answer.asks) return confirm(answer, action);
-    say(answer.message);
-    if (answer.diff !== undefined && answer.diff !== "") showDiff(answer, rest.do === "insert");
+    if (answer.diff) showDiff(answer, rest.do === "insert");
     else if (answer.columns) showTable(answer);
+    else say(answer.message);
     return answer;
   } catch (error) {
     say(error.message + (error.next ? `\nnext: ${error.next}` : ""), true);
@@ -83,6 +84,12 @@ function say(text, isWrong = false) {
   saidUntil = setTimeout(() => { said.hidden = true; }, isWrong ? 12000 : 5000);
 }
 
+// What this tab has pressed shows at once; what others did comes through the hub.
+function take(state) {
+  states.set(state.id, { ...states.get(state.id), ...state });
+  draw();
+}
+
 // Dialogs.
 
 function show(title, body, ...buttons) {
@@ -99,7 +106,7 @@ function confirm(answer, action) {
 }
 
 function showDiff(answer, offersUndo) {
-  const lines = answer.diff.split("\n").map((line) => {
+  const lines = answer.diff.replace(/\n$/, "").split("\n").map((line) => {
     const kind = /^[+-]{3} /.test(line) ? "b" : { "+": "ins", "-": "del" }[line[0]];
     return kind ? make(kind, { textContent: `${line}\n` }) : `${line}\n`;
   });
@@ -184,10 +191,14 @@ function addCopy(element) {
 const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path} in your editor`, onclick: (event) => act({ do: "open", path, ...(line && { line }) }, event.currentTarget) });
 
 async function copy(text, button) {
-  await navigator.clipboard.writeText(text);
-  const before = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    say("Your browser does not let this page copy: select the text, and copy it with Ctrl-C.", true);
+    return;
+  }
   button.textContent = "Copied";
-  setTimeout(() => { button.textContent = before; }, 1500);
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 
 // What is known of the work.
@@ -351,24 +362,32 @@ function drawCheck(check, isFirst) {
   const details = make("details", { "data-id": check.id, open: isFirst }, make("summary", {}, line),
     make("dl", {}, ...parts.flatMap((name) => [make("dt", { textContent: name }), make("dd", { textContent: check[name] })])));
   const place = /^([\w./-]+\.\w+):(\d+)/.exec(check.where ?? "") ?? /([\w./-]+\.\w+):(\d+)/.exec(check.cause ?? "");
-  if (place) details.append(make("div", { className: "row inner" }, opener(place[1], Number(place[2]))));
-  const shots = check.evidence.filter((path) => path.endsWith(".png"));
+  if (check.action || place) details.append(make("div", { className: "row inner" }, check.action && pressed(label(check.action), check.action, { className: "main small", title: check.next }), place && opener(place[1], Number(place[2]))));
+  const shots = check.evidence.filter((path) => /\.(png|webp)$/.test(path));
   if (shots.length) details.append(pictures(shots));
   item.append(details);
   return item;
 }
 
-function pictures(paths) {
-  const place = make("div", { className: "shots" });
-  for (const path of paths.slice(0, 4)) {
-    ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => {
-      if (!blob) return;
-      const source = URL.createObjectURL(blob);
-      const name = path.split(/[\\/]/).pop();
-      place.append(make("button", { "aria-label": `Enlarge ${name}`, onclick: () => show(name, make("img", { src: source, alt: name })) }, make("img", { src: source, alt: `The page when the check failed: ${name}` })));
-    }, () => {});
+// The pages as they were when a check failed, side by side; each is fetched once, when it is seen.
+const fetched = new Map(); // path -> the promise of an object URL
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    const { path } = target.dataset;
+    if (!fetched.has(path)) fetched.set(path, ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => blob && URL.createObjectURL(blob), () => null));
+    fetched.get(path).then((source) => { if (source) target.src = source; else target.closest("button").remove(); });
   }
-  return place;
+});
+
+function pictures(paths) {
+  return make("div", { className: "shots" }, ...paths.map((path) => {
+    const name = path.split(/[\\/]/).pop().replace(/\.\w+$/, "");
+    const image = make("img", { alt: `The page when the check failed: ${name}`, "data-path": path });
+    seen.observe(image);
+    return make("button", { "aria-label": `Enlarge ${name}`, title: name, onclick: () => show(name, make("img", { src: image.src, alt: name })) }, image);
+  }));
 }
 
 // The log.
@@ -389,27 +408,55 @@ function showLines() {
   addLines(states.get(exercise)?.messages.map((line) => [0, line]) ?? [], 0, "messages");
 }
 
-// Searching.
+// Searching: the steps, and what stands between them, of all chapters; the pages beside them once.
 
-byId("search").addEventListener("input", async (event) => {
-  const words = event.target.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-  const found = byId("found");
-  found.hidden = !words.length;
-  byId("tasks").hidden = words.length > 0;
-  if (!words.length) return;
+function placesOf(each) {
+  const text = new DOMParser().parseFromString(each.html, "text/html");
+  const steps = [...text.querySelectorAll("li[data-step]")].map((place) => [place.dataset.step, place.textContent]);
+  text.querySelectorAll("li[data-step]").forEach((place) => place.remove());
+  return [[null, text.body.textContent], ...steps].map(([step, content]) => ({ step, content: content.replace(/\s+/g, " ").trim() }));
+}
+
+// Some words around the first one that was searched for, which is marked.
+function excerpt(content, word) {
+  const at = content.toLowerCase().indexOf(word);
+  const from = Math.max(content.lastIndexOf(" ", Math.max(at - 30, 0)), 0);
+  const to = at + word.length;
+  return make("span", { className: "excerpt" }, from ? "…" : "", content.slice(from, at), make("mark", { textContent: content.slice(at, to) }), content.slice(to, to + 50), "…");
+}
+
+async function search() {
+  const asked = byId("search").value;
+  const words = asked.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const hits = [];
-  for (const id of states.keys()) {
-    for (const each of pagesOf(await chapterOf(id))) {
-      const text = new DOMParser().parseFromString(each.html, "text/html");
-      const places = [...text.querySelectorAll("li[data-step]")];
-      const candidates = places.length ? places.map((place) => [place.dataset.step, place.textContent]) : [[null, text.body.textContent]];
-      for (const [step, content] of candidates) {
+  for (const id of words.length ? states.keys() : []) {
+    const chapter = await chapterOf(id);
+    for (const each of id === exercise ? pagesOf(chapter) : chapterPages(chapter)) {
+      for (const { step, content } of placesOf(each)) {
         if (words.every((word) => content.toLowerCase().includes(word))) hits.push({ id, page: each, step, content });
       }
     }
   }
-  found.replaceChildren(...hits.slice(0, 30).map((hit) => make("li", {}, make("button", { onclick: () => { exercise = hit.id; open(hit.page.id, { step: hit.step }); } }, make("span", { textContent: `${hit.id} · ${hit.page.title}${hit.step ? `, step ${hit.step.split(".").pop()}` : ""}` })))));
-  if (!hits.length) found.replaceChildren(make("li", { textContent: "Nothing found." }));
+  if (byId("search").value !== asked) return; // there is a newer question
+  byId("found").hidden = !words.length;
+  byId("tasks").hidden = words.length > 0;
+  const where = ({ id, page: each, step }) => `${each.id.startsWith("page-") ? "" : `${id} · `}${each.title}${step ? `, step ${step.split(".").pop()}` : ""}`;
+  byId("found").replaceChildren(...hits.slice(0, 30).map((hit) => make("li", {}, make("button", { onclick: () => goTo(hit) }, make("span", {}, where(hit), make("br"), excerpt(hit.content, words[0]))))));
+  if (!hits.length) byId("found").replaceChildren(make("li", { textContent: "Nothing found." }));
+}
+
+async function goTo({ id, page: each, step }) {
+  exercise = id;
+  showLines();
+  await open(each.id, { step });
+}
+
+byId("search").addEventListener("input", search);
+byId("search").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") byId("found").querySelector("button")?.click();
+  if (event.key !== "Escape") return;
+  event.target.value = "";
+  search();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -453,7 +500,7 @@ async function begin() {
     .withAutomaticReconnect({ nextRetryDelayInMilliseconds: () => 1000 })
     .configureLogging(signalR.LogLevel.None)
     .build();
-  connection.on("state", (state) => { states.set(state.id, { ...states.get(state.id), ...state }); draw(); });
+  connection.on("state", take);
   connection.on("log", (id, lines, leftOut) => { if (id === exercise) addLines(lines, leftOut); });
   connection.on("message", (id, lines, leftOut) => { if (id === exercise) addLines(lines.map((line) => [0, line]), leftOut, "messages"); });
   connection.onreconnecting(() => showConnection("away", "The guide has ended, or is starting again …"));
