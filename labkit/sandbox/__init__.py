@@ -19,7 +19,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit.sandbox.confine import landlock, undump
+if sys.platform == "linux":
+    from labkit.sandbox.confine import landlock, undump
+else:
+
+    def landlock() -> int:
+        """No version of Landlock: other systems have none."""
+        return 0
+
+    def undump() -> None:
+        """Nothing: other systems are not asked."""
+
 
 VARIABLE = "LABKIT_SANDBOX"
 """The environment variable that, set to `off`, lets apps run with all rights of whoever verifies them."""

@@ -32,17 +32,18 @@ _NEWPID, _NEWIPC = 0x20000000, 0x08000000
 _SET_PDEATHSIG, _SET_DUMPABLE, _CAPBSET_DROP, _SET_SUBREAPER, _SET_NO_NEW_PRIVS, _CAP_AMBIENT = 1, 4, 24, 36, 38, 47
 
 
+if sys.platform != "linux":
+    raise ImportError("This door is made for Linux.")
+
+
 def landlock() -> int:
     """The version of Landlock that this system enforces; 0 if none."""
-    if not sys.platform.startswith("linux"):
-        return 0
     return max(int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)), 0)
 
 
 def undump() -> None:
     """Have the system refuse this process's memory and descriptors to all but root's powers (Linux)."""
-    if sys.platform.startswith("linux"):
-        _libc().prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    _libc().prctl(_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _libc() -> ctypes.CDLL:
@@ -109,7 +110,6 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
 
 
 def _limit(limits: dict[str, int]) -> None:
-    assert sys.platform == "linux"
     import resource
 
     for name, value in limits.items():
@@ -140,7 +140,6 @@ def _reap(first: int) -> int:
 
 def _end_children() -> None:
     """End what is left inside: all of it has become a child of this process by now, or does so at once."""
-    assert sys.platform == "linux"
     while True:
         try:
             with open("/proc/thread-self/children") as file:  # noqa: PTH123  (as in `_allow`)
@@ -158,7 +157,6 @@ def _end_children() -> None:
 
 def _leave(status: int) -> None:
     """End as the command has ended."""
-    assert sys.platform == "linux"
     if status < 0:
         signal.signal(-status, signal.SIG_DFL) if -status not in (signal.SIGKILL, signal.SIGSTOP) else None
         os.kill(os.getpid(), -status)
@@ -167,7 +165,6 @@ def _leave(status: int) -> None:
 
 def main(given: dict[str, Any], command: list[str]) -> None:
     """Start the command inside, wait for it, end what it leaves, and end as it did."""
-    assert sys.platform == "linux"
     libc = _libc()
     _join(given["groups"])
     libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)
@@ -191,7 +188,6 @@ def main(given: dict[str, Any], command: list[str]) -> None:
 
 def _enter(libc: ctypes.CDLL, given: dict[str, Any], command: list[str], is_root: bool) -> None:
     """Give up the rights, and become the command."""
-    assert sys.platform == "linux"
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
