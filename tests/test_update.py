@@ -202,6 +202,7 @@ STEPS = st.lists(
 @pytest.mark.skipif(sys.platform == "win32", reason="made of fork and kill")
 @given(data=st.data(), steps=STEPS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_no_byte_is_lost_over_three_versions(
     tea_folder: Path, killed: Killed, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, steps: list[Any]
 ) -> None:

@@ -152,6 +152,7 @@ async def test_its_user_function_takes_good_tokens_only(monkeypatch: pytest.Monk
     assert [user(good), user(good + "x"), user(expired), user("")] == ["ann", None, None, None]
 
 
+@pytest.mark.slow
 def test_its_first_test_passes_as_it_says(tmp_path: Path) -> None:
     """With pytest alone, and with the settings that it shows."""
     (settings,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
