@@ -97,7 +97,7 @@ def program(*command: str, folder: Path = HERE) -> Iterator[Lines]:
 def get(url: str, token: str = "", document: dict[str, Any] | None = None) -> bytes:
     """Ask until somebody answers."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(document).encode() if document else None, headers)  # noqa: S310
+    request = urllib.request.Request(url, json.dumps(document).encode() if document else None, headers)  # noqa: S310  (ours)
     while True:
         try:
             with urllib.request.urlopen(request) as answer:  # noqa: S310  (a server of its own)

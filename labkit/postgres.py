@@ -275,8 +275,8 @@ class LabServer:
 
     def existing(self) -> Server | None:
         """The server if it runs."""
-        cluster = self._cluster
-        return Server(cluster.url) if cluster.running() else None
+        running = self._cluster.running()
+        return Server(self._cluster.url_at(running[1])) if running else None
 
     def start(self) -> Server:
         """Start it if it does not run; either way it then stays until `stop`.

@@ -227,7 +227,11 @@ class Cluster:
         running = self.running()
         if running is None:
             raise MachineError(f"The server in {self.home} is not running.", "labkit db start")
-        return f"postgresql://{USER}:{self.password}@127.0.0.1:{running[1]}"
+        return self.url_at(running[1])
+
+    def url_at(self, port: int) -> str:
+        """The URL of the server at this port, without a database."""
+        return f"postgresql://{USER}:{self.password}@127.0.0.1:{port}"
 
     def running(self) -> tuple[int, int] | None:
         """The process id and the port of the server if it runs and takes connections."""
@@ -401,7 +405,7 @@ class Cluster:
         except FileNotFoundError:
             return []
         except PermissionError as error:
-            if WINDOWS:  # it is just being written
+            if sys.platform == "win32":  # it is just being written
                 return []
             owner = self.home.stat().st_uid
             raise MachineError(

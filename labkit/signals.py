@@ -6,8 +6,12 @@ and then miss the very signals that are to end them.
 """
 
 import contextlib
+import queue
 import signal
 import sys
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _ENDING = ("SIGTERM", "SIGHUP", "SIGBREAK")
 """What asks a program to end, besides Ctrl-C: kill, a closed window, Ctrl-Break."""
@@ -42,6 +46,13 @@ def hear_nothing_but_hand_on() -> None:
     if sys.platform != "win32" and signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         # Else the system forgets how a child ended, and Python takes every one for a success.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def next_of(found: "queue.SimpleQueue[T]") -> T:
+    """Wait for the next one, in steps: on Windows Ctrl-C does not end a wait without a time-out."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return found.get(timeout=0.2)
 
 
 def _unblock() -> None:

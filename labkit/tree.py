@@ -48,18 +48,18 @@ LARGE = 5_000_000
 """From how many bytes on nobody has written a file, and nobody wants to see it."""
 
 
-def _is_file(entry: "os.DirEntry[str]") -> bool:
+def _is_file(entry: "os.DirEntry[str]", most: float) -> bool:
     try:
-        return entry.is_file() and entry.stat().st_size < HUGE
+        return entry.is_file() and entry.stat().st_size < most
     except OSError:  # a link that leads to itself
         return False
 
 
-def app_files(folder: Path) -> Iterator[str]:
+def app_files(folder: Path, most: float = HUGE) -> Iterator[str]:
     """Yield the app's files as sorted paths relative to `folder`, with forward slashes.
 
     A link to a file counts as the file, as it does for the app; links to folders may go in circles and are left out,
-    and so are huge files.
+    and so are files of `most` bytes or more.
     Raises UsageError if there is no such folder.
     """
     if not folder.is_dir():
@@ -74,7 +74,7 @@ def app_files(folder: Path) -> Iterator[str]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in IGNORED_FOLDERS:
                     yield from walk(entry.path, f"{prefix}{entry.name}/")
-            elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and _is_file(entry):
+            elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and _is_file(entry, most):
                 yield prefix + entry.name
 
     yield from walk(str(folder), "")

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from labkit import workspace
 from labkit.errors import LabError
 from labkit.lab import Exercise, Lab, find_lab
+from labkit.workspace import Workspace
+
+Labkit = Callable[..., tuple[int, str, str]]
 
 LAB = {
     "lab.toml": 'title = "Tea"\nsnippet-prefix = "TeaParty"\nexercises = ["a1-brew"]\n',
@@ -121,6 +125,28 @@ def tea(tea_folder: Path) -> Lab:
 def brew(tea: Lab) -> Exercise:
     """Its only exercise."""
     return tea.exercises[0]
+
+
+@pytest.fixture
+def mine(tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace, and the shell stands in it."""
+    made = workspace.create(tea, brew, tmp_path / "mine")
+    monkeypatch.chdir(made.folder)
+    return made
+
+
+@pytest.fixture
+def labkit(tea_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Labkit:
+    """Run one command line in this process; tells the exit code, stdout and stderr."""
+    from labkit.cli import run
+
+    monkeypatch.setenv("LABKIT_LAB", str(tea_folder))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(list(arguments))
+        return code, *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture(autouse=True)

@@ -81,6 +81,7 @@ def test_no_browser_and_no_wish_to_install_is_an_error_that_says_what_to_type(ba
     assert caught.value.next.endswith("or name the browser that you have: LABKIT_BROWSER=PATH")
 
 
+@pytest.mark.slow
 def test_no_browser_and_no_network_is_an_error_after_the_attempt(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", "http://127.0.0.1:9")  # nobody listens there
     said: list[str] = []

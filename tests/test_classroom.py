@@ -154,6 +154,7 @@ def test_what_is_sent_has_no_code_and_no_text_of_the_trainee(tea: Lab, tmp_path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
 @pytest.mark.usefixtures("signals_as_in_a_terminal")
+@pytest.mark.slow
 def test_a_class_is_opened_joined_and_closed_by_commands(
     tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

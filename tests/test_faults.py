@@ -17,9 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Error
 
-from labkit import tree, workspace
-from labkit.cli import run
-from labkit.lab import Exercise, Lab
+from labkit import tree
 from labkit.verify import judging
 from labkit.verify.report import Verdict
 from labkit.workspace import Workspace
@@ -27,26 +25,6 @@ from labkit.workspace import Workspace
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="made of links, pipes and modes")
 
 Labkit = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def labkit(tea_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Labkit:
-    """Run one command line in this process; tells the exit code, stdout and stderr."""
-    monkeypatch.setenv("LABKIT_LAB", str(tea_folder))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(list(arguments))
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def mine(tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace, and the shell stands in it."""
-    made = workspace.create(tea, brew, tmp_path / "mine")
-    monkeypatch.chdir(made.folder)
-    return made
 
 
 def described(**changes: object) -> Callable[[Path], object]:

@@ -37,7 +37,7 @@ def test_a_clock_that_files_do_not_agree_with_is_a_problem(monkeypatch: pytest.M
     hindrances.check_clock()
     now = time.time()
 
-    monkeypatch.setattr(hindrances.time, "time", lambda: now + 3600)
+    monkeypatch.setattr("time.time", lambda: now + 3600)
     with pytest.raises(MachineError, match=r"a file that is written now is from .*, and the clock says "):
         hindrances.check_clock()
 

@@ -186,11 +186,14 @@ class Newcomer:
         terminal.until_prompt()
 
     def _visit(self) -> None:
-        """Log in at the first address that is shown, and answer a question."""
-        found = re.search(r"http://127\.0\.0\.1:\d+", self.terminal.shown)
-        if not found or self.terminal.at_prompt:
+        """Log in at each address that is shown, and answer a question there."""
+        if self.terminal.at_prompt:
             return
-        with httpx.Client(base_url=found[0], headers={"Origin": found[0]}, timeout=60) as client:
+        for address in dict.fromkeys(re.findall(r"http://127\.0\.0\.1:\d+", self.terminal.shown)):
+            self._answer(address)
+
+    def _answer(self, address: str) -> None:
+        with httpx.Client(base_url=address, headers={"Origin": address}, timeout=60) as client:
             who = {"name": "ada", "password": "lovelace 1815", "confirm": "lovelace 1815"}
             client.post("/account/register", data=who)
             client.post("/account/login", data=who)

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from labkit import insertion, workspace
 from labkit.changes import Change, FileChange
-from labkit.cli import run
 from labkit.errors import UsageError
 from labkit.files import Within
 from labkit.lab import Exercise, Lab
@@ -30,14 +29,6 @@ Labkit = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def mine(tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace, and the shell stands in it."""
-    made = workspace.create(tea, brew, tmp_path / "mine")
-    monkeypatch.chdir(made.folder)
-    return made
-
-
-@pytest.fixture
 def outside(tmp_path: Path) -> Iterator[Path]:
     """A folder that must be afterwards as it is now."""
     folder = tmp_path / "outside"
@@ -47,18 +38,6 @@ def outside(tmp_path: Path) -> Iterator[Path]:
     before = contents(folder)
     yield folder
     assert contents(folder) == before
-
-
-@pytest.fixture
-def labkit(tea_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Labkit:
-    """Run one command line in this process; tells the exit code, stdout and stderr."""
-    monkeypatch.setenv("LABKIT_LAB", str(tea_folder))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(list(arguments))
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def contents(folder: Path) -> dict[str, bytes]:

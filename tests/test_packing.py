@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from labkit import __version__, packing, tree, verdicts, workspace
-from labkit.cli import run
 from labkit.lab import Exercise, Lab
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.workspace import Workspace
@@ -20,26 +19,6 @@ from labkit.workspace import Workspace
 Labkit = Callable[..., tuple[int, str, str]]
 
 NOON = datetime(2026, 11, 30, 12, 0)
-
-
-@pytest.fixture
-def mine(tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace, and the shell stands in it."""
-    made = workspace.create(tea, brew, tmp_path / "mine")
-    monkeypatch.chdir(made.folder)
-    return made
-
-
-@pytest.fixture
-def labkit(tea_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Labkit:
-    """Run one command line in this process; tells the exit code, stdout and stderr."""
-    monkeypatch.setenv("LABKIT_LAB", str(tea_folder))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(list(arguments))
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def report(*passed: bool) -> Report:

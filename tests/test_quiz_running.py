@@ -357,6 +357,7 @@ def test_instances_that_start_at_the_same_moment_make_one_set_of_questions(tmp_p
     assert journal == "wal"
 
 
+@pytest.mark.slow
 async def test_two_instances_share_users_sessions_and_answers(tmp_path: Path) -> None:
     with serving(tmp_path / "quiz.db", count=2) as urls:
         async with AsyncExitStack() as stack:

@@ -81,12 +81,12 @@ LAB = {
 class Labkit:
     """A running labkit, its output line by line."""
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...], home: Path, given: str = "pass") -> None:
+    def __init__(self, folder: Path, arguments: tuple[str, ...], lab: Path, home: Path, given: str = "pass") -> None:
         launch = f"import os, signal, sys; {given}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
         self.process = subprocess.Popen(
             [sys.executable, "-c", launch, "-m", "labkit", *arguments],
             cwd=folder,
-            env=os.environ | {"LABKIT_HOME": str(home), processes.TOKEN: str(home)},
+            env=os.environ | {"LABKIT_HOME": str(home), "LABKIT_LAB": str(lab), processes.TOKEN: str(home)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -160,11 +160,11 @@ def brew(lab: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def labkit(tmp_path: Path) -> Iterator[Callable[..., Labkit]]:
+def labkit(lab: Path, tmp_path: Path) -> Iterator[Callable[..., Labkit]]:
     started: list[Labkit] = []
 
     def start(folder: Path, *arguments: str, given: str = "pass") -> Labkit:
-        started.append(Labkit(folder, arguments, tmp_path / f"home-{len(started)}", given))
+        started.append(Labkit(folder, arguments, lab, tmp_path / f"home-{len(started)}", given))
         return started[-1]
 
     yield start

@@ -10,34 +10,13 @@ from pathlib import Path
 import pytest
 
 from labkit import changes, instances, tree, workspace
-from labkit.cli import run
 from labkit.diagnosis import AppDidNotStart
-from labkit.lab import App, Exercise, Lab
+from labkit.lab import App, Exercise
 from labkit.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="made of links, folders that go, and limits")
 
 Labkit = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def mine(tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace, and the shell stands in it."""
-    made = workspace.create(tea, brew, tmp_path / "mine")
-    monkeypatch.chdir(made.folder)
-    return made
-
-
-@pytest.fixture
-def labkit(tea_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Labkit:
-    """Run one command line in this process; tells the exit code, stdout and stderr."""
-    monkeypatch.setenv("LABKIT_LAB", str(tea_folder))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(list(arguments))
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def program(cwd: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

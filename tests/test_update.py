@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labkit import insertion, merging, record, releases, tree, updating, workspace
-from labkit.cli import run
 from labkit.errors import UsageError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.workspace import Workspace
@@ -33,18 +32,6 @@ def mine(tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     made = workspace.create(find_lab(tea.folder), brew, tmp_path / "mine")
     monkeypatch.chdir(made.folder)
     return made
-
-
-@pytest.fixture
-def labkit(tea_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Labkit:
-    """Run one command line in this process; tells the exit code, stdout and stderr."""
-    monkeypatch.setenv("LABKIT_LAB", str(tea_folder))
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(list(arguments))
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def release(lab: Path, version: str, **files: str | None) -> Lab:
@@ -202,6 +189,7 @@ STEPS = st.lists(
 @pytest.mark.skipif(sys.platform == "win32", reason="made of fork and kill")
 @given(data=st.data(), steps=STEPS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_no_byte_is_lost_over_three_versions(
     tea_folder: Path, killed: Killed, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, steps: list[Any]
 ) -> None:

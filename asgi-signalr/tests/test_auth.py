@@ -534,7 +534,7 @@ async def yielding() -> AsyncIterator[bool]:
     yield False
 
 
-@pytest.mark.parametrize("verdict", [len, yielding(), iter(each for each in ())])
+@pytest.mark.parametrize("verdict", [len, yielding(), (each for each in "")])
 async def test_what_is_still_to_be_called_or_iterated_over_is_no_yes(request_to: Request, verdict: object) -> None:
     def rule(context: HubCallerContext) -> Any:
         return verdict

@@ -1,10 +1,11 @@
 """A broadcast is written to its receivers one after the other, and keeps its place among everything else."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from asgi_signalr.connections.outbox import CONNECTIONS_PER_TURN, Flusher, Outbox
+from asgi_signalr.transports import DirectWriter
 from asgi_signalr.transports.payload import Payload
 
 NEWS = Payload(b"news")
@@ -36,7 +37,9 @@ class Receiver:
     def __init__(self, flusher: Flusher) -> None:
         self.direct = Direct()
         self.failures: list[Exception] = []
-        self.outbox = Outbox(self.direct.later, flusher, 100, self.failures.append, direct=self.direct)
+        self.outbox = Outbox(
+            self.direct.later, flusher, 100, self.failures.append, direct=cast(DirectWriter, self.direct)
+        )
 
     @property
     def heard(self) -> bytes:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from asgi_signalr import BackplaneError, Hub, HubException, SignalR
-from asgi_signalr.messages import Invocation
+from asgi_signalr import BackplaneError, ClientProxy, Hub, HubException, SignalR
+from asgi_signalr.messages import Invocation, Message
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing import TestClient
@@ -20,11 +20,11 @@ _names = itertools.count(1)
 
 class Chat(Hub):
     def id(self) -> str:
-        return self.context.connection_id
+        return str(self.context.connection_id)
 
     async def tell(self, whom: str, *names: str) -> None:
         clients = self.clients
-        proxy = {
+        proxies: dict[str, Callable[[], ClientProxy]] = {
             "all": lambda: clients.all,
             "all_except": lambda: clients.all_except(names),
             "caller": lambda: clients.caller,
@@ -37,8 +37,8 @@ class Chat(Hub):
             "group_except": lambda: clients.group_except(names[0], names[1:]),
             "user": lambda: clients.user(names[0]),
             "users": lambda: clients.users(names),
-        }[whom]()
-        await proxy.send("heard")
+        }
+        await proxies[whom]().send("heard")
 
     async def join(self, group: str) -> None:
         await self.groups.add(self.context.connection_id, group)
@@ -313,7 +313,8 @@ def test_without_a_lifespan_the_backplane_stops_with_the_event_loop() -> None:
 
 
 async def test_gaps_are_told_to_the_application() -> None:
-    app, told = chat(), []
+    app = chat()
+    told: list[Any] = []
 
     @app.on_backplane_gap
     def fail(reason: str) -> None:
@@ -434,7 +435,12 @@ async def test_a_broadcast_is_encoded_once(connect: Connect, monkeypatch: pytest
     app, written = chat(), []
     peers = [await connect(app) for _ in range(5)]
     write = JsonHubProtocol.write
-    monkeypatch.setattr(JsonHubProtocol, "write", lambda self, message: written.append(message) or write(self, message))
+
+    def noted(self: JsonHubProtocol, message: Message) -> bytes | str:
+        written.append(message)
+        return write(self, message)
+
+    monkeypatch.setattr(JsonHubProtocol, "write", noted)
     await app.hub_context(Chat).clients.all.send("heard")
     for peer in peers:
         assert await peer.frame() == HEARD + "\x1e"

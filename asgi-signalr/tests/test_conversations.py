@@ -47,7 +47,7 @@ def signalr(log: list[str]) -> SignalR:
 
 
 @pytest.fixture
-def connect(signalr: SignalR, protocol: str, log: list[str]) -> Connect:
+def connect(signalr: SignalR, protocol: Any, log: list[str]) -> Connect:
     """Makes clients of a hub with all that hubs have."""
     signalr.hub("/hub")(hub_that_logs(log))
     return lambda **options: TestClient(signalr, "/hub", protocol=protocol, **options)

@@ -214,7 +214,8 @@ CLOSED = ["inner closes", "outer closes"]
 
 
 async def test_a_result_is_shared_in_a_call_and_generators_are_closed_behind_it(connect: Connect) -> None:
-    app, log = SignalR(), []
+    app = SignalR()
+    log: list[str] = []
     app.hub("/chat")(counting(log))
     peer = await connect(app)
     assert await peer.call("call") == result('["inner of outer","outer","outer"]')
@@ -231,7 +232,8 @@ async def test_a_result_is_shared_in_a_call_and_generators_are_closed_behind_it(
 
 
 async def test_a_generator_hears_of_an_error(connect: Connect) -> None:
-    app, log = SignalR(), []
+    app = SignalR()
+    log: list[str] = []
     app.hub("/chat")(counting(log))
     peer = await connect(app)
     log.clear()
@@ -240,7 +242,8 @@ async def test_a_generator_hears_of_an_error(connect: Connect) -> None:
 
 
 async def test_a_generator_is_open_as_long_as_a_stream(connect: Connect) -> None:
-    app, log = SignalR(), []
+    app = SignalR()
+    log: list[str] = []
     app.hub("/chat")(counting(log))
     peer = await connect(app)
     log.clear()
@@ -331,7 +334,7 @@ def test_what_nobody_fills_is_refused_at_once() -> None:
         def say(self, value: Annotated[int, Depends(unresolved)]) -> None: ...
 
     class NotCallable(Hub):
-        def say(self, value: Annotated[int, Depends("x")]) -> None: ...  # type: ignore[arg-type]
+        def say(self, value: Annotated[int, Depends("x")]) -> None: ...
 
     here = "test_what_nobody_fills_is_refused_at_once.<locals>."
     for hub, said in (
@@ -372,7 +375,7 @@ def by_annotation(key: Annotated[str | None, fastapi.Cookie()] = None) -> str | 
     return key
 
 
-class OwnHeader(fastapi.params.Header):
+class OwnHeader(fastapi.params.Header):  # type: ignore[misc]
     """A header of one's own."""
 
 

@@ -175,9 +175,9 @@ async def test_only_who_asks_is_offered_a_stateful_reconnect(request_to: Request
 
     async def offered(app: SignalR, query: str) -> Any:
         answer = (await request_to(app, "POST", url + query)).json
-        return answer.get("useStatefulReconnect"), app._servers.to_serve().connections.negotiated(
-            answer["connectionToken"], "Chat"
-        ).stateful
+        negotiated = app._servers.to_serve().connections.negotiated(answer["connectionToken"], "Chat")
+        assert negotiated is not None
+        return answer.get("useStatefulReconnect"), negotiated.stateful
 
     able = chat(allow_stateful_reconnects=True)
     assert await offered(able, "&useStatefulReconnect=true") == (True, True)

@@ -437,7 +437,8 @@ async def test_a_client_that_never_answers_cannot_call_for_ever(
 
 
 async def test_a_call_knows_nothing_of_the_context_of_the_one_before_it(connect: Connect) -> None:
-    app, seen, go = SignalR(), [], asyncio.Event()
+    app, go = SignalR(), asyncio.Event()
+    seen: list[Any] = []
     who: ContextVar[str] = ContextVar("who", default="nobody")
 
     @app.hub("/chat")
@@ -966,7 +967,8 @@ def test_a_hub_that_could_not_be_told_of_its_connections_is_refused() -> None:
 
 
 async def test_events_may_be_plain_functions(connect: Connect) -> None:
-    app, log = SignalR(), []
+    app = SignalR()
+    log: list[Any] = []
 
     @app.hub("/chat")
     class Plain(Hub):
@@ -1153,9 +1155,10 @@ def test_only_methods_that_clients_can_call_are_marked() -> None:
 
     text = " is marked with @hub_method, but clients can call public methods only."
     assert [refusal_of(Static), refusal_of(Private)] == ["Static.say" + text, "Private._say" + text]
-    for wrong in (staticmethod(print), classmethod(print), property(print)):
+    wrongs: list[Any] = [staticmethod(print), classmethod(print), property(print)]
+    for wrong in wrongs:
         with pytest.raises(TypeError, match=r"^@hub_method\(\) marks methods that take self, not <"):
-            hub_method("say")(wrong)  # type: ignore[type-var]
+            hub_method("say")(wrong)
     with pytest.raises(TypeError, match=r"^@hub_method\(\) marks methods that take self, not <"):
         hub_method(classmethod(print))  # type: ignore[call-overload]
     with pytest.raises(TypeError, match=r"^The name that clients call a method by is text, not 5\.$"):
@@ -1184,7 +1187,7 @@ def test_a_decorator_says_what_it_has_to_be_given() -> None:
         ),
     ):
         with pytest.raises(TypeError) as caught:
-            wrong()  # type: ignore[no-untyped-call]
+            wrong()
         assert str(caught.value) == said
 
 

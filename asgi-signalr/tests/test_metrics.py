@@ -48,7 +48,7 @@ def read(reader: InMemoryMetricReader) -> Read:
     """Reads a metric: its attributes and values; the number of values for a histogram."""
 
     def read_(name: str) -> list[tuple[dict[str, Any], float]]:
-        data = reader.get_metrics_data()
+        data: Any = reader.get_metrics_data()
         return [
             (dict(point.attributes), point.count if isinstance(point, HistogramDataPoint) else point.value)
             for resource in data.resource_metrics
@@ -75,13 +75,16 @@ async def test_connections_are_counted_while_they_last_and_timed_when_they_end(r
 async def test_what_is_measured_is_what_the_conventions_say(reader: InMemoryMetricReader) -> None:
     async with TestClient(chat(), "/chat"):
         pass
-    (resource,) = reader.get_metrics_data().resource_metrics
+    data = reader.get_metrics_data()
+    assert data is not None
+    (resource,) = data.resource_metrics
     (scope,) = resource.scope_metrics
     assert scope.scope.name == "asgi_signalr"
     active, duration = sorted(scope.metrics, key=lambda metric: metric.name)
     assert (active.name, active.unit) == ("signalr.server.active_connections", "{connection}")
     assert (duration.name, duration.unit) == ("signalr.server.connection.duration", "s")
     (point,) = duration.data.data_points
+    assert isinstance(point, HistogramDataPoint)
     assert point.explicit_bounds == (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
     assert 0 < point.sum < 10
 

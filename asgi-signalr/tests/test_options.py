@@ -77,8 +77,10 @@ def test_callers_are_shown_every_option_with_its_type() -> None:
 
 
 def test_what_an_option_can_be_is_taken() -> None:
-    SignalR(**dict.fromkeys(DURATIONS, 0.01), **dict.fromkeys(COUNTS, 1), slow_client_policy="latest")
-    SignalR(**dict.fromkeys(DURATIONS, math.inf), max_connections_per_user=None, max_connections_per_address=1)
+    shortest: dict[str, Any] = {**dict.fromkeys(DURATIONS, 0.01), **dict.fromkeys(COUNTS, 1)}
+    longest: dict[str, Any] = {**dict.fromkeys(DURATIONS, math.inf), "max_connections_per_user": None}
+    SignalR(**shortest | {"slow_client_policy": "latest"})
+    SignalR(**longest | {"max_connections_per_address": 1})
     SignalR(max_streams_per_connection=0, max_groups_per_connection=0, minimum_negotiate_version=0)
     assert Options().tick == 1.0
 

@@ -130,7 +130,7 @@ async def test_one_that_cannot_be_made_is_over_for_who_polls(request_to: Request
 
 async def test_one_that_refuses_a_client_has_not_failed(open_to: Open, caplog: pytest.LogCaptureFixture) -> None:
     class Closed(PersistentConnection):
-        def on_connected(self) -> None:
+        def on_connected(self) -> None:  # type: ignore[override]
             raise HubException("Not today.")
 
     caplog.set_level(logging.INFO, "asgi_signalr")
@@ -482,7 +482,8 @@ async def test_a_page_without_signalr_can_connect(serve: Callable[..., Awaitable
 
 
 async def test_what_is_called_may_be_plain_functions(open_to: Open) -> None:
-    app, log = SignalR(), []
+    app = SignalR()
+    log: list[Any] = []
 
     @app.connection("/echo")
     class Plain(PersistentConnection):

@@ -131,7 +131,8 @@ def test_it_type_checks_as_strictly_as_mypy_can(tmp_path: Path) -> None:
     for name, script in SCRIPTS.items():
         files.append(tmp_path / f"{name.partition('.')[0].lower()}.py")
         files[-1].write_text(BEFORE + script, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", tmp_path / "cache", *files]
+    options = ["--config-file", str(config), "--cache-dir", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "mypy", *options, *map(str, files)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", cwd=tmp_path)
     assert done.stdout == f"Success: no issues found in {len(files)} source files\n"
 
@@ -151,6 +152,7 @@ async def test_its_user_function_takes_good_tokens_only(monkeypatch: pytest.Monk
     assert [user(good), user(good + "x"), user(expired), user("")] == ["ann", None, None, None]
 
 
+@pytest.mark.slow
 def test_its_first_test_passes_as_it_says(tmp_path: Path) -> None:
     """With pytest alone, and with the settings that it shows."""
     (settings,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)

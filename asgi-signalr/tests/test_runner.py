@@ -66,7 +66,7 @@ async def test_one_that_waits_keeps_its_task_and_holds_nobody_up(runner: Runner)
     await asyncio.sleep(0)
     assert job.task is not None and tasks["before"] is job.task is not tasks["other"]
     gate.set()
-    await job.task
+    await tasks["before"]
     assert tasks["after"] is job.task
 
 

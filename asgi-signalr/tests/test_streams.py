@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -409,8 +409,10 @@ def up(log: Log) -> type[Hub]:
             return [[one async for one in ones], [other async for other in others]]
 
         async def anything(
-            self, things: AsyncIterator, more: Annotated[AsyncIterator[Any], "of anything"]
-        ) -> list[Any]:  # type: ignore[type-arg]
+            self,
+            things: AsyncIterator,  # type: ignore[type-arg]
+            more: Annotated[AsyncIterator[Any], "of anything"],
+        ) -> list[Any]:
             return [thing async for thing in things] + [thing async for thing in more]
 
         async def points(self, *, points: AsyncIterator[Point]) -> list[int]:
@@ -734,7 +736,7 @@ async def test_a_stream_is_read_by_several_readers(connect: Connect) -> None:
                 async for number in inner:
                     yield number
 
-        async def inner(self):  # type: ignore[no-untyped-def]
+        async def inner(self) -> AsyncGenerator[int, None]:
             yield 1
 
     peer = await connect(hub_app(Shared))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labkit import signals
 from labkit.author.mutants import Solution
 from labkit.errors import LabError, UsageError
 from labkit.verify.report import Check, Report, Result, Verdict
@@ -138,7 +139,7 @@ def run(solutions: Sequence[Solution], workers: int = WORKERS) -> Generator[Outc
             pool.submit(_work, waiting, found.put, stopping, kept)
         try:
             for _ in solutions:
-                outcome = _next(found)
+                outcome = signals.next_of(found)
                 if isinstance(outcome, BaseException):
                     raise outcome
                 yield outcome
@@ -146,15 +147,6 @@ def run(solutions: Sequence[Solution], workers: int = WORKERS) -> Generator[Outc
             stopping.set()
             for warm in kept:
                 warm.interrupt()
-
-
-def _next(found: "queue.SimpleQueue[Outcome | BaseException]") -> Outcome | BaseException:
-    """Wait in steps, because on Windows Ctrl-C does not end a wait without a time-out."""
-    while True:
-        try:
-            return found.get(timeout=0.2)
-        except queue.Empty:
-            continue
 
 
 class _Stopped(Exception):  # noqa: N818  (a wish, no error)

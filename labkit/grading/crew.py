@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from labkit import signals
 from labkit.chapter import Task
 from labkit.errors import UsageError
 from labkit.grading.grades import Grade, Outcome
@@ -81,7 +82,7 @@ def grade(
             pool.submit(_work, hand, waiting, found.put, stopping)
         try:
             for _ in orders:
-                grade = _next(found)
+                grade = signals.next_of(found)
                 if isinstance(grade, BaseException):
                     raise grade
                 yield grade
@@ -89,15 +90,6 @@ def grade(
             stopping.set()
             for hand in hands:
                 hand.interrupt()
-
-
-def _next(found: "queue.SimpleQueue[Grade | BaseException]") -> Grade | BaseException:
-    """Wait in steps, because on Windows Ctrl-C does not end a wait without a time-out."""
-    while True:
-        try:
-            return found.get(timeout=0.2)
-        except queue.Empty:
-            continue
 
 
 def _work(

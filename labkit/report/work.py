@@ -1,5 +1,6 @@
 """The trainee's work as a diff from the exercise's begin, cut to size."""
 
+import math
 from pathlib import Path
 
 from labkit import changes, tree
@@ -13,7 +14,7 @@ MOST_FILES = 500
 
 def since_begin(begin: Path, folder: Path) -> str:
     """The unified diff of begin to the work in `folder`; empty if nothing has changed."""
-    paths = sorted({*tree.app_files(begin), *tree.app_files(folder)})
+    paths = sorted({*tree.app_files(begin, math.inf), *tree.app_files(folder, math.inf)})
     parts, lines = [], 0
     for number, path in enumerate(paths):
         if number == MOST_FILES or lines > MOST_LINES:

@@ -19,7 +19,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit.sandbox.confine import landlock
+if sys.platform == "linux":
+    from labkit.sandbox.confine import landlock, undump
+else:
+
+    def landlock() -> int:
+        """No version of Landlock: other systems have none."""
+        return 0
+
+    def undump() -> None:
+        """Nothing: other systems are not asked."""
+
 
 VARIABLE = "LABKIT_SANDBOX"
 """The environment variable that, set to `off`, lets apps run with all rights of whoever verifies them."""
@@ -73,6 +83,20 @@ class Sandbox:
 def is_off() -> bool:
     """Whether whoever verifies has turned the sandbox off."""
     return os.environ.get(VARIABLE) == "off"
+
+
+def keeps_files() -> bool:
+    """Whether the app is kept from files and processes that are not its own."""
+    return not is_off() and landlock() > 0
+
+
+def hide() -> None:
+    """Keep this process's memory and descriptors from other programs of the same user, where nothing else does.
+
+    Linux can do that; what labkit starts has to ask for it anew.
+    """
+    if not keeps_files():
+        undump()
 
 
 def lacking() -> str | None:

@@ -29,14 +29,21 @@ _RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 
 _BIND, _CONNECT = 1, 2
 _SCOPES = 1 | 2  # abstract Unix sockets, signals
 _NEWPID, _NEWIPC = 0x20000000, 0x08000000
-_SET_PDEATHSIG, _CAPBSET_DROP, _SET_SUBREAPER, _SET_NO_NEW_PRIVS, _CAP_AMBIENT = 1, 24, 36, 38, 47
+_SET_PDEATHSIG, _SET_DUMPABLE, _CAPBSET_DROP, _SET_SUBREAPER, _SET_NO_NEW_PRIVS, _CAP_AMBIENT = 1, 4, 24, 36, 38, 47
+
+
+if sys.platform != "linux":
+    raise ImportError("This door is made for Linux.")
 
 
 def landlock() -> int:
     """The version of Landlock that this system enforces; 0 if none."""
-    if not sys.platform.startswith("linux"):
-        return 0
     return max(int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)), 0)
+
+
+def undump() -> None:
+    """Have the system refuse this process's memory and descriptors to all but root's powers (Linux)."""
+    _libc().prctl(_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _libc() -> ctypes.CDLL:

@@ -42,6 +42,9 @@ class Job:
     workspace: bool = False
     """Whether a trainee's workspace is checked, not the lab's own begin or end."""
 
+    key: str = ""
+    """What the process seals its messages with, in hexadecimal digits."""
+
     stays: bool = False
     """Whether the process keeps its browser, and waits for another job."""
 

@@ -2,15 +2,19 @@
 
 import contextlib
 import queue
+import secrets
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from labkit.errors import MachineError
 from labkit.processes import Group, environment
 from labkit.verify.job import Abandoned, Idle, Job, Message, decode, encode
+from labkit.verify.seal import Sealer
 
 FINISHING = 15.0
 """How many seconds a process that stays has to finish its job."""
@@ -28,7 +32,8 @@ class CheckingProcess:
         self._stays = job.stays
         temporary = job.temporary
         self.log = temporary / "checking.log"
-        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message | MachineError | None] = queue.SimpleQueue()
+        self._key = secrets.token_hex(32)
         empty = temporary / "empty"
         empty.mkdir()
         self._group = Group()
@@ -59,7 +64,7 @@ class CheckingProcess:
     def begin(self, job: Job) -> None:
         """Give it a job, its first one or, if it is free, another one."""
         self.is_free = False
-        self.send(job)
+        self.send(replace(job, key=self._key))
 
     def __enter__(self) -> Self:
         """Use it until the end of the `with` statement."""
@@ -102,15 +107,22 @@ class CheckingProcess:
                 return
 
     def receive(self, seconds: float) -> Message | None:
-        """The next message; None once it has ended. Raises TimeoutError if nothing comes within the seconds."""
+        """The next message; None once it has ended.
+
+        Raises TimeoutError if nothing comes within the seconds, MachineError for a message that somebody else has made.
+        """
         deadline = time.monotonic() + seconds
         while True:
             try:
                 # In short waits, because a long one cannot be interrupted on Windows.
-                return self._messages.get(timeout=max(min(deadline - time.monotonic(), 0.5), 0))
+                message = self._messages.get(timeout=max(min(deadline - time.monotonic(), 0.5), 0))
             except queue.Empty:
                 if time.monotonic() >= deadline:
                     raise TimeoutError from None
+                continue
+            if isinstance(message, MachineError):
+                raise message
+            return message
 
     def finish(self, seconds: float) -> None:
         """Wait until it has ended by itself, or is free, for some seconds at most."""
@@ -122,7 +134,19 @@ class CheckingProcess:
 
     def _read(self) -> None:
         if self._process.stdout is not None:
+            sealer = Sealer(self._key)
             with self._process.stdout as pipe:
-                for line in pipe:
+                for sealed in pipe:
+                    line = sealer.open(sealed)
+                    if line is None:
+                        self._messages.put(_forged())
+                        return
                     self._messages.put(decode(line))
         self._messages.put(None)
+
+
+def _forged() -> MachineError:
+    return MachineError(
+        "Something other than the checks has told of verdicts, the app or what it started: nothing of this run counts.",
+        "Look at the app's code before you run it again.",
+    )

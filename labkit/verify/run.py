@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import diagnosis, snippets, stacks
+from labkit import diagnosis, sandbox, snippets, stacks
 from labkit.chapter import Task
 from labkit.diagnosis import AppDidNotStart, Place
 from labkit.errors import InternalError, LabError, MachineError
@@ -23,6 +23,7 @@ from labkit.verify.job import Collected, Fault, Finished, Idle, Job, Started
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.running_copy import RunningCopy
+from labkit.verify.seal import Originals
 from labkit.verify.stage import Stage
 from labkit.verify.subject import Subject, evidence_folder
 
@@ -153,6 +154,7 @@ class _Run:
             )
         say = self._progress.working
         launch = browser.find(install=True, say=say, headless=not self._headed).launch_options(not self._headed)
+        originals = None if sandbox.keeps_files() else Originals(self._subject.exercise.checks)
         with self._process(launch) as process:
             blocked, instances, stage = None, None, None
             with ExitStack() as stack:
@@ -173,6 +175,8 @@ class _Run:
                     process.abandon()
                 elif instances and stage:
                     self._run_checks(process, launch, instances, stage)
+        if originals:
+            originals.check()
         return self._with_evidence()
 
     @property

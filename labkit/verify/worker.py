@@ -20,13 +20,14 @@ from typing import Any
 import psutil
 import pytest
 
-from labkit import checking
+from labkit import checking, sandbox
 from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
 from labkit.recording import Recorder
 from labkit.verify import browsing, hanging, judging, kept_browser
 from labkit.verify.causes import Facts, find
 from labkit.verify.job import Abandoned, Collected, Fault, Finished, Idle, Job, Message, Started, decode, encode
 from labkit.verify.report import Check, Result, Verdict
+from labkit.verify.seal import Sealer
 
 _LONG = 0.1
 """Seconds from which on a look at the app's calls has asked an instance."""
@@ -37,17 +38,21 @@ class Channel:
 
     def __init__(self, receiving: int, sending: int) -> None:
         self._sending = sending
+        self._sealer: Sealer | None = None
         self._receiving = receiving
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def receive(self) -> Message:
         """Wait for the next message."""
-        return self._messages.get()
+        message = self._messages.get()
+        if isinstance(message, Job) and self._sealer is None:
+            self._sealer = Sealer(message.key)
+        return message
 
     def send(self, message: Message) -> None:
-        """Send one message."""
-        os.write(self._sending, encode(message))
+        """Send one message, sealed."""
+        os.write(self._sending, self._sealer.seal(encode(message)) if self._sealer else encode(message))
 
     def _read(self) -> None:
         # Not a buffered file: a thread that waits in one spoils the end of the interpreter.
@@ -319,6 +324,7 @@ def _parameters(item: pytest.Item) -> str:
 
 def main() -> None:
     """Run the job that standard input brings; if the process stays, one after the other."""
+    sandbox.hide()
     receiving, sending = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -41,6 +41,7 @@ async def open_task(page: Page, title: str) -> None:
     await expect(page.locator("main h2")).to_contain_text(title)
 
 
+@pytest.mark.slow
 async def test_a_lab_is_played_on_the_page_alone(page: Page, guide: RunningGuide) -> None:
     await open_task(page, "Exploring the app")
     await press(page, "labkit start ex1")

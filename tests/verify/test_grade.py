@@ -378,6 +378,7 @@ def test_a_check_at_fault_counts_against_nobody_and_is_tried_twice(kiosk: Lab, m
 # The command.
 
 
+@pytest.mark.slow
 def test_the_command_tells_of_each_and_of_all(kiosk: Lab, made: Make, labkit: Labkit, tmp_path: Path) -> None:
     made("alice")
     made("bob", "begin")

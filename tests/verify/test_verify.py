@@ -72,6 +72,7 @@ def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: Ve
     assert all(Path(path).stat().st_size > 0 for path in loaves.evidence if not path.endswith(("console.log", "t.log")))
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_it_does(verify_shop: VerifyShop) -> None:
     told: list[str] = []
 
@@ -235,6 +236,7 @@ def pytest_collection_modifyitems(items):
 """
 
 
+@pytest.mark.slow
 def test_a_hostile_workspace_cannot_change_a_verdict(bakery: Lab, labkit: Labkit, tmp_path: Path) -> None:
     assert labkit("start", "b1", "mine", "--lab", bakery.folder).returncode == 0
     mine = tmp_path / "mine"
@@ -471,6 +473,7 @@ def test_a_workspace_keeps_the_evidence_of_its_last_runs(bakery: Lab, shop: Exer
     assert all(path.startswith(str(evidence / kept[-1])) for _, result in report.results for path in result.evidence)
 
 
+@pytest.mark.slow
 def test_a_workspace_that_has_no_todo_line_left_is_told_to_compare(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
     mine = workspace.create(bakery, shop, tmp_path / "mine")
     solved = (shop.end / "shop.py").read_text(encoding="utf-8")
@@ -559,6 +562,7 @@ def test_evidence_goes_where_there_is_room(
     assert evidence_folder(subject, now).parent.parent == tmp_path
 
 
+@pytest.mark.slow
 def test_a_process_that_stays_tells_an_error_of_pytest_itself_at_once(shop: Exercise) -> None:
     (shop.checks / "conftest.py").write_text('def pytest_runtest_logreport():\n    raise RuntimeError("no ink")\n')
     with Warm() as warm:

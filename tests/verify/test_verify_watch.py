@@ -65,8 +65,8 @@ class Watching:
         return [line.rstrip() for line in self._screen.display if line.strip()]
 
     def text(self) -> str:
-        """What is shown, without the breaks that the terminal makes in long lines."""
-        return "".join(self._screen.display)
+        """What is shown, without any space: the terminal breaks lines between words and within long paths."""
+        return "".join("".join(self._screen.display).split())
 
     def until(self, *texts: str) -> list[str]:
         """Wait until the last lines of the screen contain these texts; the lines since the screen was last cleared."""
@@ -164,5 +164,5 @@ def test_a_workspace_that_is_gone_ends_it(watching: Watching) -> None:
     watching.verdicts()
     watching.folder.rename(watching.folder.with_name("gone"))
     assert watching.exit_code() == 2
-    assert f"{watching.folder} is gone." in watching.text()
+    assert "".join(f"{watching.folder} is gone.".split()) in watching.text()
     assert watching.left() == []

@@ -11,6 +11,7 @@ import pytest
 from asgi_signalr.backplanes import BackplaneError
 
 from . import stores
+from .pairs import started
 
 STREAM, SUBJECT = "signalr_messages_0", "signalr.messages_0"
 
@@ -28,14 +29,6 @@ def own_nats(tmp_path: Path) -> Iterator[stores.Store]:
     """A server that a test may kill."""
     with stores.running(stores.nats_store(tmp_path / "nats")) as store:
         yield store
-
-
-async def started(open_node: Any, url: str, **options: Any) -> tuple[Any, Any]:
-    one, other = [await open_node(url, **options) for _ in range(2)]
-    await one.send(b"1", b"2", b"3")
-    await one.has(b"1", b"2", b"3")
-    await other.has(b"1", b"2", b"3")
-    return one, other
 
 
 async def test_a_recreated_stream_is_another_one_and_is_said(open_node: Any, nats_url: str, jetstream: Any) -> None:

@@ -14,6 +14,7 @@ from asgi_signalr.backplanes.redis import RedisAddress, RedisBackplane
 from redis.asyncio import Redis
 
 from . import stores
+from .pairs import started
 
 STREAM, COUNTER, STRANGER = scripts.Keys.of("signalr", UUID(int=7))
 
@@ -30,14 +31,6 @@ def own_redis(tmp_path: Path) -> Iterator[stores.Store]:
     """A server that a test may kill."""
     with stores.running(stores.redis_store(tmp_path / "redis")) as store:
         yield store
-
-
-async def started(open_node: Any, url: str, **options: Any) -> tuple[Any, Any]:
-    one, other = [await open_node(url, **options) for _ in range(2)]
-    await one.send(b"1", b"2", b"3")
-    await one.has(b"1", b"2", b"3")
-    await other.has(b"1", b"2", b"3")
-    return one, other
 
 
 async def test_a_message_is_an_entry_that_names_the_one_before_it(open_node: Any, redis_url: str, redis: Any) -> None:

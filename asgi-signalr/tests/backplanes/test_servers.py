@@ -237,7 +237,7 @@ async def test_what_newer_servers_say_is_passed_over(
     record = b'{"type":1,"target":"heard","arguments":["newer"]}\x1e'
     newer = open_backplane(url)
     await newer.start(lambda _: None)
-    for envelope in (
+    envelopes: tuple[Any, ...] = (
         ["delivery", "Chat", "all", [], [], {"json": record}, "heard", {"more": 1}, None],
         ["unheard-of", "Chat", 1, 2, 3],
         ["delivery", "Chat", "the nearest", [], [], {"json": record}],
@@ -246,7 +246,8 @@ async def test_what_newer_servers_say_is_passed_over(
         ["group", "Chat", "add", "red", client.id, "7", "newer", "more"],
         ["result", "Chat", "s1-x", "newer", "telepathy", b"?"],
         {"not": "an array"},
-    ):
+    )
+    for envelope in envelopes:
         await newer.publish(msgspec.msgpack.encode(envelope))
     await newer.stop()
     await context_of(app).clients.group("red").send("heard", "still here")

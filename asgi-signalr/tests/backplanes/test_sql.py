@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
 
+from .pairs import started
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -30,14 +32,6 @@ def _run(file: Path, sql: str) -> list[Any]:
         rows = connection.execute(sql).fetchall()
     connection.close()
     return rows
-
-
-async def started(open_node: Any, file: Path) -> tuple[Any, Any]:
-    one, other = [await open_node(f"sqlite:///{file}") for _ in range(2)]
-    await one.send(b"1", b"2", b"3")
-    await one.has(b"1", b"2", b"3")
-    await other.has(b"1", b"2", b"3")
-    return one, other
 
 
 async def test_the_tables_are_those_of_signalrs_sql_backplane(open_node: Any, file: Path) -> None:
@@ -68,7 +62,7 @@ async def test_the_tables_are_those_of_signalrs_sql_backplane(open_node: Any, fi
     ],
 )
 async def test_a_broken_counter_is_made_anew_and_said_once(open_node: Any, file: Path, sql: str) -> None:
-    nodes = await started(open_node, file)
+    nodes = await started(open_node, f"sqlite:///{file}")
     await run(file, sql)
     for node in nodes:
         await node.until(lambda node: bool(node.gaps))
@@ -79,7 +73,7 @@ async def test_a_broken_counter_is_made_anew_and_said_once(open_node: Any, file:
 
 
 async def test_a_restored_file_stalls_nobody_and_is_said(open_node: Any, file: Path) -> None:
-    one, other = await started(open_node, file)
+    one, other = await started(open_node, f"sqlite:///{file}")
     await run(file, "DELETE FROM SignalR_Messages_0 WHERE PayloadId > 1")
     await run(file, "UPDATE SignalR_Messages_0_Id SET PayloadId = 1")
     for node in (one, other):
@@ -91,7 +85,7 @@ async def test_a_restored_file_stalls_nobody_and_is_said(open_node: Any, file: P
 
 
 async def test_another_message_under_the_same_number_is_noticed(open_node: Any, file: Path) -> None:
-    nodes = await started(open_node, file)
+    nodes = await started(open_node, f"sqlite:///{file}")
     await run(file, "UPDATE SignalR_Messages_0 SET Sender = lower(hex(randomblob(16))) WHERE PayloadId = 3")
     for node in nodes:
         await node.until(lambda node: bool(node.gaps))
@@ -112,7 +106,7 @@ async def test_a_server_that_is_stopped_in_any_moment_leaves_the_lock(open_node:
         await node.send(b"1")
         for _ in range(turns):
             await asyncio.sleep(0)
-        await node.backplane._end()  # type: ignore[attr-defined]
+        await node.backplane._end()
         connection = sqlite3.connect(file, timeout=0, isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")  # raises if anybody has the lock
         connection.execute("ROLLBACK")
@@ -135,7 +129,7 @@ def test_memory_is_no_file(url: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no open file")
 async def test_a_deleted_file_is_made_anew_and_said(open_node: Any, file: Path) -> None:
-    nodes = await started(open_node, file)
+    nodes = await started(open_node, f"sqlite:///{file}")
     for each in file.parent.glob("signalr.db*"):
         each.unlink()
     for node in nodes:

@@ -22,7 +22,7 @@ HOST = "app.test"
 HOUR = 3600.0
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc]
+class _Selector(selectors.DefaultSelector):
     """Waits for nothing: where there is only time to wait for, the clock is put forward."""
 
     skipped = 0.0

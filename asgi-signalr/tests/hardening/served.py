@@ -27,7 +27,8 @@ PROCESS = psutil.Process()
 
 def user_of(scope: Any) -> str | None:
     """Find the user: a token is a user's name here."""
-    return parse_qs(scope["query_string"].decode("latin-1")).get("access_token", [None])[0]
+    tokens = parse_qs(scope["query_string"].decode("latin-1")).get("access_token")
+    return tokens[0] if tokens else None
 
 
 def state(signalr: Any) -> dict[str, Any]:

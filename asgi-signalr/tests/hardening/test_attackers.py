@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ async def _negotiate(
 
 def _said(socket: Socket) -> list[dict[str, Any]]:
     return [message for frame in socket.frames for message in read_json(frame)]
+
+
+def _happened(socket: Socket) -> list[Any] | None:
+    return socket.events or None
+
+
+def _framed(socket: Socket, count: int) -> bool | None:
+    return len(socket.frames) >= count or None
 
 
 async def _hear(socket: Socket, **like: Any) -> dict[str, Any]:
@@ -147,7 +156,7 @@ def test_a_connection_is_reached_by_its_token_and_its_user_only(transport: str) 
                 asked = Http(app, method, url, thief, accept, body=evil)
                 assert await asked.answered() == (403 if thief else 401), (method, thief)
             socket = Socket(app, url, thief)
-            await socket.hear(lambda socket=socket: socket.events or None)
+            await socket.hear(partial(_happened, socket))
             assert socket.events[0]["type"] == "websocket.http.response.start"
         for method in ("GET", "POST", "DELETE"):
             asked = Http(app, method, url, "alice", {**accept, "origin": "https://evil.test"}, body=evil)
@@ -232,7 +241,7 @@ def test_a_frame_full_of_messages_leaves_others_their_turn() -> None:
     run(attack())
 
 
-NOTHING = {
+NOTHING: dict[str, list[Any]] = {
     "unknown": [99],
     "pings": [6],
     "cancellations": [5, {}, "nothing"],
@@ -247,21 +256,21 @@ NOTHING = {
 def test_what_yields_nothing_leaves_others_their_turn(protocol: str, name: str, kind: type[Socket]) -> None:
     number, *rest = NOTHING[name]
     message = {"type": number, **dict(zip(("", "invocationId", "item"), rest, strict=False))}
-    worthless = text_of(message) if protocol == "json" else packed(NOTHING[name])
-    last = _call("echo", "last") if protocol == "json" else packed([1, {}, "1", "echo", ["last"], []])
+    worthless: Any = text_of(message) if protocol == "json" else packed(NOTHING[name])
+    last: Any = _call("echo", "last") if protocol == "json" else packed([1, {}, "1", "echo", ["last"], []])
 
     async def attack() -> None:
         app = make_app()
         for frames in (worthless * 15_000 + last,), (*[worthless * 16] * 800, last):
             attacker, witness = await kind(app, "/room").accepted(), await _connect(app)
             attacker.send(handshake(protocol))
-            await attacker.hear(lambda attacker=attacker: attacker.frames or None)
+            await attacker.hear(partial(_framed, attacker, 1))
             for frame in frames:
                 attacker.send(frame)
             witness.send(_call("echo", "mine"))
             await _hear(witness, type=3)
             assert len(attacker.frames) == 1
-            await attacker.hear(lambda attacker=attacker: len(attacker.frames) > 1 or None)
+            await attacker.hear(partial(_framed, attacker, 2))
             attacker.leave()
             witness.leave()
         await asyncio.sleep(60)
@@ -276,7 +285,8 @@ def test_a_stream_that_never_waits_is_as_fast_as_its_reader_and_ends_with_it() -
         attacker.stall()
         attacker.send(text_of({"type": 4, "target": "at_once", "arguments": [10**9], "invocationId": "1"}))
         await asyncio.sleep(0.5)
-        (connection,) = (each for each in app._servers.to_serve().connections._connections if each.calls.downloads)
+        served: set[Any] = {*app._servers.to_serve().connections._connections}
+        (connection,) = (each for each in served if each.calls.downloads)
         assert connection.outbox._size < 128 * 1024
         witness.send(_call("echo", "mine"))
         await _hear(witness, type=3)

@@ -255,11 +255,11 @@ class Clients(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=Loop)
-        self.loop = self.runner.get_loop()
+        self.loop: Any = self.runner.get_loop()  # the harness' own
         self.log = Log()
         self.log.__enter__()
         self.app = make_app(allow_stateful_reconnects=True, **self.options)
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[Any] = []
         self.pending: list[Http] = []
         self.clients: list[Client] = []
         self.tokens: list[tuple[str, str, str | None, str]] = []
@@ -487,7 +487,8 @@ class Clients(RuleBasedStateMachine):
     # How it is done.
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(coroutine)
+        result: T = self.loop.run_until_complete(coroutine)
+        return result
 
     def _add(self, kind: type[Exchange], *args: Any, **more: Any) -> Any:
         async def begin() -> Exchange:

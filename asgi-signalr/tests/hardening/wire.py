@@ -29,7 +29,7 @@ class Server:
 
     def __init__(self, implementation: str, log: Path, **options: Any) -> None:
         self.log = log
-        command = [sys.executable, Path(__file__).parent / "served.py", implementation, json.dumps(options)]
+        command = [sys.executable, str(Path(__file__).parent / "served.py"), implementation, json.dumps(options)]
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr)
         assert self._process.stdout is not None
@@ -265,6 +265,8 @@ class WebSocket(Client):
 
 class _Posting(Client):
     """A client that posts what it says."""
+
+    url: str
 
     async def send(self, data: bytes) -> None:
         status, body = await request(self.port, "POST", self.url, data)

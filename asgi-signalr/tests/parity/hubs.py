@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -185,6 +185,11 @@ Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
+def guard(context: Any) -> bool:
+    FLAGS["guard"] = type(context).__name__
+    return True
+
+
 def make_hub() -> type[Hub]:
     class OracleHub(Hub):
         async def on_connected(self) -> None:
@@ -312,7 +317,7 @@ def make_hub() -> type[Hub]:
         def DefaultTwo(self, a: int, b: int = 7) -> str:
             return f"{a}/{b}"
 
-        def Make(self, kind: str):
+        def Make(self, kind: str) -> Any:
             return made(kind)
 
         async def SendMade(self, kind: str) -> None:
@@ -324,7 +329,7 @@ def make_hub() -> type[Hub]:
             await self.clients.group(me).send("got", kind, made(kind))
             await self.groups.remove(me, me)
 
-        async def StreamMade(self, kind: str):
+        async def StreamMade(self, kind: str) -> AsyncIterator[Any]:
             await asyncio.sleep(0)
             yield made(kind)
 
@@ -381,7 +386,7 @@ def make_hub() -> type[Hub]:
         def StaticMethod() -> int:
             return 1
 
-        @hub_method(authorize=lambda context: FLAGS.__setitem__("guard", type(context).__name__) or True)
+        @hub_method(authorize=guard)
         def Guarded(self, v: int) -> int:
             return v
 
@@ -445,7 +450,7 @@ def make_hub() -> type[Hub]:
             raise HubException("boom") if how == "hub" else InvalidOperationError("boom")
 
         def StreamNull(self) -> AsyncIterator[int]:
-            return None
+            return cast(AsyncIterator[int], None)
 
         async def StreamTask(self, n: int) -> AsyncIterator[int]:
             return self.Count(n, 0)
@@ -533,7 +538,7 @@ def make_hub() -> type[Hub]:
     return OracleHub
 
 
-def user_of(scope) -> str | None:
+def user_of(scope: Any) -> str | None:
     token = bearer_token(scope)
     return None if token in (None, "bad") else token
 
@@ -541,7 +546,7 @@ def user_of(scope) -> str | None:
 MOUNTS: dict[str, SignalR] = {}
 
 
-def add(name: str, *, authorize=False, transports=None, **options: Any) -> None:
+def add(name: str, *, authorize: Any = False, transports: Any = None, **options: Any) -> None:
     signalr = MOUNTS["/" + name] = SignalR(user=user_of, value_forms="dotnet", **options)
     signalr.hub("/hub", authorize=authorize, transports=transports)(make_hub())
 
@@ -595,14 +600,14 @@ class Echo(PersistentConnection):
         await self.connection.send(data)
 
 
-async def plain(send, status: int, text: str) -> None:
+async def plain(send: Any, status: int, text: str) -> None:
     await send(
         {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
     )
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-async def app(scope, receive, send) -> None:
+async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         async with contextlib.AsyncExitStack() as stack:
             await receive()

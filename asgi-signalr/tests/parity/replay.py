@@ -216,7 +216,7 @@ def _unpacked(body: str) -> Any:
 
 def _named(message: list[Any]) -> Any:
     """Give the items of a MessagePack message the names that they have in JSON."""
-    names = {3: ("type", "headers", "invocationId", "kind", "result")}.get(message[0], ())
+    names: tuple[str, ...] = {3: ("type", "headers", "invocationId", "kind", "result")}.get(message[0], ())
     if message[0] == 7:
         names = ("type", "error", "allowReconnect")
     if message[0] == 3 and message[3] == 1:

@@ -197,7 +197,7 @@ def test_json_has_values_where_messagepack_has_names() -> None:
 
 def test_every_message_with_values_has_names() -> None:
     for message in (Invocation("a", [Colour.RED]), StreamInvocation("a", [Colour.RED], "1")):
-        assert next(messagepack.parse(bytearray(messagepack.write(message)), 100)).arguments == ["RED"]  # type: ignore[union-attr]
+        assert next(messagepack.parse(bytearray(messagepack.write(message)), 100)).arguments == ["RED"]  # type: ignore[attr-defined]
     assert messagepack.write(Completion("1", Colour.RED)) == b"\x0a\x95\x03\x80\xa11\x03\xa3RED"
 
 

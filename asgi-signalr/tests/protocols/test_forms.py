@@ -18,7 +18,7 @@ from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing import TestClient
 
 DOCS = Path(__file__).parents[2] / "docs" / "values.md"
-PROTOCOLS = {
+PROTOCOLS: dict[tuple[str, str], JsonHubProtocol | MessagePackHubProtocol] = {
     ("JSON", "python"): JsonHubProtocol("python", exact=True),
     ("JSON", "dotnet"): JsonHubProtocol("dotnet"),
     ("MessagePack", "python"): MessagePackHubProtocol("python"),
@@ -56,7 +56,7 @@ SAMPLES: list[tuple[str, Any]] = [
 def _written(protocol: Any, value: Any) -> str:
     message = protocol.write(Completion("1", value))
     if not protocol.binary:
-        return message.partition(b'"result":')[2].removesuffix(b"}\x1e").decode()
+        return bytes(message).partition(b'"result":')[2].removesuffix(b"}\x1e").decode()
     body = message[1:]
     return f"{body[len(bytes.fromhex('950380a13103')) :].hex()}"
 
@@ -174,7 +174,8 @@ async def test_a_value_that_cannot_be_read_fails_its_call_alone(
             peer.send_bytes(each)
         else:
             peer.send(each.decode())
-    received, answers = bytearray(), []
+    received = bytearray()
+    answers: list[Any] = []
     while len(answers) < 2:
         event = await peer.event()
         received += event["bytes"] if chosen.binary else event["text"].encode()

@@ -1,7 +1,7 @@
 """The MessagePack hub protocol, byte for byte: the vectors are those of HubProtocol.md."""
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -176,7 +176,7 @@ def test_what_is_no_message_is_a_protocol_error_and_nothing_worse(body: bytes) -
 )
 def test_values_that_cannot_be_read_stand_in_their_message_as_such(body: bytes, said: str) -> None:
     (message,) = parse(framed(body))
-    values = message.item if isinstance(message, StreamItem) else message.arguments
+    values = message.item if isinstance(message, StreamItem) else cast("Invocation", message).arguments
     assert isinstance(values, Unreadable)
     assert said in str(values.error)
     with pytest.raises(ValueError, match=said):

@@ -153,6 +153,7 @@ def test_results_and_items_travel_as_arguments_do(protocol: HubProtocol) -> None
     completion, item = protocol.parse(bytearray(wire), 2**20)
     assert isinstance(completion, Completion)
     assert isinstance(item, StreamItem)
+    assert isinstance(completion.result, list)
     assert protocol.convert(completion.result, tuple[Any, bytes]) != ()
     assert protocol.convert(completion.result[0], Kept) == KEPT
     assert protocol.convert(completion.result[1], bytes) == b"a"
@@ -389,7 +390,7 @@ class Opaque:
 
 
 @both
-@pytest.mark.parametrize("to", [Opaque, list[Opaque], dict[str, Opaque | None], Opaque | int, list["Missing"]])  # noqa: F821  (that it is missing is what is tested)
+@pytest.mark.parametrize("to", [Opaque, list[Opaque], dict[str, Opaque | None], Opaque | int, list["Missing"]])  # type: ignore[name-defined]  # noqa: F821  (that it is missing is what is tested)
 def test_a_type_that_cannot_be_received_is_refused_when_a_converter_is_made(protocol: HubProtocol, to: Any) -> None:
     with pytest.raises(TypeError):
         protocol.converter([str, to])

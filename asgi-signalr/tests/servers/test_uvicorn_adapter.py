@@ -476,6 +476,7 @@ async def test_hubs_agree_to_no_compression_and_other_apps_may(serve: Serve, ent
 
     url = (await serve(other, ws=WebSocketProtocol)).replace("http", "ws")
     async with connect(url, compression="deflate") as client:
+        assert client.response is not None
         assert "permessage-deflate" in client.response.headers["Sec-WebSocket-Extensions"]
         await client.send("squeeze " * 1000)
         assert await client.recv() == "squeeze " * 1000

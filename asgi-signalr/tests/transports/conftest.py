@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from asgi_signalr import Hub, SignalR
@@ -53,7 +53,7 @@ class Client:
     """A client of that hub over HTTP, frame by frame."""
 
     def __init__(self, request_to: Callable[..., Awaitable[Any]], ask: Callable[..., Any], **options: Any) -> None:
-        self.hub: Any = type("Chat", (Chat,), {})
+        self.hub = cast(Any, type("Chat", (Chat,), {}))
         self.hub.ends, self.hub.begun, self.hub.may_go_on = asyncio.Queue(), asyncio.Event(), asyncio.Event()
         self.hub.noted = []
         rules = {name: options.pop(name) for name in ("authorize",) if name in options}

@@ -23,7 +23,7 @@ function row(trainee, tasks) {
   const head = element("th", trainee.name ?? `No. ${trainee.number}`);
   head.scope = "row";
   const notes = [];
-  if (trainee.hand) notes.push("✋ hand raised");
+  if (trainee.hand) notes.push("hand raised");
   if (trainee.stuck) notes.push(`stuck at ${trainee.stuck}`);
   if (!trainee.here) notes.push("away");
   if (notes.length) head.append(element("div", notes.join(" · "), "note"));

@@ -11,8 +11,8 @@ from asgi_signalr.protocols.messagepack import write_length
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ..parity.hubs import make_hub
-from ..parity.test_replay import InProcess
+from .hubs import make_hub
+from .test_replay import InProcess
 
 MANY = settings(
     max_examples=100,
