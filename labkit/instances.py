@@ -71,14 +71,19 @@ class PortInUse(MachineError):  # noqa: N818  (a state of the machine, by its na
 class Instances:
     """The running instances of an app."""
 
-    def __init__(self, group: Group, programs: "list[_Program]") -> None:
+    def __init__(self, group: Group, programs: "list[_Program]", ready: str) -> None:
         self._group = group
         self._programs = programs
+        self._ready = ready
         self.list = [program.instance for program in programs]
 
     def poll(self) -> Instance | None:
         """The first instance that has died; None while all run."""
         return next((each.instance for each in self._programs if each.process.poll() is not None), None)
+
+    def silent(self, patience: float) -> list[Instance]:
+        """Those that run, and do not say within `patience` seconds that they are ready."""
+        return [each.instance for each in self._programs if each.ask(self._ready, patience) != 200]
 
     def exit_status(self, instance: Instance) -> int | None:
         """The exit status of an instance, negative for a signal; None while it runs."""
@@ -225,7 +230,7 @@ def _start(
             failure = _next(outcomes)
             if failure:
                 raise failure
-        return Instances(group, programs)
+        return Instances(group, programs, app.ready)
     except BaseException:
         stopping.set()
         group.stop(grace=0)
@@ -327,7 +332,7 @@ class _Program:
             ended = self.process.poll()
             if ended is not None:
                 return self._ended(ended)
-            before, status = status, self._ask(ready, min(patience, until - time.monotonic()))
+            before, status = status, self.ask(ready, min(patience, until - time.monotonic()))
             patience = min(patience * 2, 5.0) if status == 0 else patience
             if status == 200:
                 return None
@@ -344,7 +349,7 @@ class _Program:
             stopping.wait(_POLL)
         return None
 
-    def _ask(self, path: str, patience: float) -> int | None:
+    def ask(self, path: str, patience: float) -> int | None:
         """The status of one GET: None if nobody listens, 0 if the connection brings no answer."""
         try:
             # A closed port of Windows takes two seconds to refuse.

@@ -30,15 +30,15 @@ SWEEP = 1000
 async def saves(folder: Path) -> AsyncIterator[set[Path]]:
     """Yield the files saved, made or deleted below a folder, as relative paths, once they have settled for a moment.
 
-    It ends when the folder is gone. Where the system tells nothing of a save (network drives, folders that a virtual
-    machine or a container shares) the files' times and sizes do, a second later.
+    Where nothing was saved in `SWEEP` the set is empty. It ends when the folder is gone. Where the system tells nothing
+    of a save (network drives, folders that a virtual machine or a container shares) the files' times and sizes do, a
+    second later.
     """
     sight = _Sight(folder)
     async for batch in awatch(folder, watch_filter=sight.matters, rust_timeout=SWEEP, **_options(folder)):
         if sight.is_gone:
             return
-        if paths := sight.changed(batch):
-            yield paths
+        yield sight.changed(batch)
 
 
 def saves_of_app(folder: Path) -> Generator[set[str], None, None]:

@@ -106,16 +106,16 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     await labkit("db", "create", "signalr", cwd=workspace)
     await page.locator("#app button", has_text="Run").click()
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
-    await page.locator("#messages-part button", has_text="Follow").click()
-    await expect(page.locator("#messages-part button", has_text="Stop following")).to_be_visible()
+    await page.locator("#database button", has_text="Follow").click()
+    await expect(page.locator("#database button", has_text="Stop following")).to_be_visible()
 
     await labkit("db", "stop", cwd=workspace)
-    await expect(page.locator("#messages-part button.main", has_text="Follow")).to_be_visible()
+    await expect(page.locator("#database button", has_text="Follow")).to_be_visible()
     await labkit("db", "start", cwd=workspace)
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
     await expect(page.locator("#connection")).to_have_text("Live")
-    await page.locator("#messages-part button", has_text="Follow").click()
-    await expect(page.locator("#messages-part button", has_text="Stop following")).to_be_visible()
+    await page.locator("#database button", has_text="Follow").click()
+    await expect(page.locator("#database button", has_text="Stop following")).to_be_visible()
 
     urls = [await each.get_attribute("href") for each in await page.locator("#app a").all()]
     play = await browser.new_page()
