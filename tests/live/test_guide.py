@@ -49,6 +49,7 @@ async def test_a_lab_is_played_on_the_page_alone(page: Page, guide: RunningGuide
 
     await press(page, "labkit run ex1")
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
+    await opens_two_windows(page)
     await open_task(page, "Counting the visits")
     await expect(page.locator("main li.next")).to_have_attribute("data-step", "ex1.2.1")
     await press(page, "labkit snippet insert show-visits")
@@ -73,6 +74,37 @@ async def test_a_lab_is_played_on_the_page_alone(page: Page, guide: RunningGuide
     await expect(page.locator("#checks")).to_contain_text("passed")
     await expect(page.locator(".checks > li.passed")).to_have_count(await page.locator(".checks > li").count())
     await expect(page.locator("#left-over")).to_have_text("Done: well done!")
+
+
+async def opens_two_windows(page: Page) -> None:
+    """The app's pages open next to each other, and know nothing of the guide that has opened them."""
+    url = await page.locator("#app a").get_attribute("href")
+    opened: list[Page] = []
+    async with page.context.expect_event("page", lambda each: opened.append(each) or len(opened) == 2):
+        await page.locator("#app button", has_text="Open side by side").click()
+    for window in opened:
+        await expect(window).to_have_url(f"{url}/")
+        assert await window.evaluate("window.opener") is None
+        await window.close()
+
+
+@pytest.mark.slow
+async def test_the_work_is_compared_with_the_end_side_by_side(page: Page, guide: RunningGuide, labkit: Labkit) -> None:
+    await labkit("start", "ex1")
+    # In a diff its first line looks like the name of a file.
+    (guide.folder / "ex1-first-steps" / "notes.sql").write_text("-- look at it\nSELECT 1;\n")
+    await page.locator("#workspace button", has_text="Compare").click()
+    tables = page.locator("dialog[open] table.diff")
+    assert await tables.locator("caption").all_inner_texts() == ["app.py", "notes.sql", "page.html"]
+    todo = tables.first.locator("tr", has=page.locator("del"))
+    assert await todo.locator("del").all_inner_texts() == ["            # TODO count-visits: count this visit"]
+    assert await todo.locator("ins").all_inner_texts() == ["            Pages.visits += 1"]
+    assert await tables.nth(1).locator("del").all_inner_texts() == ["-- look at it", "SELECT 1;"]
+    await page.keyboard.press("Escape")
+    await page.set_viewport_size({"width": 390, "height": 844})  # where there is room for one column only
+    await page.locator("#workspace button", has_text="Compare").click()
+    await expect(page.locator("dialog[open] pre del").first).to_be_visible()
+    assert await tables.count() == 0
 
 
 @pytest.mark.slow
@@ -104,12 +136,13 @@ async def test_what_is_done_elsewhere_shows_on_every_page(
 
 @pytest.mark.slow
 async def test_two_guides_of_two_folders_know_nothing_of_each_other(
-    page: Page, browser: Browser, guide: RunningGuide, second_guide: RunningGuide
+    page: Page, browser: Browser, guide: RunningGuide, second_guide: RunningGuide, labkit: Labkit
 ) -> None:
+    for each in (guide, second_guide):
+        await labkit("start", "ex1", cwd=each.folder)
     other = await browser.new_page()
     await other.goto(second_guide.address)
     for each in (page, other):
-        await each.locator("#workspace button", has_text="Start").click()
         await expect(each.locator("#workspace .path")).to_have_text("ex1-first-steps")
     await open_task(page, "Counting the visits")
     await open_task(other, "Counting the visits")
@@ -280,6 +313,7 @@ def addresses(lab: Path, folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_a_page_of_another_port_learns_nothing_and_presses_nothing(
     page: Page, guide: RunningGuide, party: Path, hostile_page: str
 ) -> None:
