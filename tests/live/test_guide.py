@@ -80,7 +80,12 @@ async def opens_two_windows(page: Page) -> None:
     """The app's pages open next to each other, and know nothing of the guide that has opened them."""
     url = await page.locator("#app a").get_attribute("href")
     opened: list[Page] = []
-    async with page.context.expect_event("page", lambda each: opened.append(each) or len(opened) == 2):
+
+    def is_second(each: Page) -> bool:
+        opened.append(each)
+        return len(opened) == 2
+
+    async with page.context.expect_event("page", is_second):
         await page.locator("#app button", has_text="Open side by side").click()
     for window in opened:
         await expect(window).to_have_url(f"{url}/")
@@ -138,8 +143,8 @@ async def test_what_is_done_elsewhere_shows_on_every_page(
 async def test_two_guides_of_two_folders_know_nothing_of_each_other(
     page: Page, browser: Browser, guide: RunningGuide, second_guide: RunningGuide, labkit: Labkit
 ) -> None:
-    for each in (guide, second_guide):
-        await labkit("start", "ex1", cwd=each.folder)
+    for folder in (guide.folder, second_guide.folder):
+        await labkit("start", "ex1", cwd=folder)
     other = await browser.new_page()
     await other.goto(second_guide.address)
     for each in (page, other):
