@@ -11,13 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import changes, editors, insertion, progress, tree, verdicts, watching, workspace
+from labkit import changes, editors, insertion, progress, recognition, snippets, tree, verdicts, watching, workspace
 from labkit.errors import LabError, UsageError, unknown
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab
 from labkit.live.runner import Runner
 from labkit.live.tailing import Tail
 from labkit.live.verifying import Verifier
+from labkit.recognition import Sight
 from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Desk:
         self.exercise = exercise
         self._folder = folder
         self._place: Path | None = None
+        self._seen: tuple[Mapping[str, str], Mapping[str, Sight]] = {}, {}
         self._tell = tell
         self._pressed: dict[str, Future[Answer]] = {}
         self._guard = threading.Lock()
@@ -133,8 +135,8 @@ class Desk:
 
     def to_json(self) -> Answer:
         """All that the page shows of this exercise."""
-        found = progress.look(self.exercise, self.workspace)
-        here = found.workspace
+        here = self.workspace
+        found = progress.look(self.exercise, here, self._look(here) if here else None)
         in_hand = found.in_hand
         told = progress.pressed(here) if here else {}
         if here:
@@ -154,6 +156,15 @@ class Desk:
             "database": self.exercise.database is not None,
             "follows": self.tail.name,
         }
+
+    def _look(self, here: Workspace) -> Mapping[str, Sight]:
+        """What is seen of the snippets; looking takes long, so it is done once for the same files."""
+        texts = dict(snippets.texts(here.folder))
+        known, seen = self._seen
+        if known != texts:
+            seen = recognition.look(self.exercise, here.folder, texts)
+            self._seen = texts, seen
+        return seen
 
     def _task(self, found: progress.TaskProgress, told: Mapping[str, int]) -> Answer:
         steps = [
@@ -241,6 +252,7 @@ class Desk:
         here = self._there()
         change = insertion.insert(here.folder, self.exercise, [name], {1: value} if value else None)
         here.apply(change)
+        self._seen = change.texts, change.seen
         (place,) = change.insertions
         if place.already:
             return {"message": f"{place.snippet} is in {place.path} already, line {place.line}.", "path": place.path}

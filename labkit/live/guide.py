@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
@@ -33,6 +34,9 @@ STATIC = Path(__file__).parent / "static"
 
 SETTLING = 0.05
 """Seconds in which news are collected before they are sent."""
+
+OTHERS = 5.0
+"""Seconds between two looks whether there is another workspace by now."""
 
 AGAIN = 0.5
 """Seconds after which is tried again what could not be done."""
@@ -174,8 +178,12 @@ class Guide:
                 continue
             self._note("state", desk.exercise.id, None)
             unverified: set[str] = set()
+            looked = time.monotonic()
             async for paths in saves(found.folder):
                 if not paths:
+                    if time.monotonic() < looked + OTHERS:
+                        continue
+                    looked = time.monotonic()
                     if await asyncio.to_thread(desk.find_workspace) != found:  # another one has been made meanwhile
                         break
                 elif files := of_app(paths):
