@@ -137,7 +137,9 @@ def serve(stack: AsyncExitStack) -> Serve:
     stream: list[Backplane] = []
 
     async def serve_(backplane: Any = None, **options: Any) -> Node:
-        node = Node(Backplane(stream), **{"lease": LEASE} | options) if backplane is None else Node(backplane, **options)
+        node = (
+            Node(Backplane(stream), **{"lease": LEASE} | options) if backplane is None else Node(backplane, **options)
+        )
         await stack.enter_async_context(node.app.lifespan())
         return node
 
