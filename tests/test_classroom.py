@@ -288,6 +288,7 @@ class Line:
             target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has all of 127.0.0.0/8")
 def test_a_machine_that_has_lost_the_network_tells_everything_again(
     tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -87,7 +87,9 @@ def written(kept: Kept, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 640, 390])  # 640: 1280 at 200 %
+@pytest.mark.parametrize(
+    "width", [1280, pytest.param(640, marks=pytest.mark.slow), pytest.param(390, marks=pytest.mark.slow)]
+)  # 640: 1280 at 200 %
 def test_the_page_runs_nothing_asks_nothing_and_is_readable(
     chromium: Browser, written: Path, width: int, scheme: Any
 ) -> None:
