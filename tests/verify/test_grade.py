@@ -477,7 +477,7 @@ def test_a_cluster_grades_each_once_also_if_a_worker_dies(
     results = Results(tmp_path / "grades")
     with results.writing():
         class_ = classes.gather(kiosk, [tmp_path / "class"], None, results)
-        grades = []
+        grades: list[Grade] = []
         for each in clusters.grade(kiosk, class_.orders, address=address):
             if not grades:
                 workers[0].kill()
