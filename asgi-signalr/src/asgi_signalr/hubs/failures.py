@@ -60,18 +60,19 @@ class Failures:
             if message.invocation_id is None:
                 self.warn(connection, message, failure.reason)
             return str(failure)
-        is_told = _is_of_stopping_server(failure) or _is_of_lost_client(connection, failure)
+        if not isinstance(failure, HubException):
+            self.log(connection, message, failure)
         if isinstance(failure, asyncio.CancelledError):
             failure = RuntimeError(f"cancelled {failure}".rstrip())  # it itself, or something that it waited for
-        if not isinstance(failure, HubException):
-            self._log(logging.DEBUG if is_told else logging.ERROR, connection, message, failure)
         if streaming:
             text = "An error occurred on the server while streaming results."
             return for_client(text, failure, connection.options.detailed_errors)
         return self.failed(connection, message, failure)
 
-    def _log(self, level: int, connection: HubConnection, message: CallMessage, failure: BaseException) -> None:
+    def log(self, connection: HubConnection, message: CallMessage, failure: BaseException) -> None:
         """Log a failure with its traceback, and many in a short time only as a number."""
+        is_told = _is_of_stopping_server(failure) or _is_of_lost_client(connection, failure)
+        level = logging.DEBUG if is_told else logging.ERROR
         now = asyncio.get_running_loop().time()
         if now - self._minute >= _MINUTE:
             if self._more:
