@@ -253,7 +253,8 @@ function addCopy(element) {
   (caption ?? element).append(make("button", { className: "copy small", textContent: "Copy", "aria-label": "Copy the code", onclick: (event) => copy(text(), event.currentTarget) }));
 }
 
-const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path} in your editor`, onclick: (event) => act({ do: "open", path, ...(line && { line }) }, event.currentTarget) });
+// Without a path it opens the whole workspace.
+const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path ?? "your workspace"} in your editor`, onclick: (event) => act({ do: "open", path, line }, event.currentTarget) });
 
 async function copy(text, button) {
   try {
@@ -351,7 +352,7 @@ const withCommand = (button, command) => make("div", { className: "deed" }, butt
 function drawWorkspace(state) {
   put("workspace", [state.id, state.workspace, state.undo], () => state.workspace === null
     ? [make("p", { textContent: "Your copy of the app is not made yet." }), withCommand(pressed("Start", { do: "start" }, { className: "main" }), `labkit start ${state.id}`)]
-    : [make("p", { className: "path", textContent: state.workspace }),
+    : [make("div", { className: "row" }, make("span", { className: "path", textContent: state.workspace }), opener()),
        state.undo && withCommand(pressed("Undo", { do: "undo" }, { title: state.undo, "aria-label": `Undo: ${state.undo}` }), "labkit undo"),
        withCommand(pressed("Compare", { do: "diff" }, { title: "with the exercise's end" }), `labkit diff ${state.id}`),
        withCommand(pressed("Reset", { do: "reset" }), `labkit reset ${state.id}`)]);
