@@ -58,6 +58,7 @@ async function ask(path, document) {
 async function act(action, button) {
   const { exercise: meant, ...rest } = action;
   button?.setAttribute("aria-busy", "true");
+  if (action.do === "verify") byId("checks-card").scrollIntoView({ block: "nearest" }); // far below on a narrow page
   if (action.do === "db-tail") byId("messages").replaceChildren(); // the tool begins with the last messages
   try {
     const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
@@ -205,9 +206,10 @@ async function open(id, { focus = true, step = null } = {}) {
   text.querySelectorAll("kbd").forEach(offerStop);
   const turn = make("nav", { className: "turn", "aria-label": "Pages" });
   const order = chapterPages(chapter);
-  for (const [step, label] of [[-1, "← "], [1, ""]]) {
-    const other = at < order.length ? order[at + step] : step < 0 && order[0];
-    turn.append(other ? make("button", { textContent: label + other.title + (step > 0 ? " →" : ""), onclick: () => open(other.id), className: step > 0 ? "main" : "" }) : make("span"));
+  for (const [way, key] of [[-1, "p"], [1, "n"]]) {
+    const other = at < order.length ? order[at + way] : way < 0 && order[0];
+    const words = way > 0 ? `${other.title} →` : `← ${other.title}`;
+    turn.append(other ? make("button", { textContent: words, title: `Key ${key}`, "aria-keyshortcuts": key, onclick: () => open(other.id), className: way > 0 ? "main" : "" }) : make("span"));
   }
   main.replaceChildren(text, turn);
   document.title = `${pages[at].title} · ${chapter.title}`;
