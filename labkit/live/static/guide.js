@@ -208,7 +208,7 @@ async function open(id, { focus = true, step = null } = {}) {
   const order = chapterPages(chapter);
   for (const [way, key] of [[-1, "p"], [1, "n"]]) {
     const other = at < order.length ? order[at + way] : way < 0 && order[0];
-    const words = way > 0 ? `${other.title} →` : `← ${other.title}`;
+    const words = way > 0 ? `${other?.title} →` : `← ${other?.title}`;
     turn.append(other ? make("button", { textContent: words, title: `Key ${key}`, "aria-keyshortcuts": key, onclick: () => open(other.id), className: way > 0 ? "main" : "" }) : make("span"));
   }
   main.replaceChildren(text, turn);
