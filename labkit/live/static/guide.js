@@ -529,11 +529,7 @@ async function search() {
   if (!hits.length) byId("found").replaceChildren(make("li", { textContent: "Nothing found." }));
 }
 
-async function goTo({ id, page: each, step }) {
-  exercise = id;
-  showLines();
-  await open(each.id, { step });
-}
+const goTo = ({ id, page: each, step }) => choose(id, each.id, { step });
 
 byId("search").addEventListener("input", search);
 byId("search").addEventListener("keydown", (event) => {
@@ -553,10 +549,15 @@ document.addEventListener("keydown", (event) => {
 
 // Beginning, and coming back.
 
-async function choose(id) {
+// The exercise changes once its chapter is there: until then what is shown, and pressed, is the other one's.
+let chosen;
+async function choose(id, first = id, options = {}) {
+  chosen = id;
+  await chapterOf(id);
+  if (chosen !== id) return; // another one was chosen meanwhile
   exercise = id;
   showLines();
-  await open(id);
+  await open(first, options);
 }
 
 function showConnection(state, text) {
