@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from labkit import __version__, invocation, known, workspace
+from labkit import __version__, changes, invocation, known, workspace
 from labkit.console import err, out
 from labkit.errors import LabError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
@@ -83,6 +83,36 @@ def diff(text: str) -> None:
         return
     for line in text.splitlines():
         out.print(Text(line, style=_style(line)), soft_wrap=True)
+
+
+def side_by_side(path: str, left: str, right: str, heads: tuple[str, str]) -> None:
+    """Print two texts in columns of the same width, what differs marked and coloured: `-` goes, `+` comes."""
+    width = max(out.width - 1, 60) // 2
+    grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), title=path, title_justify="left", title_style="bold")
+    for head in heads:
+        grid.add_column("", justify="right", style="dim", width=4)
+        grid.add_column(head, width=width - 6, overflow="fold", header_style="dim")
+    for pair in changes.pairs(left, right):
+        if pair is None:
+            grid.add_row("", Text("…", style="dim"), "", Text("…", style="dim"))
+            continue
+        style = ("", "") if pair.is_same else ("red", "green")
+        mark = (" ", " ") if pair.is_same else ("-", "+")
+        cells: list[Text] = []
+        for side, colour, sign in zip((pair.left, pair.right), style, mark, strict=True):
+            number, line = side or ("", "")
+            shown = _folded(f"{sign}{line}", width - 6) if side else ""
+            cells += [Text(str(number)), Text(shown, style=colour)]
+        grid.add_row(*cells)
+    out.print(grid)
+    out.print()
+
+
+def _folded(line: str, width: int) -> str:
+    """A line of code in a narrow column: what follows is further in than where it began, so that it still reads."""
+    line = line.expandtabs(4)
+    further = " " * min(len(line) - len(line[1:].lstrip()) + 2, width // 2)
+    return "\n".join(textwrap.wrap(line, width, subsequent_indent=further, break_on_hyphens=False)) or line
 
 
 def confirm(question: str, yes: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Literal
 
+from labkit import forwarding, usage
 from labkit.errors import LabError
 from labkit.instances import Instances, running
 from labkit.lab import Exercise
@@ -52,6 +53,7 @@ class Runner:
             self._become("starting")
             stack = ExitStack()
             try:
+                stack.enter_context(usage.noted(workspace.folder))
                 server = None
                 if exercise.database:
                     from labkit import postgres
@@ -106,7 +108,10 @@ class Runner:
         instances = self._instances
         return {
             "state": self.state,
-            "instances": [{"number": each.number, "url": each.url} for each in instances.list] if instances else [],
+            "instances": [
+                {"number": each.number, "url": forwarding.page(each.url)}
+                for each in (instances.list if instances else ())
+            ],
             "stale": sorted(self.stale),
             "error": {"message": self.error.message, "next": self.error.next} if self.error else None,
         }
