@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from labkit import language, prose
 from labkit.errors import UsageError
 from labkit.files import read_text
 from labkit.lab import Exercise, Lab
@@ -62,7 +63,7 @@ def for_terminal(lab: Lab, text: str, page: Path) -> str:
         target = _resolved(page, link["target"]) if link["target"] else None
         words = " ".join(link["text"].split())
         if link["image"]:
-            return f"*[Picture: {words}]*"
+            return language.translated(f"*[Picture: {words}]*")
         if target in named:
             return f"{words} (`labkit chapter {named[target]}`)"
         return link[0] if "://" in link["target"] else words

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from labkit import __version__, changes, invocation, known, workspace
+from labkit import __version__, changes, invocation, known, language, workspace
 from labkit.console import err, out
 from labkit.errors import LabError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
@@ -61,6 +61,7 @@ def form(text: str) -> str:
 
 def item(mark: str, text: str) -> None:
     """Print an item of a list; on a terminal its further lines stand below its text."""
+    mark, text = language.translated(mark), language.translated(text)
     if not out.is_terminal:
         say(f"{mark}{text}")
         return
@@ -69,6 +70,11 @@ def item(mark: str, text: str) -> None:
     grid.add_column(overflow="fold")
     grid.add_row(Text.from_markup(mark), Text.from_markup(text))
     out.print(grid)
+
+
+def shown(text: str) -> str:
+    """A text of the lab's or of a check's in the reader's language, for a line of markup."""
+    return escape(language.translated(text))
 
 
 def plain(text: str) -> None:
@@ -127,6 +133,7 @@ def confirm(question: str, yes: bool) -> None:
 
 def wrapped(text: str, room: int = 0) -> str:
     """A text that is asked, not printed, with its lines ended at words; `room` columns stay free for an answer."""
+    text = language.translated(text)
     if not out.is_terminal:
         return text
     return textwrap.fill(text, max(out.width - room, 20), break_long_words=False, break_on_hyphens=False)

@@ -240,7 +240,7 @@ def pack(
     _, chosen, here = show.subject(lab, None)
     trainee = name or here.record.trainee
     if trainee is None and format is Format.TEXT and show.asks():
-        trainee = typer.prompt("Whose work is it? Your name", default="", show_default=False, err=True)
+        trainee = typer.prompt(show.wrapped("Whose work is it? Your name"), default="", show_default=False, err=True)
     trainee = " ".join((trainee or "").split()) or None
     target = packing.default_file(here, trainee) if file is None else file
     if file is not None and file.is_dir():

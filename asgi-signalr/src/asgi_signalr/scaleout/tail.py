@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import sys
@@ -138,7 +137,7 @@ class _Tail:
                 time = message.inserted_on.astimezone().strftime("%H:%M:%S")
                 who = sender.name_of(message.sender) or str(message.sender)[:8]
                 line = f"{message.payload_id:>5}  {time}  from {who}  {view.describe(payload)}"
-                if sys.stdout.isatty() or os.environ.get("COLUMNS"):  # or who reads it says how wide it is
+                if sys.stdout.isatty():
                     line = at_words(line, shutil.get_terminal_size().columns)
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
