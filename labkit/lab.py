@@ -111,13 +111,11 @@ class Exercise:
         found = chapter.read(path, self.id)
         if language.chosen() is None:
             return found
-        return chapter.parse(
-            prose.translated(found.source, lambda text: language.of_lab(self._lab, text)), self.id, path
-        )
+        said = prose.translated(found.source, self._in_language, language.translated)
+        return chapter.parse(said, self.id, path)
 
-    @property
-    def _lab(self) -> Path:
-        return self.folder.parent.parent
+    def _in_language(self, text: str) -> str:
+        return language.of_lab(self.folder.parent.parent, text)
 
     @cached_property
     def hints(self) -> dict[str, Hint]:
@@ -131,9 +129,7 @@ class Exercise:
         table = read_toml(path, None)
         for key, hint in table.items():
             form.check_table(path, hint, form.HINT, key)
-        said = {
-            key: {name: language.of_lab(self._lab, text) for name, text in hint.items()} for key, hint in table.items()
-        }
+        said = {key: {name: self._in_language(text) for name, text in hint.items()} for key, hint in table.items()}
         return {key: Hint(**hint) for key, hint in said.items()}
 
     def hint(self, step: Step) -> Hint | None:

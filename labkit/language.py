@@ -22,9 +22,9 @@ from typing import Any
 VARIABLE = "LABKIT_LANG"
 
 _HERE = Path(__file__).parent / "locale"
-_MARKUP = re.compile(r"\[/?[a-z][a-z ]*\]|\[/\]")
+_MARKUP = re.compile(r"\[/?[a-z][a-z ]*(?:\{style\})?\]|\[\{style\}\]|\[/\]")
 _FIELD = re.compile(r"\{\{|\}\}|\{(\w*)\}")
-_DEPTH = 6
+_DEPTH = 12
 
 
 def chosen() -> str | None:
@@ -113,8 +113,11 @@ class Catalogue:
     """Translations of messages as they are shown, with their fields filled in."""
 
     def __init__(self, messages: Mapping[str, str]) -> None:
-        self._exact = dict(messages)
-        self._exact |= {_bare(source): _bare(target) for source, target in messages.items() if _bare(source)}
+        bare = {_bare(source): _bare(target) for source, target in messages.items() if _bare(source)}
+        # As they stand before and behind other sentences, whose field may have taken their full stop.
+        alone = {source.strip(): target.strip() for source, target in messages.items()}
+        alone |= {source[:-1]: target[:-1] for source, target in alone.items() if source[-1:] == target[-1:] == "."}
+        self._exact = {**alone, **bare, **messages}
         templates = {source: target for source, target in self._exact.items() if _fields(source)}
         # What says most is compared first: it fits fewer texts.
         self._templates = [_Template(*each) for each in sorted(templates.items(), key=lambda each: -_weight(each[0]))]

@@ -38,11 +38,19 @@ def files(lab: Lab, exercise: Exercise) -> dict[str, bytes]:
     """
     places = dict(_places(lab, exercise))
     return {
-        place: _moved(read_text(source), source, place, places).encode("utf-8")
+        place: _moved(page(lab, source), source, place, places).encode("utf-8")
         if source.suffix == ".md"
         else source.read_bytes()
         for source, place in places.items()
     }
+
+
+def page(lab: Lab, path: Path) -> str:
+    """A page of the manual in the reader's language, as far as the lab's catalogue has it."""
+    text = read_text(path)
+    if language.chosen() is None:
+        return text
+    return prose.translated(text, lambda passage: language.of_lab(lab.folder, passage), language.translated)
 
 
 def broken_links(lab: Lab, path: Path) -> Iterator[str]:

@@ -45,9 +45,17 @@ def passages(page: str) -> Iterator[Passage]:
                 yield Passage(text, first, last, is_cell)
 
 
-def translated(page: str, look_up: Callable[[str], str]) -> str:
-    """The page with each passage that has a translation in its place; `look_up` gives a text back that has none."""
+def translated(page: str, look_up: Callable[[str], str], printed: Callable[[str], str] = str) -> str:
+    """The page with each passage that has a translation in its place; `look_up` gives a text back that has none.
+
+    `printed` does the same for the lines of its blocks of output.
+    """
     lines = page.split("\n")
+    for token in MarkdownIt("commonmark").parse(page):
+        if token.type == "fence" and token.info.split() == ["text", "output"] and token.map:
+            for n in range(token.map[0] + 1, token.map[1] - 1):
+                indent = lines[n][: len(lines[n]) - len(lines[n].lstrip())]
+                lines[n] = indent + printed(lines[n].strip()) if lines[n].strip() else lines[n]
     for passage in reversed(list(passages(page))):
         said = look_up(passage.text)
         if said == passage.text:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-LAB = ("lab.toml", "exercises", "snippets", "docs/lab.md", "docs/concepts")
+LAB = ("lab.toml", "exercises", "snippets", "locale", "docs/lab.md", "docs/concepts")
 UV = os.environ.get("UV", "uv")  # `uv run` says which one it is
 
 

@@ -34,8 +34,8 @@ _QUIET_KEYWORDS = {
     *("mode", "overflow", "justify", "format", "rich_markup_mode", "prog_name", "title_justify", "key", "dir"),
 }
 
-ELSEWHERE = {
-    *("author", "classroom", "grading", "live", "report", "sandbox", "services", "templates", "_lab"),
+FOLDERS_LEFT = {"author", "classroom", "grading", "live", "report", "sandbox", "services", "templates", "_lab"}
+MODULES_LEFT = {
     *("bootstrap", "bundle", "changes", "chapter", "checking", "companions", "content", "form", "likeness", "merging"),
     *("packages", "postgres_cluster", "recognition", "recording", "releases", "scaffold", "stacks", "tables", "texts"),
     *(
@@ -68,20 +68,26 @@ class Message:
 
 
 def of_package(folder: Path) -> dict[str, list[Message]]:
-    """The messages of labkit's own modules, by their paths, without those `ELSEWHERE`."""
+    """The messages of labkit's own modules, by their paths, without those that are left."""
     found = {}
     for path in sorted(folder.rglob("*.py")):
-        parts = path.relative_to(folder).with_suffix("").parts
-        if not ELSEWHERE & set(parts) and (messages := of_module(path)):
+        parts = path.relative_to(folder).parts
+        if path.stem in MODULES_LEFT or "author" in parts or (len(parts) > 1 and parts[0] in FOLDERS_LEFT):
+            continue
+        if messages := of_module(path):
             found[path.relative_to(folder).as_posix()] = messages
     return found
 
 
 def of_exercise(exercise: Exercise) -> dict[str, list[Message]]:
     """What an exercise says, by its files: the chapter's passages, the hints, and the checks with their modules."""
-    page = exercise.folder / "README.md"
+    lab, page = exercise.folder.parent.parent, exercise.folder / "README.md"
     source = page.read_text(encoding="utf-8")
-    found = {page: [Message(each.text, each.first + 1, False) for each in prose.passages(source)]}
+    title = tomllib.loads((lab / "lab.toml").read_text(encoding="utf-8"))["title"]
+    found = {
+        lab / "lab.toml": [Message(title, 1, False)],
+        page: [Message(each.text, each.first + 1, False) for each in prose.passages(source)],
+    }
     if (path := exercise.folder / "hints.toml").is_file():
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         found[path] = [Message(text, 1, False) for hint in table.values() for text in hint.values()]
@@ -92,7 +98,6 @@ def of_exercise(exercise: Exercise) -> dict[str, list[Message]]:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
         ]
         found[path] = [*titles, *of_module(path)]
-    lab = exercise.folder.parent.parent
     return {path.relative_to(lab).as_posix(): messages for path, messages in found.items() if messages}
 
 
@@ -223,7 +228,7 @@ def reads(text: str) -> bool:
         return True
     if "{" in text and re.match(r"[A-Z][a-z]{3,} ", words):
         return True
-    if re.search(r"^, [a-z]{3,} |\[[A-Z][a-z]+: ", text):
+    if re.search(r"(?:^|\}), [a-z]{3,} |\[[A-Z][a-z]+: ", text):
         return True
     return bool(re.search(r"[a-z]{3,}(?:[:.!?]| …)\s*$|^ ?[a-z]{2,} $|^ [a-z]{2,}$", words))
 

@@ -220,9 +220,11 @@ def _print_inserted(change: InsertChange) -> None:
     for each in change.insertions:
         place = escape(each.spoken)
         if each.already:
-            how = "is there already, in your own words: " if each.own else "is already inserted in "
             rest = "; took its TODO line away." if each.todo_removed else "; nothing to do."
-            say(f"[bold]{each.snippet}[/] {how}{place}{rest}")
+            if each.own:
+                say(f"[bold]{each.snippet}[/] is there already, in your own words: {place}{rest}")
+            else:
+                say(f"[bold]{each.snippet}[/] is already inserted in {place}{rest}")
         else:
             say(f"Inserted [bold]{each.snippet}[/] into {place}.")
     for refusal in change.refusals:
