@@ -28,9 +28,20 @@ HIDDEN = ("postgres", "template0", "template1")
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL server that takes connections; `url` has the password and no database."""
+    """A PostgreSQL server that takes connections; `url` has the password and no database.
+
+    On a server of labkit's own the URL is that of the apps' role, which owns their databases and can do nothing else;
+    `admin` is that of labkit's role, which makes the databases and never connects to them: what an app has put there
+    is not to run with more rights than the app has. On other servers both are one.
+    """
 
     url: str = field(repr=False)
+    admin: str | None = field(default=None, repr=False)
+
+    @property
+    def admin_url(self) -> str:
+        """The URL of the role that makes databases, without one."""
+        return self.admin or self.url
 
     @property
     def address(self) -> str:
@@ -59,8 +70,12 @@ class Server:
             UsageError: it exists already, or it is no name for a database.
         """
         check_name(name)
+        owner, private = "", ""
+        if self.admin:
+            owner = f" OWNER {urlsplit(self.url).username}"
+            private = f'REVOKE CONNECT, TEMPORARY ON DATABASE "{name}" FROM PUBLIC;'
         try:
-            self.query("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0')
+            self.query("postgres", f'CREATE DATABASE "{name}"{owner} TEMPLATE template0;\n{private}')
         except LabError as error:
             if "already exists" not in error.message:
                 raise
@@ -78,6 +93,8 @@ class Server:
 
     def query(self, database: str, sql: str) -> list[dict[str, str]]:
         """Run SQL in psql and return the rows of the last statement, every value as text (NULL is empty).
+
+        In the database `postgres` it runs as labkit's own role, in others as the apps'.
 
         Raises:
             UsageError: there is no such database.
@@ -107,7 +124,9 @@ class Server:
         """Run psql on this terminal and return its exit status; the password goes by the environment."""
         before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for psql: it ends a statement
         try:
-            return subprocess.run([psql(), self._address(database)], env=self.environment()).returncode
+            return subprocess.run(
+                [psql(), without_password(self.database_url(database))], env=self.environment()
+            ).returncode
         finally:
             signal.signal(signal.SIGINT, before)
 
@@ -116,10 +135,8 @@ class Server:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         return {**kept, "PGPASSWORD": unquote(urlsplit(self.url).password or ""), "PGCLIENTENCODING": "UTF8"}
 
-    def _address(self, database: str) -> str:
-        return without_password(self.database_url(database))
-
     def _psql(self, database: str, *options: str, sql: str) -> str:
+        role = Server(self.admin_url) if database in HIDDEN else self
         command: list[str | Path] = [
             psql(),
             "--no-psqlrc",
@@ -128,13 +145,15 @@ class Server:
             "--no-password",
             *options,
         ]
+        # An app may set for its database where names are looked up. (A pooler before another server takes no options.)
+        settings = {"PGOPTIONS": "-c search_path=public"} if self.admin else {}
         result = subprocess.run(
-            [*command, self._address(database)],
+            [*command, without_password(role.database_url(database))],
             input=sql,
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            env={**self.environment(), "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10"},
+            env={**role.environment(), "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", **settings},
         )
         if result.returncode == 0:
             return result.stdout
@@ -194,13 +213,13 @@ def temporary_server() -> Iterator[Server]:
     Raises:
         MachineError: it does not start.
     """
-    with _keeper("temporary") as url:
-        yield Server(url)
+    with _keeper("temporary") as server:
+        yield server
 
 
 @contextlib.contextmanager
-def _keeper(mode: str, home: Path | None = None) -> Iterator[str]:
-    """Let a keeper (see `postgres_cluster`) run a server; yields its URL."""
+def _keeper(mode: str, home: Path | None = None) -> Iterator[Server]:
+    """Let a keeper (see `postgres_cluster`) run a server."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "labkit.postgres_cluster", mode, str(home or "")],
         stdin=subprocess.PIPE,
@@ -217,7 +236,7 @@ def _keeper(mode: str, home: Path | None = None) -> Iterator[str]:
         report = json.loads(line) if line.strip() else {"error": "PostgreSQL's keeper ended without a word."}
         if "error" in report:
             raise MachineError(report["error"], report.get("next"))
-        yield report["url"]
+        yield Server(report["url"], report["own"])
     finally:
         if process.stdin:
             process.stdin.close()
@@ -275,8 +294,9 @@ class LabServer:
 
     def existing(self) -> Server | None:
         """The server if it runs."""
-        running = self._cluster.running()
-        return Server(self._cluster.url_at(running[1])) if running else None
+        cluster = self._cluster
+        running = cluster.running()
+        return Server(cluster.app_url_at(running[1]), cluster.url_at(running[1])) if running else None
 
     def start(self) -> Server:
         """Start it if it does not run; either way it then stays until `stop`.
@@ -284,8 +304,8 @@ class LabServer:
         Raises:
             MachineError: it does not start.
         """
-        with _keeper("stay", self._cluster.home) as url:
-            return Server(url)
+        with _keeper("stay", self._cluster.home) as server:
+            return server
 
     def stop(self) -> bool:
         """Stop it; false if it did not run. Its databases are kept."""
@@ -305,8 +325,8 @@ class LabServer:
         Raises:
             MachineError: it does not start.
         """
-        with _keeper("running", self._cluster.home) as url:
-            yield Server(url)
+        with _keeper("running", self._cluster.home) as server:
+            yield server
 
 
 class ExternalServer(LabServer):

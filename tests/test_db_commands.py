@@ -50,7 +50,7 @@ def own_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def database(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """`labkit db` works on the session's server; this test has a database of its own."""
-    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.url)
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.admin_url)
     name = f"looked_at_{next(_numbers)}"
     postgres_server.create_database(name)
     return name
@@ -77,7 +77,7 @@ def test_the_first_minutes_with_the_labs_server(shown: Shown, capsys: pytest.Cap
 
     started = shown("db", "start")
     assert (started["running"], started["stays"], started["next"]) == (True, True, "labkit db create NAME")
-    assert started["url"].startswith("postgresql://labkit@127.0.0.1:")
+    assert started["url"].startswith("postgresql://app@127.0.0.1:")
     assert started["data"] == str(home / "postgres")
 
     assert shown("db", "create", "orders") == {
@@ -90,7 +90,7 @@ def test_the_first_minutes_with_the_labs_server(shown: Shown, capsys: pytest.Cap
     assert ":" in shown("db", "status", "--show-password")["url"].removeprefix("postgresql://").split("@")[0]
 
     assert run(["db", "status"]) == 0
-    assert "PostgreSQL is running at postgresql://labkit@127.0.0.1:" in capsys.readouterr().out
+    assert "PostgreSQL is running at postgresql://app@127.0.0.1:" in capsys.readouterr().out
 
     assert shown("db", "stop") == {"running": False, "stopped": True}
     assert shown("db", "stop") == {"running": False, "stopped": False}
