@@ -19,11 +19,17 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import locked
 from labkit.places import data_folder
-from labkit.postgres_cluster import WINDOWS, Cluster, installed_binaries, lab_home, program
+from labkit.postgres_cluster import KEEPER, WINDOWS, Cluster, installed_binaries, lab_home, program
 
 SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
 HIDDEN = ("postgres", "template0", "template1")
 """Databases that every server has and no lab means."""
+PATIENCE = 40.0
+"""How many seconds a statement may take; on labkit's own servers PostgreSQL itself ends it ten seconds earlier."""
+
+
+class TooLong(LabError):  # noqa: N818  (a fact, as `verify` reports it)
+    """A statement had no answer in time: something else in its database, the app for example, holds a lock."""
 
 
 @dataclass(frozen=True)
@@ -146,18 +152,32 @@ class Server:
             *options,
         ]
         # An app may set for its database where names are looked up. (A pooler before another server takes no options.)
-        settings = {"PGOPTIONS": "-c search_path=public"} if self.admin else {}
-        result = subprocess.run(
-            [*command, without_password(role.database_url(database))],
-            input=sql,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env={**role.environment(), "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", **settings},
-        )
+        limit = f"-c statement_timeout={PATIENCE - 10:g}s"
+        settings = {"PGOPTIONS": f"-c search_path=public {limit}"} if self.admin else {}
+        try:
+            result = subprocess.run(
+                [*command, without_password(role.database_url(database))],
+                input=sql,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**role.environment(), "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", **settings},
+                timeout=PATIENCE,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MachineError(
+                f"The PostgreSQL server {self.address} did not answer within {PATIENCE:g} s.",
+                "labkit db stop, and then repeat the command",
+            ) from error
         if result.returncode == 0:
             return result.stdout
         said = " ".join(result.stderr.split())
+        if "canceling statement due to" in said:
+            raise TooLong(
+                f"The database {database} gave no answer within {PATIENCE - 10:g} s: "
+                "something else that uses it, the app for example, keeps a table locked.",
+                "Stop what uses it, then repeat the command.",
+            )
         if re.search(r'database ".*" does not exist', said):
             raise unknown("database", database, self.databases(), f"labkit db create {database}")
         if result.returncode == 2:  # psql's status for a connection that failed or was lost
@@ -221,7 +241,7 @@ def temporary_server() -> Iterator[Server]:
 def _keeper(mode: str, home: Path | None = None) -> Iterator[Server]:
     """Let a keeper (see `postgres_cluster`) run a server."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "labkit.postgres_cluster", mode, str(home or "")],
+        [sys.executable, "-P", "-m", KEEPER, mode, str(home or "")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -27,6 +27,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from labkit.files import Within, locked, read_safely
 from labkit.postgres_roles import APP, USER, admit
 
 WINDOWS = os.name == "nt"
+KEEPER = "labkit.postgres_cluster"
+"""This module, which is the keeper's program."""
 START_TIMEOUT = 60.0
 """Seconds; a server is ready after some 10 ms, recovery after a crash may take longer."""
 STOP_TIMEOUT = 10.0
@@ -142,8 +145,11 @@ def binaries(who: Account | None) -> Path:
 
 def _runs(executable: Path, who: Account) -> bool:
     try:
-        return subprocess.run([executable, "--version"], cwd="/", capture_output=True, **_identity(who)).returncode == 0
-    except PermissionError:
+        asked = subprocess.run(
+            [executable, "--version"], cwd="/", capture_output=True, timeout=START_TIMEOUT, **_identity(who)
+        )
+        return asked.returncode == 0
+    except (PermissionError, subprocess.TimeoutExpired):
         return False
 
 
@@ -563,11 +569,21 @@ def _in_use(cluster: Cluster) -> bool:
     """Whether another keeper holds the server."""
     used = False
     for user in (cluster.home / "users").glob("*"):
-        if psutil.pid_exists(int(user.name)):
+        if user.name.isdecimal() and _is_keeper(int(user.name)):
             used = True
-        else:
+        elif user.is_symlink() or not user.is_dir():
             user.unlink(missing_ok=True)
     return used
+
+
+def _is_keeper(pid: int) -> bool:
+    """Whether a keeper has the number: that of one which was killed is somebody else's by now."""
+    try:
+        return pid < 1 << 31 and KEEPER in psutil.Process(pid).cmdline()
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
 
 
 def keep(mode: str, home: str) -> None:
@@ -578,11 +594,17 @@ def keep(mode: str, home: str) -> None:
         home: the lab's folder; empty for a temporary one.
     """
     cluster = Cluster(temporary_home() if mode == "temporary" else Path(home), mode == "temporary")
+    gone, waits = threading.Event(), threading.Event()
+    if mode != "temporary":  # whose lock nobody else takes
+        waits.set()
+    threading.Thread(target=_notice_end, args=(gone, waits), daemon=True).start()
     mine: Path | None = None
     try:
         try:
-            with locked(cluster.home / "lock"):
-                if mode == "running":
+            # Whoever has the lock is perhaps making the data folder.
+            with locked(cluster.home / "lock", INIT_TIMEOUT):
+                waits.clear()
+                if mode != "temporary":
                     mine = _register(cluster)
                 if cluster.running() is None:
                     cluster.stays.unlink(missing_ok=True)
@@ -590,7 +612,7 @@ def keep(mode: str, home: str) -> None:
                     cluster.start()
                 # One that runs already was perhaps started by an earlier version, or an app has changed its password.
                 cluster.admit_apps()
-                if mode == "stay":
+                if mode == "stay" and not gone.is_set():
                     cluster.stays.touch()
             if sys.platform != "win32":
                 # A server that dies is not to stay in the process table: PostgreSQL would take it for a running one,
@@ -607,16 +629,26 @@ def keep(mode: str, home: str) -> None:
             full = "Free some 100 MB" if error.errno == 28 else "Make sure that you may write"
             _tell({"error": f"Cannot make a PostgreSQL server in {cluster.home}: {error}.", "next": f"{full} there."})
         if mode != "stay":
-            sys.stdin.buffer.read()
+            gone.wait()
     finally:
         if mode == "temporary":
             cluster.stop()
             cluster.remove()
         elif mine:
-            with locked(cluster.home / "lock"):
+            with locked(cluster.home / "lock", INIT_TIMEOUT):
                 mine.unlink(missing_ok=True)
                 if not cluster.stays.exists() and not _in_use(cluster):
                     cluster.stop()
+
+
+def _notice_end(gone: threading.Event, waits: threading.Event) -> None:
+    """Wait for the end of stdin, on a thread of its own: then nobody wants the server any more."""
+    with contextlib.suppress(OSError):
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+    gone.set()
+    if waits.is_set():
+        os._exit(1)  # nothing has been done yet
 
 
 def _tell(report: dict[str, str | None]) -> None:

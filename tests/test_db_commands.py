@@ -15,7 +15,7 @@ from labkit import workspace
 from labkit.cli import run
 from labkit.console import out
 from labkit.lab import find_lab
-from labkit.postgres import LabServer, Server
+from labkit.postgres import LabServer, Server, without_password
 
 Shown = Callable[..., dict[str, Any]]
 
@@ -216,7 +216,10 @@ def test_tail_runs_the_tool_that_the_exercise_names(
     table = f'[database]\nsolution = ["tea"]\nsnippet = "pour"\ntail = ["{{python}}", "{path}", "{{url}}"]\n'
     description.write_text(description.read_text() + table, encoding="utf-8")
     assert run(["db", "tail", database, "--once", "-n", "2", "--lab", str(tea_folder)]) == 0
-    assert capfd.readouterr().out.strip() == f"['{postgres_server.address}/{database}', '--once', '-n', '2'] True"
+    assert (
+        capfd.readouterr().out.strip()
+        == f"['{without_password(postgres_server.admin_url)}/{database}', '--once', '-n', '2'] True"
+    )
 
 
 def test_tail_without_a_tool_says_so(database: str, tea_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import TimeoutError as TooLate
 from labkit import browser
 from labkit.checking import NotDone
 from labkit.errors import MachineError
+from labkit.postgres import TooLong
 from labkit.verify.report import Result, Verdict
 
 _LOCATORS = (
@@ -29,6 +30,8 @@ def verdict(error: BaseException) -> Result:
         return Result(Verdict.NOT_DONE, error.expected, error.seen, error.where, error.cause, error.next)
     if isinstance(error, pytest.skip.Exception):
         return Result(Verdict.SKIPPED, cause=error.msg)
+    if isinstance(error, TooLong):
+        return Result(Verdict.NOT_DONE, "the database answers", "no answer", cause=error.message, next=error.next)
     if isinstance(error, MachineError):
         return Result(Verdict.ENVIRONMENT, cause=error.message, next=error.next)
     if isinstance(error, TooLate):
