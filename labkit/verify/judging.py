@@ -10,6 +10,7 @@ from labkit import browser
 from labkit.checking import NotDone
 from labkit.errors import MachineError
 from labkit.postgres import TooLong
+from labkit.verify.causes.finding import Dialog
 from labkit.verify.report import Result, Verdict
 
 _LOCATORS = (
@@ -51,6 +52,14 @@ def verdict(error: BaseException) -> Result:
     if isinstance(error, AssertionError):
         return _assertion(str(error))
     return fault(error)
+
+
+def endless(asking: Dialog) -> Result:
+    """The verdict on a page that had to be closed, because it opened one dialog after the other."""
+    said = f": “{asking.text[:200]}”" if asking.text else ""
+    return Result(
+        Verdict.NOT_DONE, "the page can be used", f"one {asking.kind} after the other, without end{said}", asking.page
+    )
 
 
 def fault(error: BaseException) -> Result:
