@@ -14,7 +14,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labkit.errors import MachineError, UsageError
 from labkit.processes import TOKEN
@@ -130,7 +130,7 @@ def holder(port: int) -> "psutil.Process | None":
         return None
 
 
-def _is_at(port: int, connection: "psutil._common.pconn | psutil._common.sconn") -> bool:
+def _is_at(port: int, connection: Any) -> bool:
     import psutil
 
     return bool(connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN)
