@@ -66,14 +66,19 @@ class Instance:
 class Instances:
     """The running instances of an app."""
 
-    def __init__(self, group: Group, programs: "list[_Program]") -> None:
+    def __init__(self, group: Group, programs: "list[_Program]", ready: str) -> None:
         self._group = group
         self._programs = programs
+        self._ready = ready
         self.list = [program.instance for program in programs]
 
     def poll(self) -> Instance | None:
         """The first instance that has died; None while all run."""
         return next((each.instance for each in self._programs if each.process.poll() is not None), None)
+
+    def silent(self, patience: float) -> list[Instance]:
+        """Those that run, and do not say within `patience` seconds that they are ready."""
+        return [each.instance for each in self._programs if each.ask(self._ready, patience) != 200]
 
     def exit_status(self, instance: Instance) -> int | None:
         """The exit status of an instance, negative for a signal; None while it runs."""
@@ -193,7 +198,7 @@ def _start(
             failure = _next(outcomes)
             if failure:
                 raise failure
-        return Instances(group, programs)
+        return Instances(group, programs, app.ready)
     except BaseException:
         stopping.set()
         group.stop(grace=0)
@@ -297,7 +302,7 @@ class _Program:
             ended = self.process.poll()
             if ended is not None:
                 return self._ended(ended)
-            before, status = status, self._ask(ready, min(patience, until - time.monotonic()))
+            before, status = status, self.ask(ready, min(patience, until - time.monotonic()))
             patience = min(patience * 2, 5.0) if status == 0 else patience
             if status is not None and not answers and self._stranger_has_the_port():
                 return in_use(self.instance.port, 1)
@@ -316,7 +321,7 @@ class _Program:
             stopping.wait(_POLL)
         return None
 
-    def _ask(self, path: str, patience: float) -> int | None:
+    def ask(self, path: str, patience: float) -> int | None:
         """The status of one GET: None if nobody listens, 0 if the connection brings no answer."""
         try:
             # A closed port of Windows takes two seconds to refuse.
