@@ -162,7 +162,8 @@ _CUTS = tuple(
             r"^((?:\[/?[a-z ]*\]|\s)+)",  # markup and space before the words,
             r"((?:\[/?[a-z ]*\]|\s)+)$",  # and behind them
             r"(\n+)",
-            r"((?<=[.!?:;])\s+)",
+            r"((?<=[.!?])\s+)",
+            r"((?<=[:;])\s+)",
             r"(  +)",
             r"(\[/?[a-z ]*\])",
         ),

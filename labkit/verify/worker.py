@@ -52,7 +52,9 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Send one message, sealed."""
-        os.write(self._sending, self._sealer.seal(encode(message)) if self._sealer else encode(message))
+        line = self._sealer.seal(encode(message)) if self._sealer else encode(message)
+        while line:
+            line = line[os.write(self._sending, line) :]
 
     def _read(self) -> None:
         # Not a buffered file: a thread that waits in one spoils the end of the interpreter.
@@ -171,6 +173,8 @@ class Reporter:
         if result.verdict is Verdict.SKIPPED:
             return result
         makers = {check.file_name, *getattr(item, "fixturenames", ())}
+        if endless := next((each.endless for each in self._recorder.seen(makers) if each.endless), None):
+            result = judging.endless(endless)
         evidence = self._recorder.keep(makers) if when != "teardown" else []
         if result.verdict is Verdict.CHECKER:
             result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
