@@ -60,11 +60,22 @@ def messages(path: Path) -> dict[str, str]:
 # Whole
 
 
+def missing(path: Path) -> list[str]:
+    wanted = {message.text for found in CATALOGUES[path].values() for message in found}
+    return sorted(wanted - set(messages(path)))
+
+
+@pytest.mark.by_hand
 @each_catalogue
 def test_no_message_is_missed(path: Path) -> None:
-    """After a change of a message: `python tools/texts.py`, and a translator for what is new."""
-    wanted = {message.text for found in CATALOGUES[path].values() for message in found}
-    assert sorted(wanted - set(messages(path))) == []
+    """Before a release. After a change of messages: `python tools/texts.py`, and a translator for what is new."""
+    assert missing(path) == []
+
+
+@each_catalogue
+def test_translators_are_little_behind(path: Path) -> None:
+    """Between releases: nineteen of twenty messages are translated."""
+    assert len(missing(path)) <= len(messages(path)) / 19, missing(path)
 
 
 @each_catalogue
@@ -119,7 +130,6 @@ COMMANDS = [
     "chapter coffee",
     "doctor --code x",
     "setup --for x",
-    "db tail --backplane redis",
     "pack /proc/work.zip --name Ada",
     "update --dry-run",
     "list ex1",
