@@ -231,9 +231,9 @@ class Endpoint:
                 entry.alone_since = loop.time() + self._options.send_timeout
             is_over = data is None and transport.is_over
             if data is None:
-                response = Response(500 if is_over and transport.has_failed else 204)
+                response = Response(500 if is_over and transport.has_failed else 204, headers=PLAIN)
             else:
-                response = Response(200, data, OCTETS)
+                response = Response(200, data, OCTETS if data else PLAIN)
             await respond(request.scope, send, response, more)
             if is_over:
                 server.connections.forget(token)
@@ -278,7 +278,7 @@ class Endpoint:
                 raise Refusal(404, NO_CONNECTION) from None
         except Disconnected:
             raise Refusal(400, "The body could not be read to its end.") from None
-        return Response(200, headers={"Content-Type": "text/plain"})
+        return Response(200, headers=PLAIN)
 
     async def _post_early(self, request: Request, body: Body, entry: Negotiated) -> Response:
         """Keep what a client posts before it opens its connection: some clients begin with their handshake."""
@@ -302,7 +302,7 @@ class Endpoint:
                 await entry.posted.put(message)
             except InboxClosed:
                 raise Refusal(404, NO_CONNECTION) from None
-        return Response(200, headers={"Content-Type": "text/plain"})
+        return Response(200, headers=PLAIN)
 
     async def _message_in(self, request: Request, body: Body, limit: int, *, is_text: bool = False) -> str | bytes:
         """Read a body that is one message: text, or bytes; events carry text only, whatever a client says of it."""
@@ -332,7 +332,7 @@ class Endpoint:
             raise Refusal(404, NO_CONNECTION)
         transport.terminate()
         server.connections.settle()
-        return Response(202, headers={"Content-Type": "text/plain"})
+        return Response(202, headers=PLAIN)
 
     # Opening.
 
@@ -451,6 +451,7 @@ IF_SEVERAL = (
     "(sticky sessions), and they need a backplane to reach each other's clients."
 )
 OCTETS = {"Content-Type": "application/octet-stream"}
+PLAIN = {"Content-Type": "text/plain"}
 
 
 def _is_whole_upgrade(headers: Mapping[str, str]) -> bool:
