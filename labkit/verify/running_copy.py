@@ -39,6 +39,11 @@ def logs(folder: Path) -> Path:
     return _data(folder) / "logs"
 
 
+def place(subject: Subject, temporary: Path) -> Path:
+    """Where in a temporary folder the copy goes: the names that the app can see around it are the subject's own."""
+    return temporary / "copy" / subject.folder.parent.name / subject.folder.name
+
+
 def copy(subject: Subject, to: Path) -> None:
     """Copy the subject's app. Raises MachineError if that cannot be done."""
     try:

@@ -126,7 +126,7 @@ def test_an_exception_is_told_with_the_line_to_mend(
     known = facts({"shop/oven.py": oven})
     found = find(facts({"shop/oven.py": oven}, logs=logs(known, error)), check())
     assert found is not None
-    assert found.cause.startswith("the app raised ")
+    assert found.cause.startswith(("the app raised ", f"{place}: "))
     assert found.cause.endswith(cause)
     assert (str(found.place), found.next) == (place, advice)
 
@@ -141,6 +141,18 @@ def test_a_forgotten_import_is_written_out(facts: Make) -> None:
         "    4 |     return Oven().bake()",
         place,
         "Write `from .oven import Oven` among the imports of shop/app.py.",
+    )
+
+
+def test_a_forgotten_await_is_named_where_it_is_missing(facts: Make) -> None:
+    app = "\n\nasync def sell():\n    bread = bake()\n    use(bread)\n\n\nasync def bake():\n    return 1\n"
+    raised = Raised("TypeError", "coroutine has no crust.", Place("shop/app.py", 5, "    use(bread)"))
+    found = python.explain(facts({"shop/app.py": app}), raised)
+    assert found == Finding(
+        "shop/app.py:4: `await` is missing before the call of bake, so bread is a coroutine in line 5 "
+        "(TypeError: coroutine has no crust)\n    4 |     bread = bake()",
+        Place("shop/app.py", 4, "    bread = bake()"),
+        "Write `await` before the call in shop/app.py:4, then verify again.",
     )
 
 

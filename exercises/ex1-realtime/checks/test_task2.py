@@ -6,7 +6,7 @@ from live_scene import Live
 from quiz_pages import judge_package
 from quiz_scene import LEFT, Moment, Seen
 
-from labkit.checking import NotDone, Stage
+from labkit.checking import WAIT, NotDone, Stage
 
 pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
@@ -158,6 +158,14 @@ def test_the_page_connects(live: Live) -> None:
             seen="it has none: it reaches no hub" if tried else "it has opened none",
             where=live.watched.where,
             cause=live.watched.trouble or (None if tried else "the page's script never starts a HubConnection"),
+        )
+    late = quiz_hub.hesitation(live.watched.wire)
+    if late and late > WAIT:
+        raise NotDone(
+            expected="the page opens a connection to the hub once it is loaded",
+            seen=f"it began to {late:.1f} s after its last script had come",
+            where=live.watched.where,
+            cause="the page's script waits before it starts the connection",
         )
 
 

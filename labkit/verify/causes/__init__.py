@@ -107,7 +107,8 @@ def _exceptions(facts: Facts) -> Iterator[Finding]:
     for log in facts.logs:
         for raised in reversed(unhandled(log, facts.app)):
             found = python.explain(facts, raised) or _plain(raised)
-            yield replace(found, cause=f"the app raised {found.cause}")
+            tells_place = found.place and found.cause.startswith(f"{found.place}: ")
+            yield found if tells_place else replace(found, cause=f"the app raised {found.cause}")
     for log in facts.logs:
         forgotten = never_awaited(log, facts.app)
         if forgotten and forgotten.place:
@@ -122,4 +123,5 @@ def _plain(raised: Raised) -> Finding:
     if raised.place is None:
         return Finding(str(raised))
     advice = f"Mend {raised.place}, save the file and verify again."
-    return Finding(f"{raised} at {raised.place}{raised.place.quoted}", raised.place, advice)
+    said = str(raised).rstrip(".")
+    return Finding(f"{said} at {raised.place}{raised.place.quoted}", raised.place, advice)
