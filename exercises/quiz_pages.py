@@ -26,9 +26,11 @@ PASSWORD = "a long pass phrase"  # noqa: S105  (of users that live as long as a 
 NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gro", "Hal", "Ida", "Jon", "Kim", "Lea", "Max", "Nia", "Ole")
 """Names as people have them; each gets a number, for names are taken once."""
 
+UNKNOWN = "whoever has logged in has to log in again here: this instance does not know the log-in"
+
 _FIGURES = """() => {
   const isSeen = (element) => element
-    && element.checkVisibility({ opacityProperty: true, visibilityProperty: true, contentVisibilityAuto: true })
+    && element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
     && element.getBoundingClientRect().width > 0 && element.getBoundingClientRect().height > 0;
   const number = (id) => {
     const element = document.querySelector(`[data-testid="${id}"]`);
@@ -36,7 +38,7 @@ _FIGURES = """() => {
   };
   const chart = (id) => {
     const canvas = document.getElementById(id);
-    const found = canvas && canvas.checkVisibility() && window.Chart && Chart.getChart(canvas);
+    const found = isSeen(canvas) && window.Chart && Chart.getChart(canvas);
     if (!found) return [];
     const plain = (value, meta) =>
       value && typeof value === "object" ? value[meta.vScale ? meta.vScale.axis : "y"] : value;
@@ -48,6 +50,11 @@ _FIGURES = """() => {
   };
   return [number("correct-answers"), number("incorrect-answers"), chart("answers-chart"), chart("average-chart")];
 }"""
+
+_HIDDEN = """(selectors) => selectors.some((each) => {
+  const element = document.querySelector(each);
+  return element && !element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+})"""
 
 _DRAWN = """() => ["answers-chart", "average-chart"].map((id) => {
   const canvas = document.getElementById(id);
@@ -190,6 +197,14 @@ class StatisticsPage:
         except Error:  # the page is just being loaded anew
             return NOTHING
         return Figures(correct, incorrect, tuple(pie), tuple(bars))
+
+    def hides(self, charts: bool) -> bool:
+        """Whether a counter, or a chart, is on the page, and nobody can see it."""
+        counters = [f'[data-testid="{name}-answers"]' for name in ("correct", "incorrect")]
+        try:
+            return bool(self.page.evaluate(_HIDDEN, ["#answers-chart", "#average-chart"] if charts else counters))
+        except Error:
+            return False
 
     def drawn(self) -> tuple[str, str]:
         """What the charts look like: two texts that differ if the pixels do."""
@@ -338,10 +353,12 @@ class PlayPage:
         options = self.page.get_by_test_id("option")
         if not until(self.page, lambda: options.count() == 4 and options.first.is_enabled(), PATIENCE):
             heading = self.page.get_by_role("heading").first
+            is_asked_to_log_in = "/account/" in urlsplit(self.page.url).path
             raise NotDone(
                 expected="a question with four options",
                 seen=f"“{heading.inner_text()}”" if heading.count() else "an empty page",
                 where=f"{self.where} ({self.page.url})",
+                cause=UNKNOWN if is_asked_to_log_in else None,
             )
         return self
 

@@ -179,6 +179,7 @@ def test_a_message_changes_the_counters(live: Live) -> None:
                 seen=seen.counters,
                 where=f"{seen.page.where}, the counters",
                 cause=_unheard(live) or seen.cause(),
+                side=seen.side(),
             )
     played = live.scripted
     if played and not any(played.after.has_counters_of(each) for each in played.expected):
@@ -200,6 +201,7 @@ def test_a_message_redraws_the_charts(live: Live) -> None:
                 seen=seen.charts,
                 where=f"{seen.page.where}, #answers-chart and #average-chart",
                 cause=_unheard(live) or seen.cause(with_charts=True),
+                side=seen.side(with_charts=True),
             )
     played = live.scripted
     if played and not any(played.after.has_charts_of(each) for each in played.expected):

@@ -78,6 +78,8 @@ def of_start(facts: Facts, error: AppDidNotStart) -> Finding:
 
 def is_about_pages(facts: Facts, check: Check) -> bool:
     """Whether a failed script of a page can be why: not if all that the check needs is on the server's side."""
+    if facts.side:
+        return facts.side == "page"
     homes = [path for name in check.snippets if (path := facts.homes.get(name))]
     return not homes or any(not path.endswith((".py", ".toml")) for path in homes)
 

@@ -87,9 +87,23 @@ def _error(facts: Facts, error: ScriptError) -> Finding:
         if finding:
             return finding
     if place:
-        return Finding.at(place, str(error))
+        return _in_others_hands(facts, error) or Finding.at(place, str(error))
     path = urlsplit(error.frames[0][0] if error.frames else error.page).path
     return Finding(f"a script of the page{f' {path}' if path.startswith('/') else ''} failed: {error}")
+
+
+def _in_others_hands(facts: Facts, error: ScriptError) -> Finding | None:
+    """The trainee's line that has handed something wrong to code of the lab, which fails on it."""
+    places = [found for url, line in error.frames if (found := facts.place_of(url, line))]
+    own = [each for each in places if each.source not in facts.original.get(each.path, "").split("\n")]
+    if not own or own[0] == places[0]:
+        return None
+    inner = f"line {places[0].line}" if places[0].path == own[0].path else str(places[0])
+    return Finding.at(
+        own[0],
+        f"{error}, in {inner}, which was called from here",
+        f"Look at what {own[0]} hands on, mend it, save the file and verify again.",
+    )
 
 
 def _unparsed(facts: Facts, error: ScriptError) -> Place | None:
