@@ -198,6 +198,24 @@ def test_an_error_of_a_script_has_the_line_of_its_file(facts: Make) -> None:
     )
 
 
+def test_an_error_in_the_labs_own_code_is_told_with_the_line_that_called_it(facts: Make) -> None:
+    script = BEGIN["shop/static/shelf.js"] + "hub.on('bread', (bread) => {\n  show(bread.loaf);\n});\n"
+    error = ScriptError(PAGE, "TypeError", "bread.slice is not a function", ((SCRIPT, 2), (SCRIPT, 6)))
+    found = find(facts({"shop/static/shelf.js": script}, **seen(error)), check())
+    assert found == Finding(
+        "shop/static/shelf.js:6: TypeError: bread.slice is not a function, in line 2, which was called from here\n"
+        "    6 |   show(bread.loaf);",
+        Place("shop/static/shelf.js", 6, "  show(bread.loaf);"),
+        "Look at what shop/static/shelf.js:6 hands on, mend it, save the file and verify again.",
+    )
+
+
+def test_what_a_check_has_seen_says_where_to_look(facts: Make) -> None:
+    error = ScriptError(PAGE, "TypeError", "bread.slice is not a function", ((SCRIPT, 2),))
+    assert find(facts(side="server", **seen(error)), check()) is None
+    assert find(facts(side="page", **seen(error)), check()) is not None
+
+
 def test_an_error_of_a_script_in_a_template_is_found_by_its_text(facts: Make) -> None:
     shelf = BEGIN["shop/templates/shelf.html"] + "<script>\nsell();\n</script>\n"
     error = ScriptError(PAGE, "TypeError", "sell is not a function", ((PAGE, 31),))
