@@ -29,8 +29,9 @@ NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gro", "Hal", "Ida", "Jon",
 UNKNOWN = "whoever has logged in has to log in again here: this instance does not know the log-in"
 
 _FIGURES = """() => {
-  const isSeen = (element) => element
-    && element.checkVisibility({ opacityProperty: true, visibilityProperty: true })
+  const isShown = (element) => element
+    && element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  const isSeen = (element) => isShown(element)
     && element.getBoundingClientRect().width > 0 && element.getBoundingClientRect().height > 0;
   const number = (id) => {
     const element = document.querySelector(`[data-testid="${id}"]`);
@@ -38,7 +39,7 @@ _FIGURES = """() => {
   };
   const chart = (id) => {
     const canvas = document.getElementById(id);
-    const found = isSeen(canvas) && window.Chart && Chart.getChart(canvas);
+    const found = isShown(canvas) && window.Chart && Chart.getChart(canvas);
     if (!found) return [];
     const plain = (value, meta) =>
       value && typeof value === "object" ? value[meta.vScale ? meta.vScale.axis : "y"] : value;

@@ -28,6 +28,9 @@ from dataclasses import dataclass, field
 KEPT = 1 << 20
 """The longest body, in bytes, that is kept of an answer."""
 
+CLOSE = 8
+"""The kind of the frame with which either side ends a WebSocket."""
+
 _NO_BODY = (204, 304)
 
 
@@ -365,6 +368,8 @@ class _Link:
             if mask:
                 part = bytes(byte ^ mask[index % 4] for index, byte in enumerate(part))
             if first & 8:  # ping, pong, close
+                if first & 15 == CLOSE:
+                    exchange.ended = exchange.ended or time.time()
                 if from_server:
                     self._frames_read.append(bytes([first, second]) + part)
                 continue
