@@ -117,19 +117,6 @@ def begun(wire: Wire) -> bool:
     return any(each.path.endswith("/negotiate") or each.is_websocket for each in list(wire.exchanges))
 
 
-def hesitation(wire: Wire) -> float | None:
-    """How many seconds there are between a page's last script and its first step to a hub; None if that is not known.
-
-    Scripts that come later, or that the page asks for once it is connected, are left out.
-    """
-    exchanges = list(wire.exchanges)
-    first = next((each for each in exchanges if each.path.endswith("/negotiate") or each.is_websocket), None)
-    if first is None:
-        return None
-    loaded = [each.ended for each in exchanges if each.ended and each.path.endswith(".js") and each.ended < first.began]
-    return first.began - max(loaded) if loaded else None
-
-
 def refusals(wire: Wire) -> list[tuple[str, int]]:
     """The addresses below which a hub was asked for and which answered with an error."""
     return [

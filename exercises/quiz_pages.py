@@ -57,6 +57,13 @@ _HIDDEN = """(selectors) => selectors.some((each) => {
   return element && !element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
 })"""
 
+_HESITATION = """() => {
+  const [page] = performance.getEntriesByType("navigation");
+  const asked = performance.getEntriesByType("resource");
+  const first = asked.find((each) => new URL(each.name).pathname.endsWith("/negotiate"));
+  return page && first ? Math.max(first.startTime - page.loadEventStart, 0) / 1000 : 0;
+}"""
+
 _DRAWN = """() => ["answers-chart", "average-chart"].map((id) => {
   const canvas = document.getElementById(id);
   if (!canvas || !canvas.width || !canvas.height) return "";
@@ -256,6 +263,16 @@ class StatisticsPage:
     def news(self, since: float = 0.0) -> list[News]:
         """What the hub told this page, over any of its connections."""
         return [news for each in self.hub_connections for news in each.news if news.at >= since]
+
+    def hesitation(self) -> float:
+        """How many seconds after it was loaded the page has begun to connect to a hub, by its own clock; 0 if before.
+
+        However busy the machine is, what a script does as it runs comes before the page counts as loaded.
+        """
+        try:
+            return float(self.page.evaluate(_HESITATION))
+        except Error:
+            return 0.0
 
     def has_client(self) -> bool:
         """Whether the page's scripts find the SignalR client."""

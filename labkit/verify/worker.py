@@ -350,7 +350,15 @@ def _run(channel: Channel) -> Job:
     settings.write_text("[pytest]\n", encoding="utf-8")
     # `--tb=line`: what nobody reads need not be quoted, and CPython 3.11 may fail to parse the lines around it.
     options = ["-c", str(settings), "--rootdir", str(job.checks), "--confcutdir", str(job.checks)]
-    options += ["--import-mode=importlib", "--strict-markers", "--capture=no", "--tb=line", "-q", "-p", "no:cacheprovider"]
+    options += [
+        "--import-mode=importlib",
+        "--strict-markers",
+        "--capture=no",
+        "--tb=line",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__, "-p", kept_browser.__name__]
     options += ["--output", str(job.temporary / "playwright")]
     pytest.main([*options, str(job.checks)], plugins=[Reporter(channel, job)])

@@ -159,11 +159,11 @@ def test_the_page_connects(live: Live) -> None:
             where=live.watched.where,
             cause=live.watched.trouble or (None if tried else "the page's script never starts a HubConnection"),
         )
-    late = quiz_hub.hesitation(live.watched.wire)
-    if late and late > WAIT:
+    late = live.watched.hesitation()
+    if late > WAIT:
         raise NotDone(
             expected="the page opens a connection to the hub once it is loaded",
-            seen=f"it began to {late:.1f} s after its last script had come",
+            seen=f"it began to {late:.1f} s later",
             where=live.watched.where,
             cause="the page's script waits before it starts the connection",
         )
