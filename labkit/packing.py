@@ -12,7 +12,7 @@ from pathlib import Path
 
 from slugify import slugify
 
-from labkit import __version__, companions, record, tree, verdicts
+from labkit import __version__, companions, receipts, record, tree, verdicts
 from labkit.errors import MachineError, UsageError
 from labkit.lab import Exercise
 from labkit.workspace import Workspace
@@ -106,7 +106,7 @@ def _chosen(folder: Path, exercise: Exercise, left_out: list[tuple[str, str]]) -
             left_out.append((path, f"{there.stat().st_size // 1_000_000} MB"))
         elif path != VERDICTS:
             yield path
-    beside = [record.NAME, "uv.toml", ".gitignore"]
+    beside = [record.NAME, receipts.NAME, "uv.toml", ".gitignore"]
     wheels = folder / companions.WHEELS
     if wheels.is_dir() and not wheels.is_symlink():
         beside += [f"{companions.WHEELS}/{each.name}" for each in sorted(wheels.glob("*.whl"))]

@@ -12,7 +12,7 @@ from labkit import tree
 from labkit.files import locked, write_whole
 
 if TYPE_CHECKING:
-    from labkit.verify.report import Report
+    from labkit.verify.report import Report, TaskReport
 
 _NAME = "verdicts.json"
 
@@ -23,11 +23,22 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     Each has `title`, `passed`, `when` (ISO 8601), `digest` (of the app's files then, see `tree.digest`) and `checks`,
     a list of `id`, `title` and `verdict`.
     """
+    return _part(folder, "tasks", "digest")
+
+
+def failures(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the last run said of each task's first check that failed, by the task's id.
+
+    Each has `check`, `title`, `verdict` and `when`, and of `expected`, `seen`, `where`, `cause` and `next` those that
+    were said.
+    """
+    return _part(folder, "failures", "check")
+
+
+def _part(folder: Path, name: str, needed: str) -> dict[str, dict[str, Any]]:
     try:
         document = json.loads((folder / ".labkit" / _NAME).read_bytes())
-        return {
-            str(id_): task for id_, task in document["tasks"].items() if isinstance(task, dict) and "digest" in task
-        }
+        return {str(id_): each for id_, each in document[name].items() if isinstance(each, dict) and needed in each}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # nothing depends on it: the next run makes it anew
 
@@ -36,8 +47,11 @@ def remember(folder: Path, report: "Report", digest: str, now: datetime) -> None
     """Keep a run's verdicts, in place of earlier ones on the same tasks; `digest` is that of the files it was about."""
     when = now.astimezone().isoformat(timespec="seconds")
     with locked(folder / ".labkit" / "lock"):
-        tasks = read(folder)
+        tasks, failing = read(folder), failures(folder)
         for task in report.tasks:
+            failing.pop(task.id, None)
+            if failure := _first_failure(task, when):
+                failing[task.id] = failure
             tasks[task.id] = {
                 "title": task.title,
                 "passed": task.passed,
@@ -48,8 +62,18 @@ def remember(folder: Path, report: "Report", digest: str, now: datetime) -> None
                     for check, result in task.checks
                 ],
             }
-        text = json.dumps({"schema": 1, "tasks": dict(sorted(tasks.items()))}, indent=2, ensure_ascii=False)
+        document = {"schema": 1, "tasks": dict(sorted(tasks.items())), "failures": dict(sorted(failing.items()))}
+        text = json.dumps(document, indent=2, ensure_ascii=False)
         write_whole(folder / ".labkit" / _NAME, f"{text}\n".encode())
+
+
+def _first_failure(task: "TaskReport", when: str) -> dict[str, Any] | None:
+    for check, result in task.checks:
+        if result.verdict.value not in ("passed", "skipped"):
+            parts = {name: getattr(result, name) for name in ("expected", "seen", "where", "cause", "next")}
+            said = {name: value for name, value in parts.items() if value}
+            return {"check": check.id, "title": check.title, "verdict": result.verdict.value, "when": when, **said}
+    return None
 
 
 def described(folder: Path) -> list[dict[str, Any]]:

@@ -81,6 +81,7 @@ def test_a_name_to_choose_in_two_snippets_is_found(tea_folder: Path) -> None:
     assert wanted in content.problems(lab)
 
 
+@pytest.mark.slow
 def test_a_workspace_whose_lab_is_gone_says_where_it_was(tea: Lab, tmp_path: Path) -> None:
     work = workspace.create(tea, tea.exercises[0], tmp_path / "work").folder
     (tmp_path / "tea").rename(tmp_path / "moved")

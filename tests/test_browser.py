@@ -52,6 +52,7 @@ def test_a_named_browser_that_is_not_there_is_an_error(bare: Path, monkeypatch: 
     assert caught.value.next == "Correct LABKIT_BROWSER, or unset it: labkit then looks for a browser itself."
 
 
+@pytest.mark.slow
 def test_playwrights_own_browser_counts_once_it_is_complete(bare: Path) -> None:
     folder = next(path for path in dry_run() if "headless" in path.name)
     folder.mkdir(parents=True)
@@ -95,6 +96,7 @@ def test_no_browser_and_no_network_is_an_error_after_the_attempt(bare: Path, mon
     assert not any(line.startswith(("at ", "errno", "}")) for line in said)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="Debian's way")
 def test_root_on_debian_gets_a_browser_from_the_system(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The list of packages is empty at first, as on a fresh image.

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from asgi_signalr.testing import RefusedError, TestClient, running
 
@@ -21,6 +22,7 @@ from labkit.classroom.room import MOST_WRONG, STUCK, Room, Told, ToldCheck, Told
 from labkit.errors import UsageError
 from labkit.lab import Lab
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
+from labkit.workspace import Workspace
 
 AT = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 TOKEN = "t" * 40
@@ -47,10 +49,21 @@ def test_the_board_shows_states_counts_and_who_is_stuck(room: Room) -> None:
                 "name": "Ann",
                 "here": True,
                 "hand": False,
+                "failure": False,
+                "work": False,
                 "stuck": "a1.2/cup",
                 "tasks": {"a1.2": "not done"},
             },
-            {"number": 2, "name": None, "here": True, "hand": True, "stuck": None, "tasks": {"a1.2": "passed"}},
+            {
+                "number": 2,
+                "name": None,
+                "here": True,
+                "hand": True,
+                "failure": False,
+                "work": False,
+                "stuck": None,
+                "tasks": {"a1.2": "passed"},
+            },
         )
     ]
     assert later["checks"] == [{"id": "a1.2/cup", "passed": 1, "tried": 2}]
@@ -127,20 +140,29 @@ async def test_a_hundred_trainees_are_on_the_board_and_away_when_they_leave(tea:
             await trainees[99].close()
 
 
-def test_what_is_sent_has_no_code_and_no_text_of_the_trainee(tea: Lab, tmp_path: Path) -> None:
+@pytest.fixture
+def here(tea: Lab, tmp_path: Path) -> Workspace:
+    """A workspace with a line of the trainee's own, and a failure at the last verdict."""
     here = workspace.create(tea, tea.exercises[0], tmp_path / "mine")
     check = Check("a1.2/cup", "The cup is full.", "a1.2", 5)
-    secret = Result(Verdict.NOT_DONE, "a cup", "my secret text", "app.py:3", "my own words")
-    report = Report("a1", "workspace", 1.0, (TaskReport("a1.2", "Pour it", ((check, secret),)),))
+    found = Result(Verdict.NOT_DONE, "a cup", "my secret text", f"{here.folder}/tea.py:3", "my own words")
+    report = Report("a1", "workspace", 1.0, (TaskReport("a1.2", "Pour it", ((check, found),)),))
     verdicts.remember(here.folder, report, "digest", AT)
+    (here.folder / "tea.py").write_text("my_own_line = 1\n", "utf-8")
+    return here
+
+
+def test_what_is_sent_has_no_code_and_no_text_of_the_trainee(here: Workspace) -> None:
     joining.hand(here, up=True)
-    sent = joining.message(here, "CODE", None)
+    sent = joining.Sender(here, "code-FINGERPRINT", None).message()
     assert sent == {
-        "code": "CODE",
+        "code": "code",
         "id": sent["id"],
         "name": None,
         "exercise": "a1",
         "hand": True,
+        "failure": None,
+        "work": None,
         "tasks": {
             "a1.2": {
                 "passed": False,
@@ -149,7 +171,43 @@ def test_what_is_sent_has_no_code_and_no_text_of_the_trainee(tea: Lab, tmp_path:
             }
         },
     }
-    assert joining.message(here, "CODE", "Ann")["id"] == sent["id"]
+    assert joining.Sender(here, "CODE", "Ann").message()["id"] == sent["id"]
+
+
+def test_a_failure_and_the_work_are_sent_to_whoever_opens_them_and_taken_back(tea: Lab, here: Workspace) -> None:
+    room = Room(tea, AT + timedelta(hours=1))
+    sender = joining.Sender(here, room.code, None, shares=tea.exercises[0])
+
+    def tell() -> dict[str, Any]:
+        room.tell(msgspec.convert(sender.message(), Told), AT)
+        return dict(room.to_json(AT)["trainees"][0])
+
+    joining.send(here, joining.failure(here))
+    assert (tell()["failure"], tell()["work"]) == (True, True)
+    when = verdicts.failures(here.folder)["a1.2"]["when"]
+    assert room.opened(1)["failure"] == (
+        f"a1.2  The cup is full. (not done, {when})\n"
+        "expected: a cup\nseen: my secret text\nwhere: mine/tea.py:3\ncause: my own words"
+    )
+    assert "+my_own_line = 1" in (room.opened(1)["work"] or "").splitlines()
+    # None of it is on the board that the class sees.
+    assert "secret" not in json.dumps(room.to_json(AT))
+    # What is written meanwhile is not sent before the next verdict.
+    (here.folder / "tea.py").write_text("unfinished = 1\n", "utf-8")
+    joining.send(here, None)
+    assert (tell()["failure"], "unfinished" in str(room.opened(1)["work"])) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "said"),
+    [
+        ("ftp://board", "CODE", "is no address of a board"),
+        ("http://board:1", "CODE-PRINT", "is that of an https board"),
+    ],
+)
+def test_an_invitation_that_cannot_be_right_is_refused(url: str, code: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        joining.Invitation(url, code)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
@@ -230,6 +288,7 @@ class Line:
             target.shutdown(socket.SHUT_WR)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has all of 127.0.0.0/8")
 def test_a_machine_that_has_lost_the_network_tells_everything_again(
     tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

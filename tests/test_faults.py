@@ -149,11 +149,11 @@ def damaged(text: bytes) -> st.SearchStrategy[bytes]:
     "path",
     [
         ".labkit/workspace.json",
-        "lab-workspace.toml",
+        pytest.param("lab-workspace.toml", marks=pytest.mark.slow),
         ".labkit/journal/0001/change.json",
-        ".labkit/status",
+        pytest.param(".labkit/status", marks=pytest.mark.slow),
         "../tea/exercises/a1-brew/exercise.toml",
-        "../tea/lab.toml",
+        pytest.param("../tea/lab.toml", marks=pytest.mark.slow),
     ],
 )
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

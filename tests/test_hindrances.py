@@ -133,6 +133,7 @@ def test_a_policy_of_the_machine_is_named(monkeypatch: pytest.MonkeyPatch, said:
     assert caught.value.message == f"{name} {fault}: a policy of whoever manages this machine forbids it."
 
 
+@pytest.mark.slow
 def test_what_steers_node_does_not_reach_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODE_OPTIONS", "--require /nonexistent/b.js")
 

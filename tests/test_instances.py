@@ -228,6 +228,7 @@ def test_an_app_that_hangs_at_start_up_is_shown_where_it_waits(run: Run, folder:
     assert "Fatal Python error" not in error.log_tail
 
 
+@pytest.mark.slow
 def test_an_app_that_takes_connections_but_never_answers_has_hung(run: Run, folder: Path) -> None:
     (folder / "app.py").write_text(
         "import socket, sys, threading\n"

@@ -69,7 +69,9 @@ def test_output_that_cannot_be_written_is_the_machines_fault(arguments: list[str
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
 @pytest.mark.usefixtures("signals_as_in_a_terminal")
-@pytest.mark.parametrize("asking", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
+@pytest.mark.parametrize(
+    "asking", ["SIGINT", *(pytest.param(each, marks=pytest.mark.slow) for each in ("SIGTERM", "SIGHUP", "SIGKILL"))]
+)
 def test_setup_cut_short_leaves_nothing_of_the_browser_that_it_tries(
     tea_folder: Path, tmp_path: Path, asking: str
 ) -> None:

@@ -94,6 +94,7 @@ def test_doctor_finds_this_machine_ready(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_doctor_says_what_to_type_and_exits_with_3(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "labkit", "doctor", "--lab", str(find_lab().folder)],

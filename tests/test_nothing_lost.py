@@ -202,8 +202,9 @@ def play(tea: Lab, brew: Exercise, made: Workspace, step: tuple[str, str, bytes]
         made.undo(force=True)
 
 
+@pytest.mark.slow
 @given(data=st.data(), steps=STEPS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_byte_is_ever_lost(
     tea: Lab,
     brew: Exercise,

@@ -106,6 +106,7 @@ def test_listen_works_on_a_server_of_ours(postgres_server: Server) -> None:
         postgres_server.can_listen("no-such-database")
 
 
+@pytest.mark.slow
 def test_a_standby_refuses_listen(lab_home: Path) -> None:
     cluster = Cluster(lab_home, temporary=True)
     lab_home.mkdir()
@@ -132,6 +133,7 @@ def test_a_temporary_server_leaves_nothing_behind() -> None:
     assert not data.parent.exists()
 
 
+@pytest.mark.slow
 def test_kill_9_of_labkit_leaves_neither_server_nor_folder() -> None:
     starter = (
         "from labkit.postgres import temporary_server\n"
@@ -244,6 +246,7 @@ def test_a_url_that_is_no_server_is_refused_without_its_password() -> None:
     assert "secret" not in caught.value.message
 
 
+@pytest.mark.slow
 @as_root
 def test_as_root_no_folder_is_opened_and_the_server_runs_elsewhere() -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -262,6 +265,7 @@ def test_as_root_no_folder_is_opened_and_the_server_runs_elsewhere() -> None:
             Cluster((closed / "postgres").resolve(), temporary=False).remove()
 
 
+@pytest.mark.slow
 @as_root
 def test_as_root_binaries_that_the_account_cannot_reach_are_copied_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -310,6 +314,7 @@ def data_folder(lab: LabServer) -> Path:
         return Path(server.query("postgres", "SHOW data_directory")[0]["data_directory"])
 
 
+@pytest.mark.slow
 def test_no_database_is_deleted_because_a_file_is_missing(lab_home: Path) -> None:
     lab = LabServer(lab_home)
     data = data_folder(lab)
@@ -324,6 +329,7 @@ def test_no_database_is_deleted_because_a_file_is_missing(lab_home: Path) -> Non
         assert server.databases() == ["mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gives a program another name")
 def test_a_stale_pid_file_keeps_no_server_from_starting_and_ends_nobody(lab_home: Path, tmp_path: Path) -> None:
     lab = LabServer(lab_home)
@@ -347,7 +353,9 @@ def test_a_stale_pid_file_keeps_no_server_from_starting_and_ends_nobody(lab_home
         other.kill()
 
 
-@pytest.mark.parametrize("port", ["70000", "-5", "x", "", "9" * 5000])
+@pytest.mark.parametrize(
+    "port", ["x", *(pytest.param(each, marks=pytest.mark.slow) for each in ("70000", "-5", "", "9" * 5000))]
+)
 def test_whatever_the_port_file_has_the_server_starts(lab_home: Path, port: str) -> None:
     lab = LabServer(lab_home)
     home = data_folder(lab).parent
@@ -356,6 +364,7 @@ def test_whatever_the_port_file_has_the_server_starts(lab_home: Path, port: str)
         assert server.databases() == ["mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="makes links")
 def test_no_link_is_followed_in_the_servers_folder(lab_home: Path, tmp_path: Path) -> None:
     lab = LabServer(lab_home)

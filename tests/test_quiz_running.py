@@ -139,6 +139,7 @@ async def test_only_the_side_of_the_card_that_is_seen_can_be_read(chromium: Brow
     await expect(following).to_have_count(1)
 
 
+@pytest.mark.slow
 async def test_a_question_that_cannot_be_loaded_says_so_and_can_be_tried_again(chromium: Browser, url: str) -> None:
     page = await chromium.new_page()
     await register(page, url)
@@ -193,6 +194,7 @@ async def see_numbers_charts_and_words_after_a_refresh(chromium: Browser, url: s
     assert mishaps == []
 
 
+@pytest.mark.slow
 async def test_a_phone_needs_no_sideways_scrolling(chromium: Browser, url: str) -> None:
     page = await chromium.new_page(viewport={"width": 320, "height": 640}, reduced_motion="reduce")
     wide = "document.documentElement.scrollWidth - window.innerWidth"
@@ -338,6 +340,7 @@ async def test_after_exercise_2_an_answer_reaches_the_pages_of_both_instances(
         assert len(postgres_server.query("signalr", "SELECT * FROM signalr.messages_0")) >= 2
 
 
+@pytest.mark.slow
 def test_instances_that_start_at_the_same_moment_make_one_set_of_questions(tmp_path: Path) -> None:
     code = "import asyncio; from geekquiz import database; print('ready', flush=True); input(); "
     code += "asyncio.run(database.prepare())"
@@ -376,6 +379,7 @@ async def test_two_instances_share_users_sessions_and_answers(tmp_path: Path) ->
                 assert '<strong id="correct">80</strong>' in (await client.get("/statistics")).text
 
 
+@pytest.mark.slow
 async def test_logging_off_ends_the_open_connections_to_every_instance(tmp_path: Path) -> None:
     with serving(tmp_path / "quiz.db", EXERCISES / "ex2-scaleout" / "begin", count=2) as urls:
         async with AsyncExitStack() as stack:

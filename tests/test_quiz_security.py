@@ -39,13 +39,13 @@ def test_every_line_that_holds_has_a_test(row: list[str]) -> None:
 
 
 def always_run(files: list[Path]) -> set[str]:
-    """The tests that are run whenever the suite is: not those that are only for some systems, or skipped."""
+    """The tests that are run on every change: not those that are only for some systems, or skipped."""
     functions = [node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body]
     return {
         node.name
         for node in functions
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and not any("skip" in ast.unparse(each) or "slow" in ast.unparse(each) for each in node.decorator_list)
+        and not any("skip" in ast.unparse(each) for each in node.decorator_list)
     }
 
 

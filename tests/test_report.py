@@ -87,7 +87,9 @@ def written(kept: Kept, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 640, 390])  # 640: 1280 at 200 %
+@pytest.mark.parametrize(
+    "width", [1280, pytest.param(640, marks=pytest.mark.slow), pytest.param(390, marks=pytest.mark.slow)]
+)  # 640: 1280 at 200 %
 def test_the_page_runs_nothing_asks_nothing_and_is_readable(
     chromium: Browser, written: Path, width: int, scheme: Any
 ) -> None:
@@ -157,6 +159,23 @@ def test_junit_counts_and_says_every_verdict(tmp_path: Path) -> None:
         ["skipped"],
     ]
     assert "seen: seen <script>" in (root.find(".//failure").text or "")  # type: ignore[union-attr]
+
+
+def test_pictures_are_a_part_of_the_page_or_files_beside_it(kept: Kept, tmp_path: Path, chromium: Browser) -> None:
+    folder = kept()
+    whole = report(result(Verdict.PASSED), evidence=folder)
+    reports.write(tmp_path / "one", whole, heading())
+    assert sorted(each.name for each in (tmp_path / "one").iterdir()) == ["index.html", "junit.xml", "report.json"]
+    page = open_page(chromium, reports.write(tmp_path / "many", whole, heading(), pictures_beside=True).resolve())
+    images = page.locator("img")
+    images.first.scroll_into_view_if_needed()
+    assert images.evaluate_all("all => all.map((each) => [each.src.split('/').at(-2), each.naturalWidth])") == [
+        ["pictures", 1],
+        ["pictures", 1],
+    ]
+    pictures = {each.name: each.read_bytes() for each in (tmp_path / "many" / "pictures").iterdir()}
+    assert sorted(pictures.values()) == sorted(PIXEL + bytes(n) for n in (1, 2))
+    page.close()
 
 
 def test_the_document_is_that_of_verify_with_what_it_is_about(tmp_path: Path) -> None:

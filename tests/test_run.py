@@ -191,6 +191,7 @@ def test_the_instances_of_a_workspace_run_until_ctrl_c(labkit: Callable[..., Lab
     assert (own.data / "logs" / "instance-2.log").read_text().count("GET /pot") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_app_is_ready_is_an_interruption(labkit: Callable[..., Labkit], brew: Path) -> None:
     (brew / "app.py").write_text("import time\nprint('slow', flush=True)\ntime.sleep(600)\n")
     run = labkit(brew, "run")
@@ -204,7 +205,11 @@ NOHUP = "[signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal
 BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])"
 
 
-@pytest.mark.parametrize("given", [NOHUP, BLOCKED, "pass"], ids=["nohup &", "blocked", "a terminal"])
+@pytest.mark.parametrize(
+    "given",
+    [*(pytest.param(each, marks=pytest.mark.slow) for each in (NOHUP, BLOCKED)), "pass"],
+    ids=["nohup &", "blocked", "a terminal"],
+)
 def test_however_it_was_started_a_request_to_end_stops_instances_that_hear_every_signal(
     labkit: Callable[..., Labkit], brew: Path, given: str
 ) -> None:
@@ -341,6 +346,7 @@ def test_without_a_workspace_the_error_says_how_to_get_one(
     assert "labkit start a1" in said
 
 
+@pytest.mark.slow
 def test_the_labs_end_has_a_database_server_of_its_own_for_its_time(
     labkit: Callable[..., Labkit], lab: Path, tmp_path: Path
 ) -> None:
@@ -351,6 +357,7 @@ def test_the_labs_end_has_a_database_server_of_its_own_for_its_time(
     assert run.ends()[0] == 0
 
 
+@pytest.mark.slow
 def test_a_workspace_uses_the_labs_own_server(
     labkit: Callable[..., Labkit], lab: Path, tmp_path: Path, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +370,7 @@ def test_a_workspace_uses_the_labs_own_server(
     assert get(f"{url}size") == "pots"
 
 
+@pytest.mark.slow
 def test_a_database_server_that_was_killed_is_told_of_and_can_be_started_again(
     labkit: Callable[..., Labkit], lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ def test_a_saved_file_is_noticed_and_r_restarts(run: tuple[Terminal, Path, str])
         assert answer.status == 202
 
 
+@pytest.mark.slow
 def test_an_error_is_told_with_its_place_first(run: tuple[Terminal, Path, str]) -> None:
     terminal, _, address = run
     with pytest.raises((urllib.error.URLError, ConnectionError)):

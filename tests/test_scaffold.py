@@ -139,6 +139,7 @@ def test_a_new_lab_overwrites_nothing(tea: Lab) -> None:
     assert tree_of(tea.folder) == before
 
 
+@pytest.mark.slow
 def test_the_test_of_a_new_lab_shows_every_problem_on_a_line_of_its_own(tmp_path: Path) -> None:
     lab = scaffold.new_lab("birds", tmp_path / "birds")
     (lab.exercises[0].begin / "more.txt").write_text("<YOUR-BIRD>", encoding="utf-8")

@@ -36,7 +36,9 @@ def test_redirected_output_is_utf_8_although_the_system_prefers_less(signed: Pat
     assert (code, out.decode("utf-8").splitlines()[0]) == (0, SIGN)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "ascii:strict"])
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", *(pytest.param(each, marks=pytest.mark.slow) for each in ("ascii", "ascii:strict"))]
+)
 def test_a_chosen_encoding_is_kept_and_what_it_lacks_is_a_question_mark(signed: Path, encoding: str) -> None:
     code, out = listed(signed, PYTHONIOENCODING=encoding)
     assert (code, out.splitlines()[0]) == (0, b"? and ?")
@@ -64,7 +66,7 @@ def test_json_names_a_folder_whose_name_is_no_text(signed: Path, tmp_path: Path)
     [
         ("--version", 0, ""),
         ("list", 0, ""),
-        ("list --format json", 0, ""),
+        pytest.param("list --format json", 0, "", marks=pytest.mark.slow),
         ("list x9", 2, "Unknown exercise “x9”. There is no exercise here.\nnext: labkit list\n"),
     ],
 )

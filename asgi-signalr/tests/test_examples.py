@@ -30,7 +30,9 @@ def url_of(process: subprocess.Popen[str]) -> str:
     raise AssertionError("".join(seen))
 
 
-@pytest.fixture(scope="module", params=["", "/api"], ids=["alone", "behind a prefix"])
+@pytest.fixture(
+    scope="module", params=["", pytest.param("/api", marks=pytest.mark.slow)], ids=["alone", "behind a prefix"]
+)
 def urls(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """Every chat, served as the README says; they start at the same time. What Django warns of is an error."""
     python = [sys.executable, "-W", "error:StreamingHttpResponse"]
@@ -56,7 +58,7 @@ def test_there_is_a_chat_for_each_framework() -> None:
     assert CHATS == ["chat_django", "chat_fastapi", "chat_plain", "chat_starlette"]
 
 
-@pytest.mark.parametrize("name", CHATS)
+@pytest.mark.parametrize("name", [pytest.param("chat_django", marks=pytest.mark.slow), *CHATS[1:]])
 async def test_the_official_client_chats(
     name: str, urls: dict[str, str], run_in_node: Callable[..., Awaitable[list[Any]]]
 ) -> None:
@@ -133,6 +135,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_django_project_has_hubs_beside_it_and_its_views_send_to_them(tmp_path: Path) -> None:
     """The files that docs/django.md shows, laid over what `django-admin startproject` makes."""
 

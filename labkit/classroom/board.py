@@ -32,17 +32,24 @@ REMINDING = 15.0
 """Seconds after which the board is sent again without any news: who is stuck depends on the time."""
 
 
+MOST_BYTES = 512 * 1024
+"""How long a message of a trainee's machine may be: verdicts, a failure, and the work of one who shares it."""
+
+
 class Board:
     """The board of a room; whoever has the `token` sees it, whoever has the room's code is on it.
 
-    `address` is what trainees join.
+    `address` is what trainees join; `fingerprint` that of the board's own certificate, if it has made one.
     """
 
-    def __init__(self, room: Room, token: str, address: str) -> None:
+    def __init__(self, room: Room, token: str, address: str, fingerprint: str = "") -> None:
         self.room = room
         self._address = address
+        self._fingerprint = fingerprint
         self._token = token
-        self._signalr = SignalR(user=lambda scope: "the instructor" if self._knows(scope) else None)
+        self._signalr = SignalR(
+            max_message_size=MOST_BYTES, user=lambda scope: "the instructor" if self._knows(scope) else None
+        )
         self._gate: Gate | None = None
         self._connections: dict[str, str] = {}
         self._due = asyncio.Event()
@@ -65,7 +72,12 @@ class Board:
 
     def to_json(self) -> dict[str, Any]:
         """The board as its page shows it."""
-        return {**self.room.to_json(_now()), "address": self._address}
+        state = self.room.to_json(_now())
+        return {**state, "code": self.invite(state["code"]), "address": self._address}
+
+    def invite(self, code: str | None) -> str | None:
+        """The code as trainees type it: with the fingerprint, if there is one."""
+        return "-".join(filter(None, (code, self._fingerprint))) if code else None
 
     def _knows(self, scope: Any) -> bool:
         return self._gate is not None and self._gate.knows(scope)
@@ -80,6 +92,10 @@ class Board:
             async def everything(self) -> dict[str, Any]:
                 """The board, for a page that has just been opened or has been away."""
                 return board.to_json()
+
+            async def opened(self, number: int) -> dict[str, Any]:
+                """What a trainee has sent beside the verdicts; the board itself shows none of it to the class."""
+                return board.room.opened(number)
 
         @self._signalr.hub("/join")
         class JoinHub(Hub):

@@ -2,16 +2,22 @@
 
 import json
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from labkit import verdicts
+from labkit.classroom import certificate
+from labkit.classroom.room import MOST_TEXT
 from labkit.errors import UsageError
 from labkit.files import write_whole
-from labkit.lab import id_of
+from labkit.harmless import harmless, shortened
+from labkit.lab import Exercise, id_of
+from labkit.report.work import since_begin
 from labkit.workspace import Workspace
 
 LOOKING = 0.5
@@ -26,47 +32,142 @@ PATIENCE = 10.0
 _END = "\x1e"
 
 
+@dataclass(frozen=True)
+class Invitation:
+    """What a trainee has from the board: its address and the join code; `ca` is a certificate that vouches for it.
+
+    Raises UsageError for what is no address, or a `ca` that cannot be read.
+    """
+
+    url: str
+    code: str
+    ca: Path | None = None
+    address: str = field(init=False)
+    tls: ssl.SSLContext | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url if "://" in self.url else f"http://{self.url}")
+        schemes = {"http": "ws", "https": "wss"}
+        if parts.scheme not in schemes or not parts.hostname:
+            raise UsageError(f"{self.url} is no address of a board.", "labkit class join http://HOST:PORT CODE")
+        if self.fingerprint and parts.scheme == "http":
+            raise UsageError(
+                "This code is that of an https board.", f"labkit class join https://{parts.netloc} {self.code}"
+            )
+        object.__setattr__(self, "address", urlunsplit((schemes[parts.scheme], parts.netloc, "/signalr/join", "", "")))
+        object.__setattr__(self, "tls", self._context() if parts.scheme == "https" else None)
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint in the code, if the board has made its own certificate."""
+        return self.code.strip().upper().partition("-")[2]
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(f"{self.ca} is no certificate: {error}.", "Name a file in PEM: --ca FILE") from error
+        if self.fingerprint:  # which `check` compares, before anything is sent
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def check(self, socket: ssl.SSLSocket) -> None:
+        """Refuse a server that is not the one of the code's fingerprint."""
+        if self.fingerprint:
+            found = certificate.fingerprint(socket.getpeercert(binary_form=True) or b"")
+            if not secrets.compare_digest(found.encode(), self.fingerprint.encode()):
+                raise UsageError(
+                    "This is not the board that the code is of: its certificate is another one.",
+                    "Look at the code on the board again; if it is right, tell your instructor.",
+                )
+
+
 def hand(here: Workspace, up: bool) -> None:
     """Raise a hand, or take it down: whatever joins the class tells it."""
     _remember(here, {**_remembered(here), "hand": up})
 
 
-def message(here: Workspace, code: str, name: str | None) -> dict[str, Any]:
-    """All that is sent: ids of tasks and checks, verdicts, times, the name if one is given; no code."""
-    known = _remembered(here)
-    if "id" not in known:
-        known = {**known, "id": secrets.token_urlsafe(24)}
-        _remember(here, known)
-    return {
-        "code": code,
-        "id": known["id"],
-        "name": name,
-        "exercise": id_of(here.exercise_name),
-        "hand": bool(known.get("hand")),
-        "tasks": {
-            id_: {
-                "passed": bool(task.get("passed")),
-                "when": str(task.get("when")),
-                "checks": [{"id": each["id"], "verdict": each["verdict"]} for each in task.get("checks", ())],
-            }
-            for id_, task in verdicts.read(here.folder).items()
-        },
-    }
+def failure(here: Workspace) -> str | None:
+    """The failure that comes first, as its text is sent: the check, what it expected and saw, where, and why."""
+    found = verdicts.failures(here.folder)
+    if not found:
+        return None
+    task, said = next(iter(found.items()))
+    parts = [(name, said[name]) for name in ("expected", "seen", "where", "cause", "next") if said.get(name)]
+    folder = str(here.folder)
+    lines = [
+        f"{task}  {said['title']} ({said['verdict']}, {said['when']})",
+        *(f"{name}: {value}" for name, value in parts),
+    ]
+    return _sendable("\n".join(lines).replace(folder, here.folder.name))
 
 
-def join(here: Workspace, url: str, code: str, name: str | None, say: Callable[[str], None]) -> None:
+def send(here: Workspace, text: str | None) -> None:
+    """Send a failure, or take it back with None: whatever joins the class tells it."""
+    _remember(here, {**_remembered(here), "failure": text})
+
+
+class Sender:
+    """What is told of a workspace: ids of tasks and checks, verdicts, times, and the name if one is given.
+
+    With `shares`, the lines that differ from that exercise's begin as well, as they were at the last verdict.
+    """
+
+    def __init__(self, here: Workspace, code: str, name: str | None, shares: Exercise | None = None) -> None:
+        self._here = here
+        self._code = code.strip().partition("-")[0]
+        self._name = harmless(name) if name else None
+        self._shares = shares
+        self._told: dict[str, Any] | None = None
+        self._work: str | None = None
+
+    def message(self) -> dict[str, Any]:
+        """All that is sent, as it is now."""
+        known = _remembered(self._here)
+        if "id" not in known:
+            known = {**known, "id": secrets.token_urlsafe(24)}
+            _remember(self._here, known)
+        tasks = verdicts.read(self._here.folder)
+        if self._shares and tasks != self._told:
+            self._work = _sendable(since_begin(self._shares.begin, self._here.folder))
+        self._told = tasks
+        return {
+            "code": self._code,
+            "id": known["id"],
+            "name": self._name,
+            "exercise": id_of(self._here.exercise_name),
+            "hand": bool(known.get("hand")),
+            "failure": known.get("failure"),
+            "work": self._work,
+            "tasks": {
+                id_: {
+                    "passed": bool(task.get("passed")),
+                    "when": str(task.get("when")),
+                    "checks": [{"id": each["id"], "verdict": each["verdict"]} for each in task.get("checks", ())],
+                }
+                for id_, task in tasks.items()
+            },
+        }
+
+
+def join(invitation: Invitation, sender: Sender, say: Callable[[str], None]) -> None:
     """Tell the board until Ctrl-C; a network that is lost is waited for, and the whole told again.
 
-    Raises UsageError if the board refuses, or the address is none.
+    Raises UsageError if the board refuses, or is not the one of the invitation.
     """
-    address = _address(url)
     pause, was_in = 0.5, False
     while True:
         try:
-            for number in _told(here, address, code, name):
+            for number in _told(invitation, sender):
                 if not was_in:
                     say(f"You are number {number} of the class.")
                 was_in, pause = True, 0.5
+        except ssl.SSLCertVerificationError as error:
+            raise UsageError(
+                f"This machine does not trust the board's certificate: {error.verify_message}.",
+                "Ask your instructor for the file of the certificate: labkit class join URL CODE --ca FILE",
+            ) from error
         except (OSError, EOFError, TimeoutError) as error:
             if was_in or pause == 0.5:
                 say(f"The board cannot be reached ({error or type(error).__name__}); trying again …")
@@ -75,7 +176,7 @@ def join(here: Workspace, url: str, code: str, name: str | None, say: Callable[[
             pause = min(pause * 2, PATIENCE)
 
 
-def _told(here: Workspace, address: str, code: str, name: str | None) -> Iterator[int]:
+def _told(invitation: Invitation, sender: Sender) -> Iterator[int]:
     """Connect, and tell on each change; yields the number each time that the board has taken it in.
 
     Raises OSError, EOFError or TimeoutError once the connection is lost.
@@ -84,16 +185,18 @@ def _told(here: Workspace, address: str, code: str, name: str | None) -> Iterato
     from websockets.sync.client import connect
 
     try:
-        with connect(address, open_timeout=PATIENCE, close_timeout=1) as socket:
+        with connect(invitation.address, ssl=invitation.tls, open_timeout=PATIENCE, close_timeout=1) as socket:
+            if isinstance(socket.socket, ssl.SSLSocket):
+                invitation.check(socket.socket)
             socket.send(json.dumps({"protocol": "json", "version": 1}) + _END)
             json.loads(str(socket.recv(timeout=PATIENCE)).split(_END)[0])
             last: dict[str, Any] | None = None
             shown = time.monotonic()
             for call in _numbers():
-                now = message(here, code, name)
+                now = sender.message()
                 if now != last:
                     call_text = {"type": 1, "invocationId": str(call), "target": "tell", "arguments": [now]}
-                    socket.send(json.dumps(call_text) + _END)
+                    socket.send(json.dumps(call_text, ensure_ascii=False) + _END)
                     yield _answer(socket, str(call))
                     last = now
                 if time.monotonic() - shown > SHOWING:
@@ -136,12 +239,8 @@ def _listen(socket: Any) -> None:
         raise EOFError("the board has been closed")
 
 
-def _address(url: str) -> str:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    schemes = {"http": "ws", "https": "wss"}
-    if parts.scheme not in schemes or not parts.hostname:
-        raise UsageError(f"{url} is no address of a board.", "labkit class join http://HOST:PORT CODE")
-    return urlunsplit((schemes[parts.scheme], parts.netloc, "/signalr/join", "", ""))
+def _sendable(text: str) -> str:
+    return shortened(harmless(text), MOST_TEXT)
 
 
 def _remembered(here: Workspace) -> dict[str, Any]:

@@ -20,6 +20,9 @@ STUCK = timedelta(minutes=10)
 """How long the same check has to fail for somebody to be stuck."""
 
 MOST_TRAINEES = 500
+MOST_TEXT = 60_000
+"""How many characters of a failure, or of somebody's work, the board keeps."""
+
 MOST_WRONG = 30
 """How many wrong codes are taken in a minute, from everybody; then all are refused until it is over."""
 
@@ -40,7 +43,10 @@ class ToldTask(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """All that a trainee's machine tells: whose it is, the exercise, the tasks by their ids, and a raised hand."""
+    """All that a trainee's machine tells: whose it is, the exercise, the tasks by their ids, and a raised hand.
+
+    `failure` is the text of one that the trainee has sent, `work` the diff from begin of one who shares it.
+    """
 
     code: str
     id: str
@@ -48,6 +54,8 @@ class Told(msgspec.Struct, frozen=True):
     tasks: dict[str, ToldTask]
     name: str | None = None
     hand: bool = False
+    failure: str | None = None
+    work: str | None = None
 
 
 @dataclass
@@ -59,6 +67,8 @@ class Trainee:
     exercise: str = ""
     tasks: Mapping[str, ToldTask] = field(default_factory=dict)
     hand: bool = False
+    failure: str | None = None
+    work: str | None = None
     here: bool = True
     failing: str | None = None
     since: datetime | None = None
@@ -101,10 +111,16 @@ class Room:
         trainee.name = shortened(harmless(told.name), 60) if told.name else None
         trainee.exercise, trainee.tasks = told.exercise[:60], dict(sorted(told.tasks.items()))
         trainee.hand, trainee.here = told.hand, True
+        trainee.failure, trainee.work = _bounded(told.failure), _bounded(told.work)
         failing = next((each.id for task in trainee.tasks.values() for each in task.checks if _fails(each)), None)
         if failing != trainee.failing:
             trainee.failing, trainee.since = failing, now
         return trainee
+
+    def opened(self, number: int) -> dict[str, str | None]:
+        """What a trainee has sent beside the verdicts, for whoever asks for it on the board."""
+        trainee = next((each for each in self._trainees.values() if each.number == number), None)
+        return {"failure": trainee.failure if trainee else None, "work": trainee.work if trainee else None}
 
     def leave(self, id_: str) -> None:
         """A trainee's machine is away; what it told stays."""
@@ -147,6 +163,8 @@ class Room:
             "name": trainee.name,
             "here": trainee.here,
             "hand": trainee.hand,
+            "failure": trainee.failure is not None,
+            "work": trainee.work is not None,
             "stuck": trainee.failing if is_stuck else None,
             "tasks": {id_: "passed" if task.passed else "not done" for id_, task in trainee.tasks.items()},
         }
@@ -169,6 +187,10 @@ class Room:
         if not secrets.compare_digest(code.strip().upper().encode(), self.code.encode()):
             self._wrong.append(now)
             raise UsageError("This is not the class's join code.", "Look at the board: labkit class join URL CODE")
+
+
+def _bounded(text: str | None) -> str | None:
+    return shortened(harmless(text), MOST_TEXT) if text else None
 
 
 def _fails(check: ToldCheck) -> bool:

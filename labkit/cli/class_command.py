@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import ssl
+import tempfile
 import urllib.error
 import urllib.request
 import webbrowser
@@ -42,6 +43,9 @@ def open_(
         Path | None, typer.Option("--cert", metavar="FILE", help="A certificate, for https; with --key.")
     ] = None,
     key_file: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The certificate's key.")] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="https by a certificate that labkit makes now; the join code vouches for it.")
+    ] = False,
     keep: Annotated[
         Path | None, typer.Option("--keep", metavar="FILE", help="Write the board into FILE when it is closed.")
     ] = None,
@@ -54,38 +58,51 @@ def open_(
 
     The page is made for a projector: each trainee with the state of each task, who has raised a hand, and who has
     failed at the same check for ten minutes. Trainees type the line that stands above it. A name is theirs to give;
-    without one they have a number.
+    without one they have a number. Failures and code that they send are there at the press of a button, for your eyes.
+
+    With --tls nobody can read or change on the way what trainees send. Your own browser does not know the certificate,
+    and asks you once.
     """
+    from labkit.classroom import certificate as certificates
     from labkit.classroom.board import Board
     from labkit.classroom.room import Room
     from labkit.live import gate, keys, server
 
     if bool(certificate) != bool(key_file):
         raise UsageError("--cert and --key go together.", "labkit class open --cert FILE --key FILE")
+    if tls and certificate:
+        raise UsageError("--tls makes a certificate, --cert names one.", "Leave one of them out.")
     the_lab = find_lab(lab)
     key = keys.read("class", Path.cwd())
     listener = server.listen(port, preferred=key.port, host=host)
     own_port = int(listener.getsockname()[1])
     keys.keep("class", Path.cwd(), keys.Key(key.token, own_port))
-    scheme = "https" if certificate else "http"
+    scheme = "https" if certificate or tls else "http"
     name = host_name or (_own_address() if host == "0.0.0.0" else host)  # noqa: S104  (a comparison)
     room = Room(the_lab, datetime.now().astimezone() + timedelta(hours=hours))
-    board = Board(room, key.token, f"{scheme}://{name}:{own_port}")
+    own = contextlib.ExitStack()
+    names = tuple({f"{each}:{own_port}" for each in (name, host, socket.gethostname())})
+    fingerprint = ""
+    if tls:
+        folder = Path(own.enter_context(tempfile.TemporaryDirectory(prefix="labkit-")))
+        hosts = (name, "127.0.0.1", "localhost", socket.gethostname())
+        certificate, key_file, fingerprint = certificates.make(folder, hosts)
+    board = Board(room, key.token, f"{scheme}://{name}:{own_port}", fingerprint)
     address = gate.address(own_port, key.token).replace("http://", f"{scheme}://", 1)
 
     def on_ready() -> None:
         say(f"[bold]{escape(the_lab.title)}[/]: the board")
         say(f"  {escape(address)}")
         say("[dim]Only you are to have this address. Trainees type in their workspace:[/]")
-        say(f"  labkit class join {scheme}://{name}:{own_port} {room.code}")
+        say(f"  labkit class join {scheme}://{name}:{own_port} {board.invite(room.code)}")
         say("[dim]Ctrl-C, or `labkit class close` in this folder, ends it.[/]")
         wants = out.is_terminal if open_page is None else open_page
         if wants and not (opens_pages() and webbrowser.open(address)):
             err.print("No browser could be opened: open the address yourself.")
 
-    names = tuple({f"{each}:{own_port}" for each in (name, host, socket.gethostname())})
-    tls = (certificate, key_file) if certificate and key_file else None
-    server.serve(board.app(own_port, names), listener, on_ready, tls)
+    files = (certificate, key_file) if certificate and key_file else None
+    with own:
+        server.serve(board.app(own_port, names), listener, on_ready, files)
     if keep:
         write_whole(keep, json.dumps(board.to_json(), indent=2, ensure_ascii=False).encode() + b"\n")
         say(f"Kept in {escape(str(keep))}.")
@@ -102,23 +119,37 @@ def join(
     name: Annotated[
         str | None, typer.Option("--name", help="Your name on the board; without it you are a number.")
     ] = None,
+    share: Annotated[
+        bool, typer.Option("--share", help="Send your code as well: the lines that differ from the lab's begin.")
+    ] = False,
+    ca: Annotated[
+        Path | None,
+        typer.Option("--ca", metavar="FILE", help="The certificate that vouches for an https board, as PEM."),
+    ] = None,
     lab: LabOption = None,
 ) -> int:
     """Join a class from your workspace: the board sees each verdict of yours, until you press Ctrl-C.
 
-    What is sent: the ids of tasks and checks, their verdicts, when they were found, whether your hand is up, and your
-    name if you give one. No code, no file, and nothing to anybody else. Lost the network? It goes on by itself.
+    What is sent: the ids of tasks and checks, their verdicts, when they were found, whether your hand is up, what
+    `labkit class send` sends, and your name if you give one. No code unless you say --share, no file, and nothing to
+    anybody else. Lost the network? It goes on by itself.
     """
     from labkit.classroom import joining
 
-    _, _, here = show.subject(lab, None)
-    say(
-        "What is sent: ids of tasks and checks, verdicts and their times, a raised hand"
-        + (", your name." if name else ".")
-    )
-    say("No code is sent. Leave this running, and verify in another terminal; Ctrl-C leaves the class.")
+    _, exercise, here = show.subject(lab, None)
+    invitation = joining.Invitation(url, code, ca)
+    sent = ["ids of tasks and checks", "verdicts and their times", "a raised hand", "what `labkit class send` sends"]
+    sent += ["your name"] if name else []
+    sent += ["your code: the lines that differ from the lab's begin, at each verdict"] if share else []
+    say(f"What is sent to {escape(invitation.url)}, and nowhere else:")
+    for each in sent:
+        say(f"  {each}")
+    say(f"{'' if share else 'No code is sent. '}Leave this running, and verify in another terminal.")
+    say("Ctrl-C leaves the class.")
     with contextlib.suppress(KeyboardInterrupt):
-        joining.join(here, url, code, name, lambda line: say(escape(line)))
+        joining.join(
+            invitation, joining.Sender(here, code, name, exercise if share else None), lambda line: say(escape(line))
+        )
     say("You have left the class.")
     return ExitCode.OK
 
@@ -136,6 +167,32 @@ def hand(
     say("Your hand is down." if down else "Your hand is up.")
     if not down:
         say_next("labkit class hand --down")
+
+
+@commands.command()
+def send(
+    back: Annotated[bool, typer.Option("--take-back", help="Take back what was sent.")] = False,
+    lab: LabOption = None,
+) -> None:
+    """Send your failure to the instructor: what the first check that fails expected, what it saw, where, and why.
+
+    It shows exactly the text that is sent. The board has it as long as `labkit class join` runs; only the instructor
+    opens it.
+    """
+    from labkit.classroom import joining
+
+    _, _, here = show.subject(lab, None)
+    text = None if back else joining.failure(here)
+    if text is None and not back:
+        raise UsageError("There is no failure to send: the last verdict has none.", "labkit verify")
+    joining.send(here, text)
+    if text is None:
+        say("Taken back.")
+        return
+    say("This is sent to the board, as long as `labkit class join` runs:")
+    for line in text.splitlines():
+        say(f"  {escape(line)}")
+    say_next("labkit class send --take-back")
 
 
 @commands.command()

@@ -2,9 +2,10 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,9 @@ from labkit.workspace import lab_option
 
 if TYPE_CHECKING:
     from labkit.grading.classes import Class
+    from labkit.grading.crew import News, Order
     from labkit.grading.grades import Grade
+    from labkit.grading.limits import Limits
 
 commands = typer.Typer()
 
@@ -118,6 +121,22 @@ def grade(
     collect: Annotated[
         bool, typer.Option("--collect", help="Grade nothing: make one report of the results and --out zips in DIR.")
     ] = False,
+    recheck: Annotated[
+        str | None,
+        typer.Option(
+            "--recheck",
+            metavar="PERCENT",
+            help="Take receipts (of `labkit verify --receipt`) for verdicts, and check this share of them anew: 20%.",
+        ),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="Have the workers of a running dask.distributed cluster grade: tcp://HOST:8786.",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if a submission has not passed; else 0 once all are graded.")
     ] = False,
@@ -135,7 +154,7 @@ def grade(
 
     The exit code is 0 if every submission has a verdict, whatever it is; 3 if the machine, 4 if labkit is at fault.
     """
-    from labkit.grading import class_report, classes, comparison, crew, gradebook, roster
+    from labkit.grading import class_report, classes, comparison, crew, gradebook, rechecking, roster
     from labkit.grading.grades import exit_code
     from labkit.grading.limits import Limits
     from labkit.grading.results import Results, default_folder
@@ -144,6 +163,7 @@ def grade(
     chosen = the_lab.exercise(exercise) if exercise else None
     _check_options(places, one, out_file, collect, branches)
     side_by_side = crew.check_jobs(jobs)
+    share = rechecking.share(recheck) if recheck else 1.0
     people = roster.read(roster_file) if roster_file else []
     earlier = comparison.read(compare) if compare else None
     if report_to:
@@ -158,7 +178,9 @@ def grade(
             found = (
                 classes.collect(places, kept)
                 if collect
-                else classes.gather(the_lab, places, chosen, kept, again, report_to is not None, branches, one)
+                else classes.gather(
+                    the_lab, places, chosen, kept, again, report_to is not None, branches, one, recheck is not None
+                )
             )
         if not found.size:
             raise UsageError(
@@ -173,9 +195,10 @@ def grade(
         news = crew.News()
         with grade_screen.Shown(found, news) as shown:
             try:
+                hands = _hands(the_lab, dask, side_by_side, Limits(seconds=limit), news)
                 # Closed here, not some time later: then nothing of it runs any more.
-                with closing(crew.grade(the_lab, found.orders, side_by_side, Limits(seconds=limit), news)) as crews:
-                    for graded in crews:
+                with closing(rechecking.graded(found.orders, found.receipts, share, hands)) as grading:
+                    for graded in grading:
                         kept.put(graded)
                         grades.append(graded)
                         shown.graded(graded)
@@ -211,6 +234,19 @@ def grade(
         if out_file:
             kept.write(grades[0], out_file)
     return int(exit_code(grades, strict))
+
+
+def _hands(
+    lab: Lab, dask: str | None, jobs: int, limits: "Limits", news: "News"
+) -> "Callable[[Sequence[Order]], Generator[Grade, None, None]]":
+    """Whoever grades: this machine's crew, or a cluster."""
+    if dask:
+        from labkit.grading import cluster
+
+        return partial(cluster.grade, lab, address=dask, limits=limits, news=news)
+    from labkit.grading import crew
+
+    return partial(crew.grade, lab, jobs=jobs, limits=limits, news=news)
 
 
 def _check_options(

@@ -68,6 +68,7 @@ def show(told: "ClassReport", seconds: float) -> None:
             f"{escape(harmless(_listed([each.name for each in group])))} have the same lines of their own. "
             "There may be good reasons: look at both before you conclude anything."
         )
+    _say_receipts(told.grades)
     if told.changes is not None:
         names = {row.grade.key: row.name for row in told.rows if row.grade}
         say()
@@ -86,9 +87,25 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
+def _say_receipts(grades: "Sequence[Grade]") -> None:
+    """How many stand by their receipts, and of how many that was tried."""
+    from labkit.grading.grades import Standing
+
+    counts = Counter(grade.receipt for grade in grades if grade.receipt)
+    if counts:
+        tried = counts[Standing.CONFIRMED] + counts[Standing.CONTRADICTED]
+        say()
+        say(
+            f"Receipts: {counts[Standing.TAKEN]} taken for verdicts, {tried} checked anew, "
+            f"{counts[Standing.CONTRADICTED]} of which say something else."
+        )
+
+
 def _print_remarks(graded: "Sequence[tuple[str, Grade]]") -> None:
+    from labkit.grading.grades import Standing
+
     for name, grade in graded:
-        if grade.remark:
+        if grade.remark and grade.receipt is not Standing.TAKEN:  # of those, `_say_receipts` tells the number
             say(f"[yellow]![/] [bold]{escape(harmless(name))}[/]: {escape(harmless(grade.remark))}")
 
 

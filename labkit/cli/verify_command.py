@@ -56,6 +56,10 @@ def verify(
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Tell about every check all that is known.")] = False,
+    receipt: Annotated[
+        bool,
+        typer.Option("--receipt", help="Sign the verdicts, and put them into the workspace for whoever grades it."),
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Verify again on every save what it can affect, until Ctrl-C.")
     ] = False,
@@ -70,11 +74,17 @@ def verify(
     Of the check that comes next you see what was expected, what was seen, where, the likely cause, and what to do; with
     --all of each that fails.
 
+    With --receipt the verdicts are signed and put into the workspace, as lab-receipt.json, which `labkit pack` and git
+    carry. Whoever grades the work may begin with them, and checks some anew: the key lies on your machine, so that they
+    are no proof.
+
     With --watch it goes on: whenever a file is saved, the tasks that this can affect are verified again, with the
     browser that is open already. Ctrl-C ends it, with the exit code 0 once there was a verdict.
     """
-    if watch and (solution or report_to or format is Format.JSON):
+    if watch and (solution or report_to or receipt or format is Format.JSON):
         raise UsageError("--watch goes with your own work, and tells it as text.", "labkit verify --watch")
+    if receipt and (solution or task):
+        raise UsageError("A receipt is about your own work on all tasks.", "labkit verify --receipt")
     if headed and not desktop.has_display():
         raise MachineError(
             "There is no display here to show a browser on: neither DISPLAY nor WAYLAND_DISPLAY is set.",
@@ -97,14 +107,19 @@ def verify(
         return ExitCode.OK
     if solution is Solution.END:
         _note_stale_end(the_lab, subject.exercise)
+    digest = tree.digest(subject.folder)
     report = _run(subject, tasks, headed, keep=report_to is not None)
+    signed = _sign(the_lab, subject, report, digest) if receipt else None
     page = _write_report(report_to, the_lab, subject, report) if report_to else None
     if format is Format.JSON:
-        print_json({**report.to_json(), **({"report": str(page)} if page else {})})
+        files = {"report": page, "receipt": signed}
+        print_json({**report.to_json(), **{name: str(file) for name, file in files.items() if file}})
     else:
         verdict.show(report, everything)
         if page:
             out.print(f"[dim]report:[/] {escape(str(page))}", soft_wrap=True)
+        if signed:
+            out.print(f"[dim]receipt:[/] {escape(str(signed))}  [dim]next:[/] labkit pack", soft_wrap=True)
         if subject.workspace:
             _say_following(the_lab, subject, report)
     return int(report.exit_code)
@@ -123,6 +138,19 @@ def _run(
         with contextlib.suppress(OSError, MachineError):  # a workspace that takes no file is verified all the same
             verdicts.remember(subject.folder, report, digest, datetime.now())
     return report
+
+
+def _sign(lab: Lab, subject: subjects.Subject, report: Report, digest: str) -> Path | None:
+    """Sign the verdicts on files of that digest; None, and a word about it, where they say nothing about the work."""
+    from labkit import receipts
+
+    if report.exit_code not in (ExitCode.OK, ExitCode.NOT_DONE):
+        err.print("No receipt: that was not about your work.")
+    elif tree.digest(subject.folder) != digest:
+        err.print("No receipt: files were saved meanwhile. Repeat the command.")
+    else:
+        return receipts.write(subject.folder, lab, subject.exercise, report, digest, datetime.now())
+    return None
 
 
 def _watch(lab: Lab, subject: subjects.Subject, tasks: list[Task], headed: bool, everything: bool) -> None:

@@ -147,7 +147,7 @@ def _write_trainee(folder: Path, told: ClassReport, row: Row, exercise: Exercise
         remark=grade.remark or "",
         handed_back=True,
     )
-    reports.write(folder, replace(found, duration=grade.seconds), heading)
+    reports.write(folder, replace(found, duration=grade.seconds), heading, pictures_beside=True)
 
 
 def _junit(told: ClassReport) -> str:

@@ -1,30 +1,34 @@
 """A class's submissions, from finding them to the grade of each: what is known already is not done again."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from labkit import record
+from labkit import receipts, record
 from labkit.errors import LabError, UsageError
 from labkit.grading import archives, own_lines, staging, submissions
 from labkit.grading.archives import Unreadable
 from labkit.grading.crew import Order
-from labkit.grading.grades import Grade, Outcome
+from labkit.grading.grades import Grade, Outcome, Standing
 from labkit.grading.results import Results, stamp
 from labkit.grading.submissions import Submission
 from labkit.lab import Exercise, Lab
+from labkit.receipts import Receipt
 
 
+@dataclass(frozen=True)
 class Class:
-    """The submissions of a class: `known` are the grades that stand already, `orders` what is left to be graded."""
+    """The submissions of a class: `known` are the grades that stand already, `orders` what is left to be graded.
 
-    def __init__(self, known: Sequence[Grade], orders: Sequence[Order], again: int) -> None:
-        self.known = list(known)
-        self.orders = list(orders)
-        self.again = again
-        """How many of the known grades are those of an earlier run."""
+    `again` is how many of the known grades are those of an earlier run, `receipts` are those of orders, by their keys.
+    """
+
+    known: Sequence[Grade]
+    orders: Sequence[Order]
+    again: int
+    receipts: Mapping[str, Receipt] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -41,17 +45,19 @@ def gather(
     everything: bool = False,
     branches: str | None = None,
     alone: bool = False,
+    with_receipts: bool = False,
 ) -> Class:
     """Find the submissions, stage their work in the results' folder, and see which of them have a grade that stands.
 
     Those that cannot be taken in have their grade at once. With `afresh`, no earlier grade counts. With `everything`,
     evidence will be kept of what passes, too. With `branches`, see `submissions.find`, the places are Git repositories.
-    `alone` is one trainee's folder or archive.
+    `alone` is one trainee's folder or archive. `with_receipts` also reads the receipts of what is left to be graded.
 
     Raises UsageError for a place that is not there.
     """
     known: list[Grade] = []
     orders: list[Order] = []
+    found: dict[str, Receipt] = {}
     again = 0
     with tempfile.TemporaryDirectory(prefix="labkit-class-", ignore_cleanup_errors=True) as scratch:
         for submission in submissions.find(lab, places, exercise, Path(scratch), branches, alone):
@@ -60,13 +66,21 @@ def gather(
             if chosen is None:
                 results.put(begun)
                 known.append(begun)
-            elif earlier and earlier.stamp == begun.stamp and earlier.outcome.is_verdict:
+            elif earlier and earlier.stamp == begun.stamp and _stands(earlier, with_receipts):
                 results.discard(begun.key)
                 known.append(replace(earlier, name=begun.name, source=begun.source))
                 again += 1
             else:
-                orders.append(Order(chosen, results.accept(begun.key), begun, everything))
-    return Class(known, orders, again)
+                order = Order(chosen, results.accept(begun.key), begun, everything)
+                orders.append(order)
+                if with_receipts and not begun.deeds and (receipt := receipts.read(order.folder, lab, chosen)):
+                    found[begun.key] = receipt
+    return Class(known, orders, again, found)
+
+
+def _stands(earlier: Grade, with_receipts: bool) -> bool:
+    """Whether an earlier grade of the same work is good enough now."""
+    return earlier.outcome.is_verdict and (with_receipts or earlier.receipt is not Standing.TAKEN)
 
 
 def _taken_in(lab: Lab, submission: Submission, results: Results) -> tuple[Grade, Exercise | None]:

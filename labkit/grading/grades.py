@@ -26,6 +26,14 @@ class Outcome(StrEnum):
         return self not in (Outcome.ENVIRONMENT, Outcome.INTERNAL)
 
 
+class Standing(StrEnum):
+    """What the receipt of a submission counts for; without one, or where nobody asked for it, nothing."""
+
+    TAKEN = "taken"
+    CONFIRMED = "confirmed"
+    CONTRADICTED = "contradicted"
+
+
 @dataclass(frozen=True)
 class Grade:
     """What is known of one submission once it has been graded.
@@ -45,6 +53,7 @@ class Grade:
         trainee: The name in the workspace's record, as the trainee has given it.
         attempts: How often it was tried.
         seconds: How long the last attempt took.
+        receipt: What its receipt counts for: taken for the verdict, or checked anew and confirmed or contradicted.
 
     """
 
@@ -62,6 +71,7 @@ class Grade:
     trainee: str | None = None
     attempts: int = 1
     seconds: float = 0.0
+    receipt: Standing | None = None
     folder: Path | None = None
     """Where the staged work is, with the evidence."""
 
@@ -88,7 +98,12 @@ class Grade:
     @property
     def remark(self) -> str | None:
         """What is to be said beside the verdicts, in a sentence."""
-        return " ".join((*self.deeds, *([self.fault] if self.fault else []))) or None
+        said = {
+            Standing.TAKEN: f"By the receipt of {self.when:%Y-%m-%d %H:%M}, not checked anew.",
+            Standing.CONTRADICTED: "Its receipt says something else. There may be good reasons: look before you judge.",
+        }
+        about_receipt = said.get(self.receipt) if self.receipt else None
+        return " ".join(filter(None, (*self.deeds, self.fault, about_receipt))) or None
 
     def points(self, exercise: Exercise) -> int:
         """The points that it earns: those of each task that passed."""
@@ -114,6 +129,7 @@ class Grade:
             "deeds": list(self.deeds),
             "fault": self.fault,
             "own_lines": self.own_lines,
+            "receipt": self.receipt.value if self.receipt else None,
             "tasks": report.get("tasks", []),
         }
 

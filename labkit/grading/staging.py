@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit import record, tree
+from labkit import receipts, record, tree
 from labkit.grading.archives import MOST_BYTES, MOST_FILES, Unreadable
 
 LARGE = 50_000_000
@@ -13,7 +13,7 @@ LARGE = 50_000_000
 
 
 def stage(source: Path, to: Path) -> list[str]:
-    """Copy the app's files and the workspace's record, in place of an earlier copy.
+    """Copy the app's files with the workspace's record and receipt, in place of an earlier copy.
 
     A link within the folder becomes the file that it leads to. Returns what must not be there, each as a sentence:
     links that lead out, pipes and devices, none of which is copied.
@@ -50,7 +50,7 @@ def _files(root: Path, prefix: str, deeds: list[str]) -> Iterator[str]:
         ordered = sorted(entries, key=lambda entry: entry.name)
     for entry in ordered:
         path = prefix + entry.name
-        if not prefix and entry.name in tree.BESIDE - {record.NAME}:
+        if not prefix and entry.name in tree.BESIDE - {record.NAME, receipts.NAME}:
             continue
         if entry.name in tree.IGNORED_FOLDERS | tree.IGNORED_FILES or entry.name.endswith(tree.IGNORED_ENDINGS):
             continue

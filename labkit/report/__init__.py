@@ -16,12 +16,12 @@ from labkit.errors import MachineError
 from labkit.files import write_whole
 from labkit.lab import Lab
 from labkit.report import junit, page
-from labkit.report.evidence import read
+from labkit.report.evidence import Evidence, read
 from labkit.report.work import since_begin
 from labkit.verify.report import Report
 from labkit.verify.subject import Subject
 
-PAGE, JUNIT, DOCUMENT = "index.html", "junit.xml", "report.json"
+PAGE, JUNIT, DOCUMENT, PICTURES = "index.html", "junit.xml", "report.json", "pictures"
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,10 @@ class Heading:
         )
 
 
-def write(folder: Path, report: Report, heading: Heading) -> Path:
+def write(folder: Path, report: Report, heading: Heading, pictures_beside: bool = False) -> Path:
     """Write the three files into the folder, and tell which one to open.
+
+    The pictures are a part of the page, or files beside it: of many pages, one is not to be megabytes of text.
 
     Raises:
         MachineError: the folder cannot be written to.
@@ -67,7 +69,7 @@ def write(folder: Path, report: Report, heading: Heading) -> Path:
     """
     evidence = read(report.evidence, heading.decode)
     files = {
-        PAGE: page.render(report, heading, evidence),
+        PAGE: page.render(report, heading, evidence, PICTURES if pictures_beside else None),
         JUNIT: junit.render(report, heading.when),
         DOCUMENT: json.dumps(document(report, heading), indent=2, ensure_ascii=False, default=str) + "\n",
     }
@@ -75,12 +77,21 @@ def write(folder: Path, report: Report, heading: Heading) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             write_whole(folder / name, text.encode("utf-8", "backslashreplace"))
+        if pictures_beside:
+            _write_pictures(folder / PICTURES, evidence)
     except OSError as error:
         raise MachineError(
             f"The report cannot be written to {folder}: {error.strerror or error}.",
             "Name a folder that you may write to, with room for a few megabytes: --report DIR",
         ) from error
     return folder / PAGE
+
+
+def _write_pictures(folder: Path, evidence: Evidence) -> None:
+    for recording in evidence.recordings:
+        for picture in recording.pictures:
+            folder.mkdir(exist_ok=True)
+            (folder / picture.name).write_bytes(picture.content)
 
 
 def document(report: Report, heading: Heading) -> dict[str, object]:

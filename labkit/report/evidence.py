@@ -1,11 +1,12 @@
 """What a run has kept of the browser and of the instances, read for a report, and cut to size."""
 
 import base64
+import hashlib
 import itertools
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from labkit.harmless import harmless, shortened
@@ -23,11 +24,17 @@ MOST_LOG_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Picture:
-    """A screenshot: the page's address, the time in seconds since 1970, and the image as a data URL."""
+    """A screenshot: the page's address, the time in seconds since 1970, and the image, named after what is in it."""
 
     place: str
     at: float
-    image: str
+    name: str
+    content: bytes = field(repr=False)
+
+    @property
+    def data_url(self) -> str:
+        """The image as a part of a page."""
+        return f"data:image/{self.name.rpartition('.')[2]};base64,{base64.b64encode(self.content).decode('ascii')}"
 
 
 @dataclass(frozen=True)
@@ -156,8 +163,9 @@ def _pictures(folder: Path, events: Sequence[Event], most: int) -> tuple[list[Pi
         if len(shown) == most or path.stat().st_size > MOST_PICTURE_BYTES:
             more += 1
             continue
-        image = base64.b64encode(path.read_bytes()).decode("ascii")
-        shown.append(Picture(shortened(harmless(event.place), 300), event.at, f"data:image/{kind};base64,{image}"))
+        content = path.read_bytes()
+        name = f"{hashlib.sha256(content).hexdigest()[:16]}.{kind}"
+        shown.append(Picture(shortened(harmless(event.place), 300), event.at, name, content))
     return shown, more
 
 

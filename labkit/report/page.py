@@ -1,4 +1,4 @@
-"""The page of a report: one file that needs no other, and asks no network for anything."""
+"""The page of a report: it asks no network for anything, and needs no other file but perhaps its pictures."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -45,8 +45,8 @@ class Failure:
     earlier: Moment | None
 
 
-def render(report: Report, heading: "Heading", evidence: Evidence) -> str:
-    """The page as HTML."""
+def render(report: Report, heading: "Heading", evidence: Evidence, pictures: str | None = None) -> str:
+    """The page as HTML; `pictures` is the folder beside it that has the pictures, if they are no part of the page."""
     failures = tuple(_failures(report, evidence))
     counted = [result.verdict for _, result in report.results]
     return (
@@ -56,6 +56,7 @@ def render(report: Report, heading: "Heading", evidence: Evidence) -> str:
             report=report,
             heading=heading,
             evidence=evidence,
+            pictures=pictures,
             failures=failures,
             rest=_rest(report, evidence, failures),
             passed=counted.count(Verdict.PASSED),
@@ -122,8 +123,8 @@ def _rest(report: Report, evidence: Evidence, failures: Sequence[Failure]) -> Mo
 def _moment(id_: str, recordings: Sequence[Recording]) -> Moment:
     pictures = [picture for each in recordings for picture in each.pictures]
     until = max((each.at for each in pictures), default=float("inf"))
-    alike = Counter((each.place, each.image) for each in pictures)
-    first = {(each.place, each.image): each for each in reversed(pictures)}
+    alike = Counter((each.place, each.name) for each in pictures)
+    first = {(each.place, each.name): each for each in reversed(pictures)}
     entries = sorted(
         ((entry, each.name) for each in recordings for entry in each.entries if entry.at <= until),
         key=lambda each: each[0].at,

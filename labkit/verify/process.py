@@ -137,6 +137,8 @@ class CheckingProcess:
             sealer = Sealer(self._key)
             with self._process.stdout as pipe:
                 for sealed in pipe:
+                    if not sealed.endswith(b"\n"):
+                        break  # it ended, or was ended, in the middle of the line
                     line = sealer.open(sealed)
                     if line is None:
                         self._messages.put(_forged())

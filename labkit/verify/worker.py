@@ -52,7 +52,9 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Send one message, sealed."""
-        os.write(self._sending, self._sealer.seal(encode(message)) if self._sealer else encode(message))
+        line = self._sealer.seal(encode(message)) if self._sealer else encode(message)
+        while line:
+            line = line[os.write(self._sending, line) :]
 
     def _read(self) -> None:
         # Not a buffered file: a thread that waits in one spoils the end of the interpreter.

@@ -212,6 +212,7 @@ def hostile_page() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 async def test_a_page_of_another_port_learns_nothing_and_presses_nothing(
     page: Page, guide: RunningGuide, hostile_page: str
 ) -> None:

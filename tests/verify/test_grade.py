@@ -1,5 +1,6 @@
 """`labkit grade`: a class's work is found, graded side by side, and told, whatever one of them does."""
 
+import contextlib
 import io
 import json
 import os
@@ -10,12 +11,12 @@ import sys
 import tarfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from labkit.errors import UsageError
+from labkit.errors import MachineError, UsageError
 from labkit.grading import archives, classes, crew, own_lines, staging, submissions
 from labkit.grading.archives import Unreadable
 from labkit.grading.grades import Grade, Outcome
@@ -437,6 +438,74 @@ def test_jobs_of_their_own_become_one_report(kiosk: Lab, made: Make, labkit: Lab
     # The evidence has come along: the app's log is on the page.
     assert "instance-1.log" in (tmp_path / "report" / "trainees" / "bob-b1" / "index.html").read_text("utf-8")
     assert not (tmp_path / "class" / "alice-grades").exists()
+
+
+# More than one machine.
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and two workers, as `dask scheduler` and `dask worker` start them: the address, and the workers."""
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    file = tmp_path / "scheduler.json"
+    place = ["--host", "127.0.0.1", "--scheduler-file", str(file), "--no-dashboard"]
+    with (tmp_path / "cluster.log").open("wb") as log, contextlib.ExitStack() as stack:
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=tmp_path, stdout=log, stderr=log)
+            stack.callback(process.wait, 20)
+            stack.callback(process.terminate)
+            return process
+
+        start("distributed.cli.dask_scheduler", *place, "--port", "0")
+        workers = [start("distributed.cli.dask_worker", *place, "--nthreads", "1", "--no-nanny") for _ in range(2)]
+        until = time.monotonic() + 60
+        while not file.is_file() and time.monotonic() < until:
+            time.sleep(0.05)
+        yield json.loads(file.read_text("utf-8"))["address"], workers
+
+
+@pytest.mark.slow
+def test_a_cluster_grades_each_once_also_if_a_worker_dies(
+    kiosk: Lab, made: Make, cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path
+) -> None:
+    from labkit.grading import cluster as clusters
+
+    address, workers = cluster
+    for number in range(6):
+        made(f"t{number}", "end" if number % 2 else "begin")
+    results = Results(tmp_path / "grades")
+    with results.writing():
+        class_ = classes.gather(kiosk, [tmp_path / "class"], None, results)
+        grades: list[Grade] = []
+        for each in clusters.grade(kiosk, class_.orders, address=address):
+            if not grades:
+                workers[0].kill()
+            grades.append(each)
+    assert sorted((each.name, each.passed, each.checks_passed) for each in grades) == [
+        (f"t{number}", bool(number % 2), (3, 3) if number % 2 else (1, 3)) for number in range(6)
+    ]
+    assert [(each.outcome, each.fault) for each in grades] == [(Outcome.VERIFIED, None)] * 6
+    # Results and evidence are where those of this machine would be.
+    assert sorted(each.key for each in results.all()) == [f"t{number}-b1" for number in range(6)]
+    for each in grades:
+        assert each.folder == results.staged(each.key)
+        assert each.passed or each.report is not None
+        assert each.passed or list((results.staged(each.key)).rglob("instance-1.log"))
+
+
+def test_a_cluster_that_is_not_there_is_named(
+    kiosk: Lab, made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labkit.grading import cluster as clusters
+
+    monkeypatch.setattr(clusters, "PATIENCE", 0.5)
+    made("alice")
+    results = Results(tmp_path / "grades")
+    with results.writing():
+        class_ = classes.gather(kiosk, [tmp_path / "class"], None, results)
+        with pytest.raises(MachineError, match=r"No cluster answers at tcp://127\.0\.0\.1:9"):
+            next(clusters.grade(kiosk, class_.orders, address="tcp://127.0.0.1:9"))
 
 
 @pytest.mark.slow

@@ -94,6 +94,7 @@ def test_a_run_tells_what_it_does(verify_shop: VerifyShop) -> None:
     assert told == ["Starting the app", "3 checks", *steps]
 
 
+@pytest.mark.slow
 def test_a_single_task_can_be_verified(shop: Exercise) -> None:
     report = verify(Subject(shop, shop.begin, "begin", None), [shop.task("1")])
     assert [(task.id, task.passed, len(task.checks)) for task in report.tasks] == [("b1.1", True, 1)]
@@ -104,10 +105,10 @@ def test_a_single_task_can_be_verified(shop: Exercise) -> None:
     ("old", "new", "reason", "where"),
     [
         ("class Shop(", "class Shop((", "syntax error", "shop.py:5"),
-        ("import sys", "import syss", "import error", "shop.py:1"),
+        pytest.param("import sys", "import syss", "import error", "shop.py:1", marks=pytest.mark.slow),
         ("class Shop(", "1 / 0\nclass Shop(", "exception", "shop.py:5"),
-        ("class Shop(", "raise SystemExit(0)\nclass Shop(", "exited", None),
-        ("send_response(200)", "send_response(500)", "answered 500", None),
+        pytest.param("class Shop(", "raise SystemExit(0)\nclass Shop(", "exited", None, marks=pytest.mark.slow),
+        pytest.param("send_response(200)", "send_response(500)", "answered 500", None, marks=pytest.mark.slow),
     ],
 )
 def test_an_app_that_does_not_start_fails_the_first_check_with_the_reason(
@@ -156,6 +157,7 @@ def test_a_module_that_was_removed_is_known_by_its_file_in_begin(tmp_path: Path,
     assert missing_file(said, tmp_path / "mine", tmp_path / "begin") == file
 
 
+@pytest.mark.slow
 def test_a_file_that_was_removed_is_to_be_brought_back(verify_shop: VerifyShop, shop: Exercise, folder: Path) -> None:
     for path in (shop.begin, folder):
         edit(path / "shop.py", "import sys", "import oven\nimport sys")
@@ -165,6 +167,7 @@ def test_a_file_that_was_removed_is_to_be_brought_back(verify_shop: VerifyShop, 
     assert (first.next, first.snippet) == ("labkit reset oven.py", None)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_trainees_own_is_to_be_mended_though_todo_lines_are_left(
     verify_shop: VerifyShop, shop: Exercise, tmp_path: Path
 ) -> None:
@@ -339,9 +342,13 @@ def test_a_failed_script_is_the_cause_unless_the_check_is_sure_of_its_own(
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module' (test_more.py:4)"),
+        pytest.param(
+            "import no_such_module\n",
+            "ModuleNotFoundError: No module named 'no_such_module' (test_more.py:4)",
+            marks=pytest.mark.slow,
+        ),
         ("def x(:\n", "SyntaxError: invalid syntax (test_more.py:4)"),
-        ("import helper\n", "NameError: name 'oven' is not defined (helper.py:2)"),
+        pytest.param("import helper\n", "NameError: name 'oven' is not defined (helper.py:2)", marks=pytest.mark.slow),
     ],
 )
 def test_checks_that_cannot_be_read_are_a_fault_of_the_lab_with_its_line(
@@ -375,6 +382,7 @@ def test_an_unknown_fixture_and_what_another_library_raises_have_the_line_of_the
     }
 
 
+@pytest.mark.slow
 def test_a_trainee_is_told_to_report_a_check_that_is_at_fault(bakery: Lab, shop: Exercise, tmp_path: Path) -> None:
     add_checks(shop, "@pytest.mark.task(1)\ndef test_bug():\n    {}['loaf']\n")
     mine = workspace.create(bakery, shop, tmp_path / "mine")
@@ -421,7 +429,11 @@ def test_two_checks_of_one_id_are_a_fault_of_the_lab(verify_shop: VerifyShop, sh
 @pytest.mark.parametrize(
     ("mark", "said"),
     [
-        ("", "test_more.py:4: test_stray is not marked with a task; the chapter has tasks 1 to 2."),
+        pytest.param(
+            "",
+            "test_more.py:4: test_stray is not marked with a task; the chapter has tasks 1 to 2.",
+            marks=pytest.mark.slow,
+        ),
         ("@pytest.mark.task(7)\n", "test_more.py:4: test_stray is marked with task(7); the chapter has tasks 1 to 2."),
     ],
 )
@@ -449,6 +461,7 @@ def test_without_a_browser_the_machine_is_at_fault(
         verify_shop()
 
 
+@pytest.mark.slow
 def test_a_browser_that_does_not_launch_is_the_machines_fault(
     verify_shop: VerifyShop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -83,7 +83,13 @@ def verify(bakery: Lab, shop: Exercise, tmp_path: Path) -> Iterator[Verify]:
     running.end()
 
 
-@pytest.mark.parametrize("moment", ["Verifying", "Starting the app", "The shop has a door"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "Verifying",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("Starting the app", "The shop has a door")),
+    ],
+)
 def test_ctrl_c_at_any_moment_ends_everything_with_130(verify: Verify, moment: str) -> None:
     verify.wait_for(moment)
     verify.process.send_signal(signal.SIGINT)
@@ -91,7 +97,11 @@ def test_ctrl_c_at_any_moment_ends_everything_with_130(verify: Verify, moment: s
     assert verify.running() == []
 
 
-@pytest.mark.parametrize("asking", [["SIGTERM"], ["SIGHUP"], ["SIGHUP", "SIGTERM"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "asking",
+    [["SIGTERM"], *(pytest.param(each, marks=pytest.mark.slow) for each in (["SIGHUP"], ["SIGHUP", "SIGTERM"]))],
+    ids=" ".join,
+)
 def test_whoever_asks_it_to_end_gets_the_way_of_ctrl_c_and_nothing_stays(verify: Verify, asking: list[str]) -> None:
     verify.wait_for("The shop has a door")
     assert [path.name[:7] for path in verify.temporary.iterdir()] == ["labkit-"]
@@ -107,6 +117,7 @@ def test_whoever_asks_it_to_end_gets_the_way_of_ctrl_c_and_nothing_stays(verify:
     assert verify.running() == []
 
 
+@pytest.mark.slow
 def test_nothing_survives_a_kill_of_labkit(verify: Verify) -> None:
     verify.wait_for("The shop has a door")
     assert len(verify.running()) > 4

@@ -35,6 +35,7 @@ def test_a_failing_run_shows_the_page_the_steps_and_the_work(bakery: Lab, labkit
     assert (document["passed"], document["subject"], document["lab"]) == (False, str(mine), "Bread 0.1.0")
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_take_a_report_is_refused_before_the_run(
     bakery: Lab, labkit: Labkit, tmp_path: Path
 ) -> None:

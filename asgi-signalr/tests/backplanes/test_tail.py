@@ -36,7 +36,9 @@ async def tail(*arguments: str, **environment: str) -> asyncio.subprocess.Proces
     )
 
 
-@pytest.fixture(params=["nats", "postgresql", "redis", "sqlite"])
+@pytest.fixture(
+    params=[*(pytest.param(each, marks=pytest.mark.slow) for each in ("nats", "redis")), "postgresql", "sqlite"]
+)
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine that keeps messages."""
     return str(request.param)

@@ -276,6 +276,7 @@ async def traveller(chromium: Browser) -> AsyncIterator[Traveller]:
 both_protocols = pytest.mark.parametrize("protocol", ["json", "messagepack"])
 
 
+@pytest.mark.slow
 @both_protocols
 async def test_a_page_keeps_its_connection_when_it_loses_its_web_socket(traveller: Traveller, protocol: str) -> None:
     network, other = traveller.network, traveller.other

@@ -462,6 +462,7 @@ def test_what_fills_the_memory_is_bounded_and_given_back() -> None:
     run(attack())
 
 
+@pytest.mark.slow
 def test_forgetting_many_negotiations_holds_nobody_up() -> None:
     async def attack() -> None:
         app = make_app()

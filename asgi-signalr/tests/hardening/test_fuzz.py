@@ -576,7 +576,7 @@ COMMON = settings(
 
 def test_no_conversation_hurts_anybody_else() -> None:
     run_state_machine_as_test(
-        Clients, settings=settings(COMMON, max_examples=20, stateful_step_count=30, derandomize=True)
+        Clients, settings=settings(COMMON, max_examples=10, stateful_step_count=30, derandomize=True)
     )
 
 

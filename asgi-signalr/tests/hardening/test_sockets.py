@@ -42,7 +42,10 @@ SHORT = {
 }
 
 
-@pytest.fixture(params=["auto", "asgi_signalr.servers.uvicorn:WebSocketProtocol"], ids=["uvicorn", "fast"])
+@pytest.fixture(
+    params=[pytest.param("auto", marks=pytest.mark.slow), "asgi_signalr.servers.uvicorn:WebSocketProtocol"],
+    ids=["uvicorn", "fast"],
+)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """The app with short time-outs, on each way to serve WebSockets."""
     with serving(request.param, tmp_path, **SHORT) as server:

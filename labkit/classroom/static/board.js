@@ -27,8 +27,24 @@ function row(trainee, tasks) {
   if (trainee.stuck) notes.push(`stuck at ${trainee.stuck}`);
   if (!trainee.here) notes.push("away");
   if (notes.length) head.append(element("div", notes.join(" · "), "note"));
+  for (const what of ["failure", "work"].filter((each) => trainee[each])) {
+    const button = element("button", what);
+    button.type = "button";
+    button.setAttribute("aria-label", `Open the ${what} of ${head.firstChild.textContent}`);
+    button.addEventListener("click", () => open(trainee, what));
+    head.append(button);
+  }
   made.append(head, ...tasks.map((task) => cell(trainee.tasks[task.id])));
   return made;
+}
+
+// What a trainee has sent is for the instructor: it stands on no projector until it is opened.
+async function open(trainee, what) {
+  const sent = await connection.invoke("opened", trainee.number);
+  const name = trainee.name ?? `No. ${trainee.number}`;
+  document.getElementById("sent-title").textContent = { failure: `Failure of ${name}`, work: `Work of ${name}` }[what];
+  document.getElementById("sent-text").textContent = sent[what] ?? "(taken back)";
+  document.getElementById("sent").showModal();
 }
 
 function show(board) {

@@ -376,7 +376,10 @@ class Endpoint:
             if request.user is None:  # its authentication has expired, most likely: a client may have it renewed
                 raise unauthorized()
             raise Refusal(403, "This connection was negotiated by another user.")
-        connection_id = entry.connection_id if entry else new_identity(1).connection_id
+        if entry is not None:
+            connection_id = entry.connection_id
+        else:
+            connection_id = new_identity(1, self._find_server().roll.mark).connection_id
         context = self._admission.context(connection_id, request)
         await self._admission.check_user(context)
         if entry is not None:

@@ -73,9 +73,9 @@ def requested_version(query: Mapping[str, str], minimum: int) -> int:
     return min(version, NEWEST)
 
 
-def new_identity(version: int) -> Identity:
-    """Make the names of a new connection. The old version knows only one name for both."""
-    connection_id = secrets.token_urlsafe(16)
+def new_identity(version: int, mark: str) -> Identity:
+    """Make the names of a new connection of the server with a mark. The old version knows only one name for both."""
+    connection_id = mark + secrets.token_urlsafe(16)[len(mark) :]
     return Identity(connection_id, secrets.token_urlsafe(16) if version > 0 else connection_id)
 
 
@@ -142,7 +142,7 @@ class Negotiation:
             version = requested_version(request.query, self._options.minimum_negotiate_version)
         except NegotiateError as error:
             return _json({"error": str(error)})
-        identity = new_identity(version)
+        identity = new_identity(version, self._find_server().roll.mark)
         context = self._admission.context(identity.connection_id, request)
         await self._admission.check_user(context)
         try:

@@ -63,15 +63,15 @@ class Failures:
         if isinstance(failure, asyncio.CancelledError):
             failure = RuntimeError(f"cancelled {failure}".rstrip())  # it itself, or something that it waited for
         if not isinstance(failure, HubException):
-            level = logging.DEBUG if _is_of_lost_client(connection, failure) else logging.ERROR
-            self._log(level, connection, message, failure)
+            self.log(connection, message, failure)
         if streaming:
             text = "An error occurred on the server while streaming results."
             return for_client(text, failure, connection.options.detailed_errors)
         return self.failed(connection, message, failure)
 
-    def _log(self, level: int, connection: HubConnection, message: CallMessage, failure: BaseException) -> None:
+    def log(self, connection: HubConnection, message: CallMessage, failure: BaseException) -> None:
         """Log a failure with its traceback, and many in a short time only as a number."""
+        level = logging.DEBUG if _is_of_lost_client(connection, failure) else logging.ERROR
         now = asyncio.get_running_loop().time()
         if now - self._minute >= _MINUTE:
             if self._more:
