@@ -24,6 +24,7 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 KEPT = 1 << 20
 """The longest body, in bytes, that is kept of an answer."""
@@ -63,7 +64,7 @@ class Exchange:
         """The target without its query."""
         return self.target.partition("?")[0]
 
-    @property
+    @cached_property
     def is_websocket(self) -> bool:
         """Whether the request asks for a WebSocket."""
         return self.header("upgrade").lower() == "websocket"
