@@ -48,6 +48,21 @@ class News:
         said = json.dumps(self.arguments, ensure_ascii=False, default=str)
         return f"{self.target} {said if len(said) <= SPOKEN else said[:SPOKEN] + ' …'}".strip()
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Every number in it, by where it is."""
+        found: dict[str, float] = {}
+
+        def walk(where: str, value: Any) -> None:
+            if isinstance(value, dict | list | tuple):
+                for name, each in value.items() if isinstance(value, dict) else enumerate(value):
+                    walk(f"{where}/{name}", each)
+            elif isinstance(value, int | float):
+                found[where] = float(value)
+
+        walk("", self.arguments)
+        return found
+
     def may_have(self, wanted: Sequence[float]) -> bool:
         """Whether each of these numbers is in it, or it has no numbers at all: then the page has to ask for them."""
         found = [float(each) for each in _NUMBER.findall(self.content[1])]

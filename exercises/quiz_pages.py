@@ -174,6 +174,8 @@ class StatisticsPage:
         self.loads = 0
         self.trouble: str | None = None
         """The first thing that a script, or its connection, asked for and did not get."""
+        self.sources: tuple[set[str], set[str]] | None = None
+        """Where in a message its counters may come from, correct and incorrect, as far as it has shown so far."""
         self._seen: JSHandle | None = None
         if has_own_clock:
             self.page.clock.install()
@@ -205,6 +207,22 @@ class StatisticsPage:
         except Error:  # the page is just being loaded anew
             return NOTHING
         return Figures(correct, incorrect, tuple(pie), tuple(bars))
+
+    def learn(self, news: News, figures: Figures) -> None:
+        """Learn where in a message the figures come from that the page shows after it."""
+        found = [
+            {at for at, number in news.numbers.items() if number == each}
+            for each in (figures.correct, figures.incorrect)
+        ]
+        before = self.sources or (found[0], found[1])
+        self.sources = (before[0] & found[0], before[1] & found[1])
+
+    def follows(self, news: News, figures: Figures) -> bool:
+        """Whether these figures come from the message, from where they came before."""
+        shown = (figures.correct, figures.incorrect)
+        return self.sources is not None and all(
+            any(news.numbers.get(at) == each for at in places) for places, each in zip(self.sources, shown, strict=True)
+        )
 
     def hides(self, charts: bool) -> bool:
         """Whether a counter, or a chart, is on the page, and nobody can see it."""

@@ -66,7 +66,10 @@ class Seen:
         wanted = (self.expected.correct, self.expected.incorrect, *(self.expected.bars if with_charts else ()))
         shown = (self.after.correct, self.after.incorrect, *self.after.bars)
         told = (self.expected.correct, self.expected.incorrect, *self.expected.bars)
-        is_followed = self.after != self.before and self.news[-1].may_have(shown) and not self.news[-1].may_have(told)
+        is_followed = self.after != self.before and (
+            (self.news[-1].may_have(shown) and not self.news[-1].may_have(told))
+            or (self.after.counters != self.expected.counters and self.page.follows(self.news[-1], self.after))
+        )
         if is_followed or not any(each.may_have(wanted) for each in self.news):
             return f"{OTHERWISE}: {self.news[-1].spoken}"
         what = "charts" if with_charts else "counters"
@@ -283,7 +286,10 @@ class Scene:
         for page, figures in zip(pages, before, strict=True):
             shown = [at for at, *counters in page.shown() if tuple(counters) == (expected.correct, expected.incorrect)]
             late = shown[0] - ended - (allowed - WAIT) if shown and not page.has_own_clock else None
-            moment.seen.append(Seen(page, figures, page.figures(), expected, page.news(began), late, ended))
+            seen = Seen(page, figures, page.figures(), expected, page.news(began), late, ended)
+            if seen.news and seen.after.shows(expected):
+                page.learn(seen.news[-1], seen.after)
+            moment.seen.append(seen)
         return moment
 
     def _wait_for_others(
