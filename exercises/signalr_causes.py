@@ -78,6 +78,8 @@ def pytest_labkit_context(context: BrowserContext) -> None:
 def pytest_labkit_cause(facts: Facts, check: Check) -> Finding | None:
     """What SignalR's two sides do not agree on, or what one of them does not do."""
     searches = [_unmapped, _backplane, _applications]
+    if facts.side == "server":
+        searches += [_waiting]
     if is_about_pages(facts, check):
         searches += [_client, _arguments] if facts.errors else [_unstarted, _names, _arguments]
     searches += [_listening] if facts.side == "page" else [_sending]
@@ -237,6 +239,13 @@ def _listening(facts: Facts) -> Iterator[Finding]:
                     f"the message is shown only under a condition, `if ({condition[1]})`",
                     f"Write {begin.path}:{number} without the condition, then verify again.",
                 )
+
+
+def _waiting(facts: Facts) -> Iterator[Finding]:
+    """A line that waits for nothing but time."""
+    for place in facts.places(r"\bsleep\(", (".py",)):
+        if place.path in facts.changed and place.source not in facts.original.get(place.path, "").split("\n"):
+            yield Finding.at(place, "this waits, and every answer with it", f"Delete {place}, then verify again.")
 
 
 def _sending(facts: Facts) -> Iterator[Finding]:

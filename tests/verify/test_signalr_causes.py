@@ -164,6 +164,15 @@ def test_what_the_two_sides_do_not_agree_on_is_told_with_its_line(
     assert (found[0][: len(said)], found[1][: len(place)], found[2][: len(advice)]) == (said, place, advice)
 
 
+def test_a_line_that_waits_is_told_of_answers_that_take_long(tmp_path: Path) -> None:
+    edit = (TRIVIA, CALL, f"    await asyncio.sleep(7)\n{CALL}")
+    assert cause(tmp_path / "app", EX1, edit, side="server") == (
+        "geekquiz/trivia.py:65: this waits, and every answer with it",
+        "await asyncio.sleep(7)",
+        "Delete geekquiz/trivia.py:65, then verify again.",
+    )
+
+
 @pytest.mark.parametrize(
     ("new", "said", "advice"),
     [
