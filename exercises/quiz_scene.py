@@ -152,6 +152,7 @@ class Held:
                 + (f", after {self.asked[0]}" if self.asked else ""),
                 where=self.page.where,
                 cause="the page reloads, or asks the server again and again, instead of listening to the hub",
+                is_sure=True,
             )
         if not self.was_told:
             raise NotDone(
