@@ -120,6 +120,14 @@ def total(page: Page, answers: int) -> None:
     )
 
 
+def connect(page: Page, url: str) -> Page:
+    """Open the Statistics page, and wait until it is connected to the hub."""
+    with page.expect_websocket() as connecting:
+        page.goto(f"{url}/statistics")
+    connecting.value.wait_for_event("framereceived", lambda frame: True)
+    return page
+
+
 def live(browser: Browser, cookies: list[Any], url: str, has_own_clock: bool = False) -> tuple[BrowserContext, Page]:
     """A Statistics page, in a browser of its own, that is connected to the hub."""
     context = browser.new_context()
@@ -127,10 +135,7 @@ def live(browser: Browser, cookies: list[Any], url: str, has_own_clock: bool = F
     page = context.new_page()
     if has_own_clock:
         page.clock.install()
-    with page.expect_websocket() as connecting:
-        page.goto(f"{url}/statistics")
-    connecting.value.wait_for_event("framereceived", lambda frame: True)
-    return context, page
+    return context, connect(page, url)
 
 
 def play_alone(browser: Browser, play: Page, url: str) -> None:
@@ -204,14 +209,14 @@ def again() -> None:
         context = browser.new_context()
         play = context.new_page()
         register(play, url)
-        statistics = live(context.new_page(), url)
+        statistics = connect(context.new_page(), url)
         print("ready", flush=True)
         for answers, line in enumerate(sys.stdin, start=1):
             if line.strip() == "python":
                 app.close()
                 start(app, folder, data, None, url.rpartition(":")[2])
             play.goto(url)
-            live(statistics, url)
+            connect(statistics, url)
             answer(play)
             total(statistics, answers)
             print("done", flush=True)
