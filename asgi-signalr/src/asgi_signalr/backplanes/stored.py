@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, ClassVar, Generic, TypedDict, TypeVar
 
-from asgi_signalr.backplanes import BackplaneError, Deliver, OnGap
-from asgi_signalr.scaleout import sender
+from asgi_signalr.backplanes import BackplaneError, Deliver, OnGap, sender
 
 logger = logging.getLogger("asgi_signalr.backplane")
 

@@ -24,7 +24,6 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from asgi_signalr.connections.pace import TURN
 from asgi_signalr.transports.websockets import ABNORMAL, EXTENSION, no_fast_path
 
 try:
@@ -61,6 +60,8 @@ MAX_JOINED = 4096
 MAX_UNREAD = 16
 # How many frames of one client are taken in between two looks at the clock: it has its turn, and no more.
 FRAMES_PER_LOOK = 16
+# Seconds that this may take before the event loop does other things.
+TURN = 0.001
 
 
 class _Arrivals:
