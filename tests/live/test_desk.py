@@ -97,7 +97,7 @@ def test_files_and_the_whole_workspace_open_in_the_editor_and_nothing_beside_it(
     assert desk.do("open", {})["message"] == "Opened a1-brew in code."
     assert pipe.read_text() == f"{folder}\n"
     (tmp_path / "work" / "secret.py").touch()
-    with pytest.raises(UsageError, match="There is no file ../secret.py in your workspace"):
+    with pytest.raises(UsageError, match=r"There is no file \.\./secret\.py in your workspace"):
         desk.do("open", {"path": "../secret.py"})
 
 
