@@ -170,7 +170,6 @@ def test_every_save_is_verified_until_ctrl_c_which_leaves_nothing(watching: Watc
 
 def test_ctrl_c_before_the_first_verdict_is_an_interruption(watching: Watching) -> None:
     watching.until("Starting the app")
-    watching.until_it_runs("shop.py")
     watching.press("\x03")
     assert (watching.exit_code(), watching.shown()[-1], watching.left()) == (130, "Interrupted.", [])
 
