@@ -8,11 +8,14 @@ import tomllib
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from labkit.errors import UsageError, unknown
 from labkit.files import read_safely
 from labkit.lab import Database
+
+if TYPE_CHECKING:
+    from labkit.tables import Rows, Table
 
 NAMES = ("nats", "postgres", "redis", "sqlite")
 
@@ -36,6 +39,16 @@ class Service(Protocol):
 
     def existing(self, data: Path) -> str | None:
         """The same URL if it runs already; None if it does not."""
+
+    def tables(self, url: str, database: str) -> "list[Table]":
+        """What it keeps now, and how many rows of it: tables, streams or keys, as the service has them.
+
+        Raises:
+            LabError: it does not answer, or the driver for it is not installed.
+        """
+
+    def rows(self, url: str, database: str, table: str, limit: int) -> "Rows":
+        """The newest rows of one of them, at most `limit`, oldest first; raises as `tables` does."""
 
 
 def find(name: str) -> Service:

@@ -99,7 +99,7 @@ def test_the_solution_passes_with_each_service(tmp_path: Path, name: str) -> Non
         ),
         (
             "nats",
-            'import os\n\n    signalr.use_backplane(f"{settings.database_server}/signalr{os.getpid()}")',
+            'import uuid\n\n    signalr.use_backplane(f"{settings.database_server}/{uuid.uuid4().hex}")',
             "the-second-instance-hears-the-first",
             "the message of instance 1 does not reach instance 2",
             None,
