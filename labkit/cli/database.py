@@ -281,7 +281,11 @@ def _look_into_service(
         table = name
     if table is None:
         busiest = max(found, key=lambda each: each.rows, default=None)
-        advice = f"labkit db tables {argument(Path(busiest.name))} --backplane {backplane}" if busiest else "labkit run"
+        advice = (
+            f"labkit db tables {database} {argument(Path(busiest.name))} --backplane {backplane}"
+            if busiest
+            else "labkit run"
+        )
         _print_tables(database, found, format, advice)
         return
     chosen = looking.choose(found, table, f"labkit db tables --backplane {backplane}")
