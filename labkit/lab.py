@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, chapter, form, known
+from labkit import __version__, chapter, form, known, language, prose
 from labkit.chapter import Chapter, Step, Task
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
@@ -38,6 +38,9 @@ class App:
 
     reread: tuple[str, ...] = ()
     """Patterns of the files that a running instance reads anew for each request: pages and scripts."""
+
+    side_by_side: tuple[str, ...] = ()
+    """The paths of the two pages that are looked at next to each other; of several instances each has one."""
 
     def rereads(self, path: str) -> bool:
         """Whether a running instance follows a change of this file; the path is the app's, with slashes."""
@@ -109,7 +112,15 @@ class Exercise:
     @cached_property
     def chapter(self) -> Chapter:
         """What the trainee reads: the title, the tasks and their steps."""
-        return chapter.read(self.folder / "README.md", self.id)
+        path = self.folder / "README.md"
+        found = chapter.read(path, self.id)
+        if language.chosen() is None:
+            return found
+        said = prose.translated(found.source, self._in_language, language.translated)
+        return chapter.parse(said, self.id, path)
+
+    def _in_language(self, text: str) -> str:
+        return language.of_lab(self.folder.parent.parent, text)
 
     @cached_property
     def hints(self) -> dict[str, Hint]:
@@ -123,7 +134,8 @@ class Exercise:
         table = read_toml(path, None)
         for key, hint in table.items():
             form.check_table(path, hint, form.HINT, key)
-        return {key: Hint(**hint) for key, hint in table.items()}
+        said = {key: {name: self._in_language(text) for name, text in hint.items()} for key, hint in table.items()}
+        return {key: Hint(**hint) for key, hint in said.items()}
 
     def hint(self, step: Step) -> Hint | None:
         """The hint for a step, if it has one."""
@@ -250,6 +262,7 @@ def find_lab(folder: Path | None = None) -> Lab:
             "Its checks are programs: they may do all that you may.",
             f"If you trust it, name it once: --lab {argument(folder)}",
         )
+    language.use_lab(folder)
     table = read_toml(folder / "lab.toml", form.LAB)
     return Lab(
         folder=folder,
@@ -296,6 +309,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             pass_environment=tuple(app.get("pass-environment", ())),
             decode=tuple(app.get("decode", ())),
             reread=tuple(app.get("reread", ())),
+            side_by_side=tuple(app.get("side-by-side", ())),
         ),
         database=Database(
             solution=tuple(database["solution"]),

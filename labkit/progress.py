@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import recognition, snippets, tree, verdicts
+from labkit import language, recognition, snippets, tree, verdicts
 from labkit.chapter import Step, Task
 from labkit.files import locked, write_whole
 from labkit.lab import Exercise
@@ -137,12 +137,15 @@ class Progress:
         return step.step.command
 
 
-def look(exercise: Exercise, workspace: Workspace | None) -> Progress:
-    """How far the exercise is in this workspace; without one everything is still to do."""
+def look(exercise: Exercise, workspace: Workspace | None, seen: Mapping[str, Sight] | None = None) -> Progress:
+    """How far the exercise is in this workspace; without one everything is still to do.
+
+    `seen` is what is seen of the snippets, if that is known already.
+    """
     if workspace is None:
         tasks = [TaskProgress(task, tuple(_untouched(step) for step in task.steps)) for task in exercise.tasks]
         return Progress(exercise, None, tuple(tasks))
-    seen = recognition.look(exercise, workspace.folder)
+    seen = recognition.look(exercise, workspace.folder) if seen is None else seen
     given = _read(workspace).get("deeds", {})
     verified = _verified(workspace.folder)
     databases = bool(workspace.record.databases)
@@ -218,9 +221,10 @@ def hints(exercise: Exercise, step: Step) -> list[str]:
     written = exercise.hint(step)
     question = written.question if written else (f"{place.text[:1].upper()}{place.text[1:]}." if place else step.prose)
     if place:
-        where = f"It belongs into {place.path}, where the line “TODO {name}” is."
+        where = language.translated(f"It belongs into {place.path}, where the line “TODO {name}” is.")
     else:
-        where = "It is typed in a terminal, in the folder of your workspace." if step.commands else ""
+        typed = language.translated("It is typed in a terminal, in the folder of your workspace.")
+        where = typed if step.commands else ""
     direction = " ".join(filter(None, [written.direction if written else "", where])) or step.prose
     code = snippets.fill(exercise.snippets[name].text) if name else "\n".join(step.commands) or step.source
     return [question, direction, code]

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, companions, known, places, record, tree
+from labkit import __version__, changes, companions, known, places, record, tree, usage
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import Within, is_free, locked, write_whole
@@ -72,6 +72,7 @@ class Workspace:
 
     def put_data_away(self, change: Change) -> Path:
         """Write a change, and move the app's data out of the way in the same step; returns where the data is now."""
+        usage.refuse_if_used(self.folder)
         with self.changing():
             kept = self.journal.apply(change, put_away=".labkit/data")
             self.data.mkdir(exist_ok=True)
@@ -79,7 +80,9 @@ class Workspace:
         return kept
 
     def undo(self, force: bool = False) -> Undone:
-        """Take back the last change; raises as `Journal.undo` does."""
+        """Take back the last change; raises as `Journal.undo` does, and UsageError if a running app uses its data."""
+        if self.journal.last_puts_away:
+            usage.refuse_if_used(self.folder)
         with self.changing():
             return self.journal.undo(force)
 
@@ -158,6 +161,23 @@ def children(start: Path) -> list[Workspace]:
             except LabError:
                 continue
     return found
+
+
+def of_lab(lab: Lab, start: Path) -> dict[str, Workspace]:
+    """The workspace of each exercise, by its name, as a person at `start` means it: the one that `start` is in, else
+    the one in a child folder, or beside the one that `start` is in; else the last used of all.
+    """
+    here = around(start)
+    used = known.workspaces(lab.folder)
+    order = {each.folder: number for number, each in enumerate(used)}
+    found: dict[str, Workspace] = {}
+    for each in reversed(used):
+        with contextlib.suppress(LabError):
+            found[each.exercise] = read(each.folder)
+    nearby = children(here.parent if here else start)
+    for near in sorted(nearby, key=lambda near: (near.folder == here, -order.get(near.folder, len(order)))):
+        found[near.exercise_name] = near
+    return {each.name: found[each.name] for each in lab.exercises if each.name in found}
 
 
 def read(folder: Path, lab: Lab | None = None) -> Workspace:

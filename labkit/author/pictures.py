@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from typing import Any
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from labkit import browser, insertion, instances, progress, workspace
+from labkit.author import terminal
 from labkit.errors import InternalError, UsageError
 from labkit.lab import Exercise, Lab
 from labkit.manual import PICTURES
@@ -127,14 +127,11 @@ class Studio:
 
         program, *arguments = shlex.split(command or shown)
         environment = _activated()
-        done = subprocess.run(
+        done = terminal.printed(
             [shutil.which(program, path=environment["PATH"]) or program, *arguments],
-            cwd=self.workspace.folder,
-            env=environment | {"COLUMNS": "80", "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
+            self.workspace.folder,
+            environment | {"TERM": "xterm-256color", "COLUMNS": "80", "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+            columns=80,
         )
         if done.returncode:
             raise InternalError(f"`{command or shown}` ends with {done.returncode}:\n{done.stderr}")
@@ -181,7 +178,7 @@ def take(lab: Lab, exercise: Exercise, say: Callable[[str], None] = lambda name:
     options = browser.launch_options()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-pictures-"))).resolve()
-        server = stack.enter_context(_server()) if exercise.database else None
+        server = stack.enter_context(_server(folder)) if exercise.database else None
         chromium = stack.enter_context(sync_playwright()).chromium.launch(**options)
         made = workspace.create(lab, exercise, folder / exercise.name)
         studio = Studio(exercise, made, server, chromium)
@@ -210,19 +207,19 @@ def _scenes(exercise: Exercise) -> Callable[[Studio], None]:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
-    """A database server for the pictures alone, which the commands in them use as well."""
+def _server(folder: Path) -> Iterator[str]:
+    """A database server for the pictures alone, which the commands in them use as well; its URL for apps."""
     from labkit import postgres
 
-    before = os.environ.get(postgres.SERVER_VARIABLE)
-    with postgres.temporary_server() as server:
-        os.environ[postgres.SERVER_VARIABLE] = server.url
-        try:
+    folder.chmod(0o711)  # as root, the server's account passes through it
+    before = {name: os.environ.pop(name, None) for name in ("LABKIT_HOME", postgres.SERVER_VARIABLE)}
+    os.environ["LABKIT_HOME"] = str(folder / "home")
+    try:
+        with postgres.find_server().running() as server:
             yield server.url
-        finally:
-            os.environ.pop(postgres.SERVER_VARIABLE)
-            if before is not None:
-                os.environ[postgres.SERVER_VARIABLE] = before
+    finally:
+        os.environ.pop("LABKIT_HOME")
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def _activated() -> dict[str, str]:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from labkit import desktop, snippets
+from labkit import desktop, forwarding, snippets, usage
 from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.show import say
@@ -99,6 +99,8 @@ def run(
         with ExitStack() as stack:
             subject = replace(stack.enter_context(_subject(lab, exercise, solution)), backplane=backplane)
             count = instances or subject.exercise.app.instances
+            if subject.workspace:
+                stack.enter_context(usage.noted(subject.folder))
             server = _database(stack, subject, port, count)
             running = _Instances(subject, count, port, server, lines)
             stack.callback(running.stop)
@@ -278,10 +280,10 @@ def _subject(lab_folder: Path | None, exercise: str | None, solution: Solution |
 
 def _database(stack: ExitStack, subject: _Subject, port: int | None, count: int) -> str | None:
     """Start PostgreSQL, if the exercise needs it, and tell its URL; `stack` stops it."""
-    from labkit import instances as engine
+    from labkit.ports import check_ports
 
     if port is not None:
-        engine.check_ports(port, count)
+        check_ports(port, count)
     if subject.backplane != "postgres":
         from labkit import services
 
@@ -431,4 +433,4 @@ def _colour(number: int) -> str:
 
 
 def _page(exercise: Exercise, instance: "Instance") -> str:
-    return instance.url + exercise.app.home
+    return forwarding.page(instance.url + exercise.app.home)

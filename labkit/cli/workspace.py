@@ -1,6 +1,5 @@
 """The commands of a trainee's workspace: list, start, adopt, update, pack, diff, reset, undo."""
 
-import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,12 +7,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import known, progress, record, tree, verdicts, workspace
+from labkit import changes, progress, record, tree, usage, verdicts, workspace
 from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
-from labkit.console import Format, FormatOption, print_json, working
-from labkit.errors import ExitCode, LabError, UsageError
+from labkit.console import Format, FormatOption, out, print_json, working
+from labkit.errors import ExitCode, UsageError
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.progress import Progress, Verified
@@ -39,7 +38,7 @@ def list_(
     """
     the_lab = find_lab(lab)
     chosen = the_lab.exercise(exercise) if exercise else None
-    workspaces = _workspaces(the_lab)
+    workspaces = workspace.of_lab(the_lab, Path.cwd())
     if chosen is None and (here := _round_here(the_lab)):
         chosen = the_lab.exercise(here.exercise_name)
         workspaces[chosen.name] = here
@@ -240,7 +239,7 @@ def pack(
     _, chosen, here = show.subject(lab, None)
     trainee = name or here.record.trainee
     if trainee is None and format is Format.TEXT and show.asks():
-        trainee = typer.prompt("Whose work is it? Your name", default="", show_default=False, err=True)
+        trainee = typer.prompt(show.wrapped("Whose work is it? Your name"), default="", show_default=False, err=True)
     trainee = " ".join((trainee or "").split()) or None
     target = packing.default_file(here, trainee) if file is None else file
     if file is not None and file.is_dir():
@@ -283,6 +282,10 @@ def diff(
     open_: Annotated[
         bool, typer.Option("--open", help="Show the files that differ side by side in your editor.")
     ] = False,
+    sides: Annotated[
+        bool,
+        typer.Option("--side-by-side", "-y", help="Print yours on the left, the other on the right."),
+    ] = False,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
@@ -321,8 +324,19 @@ def diff(
         for each in differences:
             note = {"missing": "  not in your workspace", "extra": "  only in your workspace"}.get(each.kind, "")
             say(f"{escape(each.path):<{width}}  [green]+{each.added}[/] [red]-{each.removed}[/]{note}")
-    else:
+    elif sides and out.is_terminal:
+        for each in differences:
+            _print_sides(each, here.folder / each.path, chosen.solution(solution) / each.path, solution.value)
+    else:  # in a pipe, or for a screen reader, columns would be torn apart
         show.diff("".join(each.diff for each in differences))
+
+
+def _print_sides(difference: workspace.Difference, mine: Path, theirs: Path, name: str) -> None:
+    left, right = (tree.text(changes.content(path) or b"") for path in (mine, theirs))
+    if left is None or right is None:  # no text
+        show.diff(difference.diff)
+    else:
+        show.side_by_side(difference.path, left, right, ("yours", name))
 
 
 @commands.command()
@@ -357,6 +371,8 @@ def reset(
     paths = [each.path for each in change.files]
     kept: Path | None = None
     what = ", ".join(paths) + (" and the app's data" if data and paths else "the app's data" if data else "")
+    if data:
+        usage.refuse_if_used(here.folder)
     if what:
         show.confirm(f"Bring back as it was at the beginning, {_place(here)}: {what}?", yes)
         if data and here.data.is_dir() and any(here.data.iterdir()):
@@ -466,21 +482,6 @@ def _inside(here: Workspace, file: str) -> str:
 def _round_here(lab: Lab) -> Workspace | None:
     folder = workspace.around(Path.cwd())
     return workspace.find(lab, folder) if folder else None
-
-
-def _workspaces(lab: Lab) -> dict[str, Workspace]:
-    """For each exercise the workspace in a child folder, or beside the one we are in; else the last used of all."""
-    around = workspace.around(Path.cwd())
-    nearby = workspace.children(around.parent if around else Path.cwd())
-    used = known.workspaces(lab.folder)
-    order = {each.folder: number for number, each in enumerate(used)}
-    found: dict[str, Workspace] = {}
-    for each in reversed(used):
-        with contextlib.suppress(LabError):
-            found[each.exercise] = workspace.read(each.folder)
-    for here in sorted(nearby, key=lambda here: order.get(here.folder, len(order)), reverse=True):
-        found[here.exercise_name] = here
-    return {each.name: found[each.name] for each in lab.exercises if each.name in found}
 
 
 def _progress(exercise: Exercise, here: Workspace | None) -> Progress:

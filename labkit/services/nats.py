@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labkit.instances import HOST
+from labkit.ports import HOST
 from labkit.services.program import Program, beside_python
 
 if TYPE_CHECKING:

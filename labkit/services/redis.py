@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.instances import HOST
+from labkit.ports import HOST
 from labkit.services.program import Program, beside_python
 
 if TYPE_CHECKING:

@@ -57,9 +57,15 @@ def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: Ve
         "the element with data-testid “loaves” to have text 'Loaves: 3'",
         "it is not on the page",
     )
-    assert (loaves.cause, loaves.snippet) == ("the TODO line shelf is still at shop.py:10", "shelf")
+    assert (loaves.cause, loaves.snippet) == (
+        "the TODO line shelf is still at shop.py:10 (if you have typed the code: is the file saved?)",
+        "shelf",
+    )
     assert loaves.next == "labkit snippet insert shelf"
-    assert (price.cause, price.snippet) == ("the TODO line till is still at shop.py:11", "till")
+    assert (price.cause, price.snippet) == (
+        "the TODO line till is still at shop.py:11 (if you have typed the code: is the file saved?)",
+        "till",
+    )
     names = [Path(path).name for path in loaves.evidence]
     assert names == [
         "trace.zip",
@@ -237,6 +243,23 @@ def pytest_runtest_makereport(item, call):
 def pytest_collection_modifyitems(items):
     items.clear()
 """
+
+
+@pytest.mark.slow
+def test_a_page_with_endless_alerts_is_closed_and_named(verify_shop: VerifyShop, folder: Path) -> None:
+    shop = folder / "shop.py"
+    alerts = "<script>while (true) { alert('Buy bread'); }</script>"
+    shop.write_text(shop.read_text().replace("<h1>Bakery</h1>", f"<h1>Bakery</h1>{alerts}"))
+    results = verify_shop(folder)
+    first = results["the-shop-is-open"]
+    assert (first.verdict, first.expected, first.seen) == (
+        Verdict.NOT_DONE,
+        "the page can be used",
+        "one alert after the other, without end: “Buy bread”",
+    )
+    assert (first.cause or "").startswith("shop.py:9: the page / opens one alert after the other\n    9 | ")
+    assert first.next == "Mend shop.py:9, save the file and verify again."
+    assert {each.verdict for each in results.values()} == {Verdict.NOT_DONE}
 
 
 @pytest.mark.slow
