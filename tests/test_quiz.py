@@ -5,6 +5,7 @@ import importlib
 import re
 import sqlite3
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from asgi_signalr.testing import TestClient
 from httpx import URL, ASGITransport, AsyncClient, Response
 from itsdangerous import TimestampSigner
 from sqlalchemy import event
@@ -72,7 +74,9 @@ class Browser(AsyncClient):
         return await self.post("/api/trivia", json={"questionId": question_id, "optionId": option_id})
 
 
-def load(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def load(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str = "postgresql://nobody@127.0.0.1:9"
+) -> ModuleType:
     """Import the quiz of this folder afresh, with settings of its own."""
     forget()
     monkeypatch.syspath_prepend(str(EXERCISES / folder))
@@ -81,7 +85,7 @@ def load(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Module
     monkeypatch.setenv("GEEKQUIZ_SECRET", "a secret")
     monkeypatch.setenv("GEEKQUIZ_HOSTS", "quiz.test")
     monkeypatch.setenv("GEEKQUIZ_COOKIE", "quiz-cookie")
-    monkeypatch.setenv("DATABASE_SERVER", "postgresql://nobody@127.0.0.1:9")
+    monkeypatch.setenv("DATABASE_SERVER", server)
     return importlib.import_module("geekquiz.main")
 
 
@@ -387,6 +391,21 @@ async def test_the_hub_lets_nobody_in_who_is_not_logged_in(quiz: Quiz) -> None:
     assert (await quiz.browser().post(negotiate)).status_code == 401
     assert (await ada.post(negotiate)).status_code == 200
     assert (await ada.post(negotiate, headers={"Origin": "https://evil.test"})).status_code == 403
+
+
+async def test_an_open_page_is_told_to_come_back_when_the_backplane_was_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = load("ex2-scaleout/end", tmp_path, monkeypatch, f"sqlite:///{tmp_path.as_posix()}")
+    async with main.lifespan(main.app):
+        ada = await Quiz(main).user("Ada")
+        headers = {"Host": "quiz.test", "Cookie": f"quiz-cookie={ada.cookies['quiz-cookie']}"}
+        async with TestClient(main.app, "/signalr/statistics", headers=headers) as page:
+            with closing(sqlite3.connect(tmp_path / "signalr", timeout=10)) as backplane, backplane:
+                backplane.execute("UPDATE SignalR_Messages_0_Id SET Epoch = ?", (uuid.uuid4().hex,))
+            assert (await page.closed()).allow_reconnect
+        await ada.aclose()
+    forget()
 
 
 async def test_logging_off_ends_every_session_of_the_user(quiz: Quiz) -> None:
