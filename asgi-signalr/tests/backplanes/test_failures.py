@@ -204,8 +204,9 @@ async def test_a_rollback_of_another_writer_leaves_no_hole(open_node: Any, tmp_p
     one, other = await open_node(url), await open_node(url)
     await one.send(b"1")
     await other.has(b"1")
-    with contextlib.closing(sqlite3.connect(tmp_path / "signalr.db", isolation_level=None)) as slow:
-        slow.execute("BEGIN IMMEDIATE")
+    file = sqlite3.connect(tmp_path / "signalr.db", timeout=20, isolation_level=None, check_same_thread=False)
+    with contextlib.closing(file) as slow:
+        await asyncio.to_thread(slow.execute, "BEGIN IMMEDIATE")
         slow.execute("UPDATE SignalR_Messages_0_Id SET PayloadId = PayloadId + 1")
         slow.execute(
             "INSERT INTO SignalR_Messages_0 SELECT PayloadId, x'00', '2026-01-01 00:00:00.000000', ? "
