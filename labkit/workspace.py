@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, companions, known, places, record, tree
+from labkit import __version__, changes, companions, documents, known, places, record, tree
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import Within, is_free, locked, write_whole
@@ -438,7 +438,7 @@ def _description(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / ".labkit" / "workspace.json"
     try:
-        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        table: dict[str, Any] = documents.parse_json(documents.read(path).decode("utf-8"))
         schema, made_by = table.get("schema", 0), table.get("labkit", "unknown")
         if isinstance(schema, int) and schema > SCHEMA:
             raise UsageError(

@@ -4,14 +4,13 @@ A service is a module here with a `Service` in it; `find` gives it by its name. 
 `running`, its URL is the address of a server without the name of a database, to which an app adds one.
 """
 
-import tomllib
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from labkit import documents
 from labkit.errors import UsageError, unknown
-from labkit.files import read_text
 from labkit.lab import Database
 
 NAMES = ("nats", "postgres", "redis", "sqlite")
@@ -78,7 +77,7 @@ def _is_declared(wanted: str, app: Path) -> bool:
     from packaging.utils import canonicalize_name
 
     try:
-        lines = tomllib.loads(read_text(app / "pyproject.toml")).get("project", {}).get("dependencies", [])
+        lines = documents.read_toml(app / "pyproject.toml").get("project", {}).get("dependencies", [])
     except (OSError, ValueError):
         return False
     needed = Requirement(wanted)
