@@ -253,17 +253,23 @@ def copy_app(folder: Path, to: Path) -> None:
             shutil.copyfile(folder / path, target)
 
 
+MOST_COMPARED = 5_000_000
+"""How many bytes of files that differ are compared line by line; of the others it is only said that they differ."""
+
+
 def compare(folder: Path, end: Path) -> list[Difference]:
     """What has to become of `folder` to be equal to `end`: empty if they are, byte for byte."""
     if not end.is_dir():
         raise UsageError(f"This exercise has no {end.name} to compare with: {end} is missing.")
     mine, theirs = set(tree.app_files(folder)), set(tree.app_files(end))
-    differences = []
+    differences, room = [], MOST_COMPARED
     for path in sorted(mine | theirs):
-        before = changes.content(folder / path) if path in mine else None
-        after = changes.content(end / path) if path in theirs else None
+        most = min(room, tree.LARGE)
+        before = changes.content(folder / path, most) if path in mine else None
+        after = changes.content(end / path, most) if path in theirs else None
         if before == after:
             continue
+        room -= len(before or b"") + len(after or b"")
         kind = "missing" if before is None else "extra" if after is None else "changed"
         added, removed = changes.counts(before, after)
         diff = changes.diff(before, after, f"yours/{path}", f"{end.name}/{path}")
