@@ -160,7 +160,9 @@ from labkit.lab import App
 says = "import sys; [sys.stdout.write('x' * 1_000_000) for _ in range(200)]; raise SystemExit(1)"
 folder = Path(sys.argv[1])
 try:
-    with instances.running(App(("{python}", "-c", says), "/", "/", 1, {}), folder, data=folder, secret="", id="", count=1):
+    with instances.running(
+        App(("{python}", "-c", says), "/", "/", 1, {}), folder, data=folder, secret="", id="", count=1
+    ):
         pass
 except Exception as error:
     print(len(str(error)))
