@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, chapter, documents, form, known
+from labkit import __version__, chapter, documents, form, known, language, prose
 from labkit.chapter import Chapter, Step, Task
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
@@ -51,14 +51,16 @@ class Database:
 
     `solution` names the databases of the lab's own end; `snippet` is the one whose first placeholder is the
     database's name; `tail` is the command that shows an application's messages as they arrive, which finds the
-    database's URL in the environment variable `tail_variable`, if that is named. `instead` has the services that may
-    stand in for PostgreSQL, each with the requirement that the app has to declare for it.
+    database's URL in the environment variable `tail_variable`, if that is named. `requires` is the requirement that the
+    app declares for PostgreSQL; `instead` has the services that may stand in for it, each with the requirement that the
+    app declares for it.
     """
 
     solution: tuple[str, ...]
     snippet: str
     tail: tuple[str, ...]
     tail_variable: str | None = None
+    requires: str | None = None
     instead: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -108,7 +110,15 @@ class Exercise:
     @cached_property
     def chapter(self) -> Chapter:
         """What the trainee reads: the title, the tasks and their steps."""
-        return chapter.read(self.folder / "README.md", self.id)
+        path = self.folder / "README.md"
+        found = chapter.read(path, self.id)
+        if language.chosen() is None:
+            return found
+        said = prose.translated(found.source, self._in_language, language.translated)
+        return chapter.parse(said, self.id, path)
+
+    def _in_language(self, text: str) -> str:
+        return language.of_lab(self.folder.parent.parent, text)
 
     @cached_property
     def hints(self) -> dict[str, Hint]:
@@ -122,7 +132,8 @@ class Exercise:
         table = read_toml(path, None)
         for key, hint in table.items():
             form.check_table(path, hint, form.HINT, key)
-        return {key: Hint(**hint) for key, hint in table.items()}
+        said = {key: {name: self._in_language(text) for name, text in hint.items()} for key, hint in table.items()}
+        return {key: Hint(**hint) for key, hint in said.items()}
 
     def hint(self, step: Step) -> Hint | None:
         """The hint for a step, if it has one."""
@@ -249,6 +260,7 @@ def find_lab(folder: Path | None = None) -> Lab:
             "Its checks are programs: they may do all that you may.",
             f"If you trust it, name it once: --lab {argument(folder)}",
         )
+    language.use_lab(folder)
     table = read_toml(folder / "lab.toml", form.LAB)
     return Lab(
         folder=folder,
@@ -302,6 +314,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             snippet=database["snippet"],
             tail=tuple(database.get("tail", ())),
             tail_variable=database.get("tail-variable"),
+            requires=database.get("requires"),
             instead=dict(database.get("instead", {})),
         )
         if database

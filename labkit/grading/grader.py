@@ -9,6 +9,7 @@ from labkit.errors import UsageError
 from labkit.grading.limits import Guard, Limits
 from labkit.grading.messages import Checked, Collected, Graded, Message
 from labkit.lab import Exercise
+from labkit.verify import running_copy
 from labkit.verify.report import Check, Result
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import Subject
@@ -33,10 +34,9 @@ def grade(
     Raises MachineError if the machine is at fault, InternalError if labkit is.
     """
     here = _workspace(exercise, folder)
-    with Guard(limits, Path(tempfile.gettempdir()), exercise.name) as guard:
-        report = verify(
-            Subject(exercise, folder, "workspace", here), progress=_Telling(tell), everything=everything, warm=warm
-        )
+    subject = Subject(exercise, folder, "workspace", here)
+    with Guard(limits, Path(tempfile.gettempdir()), running_copy.place(subject, Path()).as_posix()) as guard:
+        report = verify(subject, progress=_Telling(tell), everything=everything, warm=warm)
     return Graded(report, tuple(guard.deeds))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Literal
 
+from labkit import forwarding, usage
 from labkit.errors import LabError
 from labkit.instances import Instance, Instances, running
 from labkit.lab import App, Exercise
@@ -36,7 +37,7 @@ class Runner:
     def __init__(self, changed: Callable[[], None], line: Callable[[int, str], None]) -> None:
         self._changed = changed
         self._line = line
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
         self._stack = ExitStack()
         self._instances: Instances | None = None
         self.state: State = "stopped"
@@ -63,6 +64,7 @@ class Runner:
             self._become("starting")
             stack = ExitStack()
             try:
+                stack.enter_context(usage.noted(workspace.folder))
                 server = None
                 if exercise.database:
                     from labkit import postgres
@@ -107,10 +109,12 @@ class Runner:
         if dead is None:
             self._ask(instances)
             return True
-        status = instances.exit_status(dead)
-        who = "The app" if len(instances.list) == 1 else f"Instance {dead.number}"
-        self._end()
-        self._become("ended", LabError(f"{who} has ended with exit code {status}.", "Read its log, mend it, run it."))
+        with self._turn:
+            if instances is self._instances:  # nobody has just stopped it
+                who = "The app" if len(instances.list) == 1 else f"Instance {dead.number}"
+                ended = f"{who} has ended with exit code {instances.exit_status(dead)}."
+                self._end()
+                self._become("ended", LabError(ended, "Read its log, mend it, run it."))
         return False
 
     @property
@@ -136,7 +140,7 @@ class Runner:
 
     def to_json(self) -> dict[str, Any]:
         """The state as the page shows it; `pages` are those that are looked at side by side."""
-        urls = [each.url for each in self.instances]
+        urls = [forwarding.page(each.url) for each in self.instances]
         app = self._app
         paths = (app.side_by_side or (app.home, app.home)) if app and urls else ()
         return {

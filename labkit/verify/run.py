@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import diagnosis, sandbox, snippets, stacks
+from labkit import diagnosis, sandbox, services, snippets, stacks
 from labkit.chapter import Task
 from labkit.diagnosis import AppDidNotStart, Place
 from labkit.errors import InternalError, LabError, MachineError
@@ -24,7 +24,7 @@ from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.running_copy import RunningCopy
 from labkit.verify.seal import Originals
-from labkit.verify.stage import Stage
+from labkit.verify.stage import Stage, StandIn
 from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
@@ -137,10 +137,14 @@ class _Run:
         self._warm = warm
         self._standing = copy
         self._evidence = evidence_folder(subject, datetime.now())
+        self._app = running_copy.place(subject, temporary)
         self._logs = temporary / "logs"
         self._results: dict[str, Result] = {}
         self._processes = 0
         self._todo, self._misplaced = missing_code(subject.exercise, subject.folder)
+        database = subject.exercise.database
+        self._service_name = services.declared(database, subject.folder) if database else "postgres"
+        self._service = services.find(self._service_name) if self._service_name != "postgres" else None
 
     def results(self) -> dict[str, Result]:
         """Run the checks; the result of each by its id."""
@@ -158,7 +162,7 @@ class _Run:
         with self._process(launch) as process:
             blocked, instances, stage = None, None, None
             with ExitStack() as stack:
-                app = self._temporary / self._subject.exercise.name
+                app = self._app
                 try:
                     if self._standing is None:
                         running_copy.copy(self._subject, app)
@@ -208,6 +212,7 @@ class _Run:
             nothing=self._nothing,
             snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
             workspace=self._subject.workspace is not None,
+            service=self._service.title if self._service else "",
         )
         return self._warm.process(job) if self._warm else CheckingProcess(job)
 
@@ -227,9 +232,14 @@ class _Run:
     def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, Stage]":
         """Start the app, unless it stands by already, with a server and databases for this run alone."""
         self._logs = running_copy.logs(app)
-        exercise, copy, known = self._subject.exercise, self._standing, None
+        exercise, copy, known, url = self._subject.exercise, self._standing, None, None
         server = copy.server if copy else None
-        if exercise.database:
+        if exercise.database and self._service:
+            self._progress.working(f"Starting {self._service.title}")
+            url = stack.enter_context(self._service.running(running_copy.data_folder(app)))
+            requirement = exercise.database.instead[self._service_name]
+            known = databases.stand_in(self._subject, app, StandIn(self._service.title, requirement, url))
+        elif exercise.database:
             if server is None:
                 self._progress.working("Starting PostgreSQL")
                 server = self._own_server(stack)
@@ -237,7 +247,7 @@ class _Run:
         if copy is None:
             count = exercise.app.instances
             self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
-            copy = stack.enter_context(running_copy.run(self._subject, app, server))
+            copy = stack.enter_context(running_copy.run(self._subject, app, server, url))
         return copy.instances, Stage(app, copy.running, known, self._todo, self._misplaced, copy.data)
 
     def _own_server(self, stack: ExitStack) -> "Server":
@@ -368,11 +378,10 @@ class _Run:
 
     def _in_the_trainees_words(self, result: Result) -> Result:
         """The result without the run's temporary folders: paths are the workspace's, logs those of the evidence."""
-        app = self._temporary / self._subject.exercise.name
         names = {
             f"{self._logs}{os.sep}": f"{self._evidence}{os.sep}",
-            f"{app}{os.sep}": "",
-            str(app): self._subject.folder.name,
+            f"{self._app}{os.sep}": "",
+            str(self._app): self._subject.folder.name,
         }
 
         def plain(text: str | None) -> str | None:
@@ -407,10 +416,9 @@ class _Run:
 
     def _app_logs(self) -> Iterable[tuple[str, bytes]]:
         """The instances' logs; what the app has put in their place, such as a link, is left out."""
-        app = self._temporary / self._subject.exercise.name
-        within, folder = Within(app), ".labkit/data/logs"
+        within, folder = Within(self._app), ".labkit/data/logs"
         with contextlib.suppress(LabError, OSError):
-            for name in within.names(folder) if app.is_dir() else ():
+            for name in within.names(folder) if self._app.is_dir() else ():
                 with contextlib.suppress(LabError, OSError):
                     content = within.read(f"{folder}/{name}", most=MOST_LOG)
                     if content is not None:

@@ -1,6 +1,7 @@
 """The app under verification: a copy of the subject that runs, with data, databases and ports of its own."""
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from labkit import workspace
+from labkit import tree, workspace
 from labkit.errors import MachineError
 from labkit.sandbox import Sandbox
 from labkit.verify.stage import RunningInstance
@@ -17,6 +18,10 @@ from labkit.verify.subject import Subject
 if TYPE_CHECKING:
     from labkit.instances import Instances
     from labkit.postgres import Server
+
+
+LARGE = 1_000_000
+"""From how many bytes on a file beside the app is left out."""
 
 
 @dataclass(frozen=True)
@@ -36,32 +41,49 @@ class RunningCopy:
 
 def logs(folder: Path) -> Path:
     """Where the logs of a running copy are, or of one that did not start."""
-    return _data(folder) / "logs"
+    return data_folder(folder) / "logs"
+
+
+def place(subject: Subject, temporary: Path) -> Path:
+    """Where in a temporary folder the copy goes: the names that the app can see around it are the subject's own."""
+    return temporary / "copy" / subject.folder.parent.name / subject.folder.name
 
 
 def copy(subject: Subject, to: Path) -> None:
-    """Copy the subject's app. Raises MachineError if that cannot be done."""
+    """Copy the subject's app, into a folder that looks like its own. Raises MachineError if that cannot be done."""
     try:
         workspace.copy_app(subject.folder, to)
+        for path in subject.folder.iterdir():
+            _take(path, to / path.name)
     except OSError as error:
         raise MachineError(
             f"Cannot copy {subject.folder}: {error.strerror or error}.", "Free some disk space, then repeat."
         ) from error
 
 
+def _take(path: Path, to: Path) -> None:
+    """Take along what is beside the app in a workspace: labkit's files, and of folders no more than their names."""
+    if path.is_symlink() or to.exists():
+        return
+    if path.is_dir():
+        to.mkdir()
+    elif path.name in tree.BESIDE and path.is_file() and path.stat().st_size < LARGE:
+        shutil.copyfile(path, to)
+
+
 @contextmanager
-def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[RunningCopy]:
-    """Run the copy in `folder` until the `with` block ends.
+def run(subject: Subject, folder: Path, server: "Server | None", url: str | None = None) -> Iterator[RunningCopy]:
+    """Run the copy in `folder` until the `with` block ends; `url` is that of a service in the server's place.
 
     Raises AppDidNotStart for what the app did, MachineError for what the machine did.
     """
     from labkit import instances
 
-    app = subject.exercise.app
+    app, url = subject.exercise.app, server.url if server else url
     # The copy has no environment of its own; the workspace may have one.
     python = str(instances.interpreter(subject.folder))
     command = tuple(part.replace("{python}", python) for part in app.command)
-    data = _data(folder)
+    data = data_folder(folder)
     logs(folder).mkdir(parents=True)
     with instances.running(
         # A verdict does not depend on who verifies: nothing of theirs is passed on.
@@ -71,14 +93,20 @@ def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[Run
         secret=secrets.token_hex(32),
         id=secrets.token_hex(4),
         count=app.instances,
-        database_server=server.url if server else None,
+        database_server=url,
         logs=logs(folder),
         grace=0,
-        sandbox=Sandbox(write=(folder,), connect=(urlsplit(server.url).port or 5432,) if server else ()),
+        sandbox=Sandbox(write=(folder,), connect=_ports(url)),
     ) as started:
         yield RunningCopy(folder, data, started, server)
 
 
-def _data(folder: Path) -> Path:
-    """As it is in a workspace: that is what the app can see."""
+def data_folder(folder: Path) -> Path:
+    """The folder for what the copy in `folder` stores, as it is in a workspace: that is what the app can see."""
     return folder / ".labkit" / "data"
+
+
+def _ports(url: str | None) -> tuple[int, ...]:
+    """The port of a server that is reached over the network."""
+    parts = urlsplit(url or "")
+    return (parts.port or 5432,) if parts.hostname else ()

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from labkit import checking, sandbox
-from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
+from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Side, Stage
 from labkit.recording import Recorder
 from labkit.verify import browsing, hanging, judging, kept_browser
 from labkit.verify.causes import Facts, find
@@ -85,6 +85,7 @@ class Reporter:
         """Declare the marks of checks and what their fixtures take."""
         config.addinivalue_line("markers", "task(number): the task that the check belongs to")
         config.addinivalue_line("markers", "snippets(name, …): the snippets without which the check cannot pass")
+        config.addinivalue_line("markers", "instead(title): the title where a {service} stands in for PostgreSQL")
         config.addinivalue_line("markers", "budget(seconds): how long the whole check may take")
         config.stash[STAGE] = self._wait_for_stage
         config.stash[LAUNCH] = self._job.launch
@@ -105,7 +106,7 @@ class Reporter:
         if self._job.waits:
             self._wait_for_job(config)
         for item in items:
-            check = _check(item, self._job.exercise)
+            check = _check(item, self._job.exercise, self._job.service)
             if check.task not in self._job.known_tasks:
                 self._channel.send(Fault(_no_task(item, self._job.known_tasks)))
             self._checks[item.nodeid] = check
@@ -180,10 +181,13 @@ class Reporter:
             result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
             evidence.append(self._write_traceback(check, error))
         result = replace(result, evidence=tuple(evidence))
-        is_sure = isinstance(error, NotDone) and error.is_sure
-        return self._explain(item, result, makers) if result.verdict is Verdict.NOT_DONE and not is_sure else result
+        if result.verdict is not Verdict.NOT_DONE:
+            return result
+        if isinstance(error, NotDone) and error.is_sure:
+            return replace(result, next=result.next or self._job.compare)
+        return self._explain(item, result, makers, error.side if isinstance(error, NotDone) else None)
 
-    def _explain(self, item: pytest.Item, result: Result, makers: set[str]) -> Result:
+    def _explain(self, item: pytest.Item, result: Result, makers: set[str], side: Side | None) -> Result:
         """Say the likeliest cause that can be found, else the check's own."""
         check = self._check(item)
         if self._stage is None:
@@ -199,6 +203,7 @@ class Reporter:
             seen=self._recorder.seen(makers),
             ask=partial(browsing.ask, self._recorder.pages),
             parse=partial(browsing.parse, self._recorder.pages),
+            side=side,
         )
         try:
             found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
@@ -276,12 +281,15 @@ def _recorder(job: Job) -> Recorder:
     return Recorder(job.evidence, job.pictures, job.everything, job.nothing)
 
 
-def _check(item: pytest.Item, exercise: str) -> Check:
+def _check(item: pytest.Item, exercise: str, service: str) -> Check:
     mark = item.get_closest_marker("task")
     budget = item.get_closest_marker("budget")
     function = getattr(item, "function", None)
     name = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", "-")
     title = (function.__doc__ or name.replace("-", " ")).strip().split("\n")[0]
+    instead = item.get_closest_marker("instead")
+    if service and instead:
+        title = str(instead.args[0]).format(service=service)
     task = f"{exercise}.{mark.args[0]}" if mark and mark.args else ""
     parameters = _parameters(item)
     return Check(
@@ -348,8 +356,17 @@ def _run(channel: Channel) -> Job:
     sys.path += [path for path in (str(job.checks), str(job.checks.parent.parent)) if path not in sys.path]
     settings = job.temporary / "pytest.ini"
     settings.write_text("[pytest]\n", encoding="utf-8")
+    # `--tb=line`: what nobody reads need not be quoted, and CPython 3.11 may fail to parse the lines around it.
     options = ["-c", str(settings), "--rootdir", str(job.checks), "--confcutdir", str(job.checks)]
-    options += ["--import-mode=importlib", "--strict-markers", "--capture=no", "-q", "-p", "no:cacheprovider"]
+    options += [
+        "--import-mode=importlib",
+        "--strict-markers",
+        "--capture=no",
+        "--tb=line",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__, "-p", kept_browser.__name__]
     options += ["--output", str(job.temporary / "playwright")]
     pytest.main([*options, str(job.checks)], plugins=[Reporter(channel, job)])

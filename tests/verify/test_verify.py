@@ -57,9 +57,15 @@ def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: Ve
         "the element with data-testid “loaves” to have text 'Loaves: 3'",
         "it is not on the page",
     )
-    assert (loaves.cause, loaves.snippet) == ("the TODO line shelf is still at shop.py:10", "shelf")
+    assert (loaves.cause, loaves.snippet) == (
+        "the TODO line shelf is still at shop.py:10 (if you have typed the code: is the file saved?)",
+        "shelf",
+    )
     assert loaves.next == "labkit snippet insert shelf"
-    assert (price.cause, price.snippet) == ("the TODO line till is still at shop.py:11", "till")
+    assert (price.cause, price.snippet) == (
+        "the TODO line till is still at shop.py:11 (if you have typed the code: is the file saved?)",
+        "till",
+    )
     names = [Path(path).name for path in loaves.evidence]
     assert names == [
         "trace.zip",
@@ -599,3 +605,11 @@ def test_a_process_that_stays_tells_an_error_of_pytest_itself_at_once(shop: Exer
         results = verify(Subject(shop, shop.end, "end", None), warm=warm).results
     assert {result.verdict for _, result in results} == {Verdict.CHECKER}
     assert all("no ink" in str(result.cause) for _, result in results)
+
+
+def test_a_search_for_a_cause_that_fails_loses_no_verdict(verify_shop: VerifyShop, shop: Exercise) -> None:
+    (shop.checks / "conftest.py").write_text('def pytest_labkit_cause():\n    raise RuntimeError("no ink")\n')
+    edit(shop.end / "shop.py", "4 coins", "a song")
+    results = verify_shop()
+    assert verdicts(results) == dict(zip(NAMES, ["passed", "passed", "not done"], strict=True))
+    assert results["a-loaf-has-a-price"].seen == "Price: a song"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from asgi_signalr import Hub, SignalR
+from asgi_signalr.servers import uvicorn
 from asgi_signalr.servers.uvicorn import WebSocketProtocol
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -451,6 +452,81 @@ async def test_messages_that_cross_the_servers_close_are_passed_over() -> None:
     assert (wire.closing, len(wire.written)) == (True, sent)
     protocol.connection_lost(None)
     await turns()
+
+
+@pytest.mark.parametrize(
+    ("piece", "answer"),
+    [
+        (masked(0x89, b"p"), b"\x8a\x01p"),
+        (masked(0x81, call("echo_at_once", "x").encode()), b'"result":"x"}\x1e'),
+    ],
+    ids=["pings", "calls"],
+)
+@pytest.mark.parametrize("ends", [False, True])
+async def test_much_that_one_client_sends_at_once_leaves_turns_to_others_and_is_all_heard(
+    monkeypatch: pytest.MonkeyPatch, piece: bytes, answer: bytes, ends: bool
+) -> None:
+    monkeypatch.setattr(uvicorn, "TURN", 0.0)  # each look at the clock ends the turn
+    many = 64 * uvicorn.FRAMES_PER_LOOK
+    wire = wired(an_app(), ServerState())
+    wire.protocol.data_received(UPGRADE.replace(b"/chat", b"/room") % (base64.b64encode(b"k" * 16), b""))
+    await turns()
+    wire.protocol.data_received(masked(0x81, HANDSHAKE.encode()))
+    await turns()
+    wire.protocol.data_received(piece * many + masked(0x81, call("echo_at_once", "last").encode())[:9])
+    await turns()
+    assert 0 < wire.written.count(answer) < many
+    assert not wire.reading.is_set()  # the kernel keeps the rest, and the client waits
+    if ends:
+        wire.protocol.eof_received()
+    else:
+        async with asyncio.timeout(PATIENCE):
+            while wire.written.count(answer) < many:
+                await turns()
+        wire.protocol.data_received(masked(0x81, call("echo_at_once", "last").encode())[9:])
+        async with asyncio.timeout(PATIENCE):
+            while b'"last"' not in wire.written:
+                await turns()
+        assert wire.reading.is_set()
+    await turns()
+    assert wire.written.count(answer) == many
+    wire.protocol.connection_lost(None)
+    await turns()
+
+
+@pytest.mark.parametrize("says_goodbye", [True, False])
+async def test_a_stateful_connection_ends_with_a_close_that_says_no_code_and_not_with_a_lost_wire(
+    request_to: Callable[..., Awaitable[Any]], says_goodbye: bool
+) -> None:
+    gone = asyncio.Event()
+    app = SignalR(allow_stateful_reconnects=True, disconnect_timeout=300)
+
+    @app.hub("/room")
+    class Room(Hub):
+        async def on_disconnected(self, error: Exception | None) -> None:
+            gone.set()
+
+    query = "?negotiateVersion=1&useStatefulReconnect=true"
+    token = (await request_to(app, "POST", f"/room/negotiate{query}")).json["connectionToken"]
+    wire = wired(app, ServerState())
+    path = f"/room?id={token}".encode()
+    wire.protocol.data_received(UPGRADE.replace(b"/chat", path) % (base64.b64encode(b"k" * 16), b""))
+    await turns()
+    wire.protocol.data_received(masked(0x81, b'{"protocol":"json","version":2}\x1e'))
+    async with asyncio.timeout(PATIENCE):
+        while not wire.written.endswith(b"{}\x1e"):
+            await turns()
+    if says_goodbye:
+        wire.protocol.data_received(masked(0x88, b""))
+    wire.protocol.eof_received()
+    wire.protocol.connection_lost(None)
+    if says_goodbye:
+        async with asyncio.timeout(PATIENCE):
+            await gone.wait()
+    else:
+        await turns()
+        assert not gone.is_set()  # it may come back for as long as `disconnect_timeout`
+    await app.stop()
 
 
 async def test_broadcasts_of_one_tick_come_one_by_one_and_in_order(enter: Any) -> None:

@@ -12,10 +12,9 @@ import random
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, ClassVar, Generic, TypeVar
-from uuid import uuid4
+from typing import Any, ClassVar, Generic, TypedDict, TypeVar
 
-from asgi_signalr.backplanes import BackplaneError, Deliver, OnGap
+from asgi_signalr.backplanes import BackplaneError, Deliver, OnGap, sender
 
 logger = logging.getLogger("asgi_signalr.backplane")
 
@@ -26,6 +25,21 @@ MAX_BYTES = 4 * 1024 * 1024  # of one statement or one read, unless a single mes
 PATIENCE = 10.0  # seconds for an answer, until one has come too late
 _MOST_PATIENCE = 60.0
 _TURN = 0.005  # seconds that deliveries may take before others get their turn on the event loop
+
+
+class QueueOptions(TypedDict, total=False):
+    """What every engine takes whose messages are kept by a server."""
+
+    on_gap: OnGap | None
+    """Told when messages may have been lost."""
+    queue_limit: int
+    """The most payloads that wait to be sent."""
+    queue_bytes: int
+    """The most bytes of them."""
+    queue_patience: float
+    """Seconds that `publish` waits for a place among them."""
+    confirm: bool
+    """Whether `publish` waits until the server has the payload."""
 
 
 class StoredBackplane(ABC, Generic[C]):
@@ -57,7 +71,7 @@ class StoredBackplane(ABC, Generic[C]):
         self._queue_patience = queue_patience
         self._confirm = confirm
 
-        self.sender = uuid4()
+        self.sender = sender.new()
         self._deliver: Deliver | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._said: dict[str, str] = {}
@@ -332,7 +346,8 @@ class StoredBackplane(ABC, Generic[C]):
         loop = asyncio.get_running_loop()
         next_tidying = loop.time() + random.uniform(0, 1) * await self._tidy(connection)
         while True:
-            self._say_well("sending")
+            if not self._queue:  # a connection alone is no proof: what waits may be refused again
+                self._say_well("sending")
             await wait(self._work, max(next_tidying - loop.time(), 0))
             self._check(connection)
             if self._queue:
@@ -340,6 +355,7 @@ class StoredBackplane(ABC, Generic[C]):
                 self._unsure = len(batch)
                 await self._append(connection, batch)
                 self._accept()
+                self._say_well("sending")
             else:
                 self._work.clear()
             if loop.time() >= next_tidying:
