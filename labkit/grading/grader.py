@@ -9,6 +9,7 @@ from labkit.errors import UsageError
 from labkit.grading.limits import Guard, Limits
 from labkit.grading.messages import Checked, Collected, Graded, Message
 from labkit.lab import Exercise
+from labkit.sandbox.watch import Watch
 from labkit.verify.report import Check, Result
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import Subject
@@ -34,9 +35,9 @@ def grade(
     """
     here = _workspace(exercise, folder)
     with Guard(limits, Path(tempfile.gettempdir()), exercise.name) as guard:
-        report = verify(
-            Subject(exercise, folder, "workspace", here), progress=_Telling(tell), everything=everything, warm=warm
-        )
+        # The staged work of all others lies beside it.
+        subject = Subject(exercise, folder, "workspace", here, Watch((folder.parent,), guard.note))
+        report = verify(subject, progress=_Telling(tell), everything=everything, warm=warm)
     return Graded(report, tuple(guard.deeds))
 
 

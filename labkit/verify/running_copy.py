@@ -63,9 +63,11 @@ def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[Run
     command = tuple(part.replace("{python}", python) for part in app.command)
     data = _data(folder)
     logs(folder).mkdir(parents=True)
+    watch = subject.watch
+    variables = {**app.environment, **(watch.environment if watch else {})}
     with instances.running(
         # A verdict does not depend on who verifies: nothing of theirs is passed on.
-        replace(app, command=command, pass_environment=()),
+        replace(app, command=command, environment=variables, pass_environment=()),
         folder,
         data=data,
         secret=secrets.token_hex(32),
@@ -73,6 +75,7 @@ def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[Run
         count=app.instances,
         database_server=server.url if server else None,
         logs=logs(folder),
+        on_line=watch.hear if watch else None,
         grace=0,
         sandbox=Sandbox(write=(folder,), connect=(urlsplit(server.url).port or 5432,) if server else ()),
     ) as started:
