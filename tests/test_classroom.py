@@ -76,6 +76,13 @@ def test_the_board_shows_states_counts_and_who_is_stuck(room: Room) -> None:
     assert room.to_json(AT + 2 * STUCK)["trainees"][0]["stuck"] is None
 
 
+def test_a_board_may_show_numbers_alone(tea: Lab) -> None:
+    room = Room(tea, datetime.now().astimezone() + timedelta(hours=1))
+    room.tell(told(room, name="Ann"), AT)
+    boards = [Board(room, TOKEN, "http://board", names=names) for names in (True, False)]
+    assert [board.to_json()["trainees"][0]["name"] for board in boards] == ["Ann", None]
+
+
 def test_a_code_expires_for_newcomers_and_cannot_be_guessed(room: Room) -> None:
     room.tell(told(room, "ann"), AT)
     late = AT + timedelta(hours=2)
