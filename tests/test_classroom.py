@@ -286,6 +286,7 @@ def test_https_is_trusted_by_the_code_or_by_the_certificate_that_is_named(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_thirty_processes_are_on_the_board_each_with_its_own(
     opened: Callable[..., Opened], tea: Lab, tmp_path: Path
 ) -> None:
