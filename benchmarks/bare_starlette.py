@@ -1,10 +1,9 @@
-"""The peer of `labkit guide`: one page of Starlette, with the same imports.
+"""The peer of `labkit guide`: one page of Starlette, with the same imports, those of a Typer command included.
 
 uv run python benchmarks/bare_starlette.py PORT
 """
 
-import sys
-
+import typer
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,5 +20,9 @@ async def page(request: Request) -> HTMLResponse:
     return HTMLResponse("<!doctype html><title>A page</title><p>It is here.")
 
 
+def main(port: int) -> None:
+    uvicorn.run(Starlette(routes=[Route("/", page)]), host="127.0.0.1", port=port, log_config=None)
+
+
 if __name__ == "__main__":
-    uvicorn.run(Starlette(routes=[Route("/", page)]), host="127.0.0.1", port=int(sys.argv[1]), log_config=None)
+    typer.run(main)

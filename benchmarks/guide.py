@@ -161,7 +161,7 @@ def insert(rounds: int, folder: Path) -> dict[str, float]:
     name = next(iter(exercise.snippets))
     step = next(step for task in exercise.tasks for step in task.steps if step.snippet == name)
     made = workspace.create(LAB, exercise, folder / exercise.name)
-    other = workspace.create(LAB, exercise, folder / "other")
+    other = workspace.create(LAB, exercise, folder / "elsewhere" / exercise.name)
     own, pressed = [], []
     with guide(folder) as (_, address, token), sync_playwright() as playwright:
         browser = playwright.chromium.launch(**launch_options())

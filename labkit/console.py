@@ -26,7 +26,8 @@ class _Console(Console):
         self._is_plain = bool(os.environ.get(PLAIN))
         without = self._is_plain or bool(os.environ.get("NO_COLOR"))
         colours: Literal["standard", "auto"] = "standard" if os.environ.get("FORCE_COLOR") and not without else "auto"
-        super().__init__(stderr=stderr, highlight=False, color_system=colours, no_color=without or None)
+        # No emoji: a path with “:key:” in it is printed as it is.
+        super().__init__(stderr=stderr, highlight=False, emoji=False, color_system=colours, no_color=without or None)
 
     @property
     def is_terminal(self) -> bool:

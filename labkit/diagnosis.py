@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labkit import snippets
+from labkit import javascript, snippets
 from labkit.errors import LabError, MachineError
 
 TAIL = 20
@@ -29,6 +29,10 @@ _DISK = re.compile(
     r"|attempt to write a readonly database|Disk quota exceeded"
 )
 _MISSING = re.compile(r"No module named '?(?P<name>[\w.]+)'?")
+_NO_FILE = re.compile(
+    r"can't open file '(?P<python>[^']+)'|^Error: Cannot find module '(?P<node>/[^']+|[A-Za-z]:[^']+)'$"
+)
+_NOT_FOUND = re.compile(r"Cannot find (?:module|package) ")
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,10 @@ class Raised:
 class AppDidNotStart(LabError):  # noqa: N818  (a fact, as verify reports it)
     """The app in a workspace does not come up.
 
-    Its `reason` is one of: syntax error, import error, exception, exited, hung, answered 500 (or another status).
-    `where` is the line of the app's own code, like `shop/cart.py:12`, where it is known; `raised` is the exception.
+    Its `reason` is one of: syntax error, import error, exception, missing file, exited, hung, answered 500 (or another
+    status).
+    `where` is the line of the app's own code, like `shop/cart.py:12`, where it is known; `raised` is the exception;
+    `file` is the one that the app's command names, if that is missing.
     """
 
     def __init__(self, reason: str, message: str, next: str, where: str | None, log_tail: str) -> None:
@@ -80,6 +86,7 @@ class AppDidNotStart(LabError):  # noqa: N818  (a fact, as verify reports it)
         self.where = where
         self.log_tail = log_tail
         self.raised: Raised | None = None
+        self.file: str | None = None
 
 
 def last_exception(lines: Sequence[str], folder: Path) -> Raised | None:
@@ -158,7 +165,9 @@ def missing_file(said: str, app: Path, begin: Path) -> str | None:
 
 def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> LabError:
     """The error for an app that ended with this exit status before it answered; a MachineError if the disk is why."""
-    raised = last_exception(lines, folder)
+    if absent := _absent_program(name, lines, folder):
+        return absent
+    raised = last_exception(lines, folder) or _thrown(lines, folder)
     if raised is None:
         return _ended_silently(name, status, lines, folder, log)
     if _DISK.search(raised.text):
@@ -173,7 +182,7 @@ def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path)
         message = f"{name} does not start: there is a syntax error{at}{text}."
         advice = f"Mend {place} (the fault may stand a line above it), save the file and repeat the command."
         reason = "syntax error"
-    elif raised.type in ("ImportError", "ModuleNotFoundError"):
+    elif raised.type in ("ImportError", "ModuleNotFoundError") or _NOT_FOUND.match(raised.text):
         at = f" in {place.spoken}" if place else ""
         message = f"{name} does not start: an import fails{at}: {raised.text}."
         advice = f"Correct the name in the import at {place}, or add what it names, and repeat the command."
@@ -188,6 +197,41 @@ def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path)
     error = _error(reason, message, advice, place, lines, folder)
     error.raised = raised
     return error
+
+
+def _thrown(lines: Sequence[str], folder: Path) -> Raised | None:
+    """The error that ended a program of Node.js."""
+    found = javascript.thrown([_ESCAPES.sub("", line) for line in lines], folder)
+    if found is None:
+        return None
+    type_, text, at = found
+    return Raised(type_, text, _innermost([at], folder) if at else None)
+
+
+def _absent_program(name: str, lines: Sequence[str], folder: Path) -> AppDidNotStart | None:
+    """The error for an app whose command names a file of its own that is not there."""
+    for line in lines:
+        match = _NO_FILE.search(_ESCAPES.sub("", line))
+        path = Path(match["python"] or match["node"]) if match else None
+        home = folder.resolve()
+        if path is None or not path.is_absolute() or not path.resolve().is_relative_to(home) or path.exists():
+            continue
+        file = path.resolve().relative_to(home).as_posix()
+        advice = (
+            f"Bring {file} back: labkit reset {file}. If it never was there, "
+            "the lab's author corrects `command` in exercise.toml."
+        )
+        error = _error(
+            "missing file",
+            f"{name} does not start: its command names {file}, which is not there.",
+            advice,
+            None,
+            lines,
+            folder,
+        )
+        error.file = file
+        return error
+    return None
 
 
 def _ended_silently(name: str, status: int, lines: Sequence[str], folder: Path, log: Path) -> AppDidNotStart:

@@ -8,10 +8,12 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
 
 from labkit.errors import LabError, MachineError, UsageError
 
@@ -273,16 +275,16 @@ _held = threading.local()
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Be the only one in this block who locks that file, on this machine; wait for whoever is; the file stays.
+def locked(path: Path, patience: float = 60.0) -> Iterator[None]:
+    """Be the only one in this block who locks that file, on this machine; the file stays.
 
-    Whoever has it may lock it again.
+    Whoever has it may lock it again. Others are waited for, `patience` seconds at most; raises MachineError then.
     """
     mine: set[Path] = _held.__dict__.setdefault("paths", set())
     if path in mine:
         yield
         return
-    with _lock(path):
+    with _lock(path, patience):
         mine.add(path)
         try:
             yield
@@ -294,42 +296,47 @@ def is_free(path: Path) -> bool:
     """Whether nobody holds the lock on a file, at this moment."""
     try:
         with path.open("ab") as file:
-            if sys.platform == "win32":
-                import msvcrt
-
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
+            return _take(file)
     except OSError:
         return False
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def _lock(path: Path, patience: float) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Where links can be made, this is the wrong file if it is one.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK, 0o644), "ab") as file:
+        until, pause = time.monotonic() + patience, 0.001
+        while not _take(file):
+            if time.monotonic() > until:
+                raise MachineError(
+                    f"Another labkit command has kept {path.parent} to itself for {patience:g} s.",
+                    "Wait until it has ended, or end it; then repeat the command.",
+                )
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+        try:
+            yield
+        finally:
+            if sys.platform == "win32":  # elsewhere, closing it does
+                import msvcrt
+
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+
+def _take(file: IO[bytes]) -> bool:
+    """Lock a file, if nobody else does."""
+    try:
         if sys.platform == "win32":
             import msvcrt
 
             file.seek(0)
-            while True:
-                with contextlib.suppress(OSError):  # it gives up after ten tries, one a second
-                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                    break
-            try:
-                yield
-            finally:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

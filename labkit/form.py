@@ -31,6 +31,10 @@ COMMAND = Kind(
     lambda value: _texts(value) and value != [],
 )
 ADDRESS = Kind("text that begins with a slash", lambda value: isinstance(value, str) and value.startswith("/"))
+PAIR = Kind(
+    'a list of two texts that begin with a slash, such as ["/", "/figures"]',
+    lambda value: _texts(value) and len(value) == 2 and all(map(ADDRESS.fits, value)),
+)
 NUMBER = Kind("a whole number from 1", lambda value: type(value) is int and value > 0)  # no bool, which is an int too
 YES = Kind("true", lambda value: value is True)
 ENVIRONMENT = Kind("a table of texts in quotes", lambda value: isinstance(value, dict) and _texts([*value.values()]))
@@ -66,6 +70,7 @@ EXERCISE: Form = {
         "pass-environment?": TEXTS,
         "decode?": COMMAND,
         "reread?": TEXTS,
+        "side-by-side?": PAIR,
     },
     "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS, "tail-variable?": TEXT, "instead?": ENVIRONMENT},
 }

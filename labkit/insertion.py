@@ -48,10 +48,15 @@ class Refusal:
 
 @dataclass(frozen=True)
 class InsertChange(Change):
-    """The change that inserts snippets, with what became of each, and those that could not be inserted."""
+    """The change that inserts snippets, with what became of each, and those that could not be inserted.
+
+    `texts` are the app's text files after it, and `seen` is what is seen of every snippet in them.
+    """
 
     insertions: tuple[Insertion, ...]
     refusals: tuple[Refusal, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    seen: Mapping[str, Sight] = field(default_factory=dict, compare=False, repr=False)
 
 
 def insert(
@@ -101,6 +106,8 @@ def insert(
         files=files,
         insertions=tuple(now),
         refusals=tuple(refusals),
+        texts=after,
+        seen=placed,
     )
 
 

@@ -30,10 +30,9 @@ from labkit.diagnosis import AppDidNotStart as AppDidNotStart
 from labkit.diagnosis import Log
 from labkit.errors import MachineError, UsageError
 from labkit.lab import App
-from labkit.processes import GRACE, TOKEN, Group, environment
+from labkit.ports import HOST, Held, PortInUse, check_ports, hold, holder, in_use, is_free, listens
+from labkit.processes import GRACE, Group, environment
 from labkit.sandbox import Sandbox
-
-HOST = "127.0.0.1"
 
 OnLine = Callable[[int, str], None]
 """Takes an instance's number and a line of its log; called on another thread."""
@@ -45,7 +44,7 @@ _FIRM = 1.0
 """After how many seconds of the same answer an instance means it."""
 
 _ATTEMPTS = 3
-"""How often other ports are tried if one is taken between its choice and its use."""
+"""How often other ports are tried if somebody takes one between its release and the app's start."""
 
 MOST_LOG = 20_000_000
 """How many bytes of an instance's log are kept; of the rest only the number is."""
@@ -64,21 +63,22 @@ class Instance:
     log: Path
 
 
-class PortInUse(MachineError):  # noqa: N818  (a state of the machine, by its name)
-    """Another program has the port."""
-
-
 class Instances:
     """The running instances of an app."""
 
-    def __init__(self, group: Group, programs: "list[_Program]") -> None:
+    def __init__(self, group: Group, programs: "list[_Program]", ready: str) -> None:
         self._group = group
         self._programs = programs
+        self._ready = ready
         self.list = [program.instance for program in programs]
 
     def poll(self) -> Instance | None:
         """The first instance that has died; None while all run."""
         return next((each.instance for each in self._programs if each.process.poll() is not None), None)
+
+    def silent(self, patience: float) -> list[Instance]:
+        """Those that run, and do not say within `patience` seconds that they are ready."""
+        return [each.instance for each in self._programs if each.ask(self._ready, patience) != 200]
 
     def exit_status(self, instance: Instance) -> int | None:
         """The exit status of an instance, negative for a signal; None while it runs."""
@@ -141,14 +141,14 @@ def running(
             ) from error
     if first_port is not None:
         check_ports(first_port, count)
+    given = list(same_ports or ([] if first_port is None else range(first_port, first_port + count)))
     for attempt in range(1, _ATTEMPTS + 1):
-        ports = free_ports(count) if first_port is None else list(range(first_port, first_port + count))
-        ports = list(same_ports) if same_ports else ports
         try:
-            instances = _start(app, folder, values, ports, logs, on_line, timeout, sandbox)
+            with hold(0 if given else count) as held:
+                instances = _start(app, folder, values, given or held.ports, held, logs, on_line, timeout, sandbox)
             break
         except PortInUse:
-            if first_port is not None or same_ports or attempt == _ATTEMPTS:
+            if given or attempt == _ATTEMPTS:
                 raise
     try:
         yield instances
@@ -162,40 +162,12 @@ def interpreter(folder: Path) -> Path:
     return own.absolute() if own.is_file() else Path(sys.executable)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses, by the operating system's choice."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-def check_ports(first: int, count: int) -> None:
-    """Make sure that nobody uses these ports.
-
-    Raises PortInUse that says who has one and what to type, UsageError for numbers that are no ports.
-    """
-    if not 1 <= first <= 65536 - count:
-        raise UsageError(
-            f"{first} is no port for {count} instance(s).", f"Choose one from 1 to {65536 - count}, e.g. 8000."
-        )
-    for port in range(first, first + count):
-        try:
-            free = _is_free(port)
-        except PermissionError as error:
-            raise MachineError(
-                f"You may not use port {port}: {error.strerror}.", "Choose a port above 1023, e.g. --port 8000."
-            ) from error
-        if not free:
-            raise _in_use(port, count)
-
-
 def _start(
     app: App,
     folder: Path,
     values: Mapping[str, str],
     ports: list[int],
+    held: Held,
     logs: Path,
     on_line: OnLine | None,
     timeout: float,
@@ -214,8 +186,9 @@ def _start(
             if sandbox:
                 _check_program(command, folder)
                 command = sandbox.wrap(command, ports)
+            held.release(port)
             process = _spawn(group, command, folder, {**variables, **stacks.variables(log)})
-            program = _Program(name, number, port, process, log, folder, on_line)
+            program = _Program(name, number, port, process, group, log, folder, on_line)
             programs.append(program)
             waiter = threading.Thread(
                 target=lambda program=program: outcomes.put(program.failure(app.ready, timeout, stopping)), daemon=True
@@ -225,7 +198,7 @@ def _start(
             failure = _next(outcomes)
             if failure:
                 raise failure
-        return Instances(group, programs)
+        return Instances(group, programs, app.ready)
     except BaseException:
         stopping.set()
         group.stop(grace=0)
@@ -291,12 +264,14 @@ class _Program:
         number: int,
         port: int,
         process: subprocess.Popen[bytes],
+        group: Group,
         log: Path,
         folder: Path,
         on_line: OnLine | None,
     ) -> None:
         self.name = name
         self.process = process
+        self._group = group
         self.instance = Instance(number, f"http://{HOST}:{port}", port, process.pid, log)
         self.lines: deque[str] = deque(maxlen=500)
         self._folder = folder
@@ -321,17 +296,19 @@ class _Program:
     def _failure(self, ready: str, timeout: float, stopping: threading.Event) -> Exception | None:
         url = self.instance.url + ready
         until = time.monotonic() + timeout
-        status, since, listens = None, 0.0, False
+        status, since, answers = None, 0.0, False
         patience = 0.5  # grows, so that a slow answer is waited for, and a death meanwhile is seen soon
         while not stopping.is_set():
             ended = self.process.poll()
             if ended is not None:
                 return self._ended(ended)
-            before, status = status, self._ask(ready, min(patience, until - time.monotonic()))
+            before, status = status, self.ask(ready, min(patience, until - time.monotonic()))
             patience = min(patience * 2, 5.0) if status == 0 else patience
+            if status is not None and not answers and self._stranger_has_the_port():
+                return in_use(self.instance.port, 1)
             if status == 200:
                 return None
-            listens = listens or status is not None
+            answers = answers or status is not None
             if status != before:
                 since = time.monotonic()
             if status and status != 503 and time.monotonic() - since > _FIRM:
@@ -340,11 +317,11 @@ class _Program:
                 log = self._log()
                 if status:
                     return diagnosis.answered(self.name, url, status, log)
-                return diagnosis.hung(self.name, url, timeout, listens, self._waiting_place(), log)
+                return diagnosis.hung(self.name, url, timeout, answers, self._waiting_place(), log)
             stopping.wait(_POLL)
         return None
 
-    def _ask(self, path: str, patience: float) -> int | None:
+    def ask(self, path: str, patience: float) -> int | None:
         """The status of one GET: None if nobody listens, 0 if the connection brings no answer."""
         try:
             # A closed port of Windows takes two seconds to refuse.
@@ -364,9 +341,21 @@ class _Program:
 
     def _ended(self, status: int) -> Exception:
         self.drain()
-        if any(_TAKEN.search(line) for line in self.lines) and not _is_free(self.instance.port):
-            return _in_use(self.instance.port, 1)
+        if any(_TAKEN.search(line) for line in self.lines) and not is_free(self.instance.port):
+            who = holder(self.instance.port)
+            if who is None or not self._group.has(who):  # else the app itself has left it there
+                return in_use(self.instance.port, 1)
         return diagnosis.ended(self.name, status, list(self.lines), self._folder, self.instance.log)
+
+    def _stranger_has_the_port(self) -> bool:
+        """Whether somebody was faster: who listens is known, and is none of what labkit has started here."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            if listens(psutil.Process(self.process.pid), self.instance.port):
+                return False
+        who = holder(self.instance.port)
+        return who is not None and not self._group.has(who)
 
     def _log(self) -> Log:
         return Log(list(self.lines), self.instance.log, self._folder)
@@ -399,53 +388,3 @@ class _Program:
             if file and left_out:
                 with contextlib.suppress(OSError):
                     file.write(f"\n({left_out:,} more bytes of the log are left out.)\n".encode())
-
-
-def _is_free(port: int) -> bool:
-    """Whether a server could listen on the port, and none does."""
-    with socket.socket() as probe:
-        if sys.platform == "win32":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            if isinstance(error, PermissionError) and os.name != "nt":  # where it means "somebody's own"
-                raise
-            return False
-    # Some systems allow the address of one interface beside that of all.
-    with socket.socket() as probe:
-        probe.settimeout(0.25)
-        return probe.connect_ex((HOST, port)) != 0
-
-
-def _in_use(port: int, count: int) -> PortInUse:
-    holder = _holder(port)
-    others = (first for first in range(port + 1, min(port + 200, 65536 - count)))
-    free = next((first for first in others if all(_is_free(first + n) for n in range(count))), None)
-    stop = "Stop it (Ctrl-C in its terminal)" if holder else "Stop the program that has it"
-    choice = f"choose another port: --port {free}" if free else "choose another port with --port"
-    return PortInUse(f"Port {port} is in use{f' by {holder}' if holder else ''}.", f"{stop}, or {choice}")
-
-
-def _holder(port: int) -> str | None:
-    """Who listens on the port, as far as the system tells."""
-    import psutil
-
-    try:
-        pids = [
-            each.pid
-            for each in psutil.net_connections("tcp")
-            if each.laddr and each.laddr.port == port and each.status == psutil.CONN_LISTEN and each.pid
-        ]
-        if not pids:
-            return None
-        process = psutil.Process(pids[0])
-        name = f"{process.name()} (process {process.pid})"
-    except (psutil.Error, OSError):
-        return None
-    with contextlib.suppress(psutil.Error, OSError):
-        if TOKEN in process.environ():
-            name += ", an app that labkit runs"
-    return name

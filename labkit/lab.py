@@ -39,6 +39,9 @@ class App:
     reread: tuple[str, ...] = ()
     """Patterns of the files that a running instance reads anew for each request: pages and scripts."""
 
+    side_by_side: tuple[str, ...] = ()
+    """The paths of the two pages that are looked at next to each other; of several instances each has one."""
+
     def rereads(self, path: str) -> bool:
         """Whether a running instance follows a change of this file; the path is the app's, with slashes."""
         return any(fnmatchcase(path, pattern) for pattern in self.reread)
@@ -294,6 +297,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             pass_environment=tuple(app.get("pass-environment", ())),
             decode=tuple(app.get("decode", ())),
             reread=tuple(app.get("reread", ())),
+            side_by_side=tuple(app.get("side-by-side", ())),
         ),
         database=Database(
             solution=tuple(database["solution"]),

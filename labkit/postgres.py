@@ -19,18 +19,35 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import locked
 from labkit.places import data_folder
-from labkit.postgres_cluster import WINDOWS, Cluster, installed_binaries, lab_home, program
+from labkit.postgres_cluster import KEEPER, WINDOWS, Cluster, installed_binaries, lab_home, program
 
 SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
 HIDDEN = ("postgres", "template0", "template1")
 """Databases that every server has and no lab means."""
+PATIENCE = 40.0
+"""How many seconds a statement may take; on labkit's own servers PostgreSQL itself ends it ten seconds earlier."""
+
+
+class TooLong(LabError):  # noqa: N818  (a fact, as `verify` reports it)
+    """A statement had no answer in time: something else in its database, the app for example, holds a lock."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL server that takes connections; `url` has the password and no database."""
+    """A PostgreSQL server that takes connections; `url` has the password and no database.
+
+    On a server of labkit's own the URL is that of the apps' role, which owns their databases and can do nothing else;
+    `admin` is that of labkit's role, which makes the databases and never connects to them: what an app has put there
+    is not to run with more rights than the app has. On other servers both are one.
+    """
 
     url: str = field(repr=False)
+    admin: str | None = field(default=None, repr=False)
+
+    @property
+    def admin_url(self) -> str:
+        """The URL of the role that makes databases, without one."""
+        return self.admin or self.url
 
     @property
     def address(self) -> str:
@@ -59,8 +76,12 @@ class Server:
             UsageError: it exists already, or it is no name for a database.
         """
         check_name(name)
+        owner, private = "", ""
+        if self.admin:
+            owner = f" OWNER {urlsplit(self.url).username}"
+            private = f'REVOKE CONNECT, TEMPORARY ON DATABASE "{name}" FROM PUBLIC;'
         try:
-            self.query("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0')
+            self.query("postgres", f'CREATE DATABASE "{name}"{owner} TEMPLATE template0;\n{private}')
         except LabError as error:
             if "already exists" not in error.message:
                 raise
@@ -78,6 +99,8 @@ class Server:
 
     def query(self, database: str, sql: str) -> list[dict[str, str]]:
         """Run SQL in psql and return the rows of the last statement, every value as text (NULL is empty).
+
+        In the database `postgres` it runs as labkit's own role, in others as the apps'.
 
         Raises:
             UsageError: there is no such database.
@@ -107,7 +130,9 @@ class Server:
         """Run psql on this terminal and return its exit status; the password goes by the environment."""
         before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for psql: it ends a statement
         try:
-            return subprocess.run([psql(), self._address(database)], env=self.environment()).returncode
+            return subprocess.run(
+                [psql(), without_password(self.database_url(database))], env=self.environment()
+            ).returncode
         finally:
             signal.signal(signal.SIGINT, before)
 
@@ -116,10 +141,8 @@ class Server:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         return {**kept, "PGPASSWORD": unquote(urlsplit(self.url).password or ""), "PGCLIENTENCODING": "UTF8"}
 
-    def _address(self, database: str) -> str:
-        return without_password(self.database_url(database))
-
     def _psql(self, database: str, *options: str, sql: str) -> str:
+        role = Server(self.admin_url) if database in HIDDEN else self
         command: list[str | Path] = [
             psql(),
             "--no-psqlrc",
@@ -128,17 +151,33 @@ class Server:
             "--no-password",
             *options,
         ]
-        result = subprocess.run(
-            [*command, self._address(database)],
-            input=sql,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env={**self.environment(), "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10"},
-        )
+        # An app may set for its database where names are looked up. (A pooler before another server takes no options.)
+        limit = f"-c statement_timeout={PATIENCE - 10:g}s"
+        settings = {"PGOPTIONS": f"-c search_path=public {limit}"} if self.admin else {}
+        try:
+            result = subprocess.run(
+                [*command, without_password(role.database_url(database))],
+                input=sql,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**role.environment(), "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", **settings},
+                timeout=PATIENCE,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MachineError(
+                f"The PostgreSQL server {self.address} did not answer within {PATIENCE:g} s.",
+                "labkit db stop, and then repeat the command",
+            ) from error
         if result.returncode == 0:
             return result.stdout
         said = " ".join(result.stderr.split())
+        if "canceling statement due to" in said:
+            raise TooLong(
+                f"The database {database} gave no answer within {PATIENCE - 10:g} s: "
+                "something else that uses it, the app for example, keeps a table locked.",
+                "Stop what uses it, then repeat the command.",
+            )
         if re.search(r'database ".*" does not exist', said):
             raise unknown("database", database, self.databases(), f"labkit db create {database}")
         if result.returncode == 2:  # psql's status for a connection that failed or was lost
@@ -194,15 +233,15 @@ def temporary_server() -> Iterator[Server]:
     Raises:
         MachineError: it does not start.
     """
-    with _keeper("temporary") as url:
-        yield Server(url)
+    with _keeper("temporary") as server:
+        yield server
 
 
 @contextlib.contextmanager
-def _keeper(mode: str, home: Path | None = None) -> Iterator[str]:
-    """Let a keeper (see `postgres_cluster`) run a server; yields its URL."""
+def _keeper(mode: str, home: Path | None = None) -> Iterator[Server]:
+    """Let a keeper (see `postgres_cluster`) run a server."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "labkit.postgres_cluster", mode, str(home or "")],
+        [sys.executable, "-P", "-m", KEEPER, mode, str(home or "")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -217,7 +256,7 @@ def _keeper(mode: str, home: Path | None = None) -> Iterator[str]:
         report = json.loads(line) if line.strip() else {"error": "PostgreSQL's keeper ended without a word."}
         if "error" in report:
             raise MachineError(report["error"], report.get("next"))
-        yield report["url"]
+        yield Server(report["url"], report["own"])
     finally:
         if process.stdin:
             process.stdin.close()
@@ -275,8 +314,9 @@ class LabServer:
 
     def existing(self) -> Server | None:
         """The server if it runs."""
-        running = self._cluster.running()
-        return Server(self._cluster.url_at(running[1])) if running else None
+        cluster = self._cluster
+        running = cluster.running()
+        return Server(cluster.app_url_at(running[1]), cluster.url_at(running[1])) if running else None
 
     def start(self) -> Server:
         """Start it if it does not run; either way it then stays until `stop`.
@@ -284,8 +324,8 @@ class LabServer:
         Raises:
             MachineError: it does not start.
         """
-        with _keeper("stay", self._cluster.home) as url:
-            return Server(url)
+        with _keeper("stay", self._cluster.home) as server:
+            return server
 
     def stop(self) -> bool:
         """Stop it; false if it did not run. Its databases are kept."""
@@ -305,8 +345,8 @@ class LabServer:
         Raises:
             MachineError: it does not start.
         """
-        with _keeper("running", self._cluster.home) as url:
-            yield Server(url)
+        with _keeper("running", self._cluster.home) as server:
+            yield server
 
 
 class ExternalServer(LabServer):

@@ -14,6 +14,7 @@ opened for that account: what lies where it cannot enter is put elsewhere.
 
 import contextlib
 import hashlib
+import hmac
 import importlib.metadata
 import importlib.util
 import itertools
@@ -26,20 +27,24 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import psutil
 
 from labkit.errors import LabError, MachineError
 from labkit.files import Within, locked, read_safely
+from labkit.postgres_roles import APP, USER, admit
 
 WINDOWS = os.name == "nt"
-USER = "labkit"
+KEEPER = "labkit.postgres_cluster"
+"""This module, which is the keeper's program."""
 START_TIMEOUT = 60.0
 """Seconds; a server is ready after some 10 ms, recovery after a crash may take longer."""
 STOP_TIMEOUT = 10.0
@@ -140,8 +145,11 @@ def binaries(who: Account | None) -> Path:
 
 def _runs(executable: Path, who: Account) -> bool:
     try:
-        return subprocess.run([executable, "--version"], cwd="/", capture_output=True, **_identity(who)).returncode == 0
-    except PermissionError:
+        asked = subprocess.run(
+            [executable, "--version"], cwd="/", capture_output=True, timeout=START_TIMEOUT, **_identity(who)
+        )
+        return asked.returncode == 0
+    except (PermissionError, subprocess.TimeoutExpired):
         return False
 
 
@@ -214,12 +222,17 @@ class Cluster:
 
     @cached_property
     def password(self) -> str:
-        """The password of the cluster's only role."""
+        """The password of labkit's own role."""
         return (self.home / "password").read_text(encoding="utf-8").strip()
 
     @property
+    def app_password(self) -> str:
+        """The password of the apps' role: made of the other, which cannot be made of it."""
+        return hmac.new(self.password.encode(), APP.encode(), hashlib.sha256).hexdigest()
+
+    @property
     def url(self) -> str:
-        """The URL of the running server, without a database.
+        """The URL of the running server for labkit itself, without a database.
 
         Raises:
             MachineError: it does not run.
@@ -230,8 +243,12 @@ class Cluster:
         return self.url_at(running[1])
 
     def url_at(self, port: int) -> str:
-        """The URL of the server at this port, without a database."""
+        """The URL of the server at this port for labkit itself, without a database."""
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{port}"
+
+    def app_url_at(self, port: int) -> str:
+        """The same for apps."""
+        return f"postgresql://{APP}:{self.app_password}@127.0.0.1:{port}"
 
     def running(self) -> tuple[int, int] | None:
         """The process id and the port of the server if it runs and takes connections."""
@@ -305,6 +322,41 @@ class Cluster:
             if "could not bind" not in said:  # else somebody took the port in between
                 break
         raise self._fault("PostgreSQL did not start", said)
+
+    def admit_apps(self) -> None:
+        """Have the running server let apps in, by a role that has their databases and nothing else.
+
+        Raises:
+            MachineError: the server refuses, or does not answer.
+        """
+        running = self.running()
+        if running and not self._is_standby():  # that one has the roles of the server that it follows
+            admit(lambda database, sql: self._run_sql(running[1], database, sql), self.app_password)
+
+    def _is_standby(self) -> bool:
+        lines = self._pid_file()
+        return len(lines) >= 8 and lines[7].strip() == "standby"
+
+    def _run_sql(self, port: int, database: str, sql: str) -> list[str]:
+        """Run SQL as labkit's own role, whatever a database has set for itself; the rows, of one value each."""
+        options = ("--no-psqlrc", "--set=ON_ERROR_STOP=1", "--no-password", "--quiet", "--tuples-only", "--no-align")
+        settings = "-c search_path=pg_catalog -c event_triggers=off -c client_min_messages=warning"
+        given = {"PGPASSWORD": self.password, "PGCONNECT_TIMEOUT": "10", "PGOPTIONS": settings}
+        result = subprocess.run(
+            [
+                *(program(installed_binaries(), "psql"), *options),
+                f"postgresql://{USER}@127.0.0.1:{port}/{quote(database, safe='')}",
+            ],
+            input=sql,
+            env={**environment(), **given},
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=START_TIMEOUT,
+        )
+        if result.returncode != 0:
+            raise self._fault(f"PostgreSQL cannot let apps in to its database {database}", result.stderr)
+        return result.stdout.splitlines()
 
     def _launch(self, port: int) -> bool:
         """Start the server; false if it ended instead of getting ready."""
@@ -517,11 +569,21 @@ def _in_use(cluster: Cluster) -> bool:
     """Whether another keeper holds the server."""
     used = False
     for user in (cluster.home / "users").glob("*"):
-        if psutil.pid_exists(int(user.name)):
+        if user.name.isdecimal() and _is_keeper(int(user.name)):
             used = True
-        else:
+        elif user.is_symlink() or not user.is_dir():
             user.unlink(missing_ok=True)
     return used
+
+
+def _is_keeper(pid: int) -> bool:
+    """Whether a keeper has the number: that of one which was killed is somebody else's by now."""
+    try:
+        return pid < 1 << 31 and KEEPER in psutil.Process(pid).cmdline()
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
 
 
 def keep(mode: str, home: str) -> None:
@@ -532,42 +594,61 @@ def keep(mode: str, home: str) -> None:
         home: the lab's folder; empty for a temporary one.
     """
     cluster = Cluster(temporary_home() if mode == "temporary" else Path(home), mode == "temporary")
+    gone, waits = threading.Event(), threading.Event()
+    if mode != "temporary":  # whose lock nobody else takes
+        waits.set()
+    threading.Thread(target=_notice_end, args=(gone, waits), daemon=True).start()
     mine: Path | None = None
     try:
         try:
-            with locked(cluster.home / "lock"):
-                if mode == "running":
+            # Whoever has the lock is perhaps making the data folder.
+            with locked(cluster.home / "lock", INIT_TIMEOUT):
+                waits.clear()
+                if mode != "temporary":
                     mine = _register(cluster)
                 if cluster.running() is None:
                     cluster.stays.unlink(missing_ok=True)
                     cluster.create()
                     cluster.start()
-                if mode == "stay":
+                # One that runs already was perhaps started by an earlier version, or an app has changed its password.
+                cluster.admit_apps()
+                if mode == "stay" and not gone.is_set():
                     cluster.stays.touch()
             if sys.platform != "win32":
                 # A server that dies is not to stay in the process table: PostgreSQL would take it for a running one,
                 # and no other could be started here.
                 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-            _tell({"url": cluster.url, "home": str(cluster.home)})
+            port = urlsplit(cluster.url).port or 0
+            _tell({"url": cluster.app_url_at(port), "own": cluster.url_at(port), "home": str(cluster.home)})
         except LabError as error:
             _tell({"error": error.message, "next": error.next})
         except subprocess.TimeoutExpired as error:
-            what = f"Cannot make a PostgreSQL server in {cluster.home}: no end after {error.timeout:.0f} s."
+            what = f"Cannot start a PostgreSQL server in {cluster.home}: no end after {error.timeout:.0f} s."
             _tell({"error": what, "next": "Is the disk very slow? Set LABKIT_HOME to a folder elsewhere."})
         except OSError as error:
             full = "Free some 100 MB" if error.errno == 28 else "Make sure that you may write"
             _tell({"error": f"Cannot make a PostgreSQL server in {cluster.home}: {error}.", "next": f"{full} there."})
         if mode != "stay":
-            sys.stdin.buffer.read()
+            gone.wait()
     finally:
         if mode == "temporary":
             cluster.stop()
             cluster.remove()
         elif mine:
-            with locked(cluster.home / "lock"):
+            with locked(cluster.home / "lock", INIT_TIMEOUT):
                 mine.unlink(missing_ok=True)
                 if not cluster.stays.exists() and not _in_use(cluster):
                     cluster.stop()
+
+
+def _notice_end(gone: threading.Event, waits: threading.Event) -> None:
+    """Wait for the end of stdin, on a thread of its own: then nobody wants the server any more."""
+    with contextlib.suppress(OSError):
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+    gone.set()
+    if waits.is_set():
+        os._exit(1)  # nothing has been done yet
 
 
 def _tell(report: dict[str, str | None]) -> None:

@@ -95,6 +95,10 @@ class Group:
         self._starting = False
         return program
 
+    def has(self, process: "psutil.Process") -> bool:
+        """Whether a process is one of the programs, or was started by one."""
+        return any(each.pid == process.pid for each in members(self._started, self.token))
+
     def stop(self, grace: float = GRACE) -> None:
         """Stop everything: ask, wait up to `grace` seconds, then kill; after it nothing of the group runs.
 

@@ -137,12 +137,15 @@ class Progress:
         return step.step.command
 
 
-def look(exercise: Exercise, workspace: Workspace | None) -> Progress:
-    """How far the exercise is in this workspace; without one everything is still to do."""
+def look(exercise: Exercise, workspace: Workspace | None, seen: Mapping[str, Sight] | None = None) -> Progress:
+    """How far the exercise is in this workspace; without one everything is still to do.
+
+    `seen` is what is seen of the snippets, if that is known already.
+    """
     if workspace is None:
         tasks = [TaskProgress(task, tuple(_untouched(step) for step in task.steps)) for task in exercise.tasks]
         return Progress(exercise, None, tuple(tasks))
-    seen = recognition.look(exercise, workspace.folder)
+    seen = recognition.look(exercise, workspace.folder) if seen is None else seen
     given = _read(workspace).get("deeds", {})
     verified = _verified(workspace.folder)
     databases = bool(workspace.record.databases)

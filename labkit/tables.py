@@ -9,6 +9,7 @@ from labkit.lab import Database
 from labkit.postgres import Server, without_password
 
 _BYTES_SHOWN = 400
+_CHARACTERS_SHOWN = 4000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _TABLES = """
@@ -85,7 +86,7 @@ def rows(server: Server, database: str, table: str, limit: int) -> Rows:
     """The newest rows of a table (the last by its primary key), at most `limit`, oldest first.
 
     `table` is `schema.table`, or the table's name alone if that is clear. Bytes are shown as text, the rest of them
-    escaped, and shortened.
+    escaped; what is long is shortened, and its length said.
 
     Raises:
         UsageError: there is no such database or table.
@@ -100,10 +101,10 @@ def rows(server: Server, database: str, table: str, limit: int) -> Rows:
     if not columns:
         return Rows(chosen.name, [], [], chosen.rows)
     key = sorted((column for column in columns if int(column["key"]) >= 0), key=lambda column: int(column["key"]))
-    order = ", ".join(f"{column['quoted']} DESC" for column in key) or "ctid DESC"
+    order = ", ".join(f"of_table.{column['quoted']} DESC" for column in key) or "of_table.ctid DESC"
     shown = ", ".join(_shown(column) for column in columns)
     # Every name in this statement was quoted by PostgreSQL itself.
-    newest = server.query(database, f"SELECT {shown} FROM {chosen.quoted} ORDER BY {order} LIMIT {limit}")  # noqa: S608  (names are quoted, the limit is a number)
+    newest = server.query(database, f"SELECT {shown} FROM {chosen.quoted} AS of_table ORDER BY {order} LIMIT {limit}")  # noqa: S608  (names are quoted, the limit is a number)
     # PostgreSQL escapes bytes from 128 on and zero; a terminal must not get the control characters either.
     said = [{name: _CONTROL.sub(_escaped, value) if value else value for name, value in row.items()} for row in newest]
     return Rows(chosen.name, [column["name"] for column in columns], said[::-1], chosen.rows)
@@ -116,7 +117,10 @@ def _escaped(character: re.Match[str]) -> str:
 def _shown(column: dict[str, str]) -> str:
     name = column["quoted"]
     if column["bytes"] != "t":
-        return name
+        return (
+            f"left({name}::text, {_CHARACTERS_SHOWN}) || CASE WHEN length({name}::text) > {_CHARACTERS_SHOWN} "
+            f"THEN ' … (' || length({name}::text) || ' characters)' ELSE '' END AS {name}"
+        )
     return (
         f"encode(substr({name}, 1, {_BYTES_SHOWN}), 'escape') || "
         f"CASE WHEN length({name}) > {_BYTES_SHOWN} THEN ' … (' || length({name}) || ' bytes)' ELSE '' END AS {name}"

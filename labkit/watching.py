@@ -30,15 +30,15 @@ SWEEP = 1000
 async def saves(folder: Path) -> AsyncIterator[set[Path]]:
     """Yield the files saved, made or deleted below a folder, as relative paths, once they have settled for a moment.
 
-    It ends when the folder is gone. Where the system tells nothing of a save (network drives, folders that a virtual
-    machine or a container shares) the files' times and sizes do, a second later.
+    Where nothing was saved in `SWEEP` the set is empty. It ends when the folder is gone. Where the system tells nothing
+    of a save (network drives, folders that a virtual machine or a container shares) the files' times and sizes do, a
+    second later.
     """
     sight = _Sight(folder)
     async for batch in awatch(folder, watch_filter=sight.matters, rust_timeout=SWEEP, **_options(folder)):
         if sight.is_gone:
             return
-        if paths := sight.changed(batch):
-            yield paths
+        yield sight.changed(batch)
 
 
 def saves_of_app(folder: Path) -> Generator[set[str], None, None]:
@@ -127,21 +127,28 @@ class _Sight:
             return set()
         before, self._known, self._looked = self._known, self._look(), time.monotonic()
         every = before.keys() | self._known.keys()
-        return told or {path for path in every if before.get(path) != self._known.get(path)}
+        return told or {Path(path) for path in every if before.get(path) != self._known.get(path)}
 
     def _relative(self, path: str) -> Path:
         return Path(path).relative_to(self._folder)
 
-    def _look(self) -> dict[Path, tuple[int, int]]:
-        found = {}
-        for folder, below, names in os.walk(self._folder):
-            here = self._relative(folder)
-            below[:] = [name for name in below if not _is_silent((*here.parts, name))]
-            for name in names:
-                with contextlib.suppress(OSError):  # it has just been deleted
-                    status = (self._folder / here / name).stat()
-                    found[here / name] = (status.st_mtime_ns, status.st_size)
-        return {path: seen for path, seen in found.items() if not path.name.endswith(".tmp")}
+    def _look(self) -> dict[str, tuple[int, int]]:
+        found: dict[str, tuple[int, int]] = {}
+
+        def walk(folder: str, above: tuple[str, ...]) -> None:
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:  # what has just been deleted
+                for entry in entries:
+                    parts = (*above, entry.name)
+                    if entry.is_dir(follow_symlinks=False):
+                        if not _is_silent(parts):
+                            walk(entry.path, parts)
+                    elif not entry.name.endswith(".tmp"):
+                        with contextlib.suppress(OSError):
+                            status = entry.stat()
+                            found["/".join(parts)] = (status.st_mtime_ns, status.st_size)
+
+        walk(str(self._folder), ())
+        return found
 
 
 def _folders(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

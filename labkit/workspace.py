@@ -160,6 +160,23 @@ def children(start: Path) -> list[Workspace]:
     return found
 
 
+def of_lab(lab: Lab, start: Path) -> dict[str, Workspace]:
+    """The workspace of each exercise, by its name, as a person at `start` means it: the one that `start` is in, else
+    the one in a child folder, or beside the one that `start` is in; else the last used of all.
+    """
+    here = around(start)
+    used = known.workspaces(lab.folder)
+    order = {each.folder: number for number, each in enumerate(used)}
+    found: dict[str, Workspace] = {}
+    for each in reversed(used):
+        with contextlib.suppress(LabError):
+            found[each.exercise] = read(each.folder)
+    nearby = children(here.parent if here else start)
+    for near in sorted(nearby, key=lambda near: (near.folder == here, -order.get(near.folder, len(order)))):
+        found[near.exercise_name] = near
+    return {each.name: found[each.name] for each in lab.exercises if each.name in found}
+
+
 def read(folder: Path, lab: Lab | None = None) -> Workspace:
     """The workspace in this very folder; for `lab`, one that came without `.labkit` is taken over: it gets a new one.
 

@@ -15,7 +15,7 @@ from labkit import workspace
 from labkit.cli import run
 from labkit.console import out
 from labkit.lab import find_lab
-from labkit.postgres import LabServer, Server
+from labkit.postgres import LabServer, Server, without_password
 
 Shown = Callable[..., dict[str, Any]]
 
@@ -50,7 +50,7 @@ def own_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def database(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """`labkit db` works on the session's server; this test has a database of its own."""
-    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.url)
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.admin_url)
     name = f"looked_at_{next(_numbers)}"
     postgres_server.create_database(name)
     return name
@@ -77,7 +77,7 @@ def test_the_first_minutes_with_the_labs_server(shown: Shown, capsys: pytest.Cap
 
     started = shown("db", "start")
     assert (started["running"], started["stays"], started["next"]) == (True, True, "labkit db create NAME")
-    assert started["url"].startswith("postgresql://labkit@127.0.0.1:")
+    assert started["url"].startswith("postgresql://app@127.0.0.1:")
     assert started["data"] == str(home / "postgres")
 
     assert shown("db", "create", "orders") == {
@@ -90,7 +90,7 @@ def test_the_first_minutes_with_the_labs_server(shown: Shown, capsys: pytest.Cap
     assert ":" in shown("db", "status", "--show-password")["url"].removeprefix("postgresql://").split("@")[0]
 
     assert run(["db", "status"]) == 0
-    assert "PostgreSQL is running at postgresql://labkit@127.0.0.1:" in capsys.readouterr().out
+    assert "PostgreSQL is running at postgresql://app@127.0.0.1:" in capsys.readouterr().out
 
     assert shown("db", "stop") == {"running": False, "stopped": True}
     assert shown("db", "stop") == {"running": False, "stopped": False}
@@ -216,7 +216,10 @@ def test_tail_runs_the_tool_that_the_exercise_names(
     table = f'[database]\nsolution = ["tea"]\nsnippet = "pour"\ntail = ["{{python}}", "{path}", "{{url}}"]\n'
     description.write_text(description.read_text() + table, encoding="utf-8")
     assert run(["db", "tail", database, "--once", "-n", "2", "--lab", str(tea_folder)]) == 0
-    assert capfd.readouterr().out.strip() == f"['{postgres_server.address}/{database}', '--once', '-n', '2'] True"
+    assert (
+        capfd.readouterr().out.strip()
+        == f"['{without_password(postgres_server.admin_url)}/{database}', '--once', '-n', '2'] True"
+    )
 
 
 def test_tail_without_a_tool_says_so(database: str, tea_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Instances of an app: run side by side, stop without a trace, and say in a learner's words why they do not start."""
 
+import http.server
 import os
 import signal
 import socket
@@ -8,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
-from labkit import instances
+from labkit import instances, ports
 from labkit.errors import MachineError, UsageError
-from labkit.instances import AppDidNotStart, Instances, PortInUse
+from labkit.instances import AppDidNotStart, Instances
 from labkit.lab import App
+from labkit.ports import Held, PortInUse
 from labkit.sandbox import Sandbox
 
 APP = """\
@@ -318,7 +320,7 @@ def test_a_port_that_another_labkit_uses_is_told_as_such(run: Run) -> None:
 
 
 def test_given_ports_are_used_in_order(run: Run) -> None:
-    port = instances.free_ports(1)[0]
+    port = ports.free_ports(1)[0]
     with run(first_port=port) as running:
         assert [each.port for each in running.list] == [port]
 
@@ -329,13 +331,71 @@ def test_a_number_that_is_no_port_is_a_usage_error(run: Run) -> None:
     assert caught.value.message == "65535 is no port for 2 instance(s)."
 
 
-def test_another_port_is_tried_when_one_is_taken_meanwhile(
-    run: Run, taken: int, monkeypatch: pytest.MonkeyPatch
+class Stranger(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def somebody_faster(monkeypatch: pytest.MonkeyPatch, stack: ExitStack, most: int) -> list[int]:
+    """Have somebody listen, and answer, on the first ports that labkit lets go of; these ports."""
+    taken: list[int] = []
+    release = Held.release
+
+    def taking(held: Held, port: int) -> None:
+        release(held, port)
+        if len(taken) < most:
+            server = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", port), Stranger))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            taken.append(port)
+
+    monkeypatch.setattr(Held, "release", taking)
+    return taken
+
+
+def test_a_port_is_nobody_elses_until_the_app_starts() -> None:
+    with ports.hold(2) as held:
+        for port in held.ports:
+            with pytest.raises(OSError, match="in use"), socket.socket() as other:
+                other.bind(("127.0.0.1", port))
+            held.release(port)
+            with socket.create_server(("127.0.0.1", port)):
+                pass
+
+
+@pytest.mark.parametrize("app", [APP, "import time; time.sleep(600)"], ids=["that says so", "that says nothing"])
+def test_another_port_is_tried_where_somebody_was_faster(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, app: str
 ) -> None:
-    choices = iter([[taken], instances.free_ports(1)])
-    monkeypatch.setattr(instances, "free_ports", lambda count: next(choices))
-    with run() as running:
-        assert running.list[0].port != taken
+    (folder / "app.py").write_text(app)
+    with ExitStack() as stack:
+        most = 1 if app is APP else 3
+        taken = somebody_faster(monkeypatch, stack, most)
+        if app is APP:
+            with run() as running:
+                assert (len(taken), running.list[0].port in taken) == (1, False)
+            return
+        with pytest.raises(PortInUse) as caught, run():
+            pass
+        assert caught.value.message.startswith(f"Port {taken[-1]} is in use by ")
+        assert len(taken) == most
+
+
+def test_an_app_whose_own_child_has_its_port_is_not_the_machines_fault(run: Run, folder: Path) -> None:
+    (folder / "app.py").write_text(
+        "import os, subprocess, sys, time\n"
+        "child = 'import socket, sys, time; s = socket.create_server((\"127.0.0.1\", int(sys.argv[1]))); '\n"
+        "child += 'print(\"up\", flush=True); time.sleep(600)'\n"
+        "started = subprocess.Popen([sys.executable, '-c', child, sys.argv[1]], stdout=subprocess.PIPE)\n"
+        "started.stdout.readline()\n"
+        "sys.exit('OSError: address already in use')\n"
+    )
+    error = failure(run)
+    assert (error.reason, "address already in use" in error.message) == ("exited", True)
 
 
 def test_a_data_folder_that_cannot_be_made_is_the_machines_fault(run: Run, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ class Newcomer:
 
     def _leave(self, terminal: Terminal) -> None:
         """End the program in the terminal, by the key that it names."""
-        if "=#" in terminal.shown:
+        if "=>" in terminal.shown:
             terminal.type("\\q")
         else:
             deadline = time.monotonic() + 1

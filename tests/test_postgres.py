@@ -42,7 +42,7 @@ def test_a_server_is_postgresql_18_on_this_machine_only_with_a_password(postgres
 
 
 def test_a_wrong_password_is_refused(postgres_server: Server) -> None:
-    stranger = Server(without_password(postgres_server.url).replace("labkit@", "labkit:wrong@"))
+    stranger = Server(without_password(postgres_server.url).replace("app@", "app:wrong@"))
     with pytest.raises(MachineError, match="password authentication failed"):
         stranger.databases()
 
@@ -223,11 +223,11 @@ def test_no_binaries_on_this_platform_is_said(monkeypatch: pytest.MonkeyPatch) -
 def test_any_server_by_its_url_is_used_and_never_stopped(
     postgres_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.url + "/")
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.admin_url + "/")
     found = find_server()
     assert isinstance(found, ExternalServer)
     with found.running() as server:
-        assert server == postgres_server
+        assert server == Server(postgres_server.admin_url)
     with pytest.raises(UsageError, match="does not start or stop it"):
         found.stop()
 

@@ -361,7 +361,7 @@ def test_the_labs_end_has_a_database_server_of_its_own_for_its_time(
 def test_a_workspace_uses_the_labs_own_server(
     labkit: Callable[..., Labkit], lab: Path, tmp_path: Path, postgres_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.url)
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.admin_url)
     if "pots" not in postgres_server.databases():
         postgres_server.create_database("pots")
     the_lab = find_lab(lab)

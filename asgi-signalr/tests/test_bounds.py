@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from asgi_signalr import Hub, SignalR
+from asgi_signalr import Hub, HubFilter, LifetimeContext, PersistentConnection, SignalR
+from asgi_signalr.filters import Connected
 from asgi_signalr.hubs import failures
 
 Connect = Callable[..., Awaitable[Any]]
@@ -36,8 +37,61 @@ async def test_a_user_function_that_hangs_is_given_up(
     assert (answer.status, answer.text) == (503, "The server cannot decide in time.")
     assert (await open_to(app, "/chat").refused()).status == 503
     assert [record.getMessage() for record in caplog.records] == [
-        "A function of the application has not said within 0.01 s who may connect."
+        "A function that says who may connect has not ended within 0.01 s (hook_timeout)."
     ]
+
+
+class Hanging(Hub):
+    async def on_connected(self) -> None:
+        if "begin" in self.context.query:
+            await asyncio.Event().wait()
+
+    async def on_disconnected(self, error: Exception | None) -> None:
+        await asyncio.Event().wait()
+
+
+class HangingFilter(HubFilter):
+    async def on_connected(self, context: LifetimeContext, next: Connected) -> None:
+        await asyncio.Event().wait()
+
+
+class HangingConnection(PersistentConnection):
+    async def on_connected(self) -> None:
+        await asyncio.Event().wait()
+
+
+def hanging(kind: str) -> SignalR:
+    signalr = SignalR(hook_timeout=0.01, filters=[HangingFilter()] if kind == "filter" else [])
+    if kind == "connection":
+        signalr.connection("/chat")(HangingConnection)
+    else:
+        signalr.hub("/chat")(Hanging if kind == "hub" else Chat)
+    return signalr
+
+
+@pytest.mark.parametrize("kind", ["hub", "filter", "connection"])
+async def test_a_connection_that_cannot_begin_is_given_up(
+    open_to: Any, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    peer = await open_to(hanging(kind), "/chat?begin").accepted()
+    if kind != "connection":
+        peer.send('{"protocol":"json","version":1}\x1e')
+        assert await peer.frame() == "{}\x1e"
+        assert await peer.frame() == '{"type":7,"error":"Connection closed with an error."}\x1e'
+    assert await peer.closed() in (1000, 1011)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]).endswith("on_connected has not ended within 0.01 s (hook_timeout).")
+
+
+async def test_a_connection_that_cannot_end_is_let_go(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    app = hanging("hub")
+    peer = await connect(app)
+    await peer.drop()
+    assert app.status()["connections"] == {}
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "Hanging.on_disconnected has not ended within 0.01 s (hook_timeout)."
 
 
 async def test_a_body_that_does_not_come_is_given_up(ask: Any) -> None:

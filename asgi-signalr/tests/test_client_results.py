@@ -59,7 +59,7 @@ async def apps() -> AsyncIterator[Callable[[int], list[SignalR]]]:
 
     def make(number: int, **options: Any) -> list[SignalR]:
         url = f"memory://results-{next(_names)}" if number > 1 else "memory://"
-        made.extend(quiz(backplane=url, group_timeout=0.05, **options) for _ in range(number))
+        made.extend(quiz(**{"backplane": url, "group_timeout": 0.05} | options) for _ in range(number))
         return made
 
     yield make
@@ -350,6 +350,50 @@ async def test_questions_of_several_servers_have_different_ids(apps: Any, connec
     for number, question in enumerate(questions):
         answer(peer, question, result=number)
     assert await asyncio.gather(*tasks) == [0, 1, 2]
+
+
+@pytest.fixture
+def patient(apps: Any) -> Any:
+    """Two servers that would wait longer than any test: what fails there has failed at once."""
+    return apps(2, group_timeout=60, presence_lease=180)
+
+
+def have_answered(app: SignalR) -> None:
+    """Let the time pass that other servers have to say that they are there."""
+    app._servers.to_serve().roll._called = float("-inf")
+
+
+@pytest.mark.parametrize("name", ["1234", "AAAAAAAAAAAAAAAAAAAAAA"])
+async def test_a_connection_that_no_server_has_is_known_at_once(patient: Any, name: str) -> None:
+    here, there = patient
+    for app in (here, there):
+        await app.start()
+    have_answered(here)
+    with pytest.raises(ConnectionError, match=rf"^Connection '{name}' does not exist\.$"):
+        await here.hub_context(Quiz).clients.client(name).invoke("name")
+
+
+async def test_that_a_connection_has_gone_is_told_at_once_by_its_server(patient: Any, connect: Connect) -> None:
+    here, there = patient
+    await here.start()
+    peer = await connect(there, "/quiz")
+    name = await id_of(peer)
+    await peer.drop()
+    with pytest.raises(ConnectionError, match=rf"^Connection '{name}' does not exist\.$"):
+        await here.hub_context(Quiz).clients.client(name).invoke("name")
+
+
+async def test_the_connections_of_a_server_that_has_stopped_are_known_to_be_gone(
+    patient: Any, connect: Connect
+) -> None:
+    here, there = patient
+    await here.start()
+    have_answered(here)
+    peer = await connect(there, "/quiz")
+    name = await id_of(peer)
+    await there.stop()
+    with pytest.raises(ConnectionError, match=rf"^Connection '{name}' does not exist\.$"):
+        await here.hub_context(Quiz).clients.client(name).invoke("name")
 
 
 async def test_a_server_that_dies_leaves_nobody_waiting(apps: Any, connect: Connect) -> None:

@@ -186,21 +186,37 @@ async def session_of_ann(tmp_path: Path) -> AsyncIterator[str]:
     await sync_to_async(connections.close_all)()
 
 
-async def test_a_hub_knows_who_has_signed_in_to_django(session_of_ann: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hub_knows_who_has_signed_in_to_django_and_leaves_no_database_connection_open(
+    session_of_ann: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(EXAMPLES / "django_project")
+    from asgiref.sync import sync_to_async
+    from chat.filters import AsRequests
     from chat.users import django_user
+    from django.contrib.auth.models import User
+    from django.db import connection
+
+    @sync_to_async
+    def is_open() -> bool:
+        return connection.connection is not None
 
     class Private(Hub):
         def whoami(self) -> tuple[str, str | None]:
             return str(self.context.user), self.context.user_identifier
 
-    signalr = SignalR(user=django_user)
+        async def names(self) -> tuple[list[str], bool]:
+            return [user.username async for user in User.objects.all()], await is_open()
+
+    signalr = SignalR(user=django_user, filters=[AsRequests()])
     signalr.hub("/private", authorize=True)(Private)
     for skip_negotiation in (False, True):
         options: dict[str, Any] = {"skip_negotiation": skip_negotiation}
         cookie = {"Cookie": f"sessionid={session_of_ann}"}
         async with TestClient(signalr, "/private", headers=cookie, **options) as client:
             assert await client.invoke("whoami") == ["ann", "1"]
+            assert not await is_open()  # what found the user was a request to Django, and so is each call
+            assert await client.invoke("names") == [["ann"], True]
+            assert not await is_open()
         for headers in ({}, {"Cookie": "sessionid=guessed"}):
             with pytest.raises(RefusedError) as refused:
                 async with TestClient(signalr, "/private", headers=headers, **options):

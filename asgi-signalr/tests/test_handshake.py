@@ -69,7 +69,7 @@ async def test_details_are_told_if_errors_are_detailed(open_to: Callable[..., An
     app.hub("/chat")(Chat)
     peer = await open_to(app).accepted()
     peer.send("{}\x1e")
-    expected = f"{REFUSED} InvalidDataException: Missing required property 'protocol'."
+    expected = f"{REFUSED} InvalidDataException: Missing required property 'protocol'. Message content: {{}}"
     assert await peer.frame() == '{"error":"' + expected + '"}\x1e'
 
 

@@ -14,6 +14,7 @@ from asgi_signalr.scaleout.envelopes import (
     PresenceUpdate,
     RollCall,
     ServerGone,
+    ServerState,
     decode,
     encode,
 )
@@ -85,6 +86,24 @@ WENT = PresenceChange(False, None, "c2", None)
                 "command": "7",
                 "server": "s1",
             },
+        ),
+        (
+            ServerState("shop:", "s1", "asks"),
+            ["server", "shop:", "s1", "asks"],
+            "server s1 starts, and asks who is there",
+            {"kind": "server", "hub": "shop:", "server": "s1", "state": "asks"},
+        ),
+        (
+            ServerState("", "s1", "lives"),
+            ["server", "", "s1", "lives"],
+            "server s1 is there",
+            {"kind": "server", "hub": "", "server": "s1", "state": "lives"},
+        ),
+        (
+            ServerState("", "s1", "leaves"),
+            ["server", "", "s1", "leaves"],
+            "server s1 stops",
+            {"kind": "server", "hub": "", "server": "s1", "state": "leaves"},
         ),
         (
             Acknowledgement("Chat", "7", "s1"),

@@ -226,9 +226,14 @@ async def test_another_websocket_cuts_the_one_that_seemed_alive(
 async def test_a_client_that_never_comes_back_is_forgotten(
     request_to: Request, open_to: Open, calls: list[Any]
 ) -> None:
-    app = chat(disconnect_timeout=0.02)
+    app = chat(disconnect_timeout=15)
     peer, url = await opened(request_to, open_to, app)
     await peer.drop()
+    (connection,) = app._servers.to_serve().connections._connections
+    now = asyncio.get_running_loop().time()
+    connection.tick(now + 14)
+    assert connection.ending is None
+    connection.tick(now + 16)
     await disconnected(calls)
     assert calls == ["connected", ("disconnected", None)]
     assert (await open_to(app, url).refused()).status == 404

@@ -114,7 +114,7 @@ async def test_streams_and_polls_end_when_uvicorn_is_told_to_exit(
         def handle_exit(self) -> None: ...
 
     uvicorn = Uvicorn()
-    monkeypatch.setattr("signal.getsignal", lambda _: uvicorn.handle_exit)
+    monkeypatch.setattr("asgi_signalr.connections.shutdown._getsignal", lambda _: uvicorn.handle_exit)
     app = served(handshake_timeout=0.2)  # which makes the timer look often
     stream, poll = [
         (await request_to(app, "POST", "/chat/negotiate?negotiateVersion=1")).json["connectionToken"] for _ in range(2)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from asgi_signalr import Hub, SignalR
 from asgi_signalr.connections import shutdown
 
@@ -54,13 +55,17 @@ async def test_a_call_that_runs_at_the_servers_end_finishes(connect: Connect) ->
     assert Bank.log == ["debited", "disconnected", "credited", "finally"]
 
 
-async def test_a_call_that_does_not_finish_in_time_is_cancelled_and_tidies_up(connect: Connect) -> None:
+async def test_a_call_that_does_not_finish_in_time_is_cancelled_and_tidies_up(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     app = bank(stop_timeout=0.05)
     peer = await connect(app, "/bank")
     peer.invoke("transfer")
     await log_reads("debited")
     await app.stop()
     assert Bank.log == ["debited", "disconnected", "finally"]
+    stops = "The server stops; calls that have not ended in time are cancelled (stop_timeout)."
+    assert [(each.levelname, each.message) for each in caplog.records] == [("WARNING", stops)]
 
 
 async def test_a_call_whose_client_has_gone_before_finishes_as_well(connect: Connect) -> None:

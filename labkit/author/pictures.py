@@ -181,7 +181,7 @@ def take(lab: Lab, exercise: Exercise, say: Callable[[str], None] = lambda name:
     options = browser.launch_options()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-pictures-"))).resolve()
-        server = stack.enter_context(_server()) if exercise.database else None
+        server = stack.enter_context(_server(folder)) if exercise.database else None
         chromium = stack.enter_context(sync_playwright()).chromium.launch(**options)
         made = workspace.create(lab, exercise, folder / exercise.name)
         studio = Studio(exercise, made, server, chromium)
@@ -210,19 +210,19 @@ def _scenes(exercise: Exercise) -> Callable[[Studio], None]:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
-    """A database server for the pictures alone, which the commands in them use as well."""
+def _server(folder: Path) -> Iterator[str]:
+    """A database server for the pictures alone, which the commands in them use as well; its URL for apps."""
     from labkit import postgres
 
-    before = os.environ.get(postgres.SERVER_VARIABLE)
-    with postgres.temporary_server() as server:
-        os.environ[postgres.SERVER_VARIABLE] = server.url
-        try:
+    folder.chmod(0o711)  # as root, the server's account passes through it
+    before = {name: os.environ.pop(name, None) for name in ("LABKIT_HOME", postgres.SERVER_VARIABLE)}
+    os.environ["LABKIT_HOME"] = str(folder / "home")
+    try:
+        with postgres.find_server().running() as server:
             yield server.url
-        finally:
-            os.environ.pop(postgres.SERVER_VARIABLE)
-            if before is not None:
-                os.environ[postgres.SERVER_VARIABLE] = before
+    finally:
+        os.environ.pop("LABKIT_HOME")
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def _activated() -> dict[str, str]:

@@ -278,10 +278,10 @@ def _subject(lab_folder: Path | None, exercise: str | None, solution: Solution |
 
 def _database(stack: ExitStack, subject: _Subject, port: int | None, count: int) -> str | None:
     """Start PostgreSQL, if the exercise needs it, and tell its URL; `stack` stops it."""
-    from labkit import instances as engine
+    from labkit.ports import check_ports
 
     if port is not None:
-        engine.check_ports(port, count)
+        check_ports(port, count)
     if subject.backplane != "postgres":
         from labkit import services
 

@@ -1,6 +1,5 @@
 """The commands of a trainee's workspace: list, start, adopt, update, pack, diff, reset, undo."""
 
-import contextlib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,12 +7,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import known, progress, record, tree, verdicts, workspace
+from labkit import progress, record, tree, verdicts, workspace
 from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, print_json, working
-from labkit.errors import ExitCode, LabError, UsageError
+from labkit.errors import ExitCode, UsageError
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.progress import Progress, Verified
@@ -39,7 +38,7 @@ def list_(
     """
     the_lab = find_lab(lab)
     chosen = the_lab.exercise(exercise) if exercise else None
-    workspaces = _workspaces(the_lab)
+    workspaces = workspace.of_lab(the_lab, Path.cwd())
     if chosen is None and (here := _round_here(the_lab)):
         chosen = the_lab.exercise(here.exercise_name)
         workspaces[chosen.name] = here
@@ -466,21 +465,6 @@ def _inside(here: Workspace, file: str) -> str:
 def _round_here(lab: Lab) -> Workspace | None:
     folder = workspace.around(Path.cwd())
     return workspace.find(lab, folder) if folder else None
-
-
-def _workspaces(lab: Lab) -> dict[str, Workspace]:
-    """For each exercise the workspace in a child folder, or beside the one we are in; else the last used of all."""
-    around = workspace.around(Path.cwd())
-    nearby = workspace.children(around.parent if around else Path.cwd())
-    used = known.workspaces(lab.folder)
-    order = {each.folder: number for number, each in enumerate(used)}
-    found: dict[str, Workspace] = {}
-    for each in reversed(used):
-        with contextlib.suppress(LabError):
-            found[each.exercise] = workspace.read(each.folder)
-    for here in sorted(nearby, key=lambda here: order.get(here.folder, len(order)), reverse=True):
-        found[here.exercise_name] = here
-    return {each.name: found[each.name] for each in lab.exercises if each.name in found}
 
 
 def _progress(exercise: Exercise, here: Workspace | None) -> Progress:

@@ -3,6 +3,7 @@
 Every action does what the command of the same name does, by the same functions, and nothing else can be done.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -10,13 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import changes, editors, insertion, progress, tree, watching, workspace
+from labkit import changes, editors, insertion, progress, recognition, snippets, tree, verdicts, watching, workspace
 from labkit.errors import LabError, UsageError, unknown
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab
 from labkit.live.runner import Runner
 from labkit.live.tailing import Tail
 from labkit.live.verifying import Verifier
+from labkit.recognition import Sight
 from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Desk:
         self._lab = lab
         self.exercise = exercise
         self._folder = folder
+        self._place: Path | None = None
+        self._seen: tuple[Mapping[str, str], Mapping[str, Sight]] = {}, {}
         self._tell = tell
         self._pressed: dict[str, Future[Answer]] = {}
         self._guard = threading.Lock()
@@ -74,22 +78,24 @@ class Desk:
 
     @property
     def workspace(self) -> Workspace | None:
-        """The exercise's workspace, once it is there."""
-        around = workspace.around(self._folder)
-        places = [around] if around else []
-        base = around.parent if around else self._folder
-        places += [base / self.exercise.name, *(each.folder for each in workspace.children(base))]
-        for place in places:
-            try:
-                found = workspace.read(place)
-            except LabError:
-                continue
-            if found.exercise_name == self.exercise.name:
+        """The exercise's workspace, once it is there; where it is, is looked for anew by `find_workspace` only."""
+        with contextlib.suppress(LabError):
+            if self._place and (found := workspace.read(self._place)).exercise_name == self.exercise.name:
                 return found
+        return self.find_workspace()
+
+    def find_workspace(self) -> Workspace | None:
+        """Look for the workspace as `labkit list` does; one that came without `.labkit` is taken over."""
+        found = workspace.of_lab(self._lab, self._folder).get(self.exercise.name)
+        self._place = found.folder if found else None
+        with contextlib.suppress(LabError):  # it has just gone
+            return workspace.read(found.folder, self._lab) if found else None
         return None
 
     def do(self, action: str, arguments: Mapping[str, Any]) -> Answer:
         """Carry an action out and wait for its end; one that is under way already is joined, not done twice.
+
+        Whoever has asked for it looks at `to_json` afterwards, and tells the others.
 
         Raises LabError if it cannot be done, UsageError for an action or an argument that is not known.
         """
@@ -106,7 +112,6 @@ class Desk:
                 self._pressed[key] = mine
         if under_way is not None:
             return under_way.result()
-        self._changed()
         try:
             answer = self._actions[action](**given)
             if action in ("db-start", "db-create", "db-tables", "db-tail"):
@@ -115,24 +120,27 @@ class Desk:
         except TypeError as error:
             wrong = UsageError(f"{action} does not take that: {error}.")
             mine.set_exception(wrong)
+            self._changed()
             raise wrong from error
         except BaseException as error:
             mine.set_exception(error)
+            self._changed()
             raise
         finally:
             with self._guard:
                 del self._pressed[key]
-            self._changed()
         return answer
 
     # What it looks like.
 
     def to_json(self) -> Answer:
         """All that the page shows of this exercise."""
-        found = progress.look(self.exercise, self.workspace)
-        here = found.workspace
+        here = self.workspace
+        found = progress.look(self.exercise, here, self._look(here) if here else None)
         in_hand = found.in_hand
         told = progress.pressed(here) if here else {}
+        if here:
+            self.verifier.learn(verdicts.read(here.folder))
         return {
             "id": self.exercise.id,
             "title": self.exercise.title,
@@ -142,13 +150,21 @@ class Desk:
             "next": in_hand.step.id if in_hand and here else None,
             "finished": found.is_finished,
             "app": self.runner.to_json(),
-            "verify": self.verifier.to_json(),
+            "verify": self.verifier.to_json(tree.digest(here.folder) if here else ""),
             "undo": here.journal.last if here else None,
             "watches": self.watches,
             "database": self.exercise.database is not None,
             "follows": self.tail.name,
-            "busy": sorted(self._pressed),
         }
+
+    def _look(self, here: Workspace) -> Mapping[str, Sight]:
+        """What is seen of the snippets; looking takes long, so it is done once for the same files."""
+        texts = dict(snippets.texts(here.folder))
+        known, seen = self._seen
+        if known != texts:
+            seen = recognition.look(self.exercise, here.folder, texts)
+            self._seen = texts, seen
+        return seen
 
     def _task(self, found: progress.TaskProgress, told: Mapping[str, int]) -> Answer:
         steps = [
@@ -178,7 +194,7 @@ class Desk:
         """Take in that files of the app have been saved."""
         if self.runner.state == "running":
             self.runner.stale |= {path for path in paths if not self.exercise.app.rereads(path)}
-        self.verifier.make_stale()
+        self.verifier.overtake()
         self._changed()
 
     def verify_saved(self, paths: set[str]) -> None:
@@ -236,6 +252,7 @@ class Desk:
         here = self._there()
         change = insertion.insert(here.folder, self.exercise, [name], {1: value} if value else None)
         here.apply(change)
+        self._seen = change.texts, change.seen
         (place,) = change.insertions
         if place.already:
             return {"message": f"{place.snippet} is in {place.path} already, line {place.line}.", "path": place.path}
@@ -353,7 +370,7 @@ class Desk:
             if table is None:
                 found = tables.tables(server, name)
                 rows = [{"table": each.name, "rows": each.rows} for each in found]
-                return {"message": f"The tables of {name}", "columns": ["table", "rows"], "rows": rows}
+                return {"message": f"The tables of {name}", "lists": name, "columns": ["table", "rows"], "rows": rows}
             content = tables.rows(server, name, table, limit=20)
         return {"message": f"The newest rows of {table}", "columns": list(content.columns), "rows": list(content.rows)}
 

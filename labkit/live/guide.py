@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
@@ -34,6 +35,9 @@ STATIC = Path(__file__).parent / "static"
 SETTLING = 0.05
 """Seconds in which news are collected before they are sent."""
 
+OTHERS = 5.0
+"""Seconds between two looks whether there is another workspace by now."""
+
 AGAIN = 0.5
 """Seconds after which is tried again what could not be done."""
 
@@ -63,9 +67,11 @@ class Guide:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lines: dict[tuple[str, str], list[Any]] = {}
         self._dirty: set[str] = set()
+        self._fresh: dict[str, Any] = {}
         self._due: asyncio.Event = asyncio.Event()
         self._last: dict[str, str] = {}
         self._gate: Gate | None = None
+        self._port = 0
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -84,6 +90,7 @@ class Guide:
 
     def app(self, port: int, host_names: tuple[str, ...] = ()) -> ASGIApp:
         """The ASGI app that serves the guide on this port."""
+        self._port = port
         app = Starlette(routes=self.routes, lifespan=self._lifespan)
         self._gate = Gate(app, port=port, token=self.token, guarded=("/api/", "/signalr/"), host_names=host_names)
         return self._gate
@@ -110,6 +117,7 @@ class Guide:
         """Everything: the lab, and the state and the log of each exercise."""
         return {
             "title": self.lab.title,
+            "port": self._port,
             "exercises": [
                 desk.to_json() | {"log": list(desk.runner.lines), "messages": list(desk.tail.lines)}
                 for desk in self.desks.values()
@@ -126,8 +134,10 @@ class Guide:
     def _note(self, kind: str, exercise: str, news: Any) -> None:
         if kind in ("log", "message"):
             self._lines.setdefault((kind, exercise), []).append(news)
-        else:
+        elif news is None:
             self._dirty.add(exercise)
+        else:
+            self._fresh[exercise] = news
         self._due.set()
 
     async def _send_news(self) -> None:
@@ -137,15 +147,18 @@ class Guide:
             await asyncio.sleep(SETTLING)
             self._due.clear()
             dirty, self._dirty = self._dirty, set()
+            fresh, self._fresh = self._fresh, {}
             lines, self._lines = self._lines, {}
             for (kind, exercise), each in lines.items():
                 await everybody.send(kind, exercise, each[-MOST_LINES:], max(len(each) - MOST_LINES, 0))
-            for exercise in sorted(dirty):
-                try:
-                    state = await asyncio.to_thread(self.desks[exercise].to_json)
-                except (LabError, OSError, ValueError):  # another program is in the middle of a change
-                    self._look_again(exercise)
-                    continue
+            for exercise in sorted(dirty | fresh.keys()):
+                state = fresh.get(exercise)
+                if exercise in dirty:
+                    try:
+                        state = await asyncio.to_thread(self.desks[exercise].to_json)
+                    except (LabError, OSError, ValueError):  # another program is in the middle of a change
+                        self._look_again(exercise)
+                        continue
                 text = json.dumps(state, default=str)
                 if text != self._last.get(exercise):
                     self._last[exercise] = text
@@ -159,14 +172,21 @@ class Guide:
     async def _look_after(self, desk: Desk) -> None:
         """Notice what is saved in the workspace, and an instance that ends."""
         while True:
-            found = await asyncio.to_thread(lambda: desk.workspace)
+            found = await asyncio.to_thread(desk.find_workspace)
             if found is None:
                 await asyncio.sleep(AGAIN)
                 continue
             self._note("state", desk.exercise.id, None)
             unverified: set[str] = set()
+            looked = time.monotonic()
             async for paths in saves(found.folder):
-                if files := of_app(paths):
+                if not paths:
+                    if time.monotonic() < looked + OTHERS:
+                        continue
+                    looked = time.monotonic()
+                    if await asyncio.to_thread(desk.find_workspace) != found:  # another one has been made meanwhile
+                        break
+                elif files := of_app(paths):
                     desk.on_saved(files)
                     if desk.watches:
                         unverified = await self._verify_saved(desk, unverified | files)
@@ -266,9 +286,13 @@ class Guide:
         """Do it; the page that asked for it gets what has changed with the answer, the others through the hub."""
         desk = self._desk(exercise)
         answer = desk.do(action, arguments)
-        with contextlib.suppress(LabError, OSError):  # another program is in the middle of a change: the hub tells it
-            answer |= {"state": desk.to_json()}
-        return answer
+        try:
+            state = desk.to_json()
+        except (LabError, OSError):  # another program is in the middle of a change: the hub tells it
+            self._tell("state", exercise, None)
+            return answer
+        self._tell("state", exercise, state)
+        return answer | {"state": state}
 
     async def _answer(self, work: Callable[[], dict[str, Any]]) -> Response:
         try:

@@ -1,20 +1,27 @@
 """The instances of a workspace's app, run on behalf of a page: started, watched and stopped on threads of their own."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Literal
 
 from labkit.errors import LabError
-from labkit.instances import Instances, running
-from labkit.lab import Exercise
+from labkit.instances import Instance, Instances, running
+from labkit.lab import App, Exercise
 from labkit.workspace import Workspace
 
 State = Literal["stopped", "starting", "running", "ended"]
 
 LINES = 400
 """The most lines of the log that are kept for a page that is opened later."""
+
+HEALTH = 5.0
+"""Seconds between two questions to the instances whether they are ready."""
+
+PATIENCE = 2.0
+"""Seconds in which an instance has to answer that."""
 
 
 class Runner:
@@ -37,6 +44,10 @@ class Runner:
         self.lines: deque[tuple[int, str]] = deque(maxlen=LINES)
         self.stale: set[str] = set()
         """The files that were saved since the start."""
+        self.silent: list[int] = []
+        """The numbers of the instances that run, and do not answer."""
+        self._app: App | None = None
+        self._asked = 0.0
 
     def start(self, exercise: Exercise, workspace: Workspace, anew: bool = False) -> bool:
         """Start the instances and wait until they are ready; False if they run already, and are not wanted anew.
@@ -47,8 +58,8 @@ class Runner:
             if self.poll() and not anew:
                 return False
             self._end()
-            self.stale.clear()
             self.lines.clear()
+            self._app = exercise.app
             self._become("starting")
             stack = ExitStack()
             try:
@@ -75,6 +86,7 @@ class Runner:
                 self._become("ended", error if isinstance(error, LabError) else None)
                 raise
             self._stack = stack
+            self._asked = time.monotonic()
             self._become("running")
             return True
 
@@ -83,17 +95,17 @@ class Runner:
         with self._turn:
             was_running = self._instances is not None
             self._end()
-            self.stale.clear()
             self._become("stopped")
             return was_running
 
     def poll(self) -> bool:
-        """Whether all instances run; one that has died stops the others, and is told."""
+        """Whether all instances run. One that has died stops the others, and is told; one that is silent is told."""
         instances = self._instances
         if instances is None:
             return False
         dead = instances.poll()
         if dead is None:
+            self._ask(instances)
             return True
         status = instances.exit_status(dead)
         who = "The app" if len(instances.list) == 1 else f"Instance {dead.number}"
@@ -101,22 +113,51 @@ class Runner:
         self._become("ended", LabError(f"{who} has ended with exit code {status}.", "Read its log, mend it, run it."))
         return False
 
-    def to_json(self) -> dict[str, Any]:
-        """The state as the page shows it."""
+    @property
+    def _is_asked(self) -> bool:
+        """Whether the app is asked now and then if it is ready: not by the page that people visit, which may count."""
+        return self._app is not None and self._app.ready != self._app.home
+
+    def _ask(self, instances: Instances) -> None:
+        """Ask the instances now and then whether they are ready."""
+        if not self._is_asked or time.monotonic() < self._asked + HEALTH:
+            return
+        silent = [each.number for each in instances.silent(PATIENCE)]
+        self._asked = time.monotonic()
+        if silent != self.silent and instances is self._instances:
+            self.silent = silent
+            self._changed()
+
+    @property
+    def instances(self) -> list[Instance]:
+        """Those that run."""
         instances = self._instances
+        return instances.list if instances else []
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as the page shows it; `pages` are those that are looked at side by side."""
+        urls = [each.url for each in self.instances]
+        app = self._app
+        paths = (app.side_by_side or (app.home, app.home)) if app and urls else ()
         return {
             "state": self.state,
-            "instances": [{"number": each.number, "url": each.url} for each in instances.list] if instances else [],
+            "instances": [{"number": number, "url": url} for number, url in enumerate(urls, start=1)],
+            "pages": [urls[at % len(urls)] + path for at, path in enumerate(paths)],
+            "silent": self.silent,
             "stale": sorted(self.stale),
             "error": {"message": self.error.message, "next": self.error.next} if self.error else None,
         }
 
     def _on_line(self, number: int, line: str) -> None:
+        if self._is_asked and self._app and f'"GET {self._app.ready} ' in line:  # nobody asked but `_ask`
+            return
         self.lines.append((number, line))
         self._line(number, line)
 
     def _end(self) -> None:
         self._instances = None
+        self.stale.clear()
+        self.silent = []
         self._stack.close()
         self._stack = ExitStack()
 

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from labkit.errors import MachineError
-from labkit.instances import HOST, check_ports
+from labkit.ports import HOST, check_ports
 
 
 def listen(port: int | None, preferred: int | None = None, host: str = HOST) -> socket.socket:

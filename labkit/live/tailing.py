@@ -10,6 +10,9 @@ from labkit.lab import Database
 from labkit.live.runner import LINES
 from labkit.postgres import Server
 
+_PATIENCE = 5.0
+"""How many seconds the tool has to end when it is asked to."""
+
 
 class Tail:
     """Follows the messages of one database at a time; one that was followed before is let go.
@@ -60,7 +63,11 @@ class Tail:
         if process is None:
             return False
         process.terminate()
-        process.wait()
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         self._changed()
         return True
 

@@ -1,14 +1,16 @@
 """The checks of an exercise, run on behalf of a page: what is known of each, and whether that is still true."""
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from labkit import tree, verdicts
 from labkit.chapter import Task
-from labkit.errors import LabError
+from labkit.errors import LabError, MachineError
 from labkit.lab import Exercise
 from labkit.live.rendering import action_of
 from labkit.verify.report import Check, Result, Verdict
@@ -16,6 +18,15 @@ from labkit.verify.run import Progress, verify
 from labkit.verify.subject import Subject
 from labkit.verify.warm import Warm
 from labkit.workspace import Workspace
+
+
+@dataclass
+class _Known:
+    """What is known of one task: the checks of its last run, on the files that had this digest."""
+
+    when: datetime
+    digest: str
+    checks: dict[str, tuple[Check, Result | None]]
 
 
 class Verifier:
@@ -28,21 +39,16 @@ class Verifier:
         self._changed = changed
         self._turn = threading.Lock()
         self._warm = Warm()
-        self._checks: dict[str, Check] = {}
-        self._results: dict[str, Result] = {}
-        self._stale: set[str] = set()
-        self._running: set[str] = set()
+        self._tasks: dict[str, _Known] = {}
+        self._verified: list[str] = []
+        """The tasks that are just being verified."""
+        self._overtaken = False
+        """Whether files were saved since that began."""
         self.what: str | None = None
         """What the run is just doing; None if none runs."""
-        self.when: datetime | None = None
         self.error: LabError | None = None
         self.evidence: set[Path] = set()
         """The files that the page may show."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a run is under way."""
-        return self.what is not None
 
     def run(self, exercise: Exercise, workspace: Workspace, tasks: Sequence[Task] = ()) -> bool:
         """Verify these tasks, or all of them; returns whether every check passed.
@@ -51,26 +57,40 @@ class Verifier:
         """
         with self._turn:
             tasks = list(tasks or exercise.tasks)
-            self.error = None
+            self.error, self._overtaken = None, False
             self._say("Starting")
             digest = tree.digest(workspace.folder)
             try:
-                report = verify(_subject(exercise, workspace), tasks, progress=_Telling(self, tasks), warm=self._warm)
-                verdicts.remember(workspace.folder, report, digest, datetime.now())
+                report = verify(
+                    _subject(exercise, workspace), tasks, progress=_Telling(self, tasks, digest), warm=self._warm
+                )
+                now = datetime.now()
+                for task in report.tasks:
+                    for check, result in task.checks:
+                        self._finished(check, result)
+                    self._tasks[task.id].when = now.astimezone()
+                with contextlib.suppress(OSError, MachineError):  # a workspace that takes no file
+                    verdicts.remember(workspace.folder, report, digest, now)
+                return report.passed
             except LabError as error:
                 self.error = error
                 raise
             finally:
-                self.when = datetime.now().astimezone()
-                self._running.clear()
-                self.what = None
+                self._verified, self.what = [], None
                 self._changed()
-            for check, result in report.results:
-                self._put(check, result)
-            if tree.digest(workspace.folder) != digest:  # saved while the checks ran
-                self._stale = set(self._results)
-            self._changed()
-            return report.passed
+
+    def learn(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take in what was found in another window, see `verdicts.read`: of that only the verdicts are known."""
+        for task, found in kept.items():
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # the file is the trainee's own to change
+                when, own = datetime.fromisoformat(found["when"]), self._tasks.get(task)
+                if task in self._verified or (own and own.when.replace(microsecond=0) >= when):
+                    continue
+                checks = [
+                    (Check(each["id"], each["title"], task, 0), Result(Verdict(each["verdict"])))
+                    for each in found["checks"]
+                ]
+                self._tasks[task] = _Known(when, found["digest"], {check.id: (check, each) for check, each in checks})
 
     def prepare(self, exercise: Exercise, workspace: Workspace) -> None:
         """Make ready for the next run, if there has been one."""
@@ -87,29 +107,30 @@ class Verifier:
         with self._turn:
             self._warm.__exit__(None, None, None)
 
-    def make_stale(self) -> None:
-        """Say of what is known that files have changed since."""
-        if self._results and len(self._stale) < len(self._results):
-            self._stale = set(self._results)
-            self._changed()
+    def overtake(self) -> None:
+        """Hear that files were saved: a run that is under way looks at what was there before."""
+        self._overtaken = True
 
-    def to_json(self) -> dict[str, Any]:
-        """The checks as the page shows them, task by task."""
+    def to_json(self, digest: str) -> dict[str, Any]:
+        """The checks as the page shows them, task by task; `digest` is that of the files as they are now."""
+        known = sorted(self._tasks.items(), key=lambda task: _position(task[0]))
         return {
             "what": self.what,
-            "when": self.when.isoformat(timespec="seconds") if self.when else None,
             "error": {"message": self.error.message, "next": self.error.next} if self.error else None,
-            "checks": [self._described(check) for check in self._checks.values()],
+            "checks": [
+                self._described(check, result, self._overtaken if task in self._verified else found.digest != digest)
+                for task, found in known
+                for check, result in list(found.checks.values())
+            ],
         }
 
-    def _described(self, check: Check) -> dict[str, Any]:
-        result = self._results.get(check.id)
+    def _described(self, check: Check, result: Result | None, is_stale: bool) -> dict[str, Any]:
         return {
             "id": check.id,
             "task": check.task,
             "title": check.title,
-            "running": check.id in self._running,
-            "stale": check.id in self._stale,
+            "running": result is None and check.task in self._verified,
+            "stale": is_stale and result is not None,
             "passed": result is not None and result.verdict is Verdict.PASSED,
             **(result.to_json() if result else {"verdict": None}),
             "action": action_of(result.next) if result and result.next else None,
@@ -121,38 +142,31 @@ class Verifier:
         self.what = what
         self._changed()
 
-    def _collected(self, checks: Sequence[Check], tasks: Sequence[str]) -> None:
-        kept = {id_: check for id_, check in self._checks.items() if check.task not in tasks}
-        # In the order of the tasks, whichever of them was verified first.
-        self._checks = {
-            check.id: check for check in sorted([*kept.values(), *checks], key=lambda check: _position(check.task))
-        }
+    def _collected(self, checks: Sequence[Check], tasks: Sequence[str], digest: str) -> None:
         # An old verdict is never shown as a new one.
-        self._results = {id_: result for id_, result in self._results.items() if id_ in kept}
-        self._running = {check.id for check in checks}
+        now = datetime.now().astimezone()
+        self._verified = list(tasks)
+        for task in tasks:
+            self._tasks[task] = _Known(now, digest, {each.id: (each, None) for each in checks if each.task == task})
         self._changed()
 
     def _finished(self, check: Check, result: Result) -> None:
-        self._running.discard(check.id)
-        self._put(check, result)
-        self._changed()
-
-    def _put(self, check: Check, result: Result) -> None:
-        self._results[check.id] = result
-        self._stale.discard(check.id)
+        self._tasks[check.task].checks[check.id] = (check, result)
         self.evidence |= {Path(path) for path in result.evidence}
+        self._changed()
 
 
 class _Telling(Progress):
-    def __init__(self, verifier: Verifier, tasks: Sequence[Any]) -> None:
+    def __init__(self, verifier: Verifier, tasks: Sequence[Task], digest: str) -> None:
         self._verifier = verifier
         self._tasks = [task.id for task in tasks]
+        self._digest = digest
 
     def working(self, what: str) -> None:
         self._verifier._say(what)
 
     def collected(self, checks: Sequence[Check]) -> None:
-        self._verifier._collected(checks, self._tasks)
+        self._verifier._collected(checks, self._tasks, self._digest)
 
     def started(self, check: Check) -> None:
         self._verifier._say(check.title)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labkit.instances import HOST
+from labkit.ports import HOST
 from labkit.services.program import Program, beside_python
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from labkit.errors import MachineError
-from labkit.instances import HOST, free_ports
+from labkit.ports import HOST, hold, listens
 from labkit.processes import Group
 
 _START_TIMEOUT = 20.0
@@ -76,15 +76,22 @@ class Program:
             return None  # nobody runs it, or it was killed
 
     def _start(self, group: Group, program: Path, folder: Path) -> str | None:
-        port, password = free_ports(1)[0], secrets.token_hex(16)
+        import psutil
+
         file = folder / "settings"
-        _write(file, self.settings(port, password, folder))
-        with (folder / "log").open("ab") as log:
+        with hold(1) as held, (folder / "log").open("ab") as log:
+            (port,), password = held.ports, secrets.token_hex(16)
+            _write(file, self.settings(port, password, folder))
+            held.release(port)
             process = group.start([str(program), *self.command(file)], cwd=folder, stdout=log, stderr=log)
         until = time.monotonic() + _START_TIMEOUT
         while process.poll() is None and time.monotonic() < until:
-            with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=0.25):
-                return self.url.format(password=password, host=HOST, port=port)
+            with (
+                contextlib.suppress(OSError, psutil.Error),
+                socket.create_connection((HOST, port), timeout=0.25),
+            ):
+                if listens(psutil.Process(process.pid), port):  # and nobody who was faster
+                    return self.url.format(password=password, host=HOST, port=port)
             time.sleep(_POLL)
         return None
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from labkit.verify.causes.finding import Answer, Said, ScriptError, Seen
+from labkit.verify.causes.finding import Answer, Dialog, Said, ScriptError, Seen
 from labkit.verify.causes.finding import Request as Asked
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response, WebError
+    from playwright.sync_api import Dialog as Asking
 
 _FRAME = re.compile(r"(https?://[^\s()]+):(\d+):\d+\)?$", re.MULTILINE)
 CAUGHT = "labkit: uncaught"
@@ -20,6 +21,9 @@ _REFUSED = 400
 _ASKED = ("document", "fetch", "script", "xhr")
 """The kinds of what has to be answered at once."""
 
+_MOST_DIALOGS = 50
+"""After how many alerts and questions a page is closed: it may have no end of them, and does nothing else meanwhile."""
+
 _MOST = 200
 """How many of each kind are kept: a page in a loop must not fill the memory."""
 
@@ -27,6 +31,7 @@ _MOST = 200
 def watch(context: "BrowserContext") -> Seen:
     """Begin to watch a context; what it returns fills as pages are used."""
     seen = Seen()
+    dialogs: dict[Page, int] = {}
 
     def on_error(error: "WebError") -> None:
         if len(seen.errors) < _MOST:
@@ -51,6 +56,15 @@ def watch(context: "BrowserContext") -> Seen:
             at = message.location
             seen.console.append(Said(message.text, at.get("url", ""), int(at.get("lineNumber", 0)) + 1))
 
+    def on_dialog(asking: "Asking") -> None:
+        page = asking.page
+        if page is None:
+            return
+        dialogs[page] = dialogs.get(page, 0) + 1
+        if dialogs[page] == _MOST_DIALOGS:
+            seen.endless = Dialog(page.url, asking.type, asking.message)
+            page.close()
+
     def on_request(request: "Request") -> None:
         if len(seen.pending) < _MOST and request.resource_type in _ASKED:
             seen.pending[id(request)] = Asked(request.method, request.url, time.monotonic())
@@ -64,6 +78,8 @@ def watch(context: "BrowserContext") -> Seen:
     context.on("weberror", on_error)
     context.on("response", on_response)
     context.on("console", on_console)
+    # Once they are answered, which Playwright does, or a check that listens to the dialogs of its page.
+    context.on("dialogclosed", on_dialog)
     return seen
 
 

@@ -9,6 +9,8 @@ from playwright.sync_api import TimeoutError as TooLate
 from labkit import browser
 from labkit.checking import NotDone
 from labkit.errors import MachineError
+from labkit.postgres import TooLong
+from labkit.verify.causes.finding import Dialog
 from labkit.verify.report import Result, Verdict
 
 _LOCATORS = (
@@ -29,6 +31,8 @@ def verdict(error: BaseException) -> Result:
         return Result(Verdict.NOT_DONE, error.expected, error.seen, error.where, error.cause, error.next)
     if isinstance(error, pytest.skip.Exception):
         return Result(Verdict.SKIPPED, cause=error.msg)
+    if isinstance(error, TooLong):
+        return Result(Verdict.NOT_DONE, "the database answers", "no answer", cause=error.message, next=error.next)
     if isinstance(error, MachineError):
         return Result(Verdict.ENVIRONMENT, cause=error.message, next=error.next)
     if isinstance(error, TooLate):
@@ -48,6 +52,14 @@ def verdict(error: BaseException) -> Result:
     if isinstance(error, AssertionError):
         return _assertion(str(error))
     return fault(error)
+
+
+def endless(asking: Dialog) -> Result:
+    """The verdict on a page that had to be closed, because it opened one dialog after the other."""
+    said = f": “{asking.text[:200]}”" if asking.text else ""
+    return Result(
+        Verdict.NOT_DONE, "the page can be used", f"one {asking.kind} after the other, without end{said}", asking.page
+    )
 
 
 def fault(error: BaseException) -> Result:

@@ -173,6 +173,8 @@ class Reporter:
         if result.verdict is Verdict.SKIPPED:
             return result
         makers = {check.file_name, *getattr(item, "fixturenames", ())}
+        if endless := next((each.endless for each in self._recorder.seen(makers) if each.endless), None):
+            result = judging.endless(endless)
         evidence = self._recorder.keep(makers) if when != "teardown" else []
         if result.verdict is Verdict.CHECKER:
             result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")

@@ -72,6 +72,16 @@ async def guide(tmp_path: Path, party: Path) -> AsyncIterator[RunningGuide]:
 
 
 @pytest.fixture
+async def second_guide(tmp_path: Path, party: Path) -> AsyncIterator[RunningGuide]:
+    """Another one of the same lab, in another folder."""
+    (tmp_path / "other").mkdir()
+    guide = RunningGuide(tmp_path / "other", party)
+    await guide.start()
+    yield guide
+    await guide.stop()
+
+
+@pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(**launch_options())

@@ -10,6 +10,10 @@ from typing import Protocol
 
 import pytest
 from playwright.async_api import Browser, Page, expect
+from starlette.routing import Mount, Route
+
+from labkit.lab import find_lab
+from labkit.live.guide import STATIC, Guide
 
 Labkit = Callable[..., Awaitable[str]]
 
@@ -45,6 +49,7 @@ async def test_a_lab_is_played_on_the_page_alone(page: Page, guide: RunningGuide
 
     await press(page, "labkit run ex1")
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
+    await opens_two_windows(page)
     await open_task(page, "Counting the visits")
     await expect(page.locator("main li.next")).to_have_attribute("data-step", "ex1.2.1")
     await press(page, "labkit snippet insert show-visits")
@@ -71,6 +76,42 @@ async def test_a_lab_is_played_on_the_page_alone(page: Page, guide: RunningGuide
     await expect(page.locator("#left-over")).to_have_text("Done: well done!")
 
 
+async def opens_two_windows(page: Page) -> None:
+    """The app's pages open next to each other, and know nothing of the guide that has opened them."""
+    url = await page.locator("#app a").get_attribute("href")
+    opened: list[Page] = []
+
+    def is_second(each: Page) -> bool:
+        opened.append(each)
+        return len(opened) == 2
+
+    async with page.context.expect_event("page", is_second):
+        await page.locator("#app button", has_text="Open side by side").click()
+    for window in opened:
+        await expect(window).to_have_url(f"{url}/")
+        assert await window.evaluate("window.opener") is None
+        await window.close()
+
+
+@pytest.mark.slow
+async def test_the_work_is_compared_with_the_end_side_by_side(page: Page, guide: RunningGuide, labkit: Labkit) -> None:
+    await labkit("start", "ex1")
+    # In a diff its first line looks like the name of a file.
+    (guide.folder / "ex1-first-steps" / "notes.sql").write_text("-- look at it\nSELECT 1;\n")
+    await page.locator("#workspace button", has_text="Compare").click()
+    tables = page.locator("dialog[open] table.diff")
+    assert await tables.locator("caption").all_inner_texts() == ["app.py", "notes.sql", "page.html"]
+    todo = tables.first.locator("tr", has=page.locator("del"))
+    assert await todo.locator("del").all_inner_texts() == ["            # TODO count-visits: count this visit"]
+    assert await todo.locator("ins").all_inner_texts() == ["            Pages.visits += 1"]
+    assert await tables.nth(1).locator("del").all_inner_texts() == ["-- look at it", "SELECT 1;"]
+    await page.keyboard.press("Escape")
+    await page.set_viewport_size({"width": 390, "height": 844})  # where there is room for one column only
+    await page.locator("#workspace button", has_text="Compare").click()
+    await expect(page.locator("dialog[open] pre del").first).to_be_visible()
+    assert await tables.count() == 0
+
+
 @pytest.mark.slow
 async def test_what_is_done_elsewhere_shows_on_every_page(
     page: Page, browser: Browser, guide: RunningGuide, labkit: Labkit
@@ -93,6 +134,34 @@ async def test_what_is_done_elsewhere_shows_on_every_page(
     (workspace / "app.py").write_text(text.replace(todo, typed))
     for each in (page, other):
         await expect(each.locator("main li.done")).to_have_count(2)
+    assert "passed" in await labkit("verify", cwd=workspace)
+    for each in (page, other):
+        await expect(each.locator("#left-over")).to_have_text("Done: well done!")
+
+
+@pytest.mark.slow
+async def test_two_guides_of_two_folders_know_nothing_of_each_other(
+    page: Page, browser: Browser, guide: RunningGuide, second_guide: RunningGuide, labkit: Labkit
+) -> None:
+    for folder in (guide.folder, second_guide.folder):
+        await labkit("start", "ex1", cwd=folder)
+    other = await browser.new_page()
+    await other.goto(second_guide.address)
+    for each in (page, other):
+        await expect(each.locator("#workspace .path")).to_have_text("ex1-first-steps")
+    await open_task(page, "Counting the visits")
+    await open_task(other, "Counting the visits")
+    await press(page, "labkit snippet insert show-visits")
+    await expect(page.locator("main li.done")).to_have_count(1)
+    assert second_guide.address != guide.address
+    await other.locator("#app button", has_text="Run").click()
+    await expect(other.locator("[data-app]")).to_have_text("Running, healthy.")
+    await expect(other.locator("main li.done")).to_have_count(0)
+    await expect(page.locator("[data-app]")).to_have_text("It does not run.")
+    token = guide.address.partition("#")[2]
+    await other.goto("about:blank")
+    await other.goto(second_guide.address.partition("#")[0] + "#" + token)
+    await expect(other.locator("#connection")).to_have_text("Not connected")
 
 
 @pytest.mark.slow
@@ -112,6 +181,27 @@ async def test_hints_are_remembered_wherever_they_were_asked_for(
     await page.reload()
     await expect(hints.locator("p")).to_have_count(2)
     await expect(hints.locator("pre")).to_have_count(1)
+
+
+@pytest.mark.slow
+async def test_a_failure_shows_the_page_as_it_was_and_a_save_of_a_page_needs_no_restart(
+    page: Page, guide: RunningGuide, labkit: Labkit
+) -> None:
+    await labkit("start", "ex1")
+    await page.locator("#app button", has_text="Run").click()
+    await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
+    await page.locator("#checks button", has_text="Verify all").click()
+    picture = page.locator(".checks > li.failed .shots img").first
+    await picture.scroll_into_view_if_needed()  # it is fetched when it is seen
+    await expect(picture).not_to_have_js_property("naturalWidth", 0)
+    await page.locator(".checks > li.failed .shots button").first.click()
+    await expect(page.locator("dialog[open] img")).to_be_visible()
+    await close_dialog(page)
+    for name, state in (("page.html", "Running, healthy."), ("app.py", "Running, but not your latest.")):
+        path = guide.folder / "ex1-first-steps" / name
+        path.write_text(path.read_text() + "\n")
+        await expect(page.locator(".checks > li.failed.is-stale")).not_to_have_count(0)
+        await expect(page.locator("[data-app]")).to_have_text(state)
 
 
 @pytest.mark.slow
@@ -212,30 +302,45 @@ def hostile_page() -> Iterator[str]:
     server.server_close()
 
 
+def addresses(lab: Path, folder: Path) -> list[str]:
+    """An address for everything that can be asked for, by the app's own routes."""
+    found = []
+    for route in Guide(find_lab(lab), folder, "token").routes:
+        match route:
+            case Mount(path="/static"):
+                found += [f"/static/{path.name}" for path in STATIC.iterdir()]
+            case Mount(path="/signalr"):
+                found += ["/signalr/guide", "/signalr/guide/negotiate?negotiateVersion=1", "/signalr/guide?id=x"]
+            case Route():
+                found.append(route.path.replace("{exercise}", "ex1").replace("{path:path}", "lab.toml"))
+            case _:
+                pytest.fail(f"say what a hostile page can ask {route} for")
+    return found
+
+
 @pytest.mark.slow
 async def test_a_page_of_another_port_learns_nothing_and_presses_nothing(
-    page: Page, guide: RunningGuide, hostile_page: str
+    page: Page, guide: RunningGuide, party: Path, hostile_page: str
 ) -> None:
+    asked = addresses(party, guide.folder)
+    assert {"/", "/api/do/ex1", "/api/chapter/ex1", "/signalr/guide", "/files/lab.toml"} <= set(asked)
     hostile = await page.context.new_page()  # in the same browser, with all that it has stored
     await hostile.goto(hostile_page)
-    learnt = await hostile.evaluate(_ATTACK, f"127.0.0.1:{guide.port}")
+    learnt = await hostile.evaluate(_ATTACK, [f"127.0.0.1:{guide.port}", asked])
     assert learnt == dict.fromkeys(learnt, None)
-    assert set(learnt) == {"cookie", "storage", "frame", "image", "script", "opened", *_ASKED}
+    fetched = {f"{method} {path}" for path in asked for method in ("GET", "POST", "PUT", "DELETE")}
+    others = {"cookie", "storage", "frame", "image", "script", "opened", "websocket", "events"}
+    assert set(learnt) == fetched | others
     assert list(guide.folder.iterdir()) == []
 
 
-_ASKED = [
-    f"{method} {path}"
-    for path in ("/", "/api/chapter/ex1", "/api/do/ex1", "/api/evidence?path=x", "/signalr/guide/negotiate")
-    for method in ("GET", "POST")
-] + ["websocket", "events"]
-_ATTACK = """async (host) => {
+_ATTACK = """async ([host, asked]) => {
   const learnt = { cookie: document.cookie || null, storage: sessionStorage.length || localStorage.length || null };
   const form = { method: "POST", headers: { "Content-Type": "text/plain" }, body: '{"do":"start"}' };
-  for (const path of ["/", "/api/chapter/ex1", "/api/do/ex1", "/api/evidence?path=x", "/signalr/guide/negotiate"]) {
-    for (const method of ["GET", "POST"]) {
+  for (const path of asked) {
+    for (const method of ["GET", "POST", "PUT", "DELETE"]) {
       for (const mode of ["cors", "no-cors"]) {
-        const options = { ...(method === "POST" ? form : {}), mode, credentials: "include" };
+        const options = { ...(method === "POST" ? form : { method }), mode, credentials: "include" };
         const text = await fetch(`http://${host}${path}`, options).then((answer) => answer.text(), () => "");
         learnt[`${method} ${path}`] ??= text || null;
       }

@@ -80,7 +80,7 @@ def test_the_checks_are_right_about_a_solution(solution: Solution, warm: Warm) -
 def test_the_backplanes_database_is_looked_for_on_the_labs_server(
     postgres_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.url)
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", postgres_server.admin_url)
     name = f"scale_{uuid.uuid4().hex[:8]}"
     mine = workspace.create(LAB, EX2, tmp_path / "mine")
     changes.write(mine.folder, insertion.insert(mine.folder, EX2, list(EX2.snippets), {1: name}))

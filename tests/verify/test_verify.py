@@ -240,6 +240,23 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.mark.slow
+def test_a_page_with_endless_alerts_is_closed_and_named(verify_shop: VerifyShop, folder: Path) -> None:
+    shop = folder / "shop.py"
+    alerts = "<script>while (true) { alert('Buy bread'); }</script>"
+    shop.write_text(shop.read_text().replace("<h1>Bakery</h1>", f"<h1>Bakery</h1>{alerts}"))
+    results = verify_shop(folder)
+    first = results["the-shop-is-open"]
+    assert (first.verdict, first.expected, first.seen) == (
+        Verdict.NOT_DONE,
+        "the page can be used",
+        "one alert after the other, without end: “Buy bread”",
+    )
+    assert (first.cause or "").startswith("shop.py:9: the page / opens one alert after the other\n    9 | ")
+    assert first.next == "Mend shop.py:9, save the file and verify again."
+    assert {each.verdict for each in results.values()} == {Verdict.NOT_DONE}
+
+
+@pytest.mark.slow
 def test_a_hostile_workspace_cannot_change_a_verdict(bakery: Lab, labkit: Labkit, tmp_path: Path) -> None:
     assert labkit("start", "b1", "mine", "--lab", bakery.folder).returncode == 0
     mine = tmp_path / "mine"

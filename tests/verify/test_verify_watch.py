@@ -1,5 +1,6 @@
 """What a person at a terminal of 80x24 sees of `labkit verify --watch`, and what it leaves behind."""
 
+import contextlib
 import os
 import select
 import struct
@@ -15,6 +16,7 @@ import pytest
 
 from labkit import workspace
 from labkit.lab import Exercise, Lab
+from labkit.processes import TOKEN
 
 if sys.platform == "win32":
     pytest.skip("there are no such terminals", allow_module_level=True)
@@ -39,7 +41,8 @@ class Watching:
         self._mark = uuid.uuid4().hex
         self._screen = pyte.Screen(80, 24)
         self._stream = pyte.ByteStream(self._screen)
-        environment = {**os.environ, "LABKIT_TEST_MARK": self._mark, "TMPDIR": str(temporary), "TERM": "xterm"}
+        # Of its environment apps are given little else than this, with more behind it.
+        environment = {**os.environ, TOKEN: self._mark, "TMPDIR": str(temporary), "TERM": "xterm"}
         for name in ("COLUMNS", "LINES", "NO_COLOR"):
             environment.pop(name, None)
         pid, self._terminal = pty.fork()
@@ -91,23 +94,33 @@ class Watching:
 
     def left(self) -> list[str]:
         """The programs of it that run, and its temporary files."""
-        found = [path.name for path in self.temporary.iterdir()]
-        for process in self._marked():
-            try:
-                found.append(" ".join(process.cmdline())[:100])
-            except psutil.Error:
-                continue
-        return found
+        return [*(path.name for path in self.temporary.iterdir()), *self._programs()]
+
+    def until_it_runs(self, *programs: str) -> None:
+        """Wait until programs with these words in their command lines run: else nothing could be left of them."""
+        until = time.monotonic() + WAIT
+        while not all(any(program in each for each in self._programs()) for program in programs):
+            assert time.monotonic() < until, f"not all of {programs} run: {self._programs()}"
+            time.sleep(0.05)
 
     def end(self) -> None:
         for process in self._marked():
             process.kill()
         os.close(self._terminal)
 
+    def _programs(self) -> list[str]:
+        """The command lines of its programs."""
+        found = []
+        for process in self._marked():
+            with contextlib.suppress(psutil.Error):
+                found.append(" ".join(process.cmdline()))
+        return found
+
     def _marked(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter():
             try:
-                if process.environ().get("LABKIT_TEST_MARK") == self._mark and process.status() != "zombie":
+                marks = process.environ().get(TOKEN, "").split(":")
+                if self._mark in marks and process.status() != "zombie":
                     yield process
             except psutil.Error:
                 continue
@@ -146,6 +159,7 @@ def test_every_save_is_verified_until_ctrl_c_which_leaves_nothing(watching: Watc
     assert any(line.startswith("0 of 2 checks passed") for line in lines), lines
     assert not any("syntax error" in line for line in lines), lines
 
+    watching.until_it_runs("labkit verify --watch", "labkit.verify.worker", "shop.py", "--remote-debugging")
     watching.press("\x03")
     assert (watching.exit_code(), watching.shown()[-1], watching.left()) == (
         0,
@@ -156,12 +170,14 @@ def test_every_save_is_verified_until_ctrl_c_which_leaves_nothing(watching: Watc
 
 def test_ctrl_c_before_the_first_verdict_is_an_interruption(watching: Watching) -> None:
     watching.until("Starting the app")
+    watching.until_it_runs("shop.py")
     watching.press("\x03")
     assert (watching.exit_code(), watching.shown()[-1], watching.left()) == (130, "Interrupted.", [])
 
 
 def test_a_workspace_that_is_gone_ends_it(watching: Watching) -> None:
     watching.verdicts()
+    watching.until_it_runs("shop.py")
     watching.folder.rename(watching.folder.with_name("gone"))
     assert watching.exit_code() == 2
     assert "".join(f"{watching.folder} is gone.".split()) in watching.text()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from asgi_signalr.connections import turns
+from asgi_signalr.errors import ClientTimeoutError
 from asgi_signalr.messages import Invocation
 from asgi_signalr.names import CONNECTION, GROUP, METHOD, USER, text_name, text_names
 from asgi_signalr.presence import Presence
@@ -93,7 +94,7 @@ class SingleClientProxy(ClientProxy):
             HubException: the client has answered with an error, such as "Client didn't provide a result.".
             InvalidDataError: the result does not fit `returns`.
             ConnectionError: no server has this connection, or it ended before the client answered.
-            TimeoutError: the client has not answered in time.
+            TimeoutError: the client has not answered in time; it is a HubException as well.
             RuntimeError: a client cannot be asked in its own `on_connected`.
             TypeError, ValueError: an argument cannot be encoded.
             BackplaneError: the backplane takes no more messages for now.
@@ -108,7 +109,7 @@ class SingleClientProxy(ClientProxy):
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise TimeoutError(
+            raise ClientTimeoutError(
                 f"Invocation canceled by the server. "
                 f"Connection '{self._connection_id}' has not answered {method!r} within {timeout:g} s."
             ) from None

@@ -17,12 +17,30 @@ class InvalidDataError(ValueError):
     """The client sent something that the protocol does not allow."""
 
 
+class NamedDataError(InvalidDataError):
+    """The same, where ASP.NET Core tells its client of another exception than `InvalidDataException`.
+
+    Args:
+        name: of the exception there.
+        text: what is wrong.
+
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
 class MessageSizeError(InvalidDataError):
     """The client sent a longer message than it may."""
 
 
 class ClientResultError(HubException, InvalidDataError):
     """A client answered with a result of another type than was asked for. Its caller is told, as by a HubException."""
+
+
+class ClientTimeoutError(HubException, TimeoutError):
+    """A client has not answered in time. Its caller is told, as by a HubException."""
 
 
 def denies(error: BaseException) -> bool:
@@ -38,6 +56,7 @@ def is_refusal(error: BaseException) -> bool:
 
 _WIRE_NAMES = {
     "ClientResultError": "HubException",
+    "ClientTimeoutError": "HubException",
     "InvalidDataError": "InvalidDataException",
     "MessageSizeError": "InvalidDataException",
     "TimeoutError": "OperationCanceledException",
@@ -48,7 +67,7 @@ def for_client(text: str, error: BaseException | None, detailed: bool) -> str:
     """Add the error's name and message to a text, if they may leave the server."""
     if error is None or not (detailed or isinstance(error, HubException)):
         return text
-    name = type(error).__name__
+    name = error.name if isinstance(error, NamedDataError) else type(error).__name__
     try:
         message = str(error)
     except Exception:  # noqa: BLE001  (it is not ours)

@@ -15,15 +15,31 @@ class Unreadable(list[Any]):
 
     Args:
         error: says what is wrong with them.
+        count: how many there are.
 
     """
 
-    def __init__(self, error: ValueError) -> None:
-        super().__init__()
+    def __init__(self, error: ValueError, count: int = 0) -> None:
+        super().__init__([None] * count)
+        self.error = error
+
+
+class CutOff(list[Any]):
+    """The arguments of a call whose message cannot be read behind them: if they fit, the connection ends.
+
+    Args:
+        arguments: they themselves.
+        error: says what is wrong behind them.
+
+    """
+
+    def __init__(self, arguments: list[Any], error: ValueError) -> None:
+        super().__init__(arguments)
         self.error = error
 
 
 InvocationId = Annotated[str, Meta(min_length=1)]
+SequenceId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", rename="camel", omit_defaults=True):
@@ -86,13 +102,13 @@ class Close(Message, frozen=True, tag=7):
 class Ack(Message, frozen=True, tag=8):
     """8: everything up to this message of a stateful connection has been received."""
 
-    sequence_id: int
+    sequence_id: SequenceId
 
 
 class Sequence(Message, frozen=True, tag=9):
     """9: the first message that a stateful connection sends again."""
 
-    sequence_id: int
+    sequence_id: SequenceId
 
 
 class Unknown(Message, frozen=True, tag=0):

@@ -98,7 +98,7 @@ class Options:
     body_timeout: float = 30
     """Seconds after which a POST is given up of whose body nothing more comes."""
     hook_timeout: float = 30
-    """Seconds that the application's functions may take to find a request's user, decide about it or redirect it."""
+    """Seconds that functions get to find a request's user, decide about it or redirect it, and a hub's events."""
     close_timeout: float = 5
     """Seconds a closing connection may take to send what is queued, then to close."""
     poll_timeout: float = 90

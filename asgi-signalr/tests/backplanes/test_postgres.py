@@ -389,7 +389,7 @@ async def test_where_listen_is_refused_it_polls_and_says_so_once(
     node = await open_node(url)
     assert "refuses LISTEN" in caplog.text
     # It becomes the main server, as in a failover; the node goes on polling until it reconnects.
-    await query(url, "SELECT pg_promote()")
+    await query(Server(server.admin_url).database_url("signalr"), "SELECT pg_promote()")
     await node.send(b"1")
     await node.has(b"1")
     assert caplog.text.count("refuses LISTEN") == 1

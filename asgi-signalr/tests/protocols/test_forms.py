@@ -1,5 +1,6 @@
 """Values in the forms of .NET, of HTML's inputs and of Python: read in each, written in the one that was chosen."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from asgi_signalr import Hub, HubException, SignalR
 from asgi_signalr.messages import Completion, Invocation
+from asgi_signalr.protocols import reading
 from asgi_signalr.protocols.forms import DateTimeOffset
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
@@ -225,6 +227,23 @@ def test_properties_that_differ_only_in_case_and_underscores_are_refused_where_t
 
 def test_a_property_that_fits_exactly_comes_before_one_that_does_nearly() -> None:
     assert _read("JSON", '{"unitPrice":2,"unit_price":1}', Order) == Order(Decimal(1))
+
+
+def test_a_property_that_fits_nothing_is_mentioned_once_for_those_who_look(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass
+    class Filter:
+        page: int = 1
+        size: int = 20
+
+    monkeypatch.setattr(reading, "_mentioned", set())
+    caplog.set_level(logging.DEBUG, "asgi_signalr")
+    for protocol in PROTOCOLS.values():
+        assert protocol.convert({"Page": 3, "sise": 50}, Filter) == Filter(3, 20)
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.DEBUG, "A client sends a property 'sise' that Filter does not have. This is said once.")
+    ]
 
 
 def test_one_dataclass_serves_the_clients_of_both_protocols_of_dotnet() -> None:

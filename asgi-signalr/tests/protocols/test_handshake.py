@@ -12,6 +12,9 @@ from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 PROTOCOLS: dict[str, HubProtocol] = {"json": JsonHubProtocol(), "messagepack": MessagePackHubProtocol()}
 
 
+NO_INT = "Either the JSON value is not in a supported format, or is out of bounds for an Int32."
+
+
 @pytest.mark.parametrize("name", ["json", "messagepack"])
 @pytest.mark.parametrize("version", [1, 2])
 def test_the_protocol_and_its_version_are_agreed_upon(name: str, version: int) -> None:
@@ -63,17 +66,33 @@ def test_what_is_not_supported_is_said(request_: str, binary_allowed: bool, said
 @pytest.mark.parametrize(
     ("request_", "said"),
     [
-        (b'{"version":1}', "Missing required property 'protocol'."),
-        (b'{"protocol":"json"}', "Missing required property 'version'."),
-        (b"{}", "Missing required property 'protocol'."),
-        (b'{"Protocol":"json","version":1}', "Missing required property 'protocol'."),
+        (b'{"version":1}', "Missing required property 'protocol'. Message content: {\"version\":1}"),
+        (b'{"protocol":"json"}', 'Missing required property \'version\'. Message content: {"protocol":"json"}'),
+        (
+            b'{"protocol":"json","version":null}',
+            'Missing required property \'version\'. Message content: {"protocol":"json","version":null}',
+        ),
+        (b"{}", "Missing required property 'protocol'. Message content: {}"),
+        (b'{"Protocol":1}', "Missing required property 'protocol'. Message content: {\"Protocol\":1}"),
         (b'{"protocol":1,"version":1}', "Expected 'protocol' to be of type String."),
         (b'{"protocol":null,"version":1}', "Expected 'protocol' to be of type String."),
         (b'{"protocol":"json","version":"1"}', "Expected 'version' to be of type Number."),
         (b'{"protocol":"json","version":true}', "Expected 'version' to be of type Number."),
-        (b'{"protocol":"json","version":1.5}', "Expected 'version' to be of type Number."),
-        (b"[]", "Unexpected JSON Token Type. Expected a JSON Object."),
-        (b"null", "Unexpected JSON Token Type. Expected a JSON Object."),
+        (b'{"protocol":"json","version":1.5}', NO_INT),
+        (b'{"protocol":"json","version":2147483648}', NO_INT),
+        (b"[]", "Unexpected JSON Token Type 'Array'. Expected a JSON Object."),
+        (b"null", "Unexpected JSON Token Type 'Null'. Expected a JSON Object."),
+        (b"true", "Unexpected JSON Token Type 'True'. Expected a JSON Object."),
+        (b"-1.5", "Unexpected JSON Token Type 'Number'. Expected a JSON Object."),
+        (b'"x"', "Unexpected JSON Token Type 'String'. Expected a JSON Object."),
+        (
+            rb'{"protocol":"json\ud800","version":1}',
+            "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.",
+        ),
+        (
+            rb'{"protocol":"\udc00json","version":1}',
+            "Cannot read invalid UTF-16 JSON text as string. Invalid surrogate value: '0xDC00'.",
+        ),
     ],
 )
 def test_what_is_malformed_is_said(request_: bytes, said: str) -> None:
@@ -84,8 +103,13 @@ def test_what_is_malformed_is_said(request_: bytes, said: str) -> None:
 
 @pytest.mark.parametrize("request_", [b"", b"nonsense", b'{"protocol":', b"\xff", b"[" * 20_000, b"\x91\x06"])
 def test_what_is_no_json_is_a_protocol_error_and_nothing_worse(request_: bytes) -> None:
-    with pytest.raises(InvalidDataError, match=r"^Error reading JSON\."):
+    with pytest.raises(InvalidDataError):
         choose_protocol(request_, PROTOCOLS, binary_allowed=True)
+
+
+def test_half_of_a_character_matters_only_where_it_is_read() -> None:
+    request = rb'{"x":"\ud800","protocol":"json","version":1}'
+    assert choose_protocol(request, PROTOCOLS, binary_allowed=True)[1] == 1
 
 
 def test_a_request_ends_at_the_separator_and_messages_may_follow_it() -> None:

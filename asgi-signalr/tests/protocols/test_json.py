@@ -29,6 +29,10 @@ def parse(data: bytes, limit: int = 32768) -> list[Message]:
     return messages
 
 
+NO_NUMBER = "Either the JSON value is not in a supported format, or is out of bounds for an Int{}."
+CALL = b'{"type":1,"target":"a","arguments":[],%b}\x1e'
+
+
 @pytest.mark.parametrize(
     ("message", "wire"),
     [
@@ -79,7 +83,9 @@ def test_one_frame_may_hold_several_messages_and_a_part_of_one() -> None:
 @pytest.mark.parametrize(
     ("wire", "said"),
     [
-        (b"[]\x1e", "Unexpected JSON Token Type. Expected a JSON Object."),
+        (b"[]\x1e", "Unexpected JSON Token Type 'Array'. Expected a JSON Object."),
+        (b"42\x1e", "Unexpected JSON Token Type 'Number'. Expected a JSON Object."),
+        (b"false\x1e", "Unexpected JSON Token Type 'False'. Expected a JSON Object."),
         (b"{}\x1e", "Missing required property 'type'."),
         (b'{"type":"1"}\x1e', "Expected 'type' to be of type Number."),
         (b'{"type":true}\x1e', "Expected 'type' to be of type Number."),
@@ -97,6 +103,16 @@ def test_one_frame_may_hold_several_messages_and_a_part_of_one() -> None:
         (b'{"type":4,"target":"a","arguments":[]}\x1e', "Missing required property 'invocationId'."),
         (b'{"type":5}\x1e', "Missing required property 'invocationId'."),
         (b'{"type":8}\x1e', "Missing required property 'sequenceId'."),
+        (b'{"type":8,"sequenceId":1.5}\x1e', NO_NUMBER.format(64)),
+        (b'{"type":8,"sequenceId":9223372036854775808}\x1e', NO_NUMBER.format(64)),
+        (b'{"type":1.0}\x1e', NO_NUMBER.format(32)),
+        (b'{"type":99999999999}\x1e', NO_NUMBER.format(32)),
+        (b'{"type":7,"allowReconnect":1}\x1e', "Expected 'allowReconnect' to be true or false."),
+        (CALL % b'"streamIds":[null]', "Null value for 'streamIds' is not valid."),
+        (CALL % b'"streamIds":{}', "Expected 'streamIds' to be of type Array."),
+        (CALL % b'"headers":null', "Expected 'headers' to be of type StartObject."),
+        (CALL % b'"headers":{"a":{}}', "Expected header 'a' to be of type String."),
+        (b'{"target":1,"type":1,"arguments":2}\x1e', "Expected 'target' to be of type String."),
     ],
 )
 def test_what_is_missing_or_mistyped_is_said(wire: bytes, said: str) -> None:
@@ -109,6 +125,12 @@ def test_what_is_missing_or_mistyped_is_said(wire: bytes, said: str) -> None:
 def test_what_is_no_json_is_a_protocol_error_and_nothing_worse(wire: bytes) -> None:
     with pytest.raises(InvalidDataError):
         parse(wire)
+
+
+def test_headers_say_nothing_and_are_in_nobodys_way() -> None:
+    wire = CALL % b'"headers":{"traceparent":"00-1-2-01"}'
+    assert json.parse_invocation(wire, 1000) is None
+    assert parse(wire) == [Invocation("a", [])]
 
 
 def test_the_messages_before_a_bad_one_are_still_given() -> None:

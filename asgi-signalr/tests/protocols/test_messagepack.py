@@ -5,13 +5,14 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.errors import InvalidDataError, NamedDataError
 from asgi_signalr.messages import (
     UNKNOWN,
     Ack,
     CancelInvocation,
     Close,
     Completion,
+    CutOff,
     Invocation,
     Message,
     Ping,
@@ -20,10 +21,11 @@ from asgi_signalr.messages import (
     StreamItem,
     Unreadable,
 )
-from asgi_signalr.protocols.messagepack import MessagePackHubProtocol, read_length, write_length
+from asgi_signalr.protocols.messagepack import MessagePackHubProtocol, parse_body, read_length, write_length
 
 messagepack = MessagePackHubProtocol()
 HEADERS = "82 a1 78 a1 79 a1 7a a1 7a"
+UNEXPECTED = "MessagePackSerializationException"
 
 
 def parse(data: bytes, limit: int = 32768) -> list[Message]:
@@ -106,22 +108,21 @@ def test_unknown_types_are_ignored_whatever_else_they_hold() -> None:
         ([1, []], "Reading map length for 'headers' failed."),
         ([1, {"a": 1}], "Reading 'headers[0].Value' as String failed."),
         ([1, {"a": "b", 1: "c"}], "Reading 'headers[1].Key' as String failed."),
+        ([1, {"": "b"}], "Null or empty key in header."),
+        ([1, {"a": None}], "Null or empty value in header."),
         ([1, {}], "Reading 'invocationId' as String failed."),
         ([1, {}, 7], "Reading 'invocationId' as String failed."),
         ([1, {}, None], "Reading 'target' as String failed."),
         ([1, {}, None, 7, []], "Reading 'target' as String failed."),
         ([1, {}, None, None, []], "Null or empty target for Invocation message."),
         ([1, {}, None, "", []], "Null or empty target for Invocation message."),
-        ([1, {}, None, "a", [], None], "Reading array length for 'streamIds' failed."),
-        ([1, {}, None, "a", [], [1]], "Reading 'streamIds' as String failed."),
-        ([1, {}, None, "a", [], [""]], "Null or empty value in streamIds received."),
         ([2, {}, None, 1], "Null or empty invocation ID for StreamItem message."),
         ([3, {}, "", 2], "Null or empty invocation ID for Completion message."),
         ([3, {}, "1"], "Reading 'resultKind' as Int32 failed."),
         ([3, {}, "1", "2"], "Reading 'resultKind' as Int32 failed."),
         ([3, {}, "1", 4], "Invalid invocation result kind."),
         ([3, {}, "1", 1, 5], "Reading 'error' as String failed."),
-        ([3, {}, "1", 3], "Reading 'result' failed."),
+        ([3, {}, "1", 3], "Attempted to read past the end of the stream."),
         ([4, {}, None, "a", []], "Null or empty invocation ID for StreamInvocation message."),
         ([4, {}, "1", "", []], "Null or empty target for StreamInvocation message."),
         ([5, {}, None], "Null or empty invocation ID for CancelInvocation message."),
@@ -147,19 +148,68 @@ def test_what_is_missing_or_mistyped_is_said(items: list[Any], said: str) -> Non
         b"\x81\x01\x02",
         b"\xc1",
         b"\x92\x06",
-        b"\x91\x06\x06",
         b"\xdd\xff\xff\xff\xff\x06",
         b"\xdf\xff\xff\xff\xff\x06",
         b"\x91" * 20_000,
         b"\x81\x91" * 10_000,
         b"\x81\x80\x01",
-        b"\x96\x01\x80\xc0\xa1a\x91\xc6\xff\xff\xff\xff\x90",
-        b"\x96\x01\x80\xc0\xa1\xff\x90\x90",
     ],
 )
 def test_what_is_no_message_is_a_protocol_error_and_nothing_worse(body: bytes) -> None:
     with pytest.raises(InvalidDataError):
         parse(framed(body), 2**20)
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "said"),
+    [
+        (b"", "EndOfStreamException", "Attempted to read past the end of the stream."),
+        (b"\x92\x06", "EndOfStreamException", "Attempted to read past the end of the stream."),
+        (b"\x01", UNEXPECTED, "Unexpected msgpack code 1 (positive fixint) encountered."),
+        (b"\x80", UNEXPECTED, "Unexpected msgpack code 128 (fixmap) encountered."),
+        (b"\xa0", UNEXPECTED, "Unexpected msgpack code 160 (fixstr) encountered."),
+        (b"\xc0", UNEXPECTED, "Unexpected msgpack code 192 (nil) encountered."),
+        (b"\xd9\x00", UNEXPECTED, "Unexpected msgpack code 217 (str 8) encountered."),
+        (b"\xde\x00\x00", UNEXPECTED, "Unexpected msgpack code 222 (map 16) encountered."),
+        (b"\xff", UNEXPECTED, "Unexpected msgpack code 255 (negative fixint) encountered."),
+        (
+            b"\x93\x05\x82\xa1a\xa1b\xa1a\xa1c\xa11",
+            "ArgumentException",
+            "An item with the same key has already been added. Key: a",
+        ),
+    ],
+)
+def test_some_mistakes_have_another_name_in_dotnet(body: bytes, name: str, said: str) -> None:
+    with pytest.raises(NamedDataError) as caught:
+        parse_body(body)
+    assert (caught.value.name, str(caught.value)) == (name, said)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (b"", "Reading array length for 'streamIds' failed."),
+        (b"\xc0", "Reading array length for 'streamIds' failed."),
+        (b"\x91\x01", "Unexpected msgpack code 1 (positive fixint) encountered."),
+        (b"\x91\xa0", "Null or empty value in streamIds received."),
+        (b"\x91\xc0", "Null or empty value in streamIds received."),
+    ],
+)
+def test_what_is_wrong_behind_the_arguments_waits_for_them_to_fit(ids: bytes, said: str) -> None:
+    message = parse_body(b"\x96\x01\x80\xc0\xa1a\x91\x01" + ids)
+    assert isinstance(message, Invocation)
+    assert isinstance(message.arguments, CutOff)
+    assert (message.arguments, message.stream_ids) == ([1], ())
+    assert str(message.arguments.error) == said
+
+
+def test_what_follows_the_items_of_a_message_is_not_looked_at() -> None:
+    assert parse(framed(b"\x91\x06\x06")) == [Ping()]
+    assert parse(framed(b"\x99\x01\x80\xa11\xa1a\x91\x01\x90")) == [Invocation("a", [1], "1")]
+
+
+def test_names_and_ids_that_are_no_utf8_are_mended() -> None:
+    assert parse(framed(b"\x96\x01\x80\xa1\xff\xa2a\xff\x90\x90")) == [Invocation("a\ufffd", [], "\ufffd")]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +222,8 @@ def test_what_is_no_message_is_a_protocol_error_and_nothing_worse(body: bytes) -
         (b"\x96\x01\x80\xc0\xa1a\x91\xc7\x0c\xff" + b"\xff" * 12 + b"\x90", "Invalid MessagePack timestamp"),
         (b"\x96\x01\x80\xc0\xa1a\x91\xd4\xff\x00\x90", "Invalid MessagePack timestamp"),
         (b"\x96\x01\x80\xc0\xa1a\x91\xa1\xff\x90", "utf-8"),
+        (b"\x96\x01\x80\xc0\xa1a\x91\xc6\xff\xff\xff\xff\x90", "Input data was truncated"),
+        (b"\x96\x01\x80\xc0\xa1a\xdd\xff\xff\xff\xff\x90", "Reading array length for 'arguments' failed."),
     ],
 )
 def test_values_that_cannot_be_read_stand_in_their_message_as_such(body: bytes, said: str) -> None:

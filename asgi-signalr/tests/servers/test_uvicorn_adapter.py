@@ -453,6 +453,41 @@ async def test_messages_that_cross_the_servers_close_are_passed_over() -> None:
     await turns()
 
 
+@pytest.mark.parametrize("says_goodbye", [True, False])
+async def test_a_stateful_connection_ends_with_a_close_that_says_no_code_and_not_with_a_lost_wire(
+    request_to: Callable[..., Awaitable[Any]], says_goodbye: bool
+) -> None:
+    gone = asyncio.Event()
+    app = SignalR(allow_stateful_reconnects=True, disconnect_timeout=300)
+
+    @app.hub("/room")
+    class Room(Hub):
+        async def on_disconnected(self, error: Exception | None) -> None:
+            gone.set()
+
+    query = "?negotiateVersion=1&useStatefulReconnect=true"
+    token = (await request_to(app, "POST", f"/room/negotiate{query}")).json["connectionToken"]
+    wire = wired(app, ServerState())
+    path = f"/room?id={token}".encode()
+    wire.protocol.data_received(UPGRADE.replace(b"/chat", path) % (base64.b64encode(b"k" * 16), b""))
+    await turns()
+    wire.protocol.data_received(masked(0x81, b'{"protocol":"json","version":2}\x1e'))
+    async with asyncio.timeout(PATIENCE):
+        while not wire.written.endswith(b"{}\x1e"):
+            await turns()
+    if says_goodbye:
+        wire.protocol.data_received(masked(0x88, b""))
+    wire.protocol.eof_received()
+    wire.protocol.connection_lost(None)
+    if says_goodbye:
+        async with asyncio.timeout(PATIENCE):
+            await gone.wait()
+    else:
+        await turns()
+        assert not gone.is_set()  # it may come back for as long as `disconnect_timeout`
+    await app.stop()
+
+
 async def test_broadcasts_of_one_tick_come_one_by_one_and_in_order(enter: Any) -> None:
     one = await enter(an_app())
     sockets = [await one() for _ in range(3)]

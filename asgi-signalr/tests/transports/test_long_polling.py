@@ -85,9 +85,12 @@ async def test_a_poll_takes_all_that_is_there(client: Client) -> None:
 
 
 async def test_a_poll_that_finds_nothing_is_answered_empty_in_the_end(client: Client) -> None:
-    peer = await client(poll_timeout=0.01).poll_open()
+    peer = await client().poll_open()
+    peer.change(poll_timeout=0.01)
     response = await peer.poll().answer()
+    peer.change(poll_timeout=90)
     assert (response.status, response.text, response.headers["content-length"]) == (200, "", "0")
+    assert response.headers["content-type"] == "text/plain"
     await peer.invoke("echo", "still there")
     assert await peer.polled() == answer_to(1, '"still there"')
 
@@ -99,7 +102,7 @@ async def test_a_new_poll_takes_the_place_of_the_one_before_and_nothing_is_lost(
     await until(lambda: transport.is_polled)
     second = peer.poll()
     response = await first.answer()
-    assert (response.status, response.text) == (204, "")
+    assert (response.status, response.text, response.headers["content-type"]) == (204, "", "text/plain")
     assert "content-length" not in response.headers
     assert second.is_waiting
     await peer.invoke("echo", "x")
@@ -197,22 +200,32 @@ async def test_what_was_posted_before_the_deletion_still_happens(client: Client)
 
 
 async def test_who_does_not_poll_any_more_is_given_up(client: Client) -> None:
-    peer = await client(disconnect_timeout=0.02).poll_open()
+    peer = await client(disconnect_timeout=15).poll_open()
+    peer.pass_time(10)
+    assert peer.connection.ending is None
+    peer.pass_time(6)
     assert await peer.ended() is None
     await until(lambda: peer.manager.negotiated(peer.token, "Chat") is None)
     assert (await peer.poll().answer()).status == 404
 
 
 async def test_a_poll_that_waits_keeps_the_connection(client: Client) -> None:
-    peer = await client(disconnect_timeout=0.02, poll_timeout=0.1).poll_open()
-    assert await peer.polled() == ""  # five times as long as it may be alone
+    peer = await client(disconnect_timeout=15).poll_open()
+    poll = peer.poll()
+    await until(lambda: peer.connection.transport.is_polled)
+    peer.pass_time(80)
     await peer.invoke("echo", "here")
-    assert await peer.polled() == answer_to(1, '"here"')
+    assert (await poll.answer()).text == answer_to(1, '"here"')
 
 
 async def test_no_pings_are_sent_to_who_polls(client: Client) -> None:
-    peer = await client(keep_alive_interval=0.01, poll_timeout=0.1).poll_open()
-    assert await peer.polled() == ""
+    peer = await client(keep_alive_interval=15).poll_open()
+    poll = peer.poll()
+    await until(lambda: peer.connection.transport.is_polled)
+    peer.connection.tick(asyncio.get_running_loop().time() + 16)
+    assert poll.is_waiting
+    await peer.invoke("echo", "nothing before")
+    assert (await poll.answer()).text == answer_to(1, '"nothing before"')
 
 
 async def test_the_first_poll_tells_what_the_connection_is(client: Client) -> None:
@@ -256,12 +269,14 @@ async def test_a_client_that_takes_too_long_is_not_sent_more_than_fits(client: C
 
 
 async def test_who_is_still_reading_the_answer_to_a_poll_is_not_away(client: Client) -> None:
-    peer = await client(disconnect_timeout=0.05).poll_open()
+    peer = await client(disconnect_timeout=15, send_timeout=10).poll_open()
     poll = peer.poll()
     await until(lambda: poll.is_waiting)
     goes_on = poll.does_not_read()
     await peer.invoke("echo", "much")
-    await asyncio.sleep(0.3)  # six times as long as it may be alone
+    await until(lambda: not peer.connection.transport.is_polled)
+    peer.pass_time(24)
+    assert peer.connection.ending is None
     goes_on.set()
     assert (await poll.answer()).text == answer_to(1, '"much"')
     await peer.invoke("echo", "more")
@@ -269,20 +284,22 @@ async def test_who_is_still_reading_the_answer_to_a_poll_is_not_away(client: Cli
 
 
 async def test_who_reads_the_answer_to_a_poll_for_ever_is_given_up(client: Client) -> None:
-    peer = await client(disconnect_timeout=0.02, send_timeout=0.02).poll_open()
+    peer = await client(disconnect_timeout=15, send_timeout=10).poll_open()
     poll = peer.poll()
     await until(lambda: poll.is_waiting)
     poll.does_not_read()
     await peer.invoke("echo", "much")
+    await until(lambda: not peer.connection.transport.is_polled)
+    peer.pass_time(26)
     assert await peer.ended() is None
 
 
 async def test_much_that_waits_for_a_poll_is_kept_as_long_as_the_connection(client: Client) -> None:
-    peer = await client(send_timeout=0.02, max_message_size=1_000_000).poll_open()
+    peer = await client(send_timeout=10, max_message_size=1_000_000).poll_open()
     texts = [str(number) * 50_000 for number in range(3)]
     for text in texts:
         await peer.invoke("echo", text)
-    await asyncio.sleep(0.2)  # ten times as long as a client may take nothing of what is sent to it
+    peer.connection.tick(asyncio.get_running_loop().time() + 11)  # a client over WebSockets would be given up
     received = ""
     while received.count("\x1e") < len(texts):
         received += await peer.polled()

@@ -18,6 +18,7 @@ const states = new Map(); // exercise id -> what the server last told
 const chapters = new Map(); // exercise id -> rendered chapter
 let exercise = fragment.get("exercise") ?? memory.get("exercise");
 let page = memory.get("page"); // a task's id, or an exercise's for its introduction
+let guidePort; // the server's, which a forwarding proxy may show under another name
 let connection;
 
 // Making elements: texts are texts, never HTML, but for a chapter's own.
@@ -96,7 +97,7 @@ function show(title, body, ...buttons) {
   byId("dialog-title").textContent = title;
   byId("dialog-body").replaceChildren(body);
   byId("dialog-buttons").replaceChildren(...buttons, make("button", { textContent: "Close", value: "close" }));
-  byId("dialog").showModal();
+  if (!byId("dialog").open) byId("dialog").showModal();
 }
 
 function confirm(answer, action) {
@@ -105,19 +106,71 @@ function confirm(answer, action) {
   return answer;
 }
 
-function showDiff(answer, offersUndo) {
-  const lines = answer.diff.replace(/\n$/, "").split("\n").map((line) => {
+function showDiff(answer, wasInserted) {
+  const editor = answer.path && opener(answer.path, answer.line);
+  const undo = wasInserted && make("button", { textContent: "Undo", value: "undo", title: "labkit undo", onclick: () => act({ do: "undo" }) });
+  const sides = wasInserted ? ["before", "after"] : ["yours", "the end"];
+  const shown = wide.matches ? inTwoColumns(answer.diff, sides) : inOneColumn(answer.diff);
+  show(answer.message, shown, ...[editor, undo].filter(Boolean));
+}
+
+const wide = matchMedia("(min-width: 46rem)");
+
+function inOneColumn(diff) {
+  const lines = diff.replace(/\n$/, "").split("\n").map((line) => {
     const kind = /^[+-]{3} /.test(line) ? "b" : { "+": "ins", "-": "del" }[line[0]];
     return kind ? make(kind, { textContent: `${line}\n` }) : `${line}\n`;
   });
-  const editor = answer.path && opener(answer.path, answer.line);
-  const undo = offersUndo && make("button", { textContent: "Undo", value: "undo", onclick: () => act({ do: "undo" }) });
-  show(answer.message, make("pre", { tabIndex: 0 }, make("code", {}, ...lines)), ...[editor, undo].filter(Boolean));
+  return make("pre", { tabIndex: 0 }, make("code", {}, ...lines));
+}
+
+// A unified diff as a table for each file: what is old on the left, what is new on the right, with the lines' numbers.
+function inTwoColumns(diff, sides) {
+  const tables = [];
+  let rows, old, fresh, unpaired;
+  let [oldLeft, freshLeft] = [0, 0]; // lines of the hunk still to come: what looks like a file's name may be one of them
+  const side = (number, text, kind) => [make("td", { className: "number", textContent: number ?? "" }), make("td", {}, kind ? make(kind, { textContent: text }) : text)];
+  const add = (...cells) => { rows.append(make("tr", {}, ...cells)); return rows.lastChild; };
+  for (const line of diff.replace(/\n$/, "").split("\n")) {
+    const hunk = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/.exec(line);
+    const text = line.slice(1);
+    if (oldLeft > 0 || freshLeft > 0) {
+      if (line[0] === "-") {
+        unpaired.push(add(...side(old++, text, "del"), ...side(null, "")));
+        oldLeft--;
+      } else if (line[0] === "+") {
+        const beside = unpaired.shift();
+        const cells = side(fresh++, text, "ins");
+        if (beside) beside.replaceChildren(...[...beside.children].slice(0, 2), ...cells);
+        else add(...side(null, ""), ...cells);
+        freshLeft--;
+      } else if (line[0] === " ") {
+        unpaired = [];
+        add(...side(old++, text), ...side(fresh++, text));
+        oldLeft--;
+        freshLeft--;
+      }
+    } else if (hunk) {
+      [old, oldLeft, fresh, freshLeft] = hunk.slice(1).map((number) => Number(number ?? 1));
+      unpaired = [];
+      if (rows.childElementCount) add(make("td", { className: "gap", colSpan: 4, textContent: "…" }));
+    } else if (line.startsWith("+++ ")) {
+      if (line !== "+++ /dev/null") tables.at(-1).caption.textContent = line.replace(/^\+\+\+ \w+\//, "");
+    } else if (/^(--- |Binary files |Files )/.test(line)) {
+      rows = make("tbody");
+      const head = make("tr", {}, ...sides.map((name) => make("th", { textContent: name, scope: "col", colSpan: 2 })));
+      tables.push(make("table", { className: "diff" }, make("caption", { textContent: line.replace(/^--- (\w+\/)?/, "") }), make("colgroup", {}, ...sides.flatMap(() => [make("col", { className: "number" }), make("col")])), make("thead", {}, head), rows));
+    }
+  }
+  return make("div", { className: "scrolls", tabIndex: 0, role: "region", "aria-label": "The differences" }, ...tables);
 }
 
 function showTable(answer) {
   const head = make("tr", {}, ...answer.columns.map((column) => make("th", { textContent: column, scope: "col" })));
-  const rows = answer.rows.map((row) => make("tr", {}, ...answer.columns.map((column) => make("td", { textContent: String(row[column] ?? "") }))));
+  const content = (row, column) => (answer.lists && column === "table"
+    ? make("button", { className: "small", textContent: row[column], title: `labkit db tables ${answer.lists} ${row[column]}`, onclick: () => act({ do: "db-tables", name: answer.lists, table: row[column] }) })
+    : String(row[column] ?? ""));
+  const rows = answer.rows.map((row) => make("tr", {}, ...answer.columns.map((column) => make("td", {}, content(row, column)))));
   show(answer.message, make("div", { className: "scrolls" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
 }
 
@@ -149,6 +202,7 @@ async function open(id, { focus = true, step = null } = {}) {
   text.querySelectorAll(".command").forEach(enliven);
   text.querySelectorAll(".code").forEach(addCopy);
   text.querySelectorAll("a[data-page]").forEach((link) => link.addEventListener("click", (event) => { event.preventDefault(); follow(link.dataset.page); }));
+  text.querySelectorAll("kbd").forEach(offerStop);
   const turn = make("nav", { className: "turn", "aria-label": "Pages" });
   const order = chapterPages(chapter);
   for (const [step, label] of [[-1, "← "], [1, ""]]) {
@@ -162,6 +216,12 @@ async function open(id, { focus = true, step = null } = {}) {
   else if (focus) { main.focus(); scrollTo(0, 0); }
 }
 
+// What is read now is where one goes on when the page is opened again.
+addEventListener("scrollend", () => {
+  const steps = [...document.querySelectorAll("main li[data-step]")];
+  memory.set("step", scrollY > 0 ? steps.find((each) => each.getBoundingClientRect().bottom > innerHeight / 3)?.dataset.step ?? "" : "");
+});
+
 function follow(target) {
   if (states.has(target)) choose(target);
   else open(target);
@@ -174,6 +234,11 @@ function enliven(element) {
     element.append(make("button", { className: "main", textContent: label(action), onclick: (event) => act(action, event.currentTarget) }));
   }
   element.append(make("button", { className: "copy", textContent: "Copy", "aria-label": `Copy ${command}`, onclick: (event) => copy(command, event.currentTarget) }));
+}
+
+// The key that ends the app in a terminal; where the guide runs it, a button does.
+function offerStop(key) {
+  if (key.textContent === "Ctrl-C") key.after(" ", pressed("Stop", { do: "stop" }, { className: "small", "aria-label": "Stop the app" }));
 }
 
 const labels = { start: "Start", run: "Run", insert: "Insert", verify: "Verify", undo: "Undo", diff: "Show", "db-start": "Start", "db-stop": "Stop", "db-create": "Create", "db-tables": "Look", "db-tail": "Follow" };
@@ -271,26 +336,33 @@ function drawHints(element, step) {
   place.dataset.told = step.told.length;
   place.replaceChildren(...step.told.map((text, at) => (at === 2 ? make("pre", { textContent: text, tabIndex: 0 }) : make("p", { textContent: text }))));
   if (step.told.length === 3) return;
-  const ask = pressed(["Hint", "One more hint", "Show the code"][step.told.length], { do: "hint", step: step.id }, { className: "small" });
+  const ask = withCommand(pressed(["Hint", "One more hint", "Show the code"][step.told.length], { do: "hint", step: step.id }, { className: "small" }), `labkit hint ${step.id}`);
   place.append(ask);
-  if (focused) ask.focus();
+  if (focused) ask.querySelector("button").focus();
 }
 
 function pressed(text, action, more = {}) {
   return make("button", { textContent: text, onclick: (event) => act(action, event.currentTarget), ...more });
 }
 
-const typed = (command) => make("code", { className: "typed", textContent: `$ ${command}` });
+// A button, and beside it what does the same in a terminal.
+const withCommand = (button, command) => make("div", { className: "deed" }, button, make("code", { className: "typed", textContent: command.startsWith("labkit ") ? `$ ${command}` : command }));
 
 function drawWorkspace(state) {
   put("workspace", [state.id, state.workspace, state.undo], () => state.workspace === null
-    ? [make("p", { textContent: "Your copy of the app is not made yet." }), make("div", { className: "row" }, pressed("Start", { do: "start" }, { className: "main" })), typed(`labkit start ${state.id}`)]
+    ? [make("p", { textContent: "Your copy of the app is not made yet." }), withCommand(pressed("Start", { do: "start" }, { className: "main" }), `labkit start ${state.id}`)]
     : [make("p", { className: "path", textContent: state.workspace }),
-       make("div", { className: "row" },
-         state.undo && pressed("Undo", { do: "undo" }, { title: state.undo, "aria-label": `Undo: ${state.undo}` }),
-         pressed("Compare", { do: "diff" }, { title: "with the exercise's end" }),
-         pressed("Reset", { do: "reset" })),
-       typed(`labkit undo · diff ${state.id} · reset ${state.id}`)]);
+       state.undo && withCommand(pressed("Undo", { do: "undo" }, { title: state.undo, "aria-label": `Undo: ${state.undo}` }), "labkit undo"),
+       withCommand(pressed("Compare", { do: "diff" }, { title: "with the exercise's end" }), `labkit diff ${state.id}`),
+       withCommand(pressed("Reset", { do: "reset" }), `labkit reset ${state.id}`)]);
+}
+
+function appInWords(app) {
+  if (app.state === "stopped") return "It does not run.";
+  if (app.state === "starting") return "Starting …";
+  if (app.state === "ended") return "It has ended.";
+  if (app.silent.length) return app.instances.length > 1 ? `Running, but instance ${app.silent.join(" and ")} does not answer.` : "Running, but it does not answer.";
+  return app.stale.length ? "Running, but not your latest." : "Running, healthy.";
 }
 
 function drawApp(state) {
@@ -298,34 +370,45 @@ function drawApp(state) {
   put("app", [state.id, app, state.workspace], () => {
     if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
     const going = app.state === "running";
-    const words = { stopped: "It does not run.", starting: "Starting …", running: app.stale.length ? "Running, but not your latest." : "Running, healthy.", ended: "It has ended." };
+    const several = app.instances.length > 1;
     return [
-      make("p", { textContent: words[app.state], "data-app": app.state }),
-      ...app.instances.map((each) => make("p", {}, make("a", { href: each.url, target: `instance-${each.number}`, rel: "noreferrer", textContent: each.url }))),
+      make("p", { textContent: appInWords(app), "data-app": app.state }),
+      ...app.instances.map((each) => make("p", {}, several && `${each.number} `, make("a", { href: reachable(each.url), target: `instance-${each.number}`, rel: "noreferrer", textContent: reachable(each.url) }))),
       app.stale.length > 0 && make("p", { className: "stale", textContent: `Changed since it started: ${app.stale.join(", ")}` }),
       app.error && make("p", { className: "wrong", textContent: app.error.message + (app.error.next ? `\nnext: ${app.error.next}` : "") }),
-      make("div", { className: "row" },
-        going ? pressed("Restart", { do: "restart" }, { className: app.stale.length ? "main" : "" }) : pressed("Run", { do: "run" }, { className: "main" }),
-        going && pressed("Stop", { do: "stop" }),
-        going && make("button", { textContent: "Open side by side", onclick: () => openSideBySide(app.instances) })),
-      typed(`labkit run ${state.id}`),
+      !going && withCommand(pressed("Run", { do: "run" }, { className: "main" }), `labkit run ${state.id}`),
+      going && withCommand(make("button", { textContent: "Open side by side", onclick: () => openSideBySide(app.pages.map(reachable)) }), `labkit run ${state.id} --open`),
+      going && withCommand(pressed("Restart", { do: "restart" }, { className: app.stale.length || app.silent.length ? "main" : "" }), "r, where labkit run runs"),
+      going && withCommand(pressed("Stop", { do: "stop" }), "Ctrl-C there"),
     ];
   });
 }
 
 // What the instances tell one another through the database.
 function drawMessages(state) {
-  byId("messages-card").hidden = !state.database || state.workspace === null;
-  put("messages-part", [state.id, state.follows], () => [
-    make("p", { textContent: state.follows ? `Those in ${state.follows}, as they come.` : "They are not followed." }),
-    make("div", { className: "row" }, state.follows ? pressed("Stop following", { do: "db-tail-stop" }) : pressed("Follow", { do: "db-tail" }, { className: "main" })),
-    typed("labkit db tail")]);
+  byId("database-card").hidden = !state.database || state.workspace === null;
+  put("database", [state.id, state.follows], () => [
+    withCommand(pressed("Tables", { do: "db-tables" }), "labkit db tables"),
+    state.follows ? withCommand(pressed("Stop following", { do: "db-tail-stop" }), "Ctrl-C") : withCommand(pressed("Follow messages", { do: "db-tail" }), "labkit db tail"),
+    state.follows && make("p", { textContent: `The messages in ${state.follows}, as they come:` })]);
+  byId("messages").hidden = !state.follows && !byId("messages").textContent;
 }
 
-function openSideBySide(instances) {
+// Behind a proxy that forwards ports, each port has a name made like the guide's own.
+function reachable(url) {
+  const { port, pathname } = new URL(url);
+  const own = `-${guidePort}.`;
+  return location.hostname.includes(own) ? `https://${location.hostname.replace(own, `-${port}.`)}${pathname}` : url;
+}
+
+// Two windows next to each other. Most browsers open one for a press, and ask whether this page may open more.
+function openSideBySide(pages) {
   const width = Math.floor(screen.availWidth / 2);
-  const urls = instances.length > 1 ? instances.map((each) => each.url) : [instances[0].url, instances[0].url];
-  urls.slice(0, 2).forEach((url, at) => window.open(url, `side-${at}-${url}`, `popup,noreferrer,left=${at * width},top=0,width=${width},height=${screen.availHeight}`));
+  const opened = pages.map((url, at) => window.open(url, `side-${at}`, `popup,left=${at * width},top=0,width=${width},height=${screen.availHeight}`));
+  if (opened.includes(null)) {
+    const links = pages.map((url) => make("p", {}, make("a", { href: url, target: "_blank", rel: "noreferrer", textContent: url })));
+    show("Your browser has kept a window from opening", make("div", {}, make("p", { textContent: "Let this page open windows (the sign is at the end of the address line) and press again; or open them one by one, and place them yourself:" }), ...links));
+  }
 }
 
 function drawChecks(state) {
@@ -333,14 +416,12 @@ function drawChecks(state) {
   const task = state.tasks.some((each) => each.id === page) ? page : null;
   put("checks", [state.id, verify, state.workspace, state.watches, task], () => {
     if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
-    const buttons = make("div", { className: "row" },
-      task && pressed("Verify this task", { do: "verify", task }, { className: "main", "aria-busy": String(verify.what !== null) }),
-      pressed("Verify all", { do: "verify" }, { "aria-busy": String(verify.what !== null) }),
-      pressed(state.watches ? "Stop watching" : "Watch saves", { do: "watch", on: !state.watches }, { "aria-pressed": String(state.watches) }));
+    const busy = { "aria-busy": String(verify.what !== null) };
     const passed = verify.checks.filter((each) => each.passed).length;
     return [
-      buttons,
-      typed(`labkit verify ${state.id}${task ? ` --task ${task.split(".")[1]}` : ""}`),
+      task && withCommand(pressed("Verify this task", { do: "verify", task }, { className: "main", ...busy }), `labkit verify ${state.id} --task ${task.split(".")[1]}`),
+      withCommand(pressed("Verify all", { do: "verify" }, busy), `labkit verify ${state.id}`),
+      withCommand(pressed(state.watches ? "Stop watching" : "Watch saves", { do: "watch", on: !state.watches }, { "aria-pressed": String(state.watches) }), state.watches ? "Ctrl-C" : `labkit verify ${state.id} --watch`),
       verify.what !== null ? make("p", { role: "status", textContent: `${verify.what} …` })
         : verify.checks.length > 0 && make("p", { textContent: `${passed} of ${verify.checks.length} passed` }),
       verify.error && make("p", { className: "wrong", textContent: verify.error.message + (verify.error.next ? `\nnext: ${verify.error.next}` : "") }),
@@ -483,6 +564,7 @@ function showConnection(state, text) {
 async function catchUp() {
   const all = await connection.invoke("everything");
   byId("lab-title").textContent = all.title;
+  guidePort = all.port;
   for (const each of all.exercises) states.set(each.id, each);
   if (!states.has(exercise)) exercise = states.keys().next().value;
   showLines();
@@ -513,7 +595,7 @@ async function begin() {
     return;
   }
   await catchUp();
-  await open(page, { focus: false });
+  await open(page, { focus: false, step: memory.get("step") });
 }
 
 begin();

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from labkit import recognition
+from labkit import recognition, snippets
 from labkit.diagnosis import AppDidNotStart, Place, Raised, missing_file, never_awaited, unhandled
 from labkit.lab import Exercise
 from labkit.recognition import Likeness
@@ -25,6 +25,7 @@ def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda:
     """
     searches: list[Callable[[], Iterator[Finding]]] = [
         lambda: files.misencoded(facts.app, facts.begin),
+        lambda: pages.endless_dialogs(facts),
         lambda: filter(None, [facts.hanging()]),
         lambda: _missing_code(facts, check),
         lambda: _lost_files(facts),
@@ -65,6 +66,8 @@ def of_start(facts: Facts, error: AppDidNotStart) -> Finding:
         return finding
     path, _, line = (error.where or "").rpartition(":")
     place = facts.place(path, int(line)) if path else None
+    if error.file:
+        return _absent_program(facts, error, error.file)
     lost = missing_file(error.message, facts.app, facts.begin)
     if lost:
         finding = files.missing(lost)
@@ -74,6 +77,22 @@ def of_start(facts: Facts, error: AppDidNotStart) -> Finding:
         if found:
             return replace(found, cause=f"{error.message.split(': ')[0]}: {found.cause}")
     return Finding(error.message, place, error.next)
+
+
+def _absent_program(facts: Facts, error: AppDidNotStart, file: str) -> Finding:
+    """The file that the app's command names: lost by the trainee, or by the lab, whose exercise.toml has the line."""
+    if (facts.begin / file).is_file():
+        found = files.missing(file)
+        return replace(found, cause=f"{error.message}\n{found.cause}.")
+    description = facts.begin.parent / "exercise.toml"
+    text = snippets.text_of(description) or ""
+    line = next((n for n, each in enumerate(text.split("\n"), start=1) if Path(file).name in each), 1)
+    place = Place("exercise.toml", line, text.split("\n")[line - 1].rstrip())
+    return Finding(
+        f"{error.message} The lab is at fault: {description}:{line} names it, and begin/ has it not.{place.quoted}",
+        None,
+        f"Its author corrects `command` in {description}, line {line}, or adds begin/{file}.",
+    )
 
 
 def is_about_pages(facts: Facts, check: Check) -> bool:

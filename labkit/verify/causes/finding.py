@@ -85,6 +85,18 @@ class Seen:
     pending: dict[int, "Request"] = field(default_factory=dict)
     """What was asked for and has no answer yet."""
 
+    endless: "Dialog | None" = None
+    """The last dialog of a page that was closed, because it opened one after the other."""
+
+
+@dataclass(frozen=True)
+class Dialog:
+    """An alert or a question of a page; `kind` is alert, confirm or prompt."""
+
+    page: str
+    kind: str
+    text: str
+
 
 @dataclass(frozen=True)
 class Request:

@@ -47,6 +47,20 @@ def explain(facts: Facts) -> Iterator[Finding]:
             yield _refused_request(facts, answer)
 
 
+def endless_dialogs(facts: Facts) -> Iterator[Finding]:
+    """Pages that opened one dialog after the other, at the line with its words, or else at one that opens such."""
+    for seen in facts.seen:
+        if asking := seen.endless:
+            words = re.escape(asking.text.strip().split("\n")[0])
+            patterns = [rf"\b{asking.kind}\s*\(.*{words}", *([words] if words else []), rf"\b{asking.kind}\s*\("]
+            what = f"the page {urlsplit(asking.page).path} opens one {asking.kind} after the other"
+            found = (place for endings in (SCRIPTS, ()) for each in patterns for place in facts.places(each, endings))
+            if place := next(found, None):
+                yield Finding.at(place, what)
+            else:
+                yield Finding(f"{what}: “{asking.text}”", None, f"Look for what opens the {asking.kind}, and mend it.")
+
+
 def literal(facts: Facts, path: str) -> Place | None:
     """The line of a page or script that has this path, or the most of its beginning, in quotes."""
     parts = path.strip("/").split("/")

@@ -5,9 +5,24 @@ and polls are answers that wait for the application: without this look both woul
 """
 
 import signal
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+
+def _find_getsignal() -> Callable[[int], Any]:
+    """Find what `signal.getsignal` calls: it then makes an enum of the answer, which costs every new connection."""
+    try:
+        getsignal: Callable[[int], Any] = import_module("_signal").getsignal
+    except (ImportError, AttributeError):  # another Python than CPython and PyPy
+        return signal.getsignal
+    return getsignal
+
+
+_getsignal = _find_getsignal()
 
 
 def is_asked_for() -> bool:
     """Say whether a uvicorn that handles this process's signals has been told to exit."""
-    handlers = (signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM))
+    handlers = (_getsignal(each) for each in (signal.SIGINT, signal.SIGTERM))
     return any(getattr(getattr(each, "__self__", None), "should_exit", False) is True for each in handlers)

@@ -1,12 +1,12 @@
 """Who may: the page that a request comes from, its user, and the rule of the endpoint."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from asgi_signalr import origins
+from asgi_signalr.connections.hooks import HookTimeoutError, in_time
 from asgi_signalr.context import Authorize, HubCallerContext, is_authorized, take_secrets
 from asgi_signalr.endpoints.refusals import LONGEST
 from asgi_signalr.http import Refusal, Response, Scope
@@ -88,17 +88,9 @@ class Admission:
 
         """
         try:
-            async with asyncio.timeout(self._options.hook_timeout) as limit:
-                return await answer
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            seconds = self._options.hook_timeout
-            raise Refusal(
-                503,
-                "The server cannot decide in time.",
-                advice=f"A function of the application has not said within {seconds:g} s who may connect.",
-            ) from None
+            return await in_time(answer, self._options.hook_timeout, "A function that says who may connect")
+        except HookTimeoutError as error:
+            raise Refusal(503, "The server cannot decide in time.", advice=str(error)) from None
 
     async def check_user(self, context: HubCallerContext) -> None:
         """Check the user by the rule of the endpoint.

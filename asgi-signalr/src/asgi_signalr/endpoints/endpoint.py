@@ -89,7 +89,7 @@ class Endpoint:
         try:
             request = await self._admission.read(scope, headers_of(scope))
             token = request.query.get("id") or None
-            entry = None if token is None else self._negotiated(server, token, to_open=True)
+            entry = None if token is None else await self._negotiated(server, request, to_open=True)
             context = await self._check(request, "WebSockets", entry)
             if entry is not None and entry.stateful:
                 transport = await self._resumable(server, request, context, entry)
@@ -158,6 +158,7 @@ class Endpoint:
                     case "DELETE":
                         response = await self._delete(request)
                     case _:
+                        await self._check_new(self._find_server(), request)
                         raise Refusal(405, "Method Not Allowed", Allow="GET, POST, DELETE")
         except Refusal as refusal:
             self._refusals.note(scope, refusal)
@@ -187,8 +188,8 @@ class Endpoint:
 
     async def _serve_events(self, request: Request, receive: Receive, send: Send, more: Mapping[str, str]) -> None:
         """Serve Server-Sent Events: the answer lasts as long as the connection."""
-        server, token = self._find_server(), _token(request)
-        entry = self._negotiated(server, token, to_open=True)
+        server, token = self._find_server(), request.query.get("id")
+        entry = await self._negotiated(server, request, to_open=True)
         context = await self._check(request, "ServerSentEvents", entry)
         transport = ServerSentEventsTransport(receive, send, entry.posted)
         connection = self._open(server, context, transport, entry)
@@ -204,8 +205,8 @@ class Endpoint:
 
     async def _serve_poll(self, request: Request, receive: Receive, send: Send, more: Mapping[str, str]) -> None:
         """Serve a poll. The first one opens the connection, and is answered at once: only then the client says more."""
-        server, token = self._find_server(), _token(request)
-        entry = self._negotiated(server, token, to_open=True)
+        server, token = self._find_server(), request.query.get("id")
+        entry = await self._negotiated(server, request, to_open=True)
         context = await self._check(request, "LongPolling", entry)
         if entry.connection is None:
             await server.start()
@@ -230,9 +231,9 @@ class Endpoint:
                 entry.alone_since = loop.time() + self._options.send_timeout
             is_over = data is None and transport.is_over
             if data is None:
-                response = Response(500 if is_over and transport.has_failed else 204)
+                response = Response(500 if is_over and transport.has_failed else 204, headers=PLAIN)
             else:
-                response = Response(200, data, OCTETS)
+                response = Response(200, data, OCTETS if data else PLAIN)
             await respond(request.scope, send, response, more)
             if is_over:
                 server.connections.forget(token)
@@ -253,7 +254,7 @@ class Endpoint:
 
     async def _post(self, request: Request, body: Body) -> Response:
         """Hand over what the client posts; answered when all of it is handed over."""
-        entry = self._negotiated(self._find_server(), _token(request))
+        entry = await self._negotiated(self._find_server(), request)
         await self._check(request, None, entry)
         connection = entry.connection
         if connection is None:
@@ -277,7 +278,7 @@ class Endpoint:
                 raise Refusal(404, NO_CONNECTION) from None
         except Disconnected:
             raise Refusal(400, "The body could not be read to its end.") from None
-        return Response(200, headers={"Content-Type": "text/plain"})
+        return Response(200, headers=PLAIN)
 
     async def _post_early(self, request: Request, body: Body, entry: Negotiated) -> Response:
         """Keep what a client posts before it opens its connection: some clients begin with their handshake."""
@@ -301,7 +302,7 @@ class Endpoint:
                 await entry.posted.put(message)
             except InboxClosed:
                 raise Refusal(404, NO_CONNECTION) from None
-        return Response(200, headers={"Content-Type": "text/plain"})
+        return Response(200, headers=PLAIN)
 
     async def _message_in(self, request: Request, body: Body, limit: int, *, is_text: bool = False) -> str | bytes:
         """Read a body that is one message: text, or bytes; events carry text only, whatever a client says of it."""
@@ -322,7 +323,7 @@ class Endpoint:
     async def _delete(self, request: Request) -> Response:
         """End a long-polling connection, as its client wishes; the poll that waits, or else the next, is told."""
         server = self._find_server()
-        entry = self._negotiated(server, _token(request))
+        entry = await self._negotiated(server, request)
         await self._check(request, None, entry)
         transport = entry.connection.transport if entry.connection else None
         if not isinstance(transport, LongPollingTransport):
@@ -331,7 +332,7 @@ class Endpoint:
             raise Refusal(404, NO_CONNECTION)
         transport.terminate()
         server.connections.settle()
-        return Response(202, headers={"Content-Type": "text/plain"})
+        return Response(202, headers=PLAIN)
 
     # Opening.
 
@@ -376,11 +377,22 @@ class Endpoint:
             if request.user is None:  # its authentication has expired, most likely: a client may have it renewed
                 raise unauthorized()
             raise Refusal(403, "This connection was negotiated by another user.")
-        connection_id = entry.connection_id if entry else new_identity(1).connection_id
-        context = self._admission.context(connection_id, request)
+        if entry is None:
+            return await self._check_new(self._find_server(), request)
+        context = self._admission.context(entry.connection_id, request)
         await self._admission.check_user(context)
-        if entry is not None:
-            self._check_place(entry, transport)
+        self._check_place(entry, transport)
+        return context
+
+    async def _check_new(self, server: Server, request: Request) -> HubCallerContext:
+        """Check a request that is about no connection that there is.
+
+        Raises:
+            Refusal: the handler's rule says no.
+
+        """
+        context = self._admission.context(new_identity(server.roll.mark).connection_id, request)
+        await self._admission.check_user(context)
         return context
 
     def _check_place(self, entry: Negotiated, transport: str | None) -> None:
@@ -404,12 +416,22 @@ class Endpoint:
         if not (isinstance(there, ResumableTransport) and there.can_resume):
             raise Refusal(409)
 
-    def _negotiated(self, server: Server, token: str, *, to_open: bool = False) -> Negotiated:
-        entry = server.connections.negotiated(token, self.handler.name)
-        if entry is None:
-            # Other requests may come too late, in good order.
-            raise self._unknown(f"{self.handler.name}: {NO_CONNECTION}. {IF_SEVERAL}" if to_open else "")
-        return entry
+    async def _negotiated(self, server: Server, request: Request, *, to_open: bool = False) -> Negotiated:
+        """Find what a request is about.
+
+        Raises:
+            Refusal: it names no connection that there is, which is told only to those who may connect.
+
+        """
+        token = request.query.get("id")
+        entry = server.connections.negotiated(token, self.handler.name) if token else None
+        if entry is not None:
+            return entry
+        await self._check_new(server, request)
+        if not token:
+            raise Refusal(400, "Connection ID required")
+        # Other requests may come too late, in good order.
+        raise self._unknown(f"{self.handler.name}: {NO_CONNECTION}. {IF_SEVERAL}" if to_open else "")
 
     def _unknown(self, advice: str = "") -> Refusal:
         # Started with `--workers`, a server is one of several even without a backplane.
@@ -429,6 +451,7 @@ IF_SEVERAL = (
     "(sticky sessions), and they need a backplane to reach each other's clients."
 )
 OCTETS = {"Content-Type": "application/octet-stream"}
+PLAIN = {"Content-Type": "text/plain"}
 
 
 def _is_whole_upgrade(headers: Mapping[str, str]) -> bool:
@@ -436,13 +459,6 @@ def _is_whole_upgrade(headers: Mapping[str, str]) -> bool:
     wishes = [each.strip().lower() for each in headers.get("connection", "").split(",")]
     key = re.fullmatch(r"[A-Za-z0-9+/]{22}==", headers.get("sec-websocket-key", ""))
     return "upgrade" in wishes and key is not None and headers.get("sec-websocket-version") == "13"
-
-
-def _token(request: Request) -> str:
-    token = request.query.get("id")
-    if not token:
-        raise Refusal(400, "Connection ID required")
-    return token
 
 
 def _sign_in(connection: Connection, request: Request) -> None:

@@ -64,7 +64,7 @@ def requested_version(query: Mapping[str, str], minimum: int) -> int:
         NegotiateError: it is no number, as with several, or too old.
 
     """
-    asked = query.get("negotiateversion", "0")
+    asked = query.get("negotiateversion", "0").strip()
     if not re.fullmatch(r"[+-]?0*[0-9]{1,10}", asked, re.ASCII) or not -(2**31) <= int(asked) < 2**31:
         raise NegotiateError("The client requested a non-integer protocol version.")
     version = int(asked)
@@ -73,10 +73,9 @@ def requested_version(query: Mapping[str, str], minimum: int) -> int:
     return min(version, NEWEST)
 
 
-def new_identity(version: int) -> Identity:
-    """Make the names of a new connection. The old version knows only one name for both."""
-    connection_id = secrets.token_urlsafe(16)
-    return Identity(connection_id, secrets.token_urlsafe(16) if version > 0 else connection_id)
+def new_identity(mark: str) -> Identity:
+    """Make the names of a new connection of the server with a mark."""
+    return Identity(mark + secrets.token_urlsafe(16)[len(mark) :], secrets.token_urlsafe(16))
 
 
 def asks_for_stateful_reconnect(query: Mapping[str, str]) -> bool:
@@ -136,22 +135,24 @@ class Negotiation:
             Refusal: it may not connect, or there is no place for one more.
 
         """
+        server = self._find_server()
+        identity = new_identity(server.roll.mark)
+        context = self._admission.context(identity.connection_id, request)
+        await self._admission.check_user(context)
         if request.scope["method"] != "POST":
             raise Refusal(405, "Method Not Allowed", Allow="POST")
         try:
             version = requested_version(request.query, self._options.minimum_negotiate_version)
         except NegotiateError as error:
             return _json({"error": str(error)})
-        identity = new_identity(version)
-        context = self._admission.context(identity.connection_id, request)
-        await self._admission.check_user(context)
+        if version == 0:  # which knows only one name for both
+            identity = Identity(identity.connection_id, identity.connection_id)
         try:
             redirect = await self._admission.in_time(self._find_redirect(context))
         except HubException as error:
             return _json({"error": str(error)})
         if redirect is not None:
             return _json(redirect.answer(version))
-        server = self._find_server()
         transports = self._transports
         if server.speaks_websockets is False:
             transports = tuple(each for each in transports if each != "WebSockets")

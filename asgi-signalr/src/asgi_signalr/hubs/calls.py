@@ -21,6 +21,9 @@ LOOK_AHEAD = 16
 # any client needs, but a client that never answers is not to fill the memory with them.
 MOST_LENT = 1000
 
+# Why a call is cancelled that does not end in time: its error says so, and the log has said it already.
+SERVER_STOPS = "the server stops"
+
 CallMessage = Invocation | StreamInvocation
 Waiting = tuple[HubMethod | None, CallMessage, Sequence[Upload]]
 
@@ -186,7 +189,7 @@ class Calls:
             return
         _, late = await asyncio.wait(tasks, timeout=seconds)
         for task in late:
-            task.cancel()
+            task.cancel(SERVER_STOPS)
         if late:
             logger.warning("The server stops; calls that have not ended in time are cancelled (stop_timeout).")
             await asyncio.wait(late, timeout=LAST_WORD)

@@ -13,6 +13,7 @@ from functools import partial
 from types import MethodType
 
 from asgi_signalr.connections.connection import Ended, Ending
+from asgi_signalr.connections.hooks import in_time
 from asgi_signalr.connections.pace import Pace
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import Overrides
@@ -157,7 +158,8 @@ class HubConversation:
 
     async def _connect(self, connection: HubConnection) -> bool:
         try:
-            await self._invoker.connected(connection)
+            seconds = connection.options.hook_timeout
+            await in_time(self._invoker.connected(connection), seconds, f"{self.name}.on_connected")
         except Exception as error:
             if is_refusal(error):
                 logger.info("%s.on_connected refuses connection %s.", self.name, connection.id)
@@ -169,7 +171,8 @@ class HubConversation:
 
     async def _disconnect(self, connection: HubConnection, error: Exception | None) -> None:
         try:
-            await self._invoker.disconnected(connection, error)
+            seconds = connection.options.hook_timeout
+            await in_time(self._invoker.disconnected(connection, error), seconds, f"{self.name}.on_disconnected")
         except Exception:
             logger.exception("%s.on_disconnected failed.", self.name)
 

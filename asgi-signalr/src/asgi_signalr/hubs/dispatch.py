@@ -29,6 +29,7 @@ from asgi_signalr.logs import outline, printable
 from asgi_signalr.messages import (
     CancelInvocation,
     Completion,
+    CutOff,
     Invocation,
     Message,
     Ping,
@@ -46,8 +47,8 @@ NOT_BOUND = (
     "Make sure that the types of the provided values match the types of the hub method being invoked."
 )
 """What ASP.NET Core says of arguments that do not fit; which one does not, and why, follows it."""
-
-
+NO_STREAM = "The value returned by the streaming method '{}' is not a ChannelReader<> or IAsyncEnumerable<>."
+"""What ASP.NET Core says of a stream's method that returns none; what is told here is told there."""
 CANCELLED = "Invocation canceled by the client."
 """The answer to a call that its client has cancelled, unless the method gives another one all the same."""
 
@@ -394,6 +395,9 @@ class HubDispatcher:
             keywords = dict(zip(method.uploads, uploads, strict=True))
             async with self._invoker.scope(connection) as scope:
                 stream = await self._invoker.call_within(scope, connection, method, arguments, keywords)
+                if stream is None:
+                    self._failures.log(connection, invocation, TypeError("A stream's method has returned None."))
+                    raise CallRefusedError(NO_STREAM.format(method.name), "it has returned no stream")
                 is_streaming = is_stream_of_items(stream)
                 async with contextlib.aclosing(items_of(stream)) as items:
                     try:
@@ -451,19 +455,15 @@ class HubDispatcher:
     # Arguments.
 
     def _bind(self, connection: HubConnection, method: HubMethod, message: CallMessage) -> list[Any]:
-        """Turn a client's arguments into the method's.
+        """Turn a client's arguments into the method's. The connection ends if they are all that could be read.
 
         Raises:
             CallRefusedError: they do not fit.
-            HubException: it takes other streams.
 
         """
-        if len(message.stream_ids) != len(method.uploads):
-            sent, expected = len(message.stream_ids), len(method.uploads)
-            raise HubException(f"Client sent {sent} stream(s), Hub method expects {expected}.")
         target = message.target
         try:
-            return method.bind(message.arguments, connection.protocol)
+            bound = method.bind(message.arguments, connection.protocol)
         except Exception as failure:  # a type's own validation may raise anything
             reason = outline(failure)
             logger.debug("%s.%s cannot be called: %s", self.name, target, reason)
@@ -471,6 +471,10 @@ class HubDispatcher:
             invalid = InvalidDataError(str(failure) if is_number else f"{NOT_BOUND} {failure}")
             text = for_client(_not_invoked(method.name), invalid, connection.options.detailed_errors)
             raise CallRefusedError(text, f"the arguments do not fit: {reason}") from failure
+        if type(message.arguments) is CutOff:
+            connection.fail(message.arguments.error, allow_reconnect=True)
+            raise CallRefusedError(str(message.arguments.error), "its message is broken")
+        return bound
 
     def _check_call(self, connection: HubConnection, method: HubMethod, message: CallMessage) -> None:
         """See that a method whose rule is no function may be called, and is called as what it is.
@@ -488,16 +492,20 @@ class HubDispatcher:
 
         Raises:
             CallRefusedError: it answers with a stream, or with none.
+            HubException: it takes other streams.
 
         """
-        target = message.target
+        name = method.name
         if method.is_stream is not isinstance(message, StreamInvocation):
             raise CallRefusedError(
-                f"The client attempted to invoke the streaming '{target}' method with a non-streaming invocation."
+                f"The client attempted to invoke the streaming '{name}' method with a non-streaming invocation."
                 if method.is_stream
-                else f"The client attempted to invoke the non-streaming '{target}' method with a streaming invocation.",
+                else f"The client attempted to invoke the non-streaming '{name}' method with a streaming invocation.",
                 "it answers with a stream, which is asked for otherwise" if method.is_stream else "it is no stream",
             )
+        if len(message.stream_ids) != len(method.uploads):
+            sent, expected = len(message.stream_ids), len(method.uploads)
+            raise HubException(f"Client sent {sent} stream(s), Hub method expects {expected}.")
 
 
 def _not_invoked(name: str) -> str:

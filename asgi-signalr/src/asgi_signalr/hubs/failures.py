@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 
 from asgi_signalr.errors import HubException, denies, for_client
-from asgi_signalr.hubs.calls import CallMessage
+from asgi_signalr.hubs.calls import SERVER_STOPS, CallMessage
 from asgi_signalr.hubs.connection import HubConnection
 from asgi_signalr.logs import printable
 from asgi_signalr.names import folded
@@ -60,18 +60,19 @@ class Failures:
             if message.invocation_id is None:
                 self.warn(connection, message, failure.reason)
             return str(failure)
+        if not isinstance(failure, HubException):
+            self.log(connection, message, failure)
         if isinstance(failure, asyncio.CancelledError):
             failure = RuntimeError(f"cancelled {failure}".rstrip())  # it itself, or something that it waited for
-        if not isinstance(failure, HubException):
-            level = logging.DEBUG if _is_of_lost_client(connection, failure) else logging.ERROR
-            self._log(level, connection, message, failure)
         if streaming:
             text = "An error occurred on the server while streaming results."
             return for_client(text, failure, connection.options.detailed_errors)
         return self.failed(connection, message, failure)
 
-    def _log(self, level: int, connection: HubConnection, message: CallMessage, failure: BaseException) -> None:
+    def log(self, connection: HubConnection, message: CallMessage, failure: BaseException) -> None:
         """Log a failure with its traceback, and many in a short time only as a number."""
+        is_told = _is_of_stopping_server(failure) or _is_of_lost_client(connection, failure)
+        level = logging.DEBUG if is_told else logging.ERROR
         now = asyncio.get_running_loop().time()
         if now - self._minute >= _MINUTE:
             if self._more:
@@ -116,3 +117,8 @@ def is_passed_on(failure: BaseException) -> bool:
 def _is_of_lost_client(connection: HubConnection, failure: BaseException) -> bool:
     """Say whether a method failed because its client has gone: an everyday event."""
     return connection.ending is not None and isinstance(failure, ConnectionError)
+
+
+def _is_of_stopping_server(failure: BaseException) -> bool:
+    """Say whether a method failed because the server gave it no more time: the log says that once for all calls."""
+    return isinstance(failure, asyncio.CancelledError) and failure.args == (SERVER_STOPS,)

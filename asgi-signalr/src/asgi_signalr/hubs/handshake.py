@@ -3,14 +3,17 @@
 It is JSON whatever the protocol, ended by the record separator.
 """
 
+import json
+import re
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
-from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.errors import InvalidDataError, NamedDataError
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.protocols.json import check_int, check_object, check_text
 
 SEPARATOR = b"\x1e"
 AGREED = b"{}" + SEPARATOR
@@ -74,15 +77,48 @@ def _parse(request: bytes) -> tuple[str, int]:
     try:
         wire: Any = msgspec.json.decode(request)
     except (ValueError, RecursionError) as error:  # malformed, not UTF-8, a number or a nesting too long
-        raise InvalidDataError(f"Error reading JSON. {error}") from None
-    if not isinstance(wire, dict):
-        raise InvalidDataError("Unexpected JSON Token Type. Expected a JSON Object.")
-    for name, of in (("protocol", str), ("version", int)):
-        if name not in wire:
-            raise InvalidDataError(f"Missing required property '{name}'.")
-        if type(wire[name]) is not of:
-            raise InvalidDataError(f"Expected '{name}' to be of type {'String' if of is str else 'Number'}.")
+        wire = _with_half_characters(request, error)
+    check_object(wire)
+    for name, value in wire.items():
+        if name == "protocol":
+            check_text(value, name)
+        elif name == "version" and value is not None:
+            check_int(value, name)
+    for name in ("protocol", "version"):
+        if wire.get(name) is None:
+            content = request.decode("utf-8", "replace")
+            raise InvalidDataError(f"Missing required property '{name}'. Message content: {content}")
+    if (half := _HALF.search(wire["protocol"])) is not None:
+        raise NamedDataError("InvalidOperationException", _half_text(wire["protocol"], half.start()))
     return wire["protocol"], wire["version"]
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def _with_half_characters(request: bytes, error: Exception) -> Any:
+    """Read a request that a decoder refuses because somewhere in it a character is only half there.
+
+    Raises:
+        InvalidDataError: it refuses it for something else.
+
+    """
+    try:
+        return json.loads(request.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise NamedDataError("JsonReaderException", str(error)) from None
+
+
+def _half_text(text: str, at: int) -> str:
+    is_second = text[at] >= "\udc00"
+    if not is_second and not _HALF.match(text, at + 1):
+        return "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate."
+    wrong = text[at] if is_second else text[at + 1]
+    return f"Cannot read invalid UTF-16 JSON text as string. Invalid surrogate value: '0x{ord(wrong):X}'."
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
 
 
 def refused(error: str) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Any
+from typing import Any, NoReturn
 
 from asgi_signalr.context import Authorize
 from asgi_signalr.dependencies import Source
@@ -66,15 +66,24 @@ class HubMethod:
             ValueError: one does not fit its type.
 
         """
-        if type(arguments) is Unreadable:
-            raise arguments.error
         given, declared = len(arguments), len(self.types)
         convert = self.converters[protocol.name]
-        if self.required <= given <= declared:
+        if type(arguments) is list and self.required <= given <= declared:
             return convert(arguments)
-        if given > declared and self.rest is not None:
-            rest = [protocol.convert(argument, self.rest) for argument in arguments[declared:]]
-            return [*convert(arguments[:declared]), *rest]
+        if given < self.required or (given > declared and self.rest is None):
+            if not protocol.binary and type(arguments) is list:
+                convert(arguments[:declared])  # in JSON each is looked at before they are counted, as in ASP.NET Core
+            if protocol.binary or type(arguments) is not Unreadable:
+                self._refuse_count(arguments)
+        if type(arguments) is Unreadable:
+            raise arguments.error
+        rest = [protocol.convert(argument, self.rest) for argument in arguments[declared:]]
+        return [*convert(list(arguments[:declared])), *rest]
+
+    def _refuse_count(self, arguments: list[Any]) -> NoReturn:
+        if type(arguments) is Unreadable and isinstance(arguments.error, InvalidDataError):
+            raise arguments.error  # they could not even be counted
+        given, declared = len(arguments), len(self.types)
         raise InvalidDataError(f"Invocation provides {given} argument(s) but target expects {declared}.")
 
     def call(self, hub: object, arguments: list[Any], keywords: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ import logging
 
 from asgi_signalr.clients import GroupManager
 from asgi_signalr.connections.connection import Ended, Ending
+from asgi_signalr.connections.hooks import in_time
 from asgi_signalr.connections.pace import Pace
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import sources_of
@@ -62,7 +63,8 @@ class PersistentConversation:
         try:
             served = self._make(connection)
             connection.local_hub.add(connection)
-            await settle(served.on_connected())
+            seconds = connection.options.hook_timeout
+            await in_time(settle(served.on_connected()), seconds, f"{self.name}.on_connected")
             connected = served
             error = await self._listen(connection, served)
         except Exception as failure:
@@ -77,7 +79,8 @@ class PersistentConversation:
             connection.context.aborted.set()
             try:
                 if connected is not None:
-                    await settle(connected.on_disconnected(error))
+                    seconds = connection.options.hook_timeout
+                    await in_time(settle(connected.on_disconnected(error)), seconds, f"{self.name}.on_disconnected")
             except Exception:
                 logger.exception("%s.on_disconnected failed.", self.name)
             finally:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NoReturn, Self
 import msgspec
 from msgspec import UNSET, structs
 
-from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.errors import InvalidDataError, NamedDataError
 from asgi_signalr.messages import (
     UNKNOWN,
     Ack,
@@ -27,13 +27,15 @@ from asgi_signalr.messages import (
 from asgi_signalr.messages import Sequence as SequenceMessage
 from asgi_signalr.options import DecHook, EncHook, ValueForms
 from asgi_signalr.protocols import check_size
-from asgi_signalr.protocols.plain import with_text_keys
+from asgi_signalr.protocols.plain import with_text_keys, with_whole_characters
 from asgi_signalr.protocols.values import PLAIN, Values, unsendable
 from asgi_signalr.protocols.writing import Writing
 
 SEPARATOR = b"\x1e"
 SEPARATOR_BYTE = SEPARATOR[0]
 PING = b'{"type":6}' + SEPARATOR
+HEADERS = b'"headers"'
+"""What the headers of a message begin with. They mean nothing here, but are looked at if they are there."""
 
 _Decode = Callable[[bytes | bytearray], Any]
 _decode: _Decode = msgspec.json.Decoder().decode
@@ -102,7 +104,7 @@ class JsonHubProtocol:
         try:
             if data[-1] != SEPARATOR_BYTE or len(data) > max_message_size + 1:
                 return None
-            if b"-0" in data and _NEGATIVE_ZERO.search(data) is not None:
+            if HEADERS in data or (b"-0" in data and _NEGATIVE_ZERO.search(data) is not None):
                 return None
             message = self._decode_message(data[:-1])
         except (ValueError, RecursionError, IndexError):  # as with another separator in it, or nothing at all
@@ -125,7 +127,9 @@ class JsonHubProtocol:
     def _write(self, message: Message) -> bytes:
         try:
             return self._encode(message) + SEPARATOR
-        except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+        except UnicodeEncodeError:
+            return self._encode(with_whole_characters(message, self._values.encode)) + SEPARATOR
+        except (OverflowError, RecursionError) as error:
             raise unsendable(error) from None
         except TypeError as error:
             try:
@@ -162,7 +166,8 @@ def parse_record(record: bytes | bytearray, *, exact: bool = False) -> Message:
         message: Message = (_decode_message_exactly if exact else _decode_message)(record)
     except (ValueError, RecursionError):
         return _read_slowly(record, exact)
-    return _read_slowly(record, exact) if type(message) is Completion and _says_too_much(message) else message
+    is_doubtful = HEADERS in record or (type(message) is Completion and _says_too_much(message))
+    return _read_slowly(record, exact) if is_doubtful else message
 
 
 def _says_too_much(completion: Completion) -> bool:
@@ -177,11 +182,15 @@ def _read_slowly(record: bytes | bytearray, exact: bool) -> Message:
         wire = (_decode_exactly if exact else _decode)(record)
     except (ValueError, RecursionError) as error:  # malformed, not UTF-8, or it has a value that cannot be read
         wire = _without_unreadable(record, error)
-    if not isinstance(wire, dict):
-        raise InvalidDataError("Unexpected JSON Token Type. Expected a JSON Object.")
-    kind = _required(wire, "type", int)
-    read = _READERS.get(kind)
-    return UNKNOWN if read is None else read(wire)
+    check_object(wire)
+    if "type" in wire:
+        check_int(wire["type"], "type")
+        if wire["type"] not in _READERS:
+            return UNKNOWN  # whatever else it has
+    for name, value in wire.items():
+        if (check := _CHECKS.get(name)) is not None:
+            check(value, name)
+    return _READERS[_required(wire, "type")](wire)
 
 
 _VALUES = {"arguments", "item", "result"}
@@ -198,7 +207,8 @@ def _without_unreadable(record: bytes | bytearray, error: Exception) -> Any:
         wire = json.loads(record.decode(), parse_constant=_refuse, parse_int=_number, parse_float=_number)
         if isinstance(wire, dict):
             for name in _VALUES & wire.keys():
-                wire[name] = Unreadable(ValueError(str(error)))
+                count = len(wire[name]) if isinstance(wire[name], list) else 0
+                wire[name] = Unreadable(ValueError(str(error)), count)
         _decode(json.dumps(wire, ensure_ascii=False).encode())
     except (ValueError, RecursionError):
         raise InvalidDataError(f"Error reading JSON. {error}") from None
@@ -223,70 +233,134 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON")
 
 
-_JSON_NAMES = {int: "Number", str: "String", list: "Array", bool: "Boolean"}
+def check_object(wire: Any) -> None:
+    """Refuse what is no object.
+
+    Raises:
+        InvalidDataError: says what it is.
+
+    """
+    if not isinstance(wire, dict):
+        kind = str(wire) if isinstance(wire, bool) else _TOKENS_OF.get(type(wire), "Number")
+        raise InvalidDataError(f"Unexpected JSON Token Type '{kind}'. Expected a JSON Object.")
 
 
-def _required(wire: dict[str, Any], name: str, of: type) -> Any:
+_TOKENS_OF = {list: "Array", str: "String", type(None): "Null"}
+
+
+# What each property has to be, whatever the message: they are looked at as they come.
+
+
+def check_int(value: Any, name: str, bits: int = 32) -> None:
+    """Refuse what is no whole number of so many bits.
+
+    Raises:
+        InvalidDataError: it is another number, or none.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise InvalidDataError(f"Expected '{name}' to be of type Number.")
+    if not isinstance(value, int) or not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        text = f"Either the JSON value is not in a supported format, or is out of bounds for an Int{bits}."
+        raise NamedDataError("FormatException", text)
+
+
+def check_text(value: Any, name: str) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        InvalidDataError: it is none.
+
+    """
+    if not isinstance(value, str):
+        raise InvalidDataError(f"Expected '{name}' to be of type String.")
+
+
+def _check_text_or_null(value: Any, name: str) -> None:
+    if value is not None:
+        check_text(value, name)
+
+
+def _check_array(value: Any, name: str) -> None:
+    if not isinstance(value, list):
+        raise InvalidDataError(f"Expected '{name}' to be of type Array.")
+
+
+def _check_stream_ids(value: Any, name: str) -> None:
+    if value is None:
+        return
+    _check_array(value, name)
+    for each in value:
+        if each is None:
+            raise InvalidDataError(f"Null value for '{name}' is not valid.")
+        check_text(each, name)
+
+
+def _check_bool(value: Any, name: str) -> None:
+    if value is not None and not isinstance(value, bool):
+        raise InvalidDataError(f"Expected '{name}' to be true or false.")
+
+
+def _check_headers(value: Any, name: str) -> None:
+    if not isinstance(value, dict):
+        raise InvalidDataError(f"Expected '{name}' to be of type StartObject.")
+    for header, text in value.items():
+        if not isinstance(text, str):
+            raise InvalidDataError(f"Expected header '{header}' to be of type String.")
+
+
+_CHECKS: dict[str, Callable[[Any, str], None]] = {
+    "invocationId": _check_text_or_null,
+    "streamIds": _check_stream_ids,
+    "target": check_text,
+    "error": _check_text_or_null,
+    "allowReconnect": _check_bool,
+    "arguments": _check_array,
+    "headers": _check_headers,
+    "sequenceId": lambda value, name: check_int(value, name, 64),
+}
+
+
+# Of each message, which have to be there.
+
+
+def _required(wire: dict[str, Any], name: str) -> Any:
     if name not in wire:
         raise InvalidDataError(f"Missing required property '{name}'.")
-    return _typed(wire[name], name, of)
-
-
-def _optional(wire: dict[str, Any], name: str, of: type) -> Any:
-    value = wire.get(name)
-    return None if value is None else _typed(value, name, of)
-
-
-def _typed(value: Any, name: str, of: type) -> Any:
-    if not isinstance(value, of) or (of is int and isinstance(value, bool)):
-        raise InvalidDataError(f"Expected '{name}' to be of type {_JSON_NAMES[of]}.")
-    return value
+    return wire[name]
 
 
 def _invocation_id(wire: dict[str, Any]) -> str:
-    invocation_id: str = _required(wire, "invocationId", str)
+    invocation_id: str = wire.get("invocationId", "")
+    check_text(invocation_id, "invocationId")
     if not invocation_id:  # clients fail at an answer with it
         raise InvalidDataError("Missing required property 'invocationId'.")
     return invocation_id
 
 
 def _stream_ids(wire: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(_typed(each, "streamIds", str) for each in _optional(wire, "streamIds", list) or ())
+    return tuple(wire.get("streamIds") or ())
 
 
 def _read_invocation(wire: dict[str, Any]) -> Message:
-    return Invocation(
-        _required(wire, "target", str),
-        _required(wire, "arguments", list),
-        _optional(wire, "invocationId", str) or None,
-        _stream_ids(wire) if "streamIds" in wire else (),
-    )
+    target, arguments = _required(wire, "target"), _required(wire, "arguments")
+    return Invocation(target, arguments, wire.get("invocationId") or None, _stream_ids(wire))
 
 
 def _read_stream_item(wire: dict[str, Any]) -> Message:
-    if "item" not in wire:
-        raise InvalidDataError("Missing required property 'item'.")
-    return StreamItem(_invocation_id(wire), wire["item"])
+    return StreamItem(_invocation_id(wire), _required(wire, "item"))
 
 
 def _read_completion(wire: dict[str, Any]) -> Message:
-    error = _optional(wire, "error", str)
+    invocation_id, error = _invocation_id(wire), wire.get("error")
     if error is not None and "result" in wire:
         raise InvalidDataError("The 'error' and 'result' properties are mutually exclusive.")
-    return Completion(_invocation_id(wire), wire.get("result", UNSET), error)
+    return Completion(invocation_id, wire.get("result", UNSET), error)
 
 
 def _read_stream_invocation(wire: dict[str, Any]) -> Message:
-    return StreamInvocation(
-        _required(wire, "target", str),
-        _required(wire, "arguments", list),
-        _invocation_id(wire),
-        _stream_ids(wire),
-    )
-
-
-def _read_close(wire: dict[str, Any]) -> Message:
-    return Close(_optional(wire, "error", str), _optional(wire, "allowReconnect", bool) or False)
+    target, invocation_id = _required(wire, "target"), _invocation_id(wire)
+    return StreamInvocation(target, _required(wire, "arguments"), invocation_id, _stream_ids(wire))
 
 
 _READERS: dict[int, Callable[[dict[str, Any]], Message]] = {
@@ -296,7 +370,7 @@ _READERS: dict[int, Callable[[dict[str, Any]], Message]] = {
     4: _read_stream_invocation,
     5: lambda wire: CancelInvocation(_invocation_id(wire)),
     6: lambda wire: Ping(),
-    7: _read_close,
-    8: lambda wire: Ack(_required(wire, "sequenceId", int)),
-    9: lambda wire: SequenceMessage(_required(wire, "sequenceId", int)),
+    7: lambda wire: Close(wire.get("error"), wire.get("allowReconnect") or False),
+    8: lambda wire: Ack(_required(wire, "sequenceId")),
+    9: lambda wire: SequenceMessage(_required(wire, "sequenceId")),
 }

@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from asgi_signalr.errors import InvalidDataError
+from asgi_signalr.errors import InvalidDataError, NamedDataError
 from asgi_signalr.messages import (
     UNKNOWN,
     Ack,
     CancelInvocation,
     Close,
     Completion,
+    CutOff,
     Invocation,
     Message,
     Ping,
@@ -24,7 +25,8 @@ from asgi_signalr.messages import (
 from asgi_signalr.options import DecHook, EncHook, ValueForms
 from asgi_signalr.protocols import check_size
 from asgi_signalr.protocols.enums import FREE, is_free, named
-from asgi_signalr.protocols.items import items_of, with_cut_times
+from asgi_signalr.protocols.items import Items, with_cut_times
+from asgi_signalr.protocols.plain import with_whole_characters
 from asgi_signalr.protocols.values import PLAIN, Values, unsendable
 from asgi_signalr.protocols.writing import Writing, has_offset
 
@@ -32,8 +34,8 @@ PING = b"\x02\x91\x06"
 MAX_LENGTH = 0x7FFFFFFF
 ERROR_RESULT, VOID_RESULT, NON_VOID_RESULT = 1, 2, 3
 
-_decode = msgspec.msgpack.Decoder().decode
 _Name = Annotated[str, Meta(min_length=1)]
+_Headers = dict[_Name, _Name]
 
 
 class MessagePackHubProtocol:
@@ -55,6 +57,7 @@ class MessagePackHubProtocol:
         self.convert = values.convert
         self.converter = values.converter
         self._writing = Writing(binary=True) if value_forms == "dotnet" else None
+        self._values = values
         self._encode = msgspec.msgpack.Encoder(enc_hook=values.encode).encode
 
     def formed(
@@ -99,10 +102,10 @@ class MessagePackHubProtocol:
         if self._writing is not None:
             message = self._writing.message(message)
         try:
-            body = self._encode(_ARRAYS[type(message)](message))
-        except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+            items = _ARRAYS[type(message)](message)
+        except RecursionError as error:
             raise unsendable(error) from None
-        return write_length(len(body)) + body
+        return self._framed(items)
 
     def writer(self, to: Any) -> Callable[[Message], bytes]:
         """Prepare `write` for the results or items of a declared type: most can hold no enum to look for."""
@@ -115,12 +118,16 @@ class MessagePackHubProtocol:
 
     def _write_as_declared(self, message: Any) -> bytes:
         """Encode a result or an item that holds no enum."""
+        if type(message) is Completion:
+            return self._framed([3, {}, message.invocation_id, NON_VOID_RESULT, message.result])
+        return self._framed([2, {}, message.invocation_id, message.item])
+
+    def _framed(self, items: list[Any]) -> bytes:
         try:
-            if type(message) is Completion:
-                body = self._encode([3, {}, message.invocation_id, NON_VOID_RESULT, message.result])
-            else:
-                body = self._encode([2, {}, message.invocation_id, message.item])
-        except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+            body = self._encode(items)
+        except UnicodeEncodeError:
+            body = self._encode(with_whole_characters(items, self._values.encode))
+        except (OverflowError, RecursionError) as error:
             raise unsendable(error) from None
         return write_length(len(body)) + body
 
@@ -149,7 +156,7 @@ def read_length(buffer: bytes | bytearray) -> tuple[int, int] | None:
             return None
         length = MAX_LENGTH + 1
     if length > MAX_LENGTH:
-        raise InvalidDataError("Messages over 2GB in size are not supported.")
+        raise NamedDataError("FormatException", "Messages over 2GB in size are not supported.")
     return at + 1, length
 
 
@@ -226,7 +233,7 @@ class _Frequent(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _FrequentInvocation(_Frequent, frozen=True, tag=1):
-    headers: dict[str, str]
+    headers: _Headers
     invocation_id: str | None
     target: _Name
     arguments: list[Any]
@@ -237,7 +244,7 @@ class _FrequentInvocation(_Frequent, frozen=True, tag=1):
 
 
 class _FrequentStreamItem(_Frequent, frozen=True, tag=2):
-    headers: dict[str, str]
+    headers: _Headers
     invocation_id: _Name
     item: Any
 
@@ -246,7 +253,7 @@ class _FrequentStreamItem(_Frequent, frozen=True, tag=2):
 
 
 class _FrequentCompletion(_Frequent, frozen=True, tag=3):
-    headers: dict[str, str]
+    headers: _Headers
     invocation_id: _Name
     kind: Literal[2, 3]  # with an error it is not so frequent
     result: Any | UnsetType = UNSET
@@ -271,160 +278,68 @@ _decode_frequent = msgspec.msgpack.Decoder(
 
 
 def _read_slowly(body: bytes | bytearray) -> Message:
-    try:
-        items = _decode(body)
-    except (ValueError, RecursionError) as error:  # malformed, cut off, not UTF-8, no time that there is, nested deeply
-        items = _without_unreadable(body, error)
-    if type(items) is not list:
-        raise InvalidDataError("Reading array length for 'message' failed.")
-    kind = _int32(items, 0, "messageType")
-    read = _READERS.get(kind)
+    items = Items(body)
+    read = _READERS.get(items.integer("messageType"))
     return UNKNOWN if read is None else read(items)
 
 
-_VALUES: dict[Any, int] = {1: 4, 2: 3, 3: 4, 4: 4}
-"""Where a message has its values, by its type."""
+def _read_invocation(items: Items) -> Message:
+    items.skip_headers()
+    invocation_id = items.text("invocationId") or None
+    target = items.filled("target", "target for Invocation message")
+    arguments, stream_ids = _arguments(items)
+    return Invocation(target, arguments, invocation_id, stream_ids)
 
 
-def _without_unreadable(body: bytes | bytearray, error: Exception) -> list[Any]:
-    """Read a message whose values cannot be read, such as text that is no UTF-8: the rest of it is as it is.
+def _read_stream_invocation(items: Items) -> Message:
+    items.skip_headers()
+    invocation_id = items.filled("invocationId", "invocation ID for StreamInvocation message")
+    target = items.filled("target", "target for StreamInvocation message")
+    arguments, stream_ids = _arguments(items)
+    return StreamInvocation(target, arguments, invocation_id, stream_ids)
 
-    Raises:
-        InvalidDataError: it is malformed, or more than its values cannot be read.
 
-    """
+def _arguments(items: Items) -> tuple[list[Any], tuple[str, ...]]:
+    """Read the arguments of a call and the ids of its streams, which only matter if the arguments can be read."""
+    arguments = items.arguments()
+    if type(arguments) is Unreadable:
+        return arguments, ()
     try:
-        items = items_of(body)
-        at = _VALUES.get(_decode(items[0]))
-        unreadable = Unreadable(ValueError(str(error)))
-        return [unreadable if number == at else _decode(each) for number, each in enumerate(items)]
-    except (ValueError, RecursionError, TypeError, IndexError):
-        raise InvalidDataError(f"Error reading MessagePack. {error}") from None
+        return arguments, items.stream_ids()
+    except InvalidDataError as error:
+        return CutOff(arguments, error), ()
 
 
-def _arguments(items: list[Any]) -> list[Any]:
-    value = _item(items, 4)
-    return (
-        value
-        if isinstance(value, list)
-        else Unreadable(InvalidDataError("Reading array length for 'arguments' failed."))
-    )
+def _read_stream_item(items: Items) -> Message:
+    items.skip_headers()
+    invocation_id = items.filled("invocationId", "invocation ID for StreamItem message")
+    return StreamItem(invocation_id, items.value("item"))
 
 
-def _item(items: list[Any], at: int) -> Any:
-    return items[at] if at < len(items) else UNSET
-
-
-def _int32(items: list[Any], at: int, name: str) -> int:
-    value = _item(items, at)
-    if type(value) is not int or not -(2**31) <= value < 2**31:
-        raise InvalidDataError(f"Reading '{name}' as Int32 failed.")
-    return value
-
-
-def _string(items: list[Any], at: int, name: str) -> str | None:
-    value = _item(items, at)
-    if value is None or type(value) is str:
-        return value
-    raise InvalidDataError(f"Reading '{name}' as String failed.")
-
-
-def _required(items: list[Any], at: int, name: str, what: str) -> str:
-    value = _string(items, at, name)
-    if not value:
-        raise InvalidDataError(f"Null or empty {what}.")
-    return value
-
-
-def _list(items: list[Any], at: int, name: str) -> list[Any]:
-    value = _item(items, at)
-    if type(value) is not list:
-        raise InvalidDataError(f"Reading array length for '{name}' failed.")
-    return value
-
-
-def _skip_headers(items: list[Any]) -> None:
-    """Look whether the headers are there; nothing in them means anything (HubProtocol.md, Message Headers)."""
-    headers = _item(items, 1)
-    if type(headers) is not dict:
-        raise InvalidDataError("Reading map length for 'headers' failed.")
-    for number, each in enumerate(headers.items()):
-        for part, text in zip(("Key", "Value"), each, strict=True):
-            if type(text) is not str:
-                raise InvalidDataError(f"Reading 'headers[{number}].{part}' as String failed.")
-
-
-def _stream_ids(items: list[Any]) -> tuple[str, ...]:
-    if len(items) < 6:  # of a client from before there were upload streams
-        return ()
-    ids = _list(items, 5, "streamIds")
-    return tuple(_required(ids, at, "streamIds", "value in streamIds received") for at in range(len(ids)))
-
-
-def _read_invocation(items: list[Any]) -> Message:
-    _skip_headers(items)
-    return Invocation(
-        invocation_id=_string(items, 2, "invocationId") or None,
-        target=_required(items, 3, "target", "target for Invocation message"),
-        arguments=_arguments(items),
-        stream_ids=_stream_ids(items),
-    )
-
-
-def _read_stream_item(items: list[Any]) -> Message:
-    _skip_headers(items)
-    invocation_id = _required(items, 2, "invocationId", "invocation ID for StreamItem message")
-    return StreamItem(
-        invocation_id, items[3] if len(items) > 3 else Unreadable(InvalidDataError("Reading 'item' failed."))
-    )
-
-
-def _read_completion(items: list[Any]) -> Message:
-    _skip_headers(items)
-    invocation_id = _required(items, 2, "invocationId", "invocation ID for Completion message")
-    kind = _int32(items, 3, "resultKind")
+def _read_completion(items: Items) -> Message:
+    items.skip_headers()
+    invocation_id = items.filled("invocationId", "invocation ID for Completion message")
+    kind = items.integer("resultKind")
     if kind == ERROR_RESULT:
-        return Completion(invocation_id, error=_string(items, 4, "error"))
+        return Completion(invocation_id, error=items.text("error"))
     if kind == VOID_RESULT:
         return Completion(invocation_id)
     if kind != NON_VOID_RESULT:
         raise InvalidDataError("Invalid invocation result kind.")
-    if len(items) < 5:
-        raise InvalidDataError("Reading 'result' failed.")
-    return Completion(invocation_id, items[4])
+    return Completion(invocation_id, items.result())
 
 
-def _read_stream_invocation(items: list[Any]) -> Message:
-    _skip_headers(items)
-    return StreamInvocation(
-        invocation_id=_required(items, 2, "invocationId", "invocation ID for StreamInvocation message"),
-        target=_required(items, 3, "target", "target for StreamInvocation message"),
-        arguments=_arguments(items),
-        stream_ids=_stream_ids(items),
-    )
+def _read_cancel_invocation(items: Items) -> Message:
+    items.skip_headers()
+    return CancelInvocation(items.filled("invocationId", "invocation ID for CancelInvocation message"))
 
 
-def _read_cancel_invocation(items: list[Any]) -> Message:
-    _skip_headers(items)
-    return CancelInvocation(_required(items, 2, "invocationId", "invocation ID for CancelInvocation message"))
+def _read_close(items: Items) -> Message:
+    error = items.text("error")
+    return Close(error, items.boolean("allowReconnect") if items.count > 2 else False)
 
 
-def _read_close(items: list[Any]) -> Message:
-    error = _string(items, 1, "error")
-    allow_reconnect = items[2] if len(items) > 2 else False
-    if type(allow_reconnect) is not bool:
-        raise InvalidDataError("Reading 'allowReconnect' as Boolean failed.")
-    return Close(error, allow_reconnect)
-
-
-def _sequence_id(items: list[Any]) -> int:
-    value = _item(items, 1)
-    if type(value) is not int or value >= 2**63:
-        raise InvalidDataError("Reading 'sequenceId' as Int64 failed.")
-    return value
-
-
-_READERS: dict[int, Callable[[list[Any]], Message]] = {
+_READERS: dict[int, Callable[[Items], Message]] = {
     1: _read_invocation,
     2: _read_stream_item,
     3: _read_completion,
@@ -432,6 +347,6 @@ _READERS: dict[int, Callable[[list[Any]], Message]] = {
     5: _read_cancel_invocation,
     6: lambda items: Ping(),
     7: _read_close,
-    8: lambda items: Ack(_sequence_id(items)),
-    9: lambda items: Sequence(_sequence_id(items)),
+    8: lambda items: Ack(items.integer("sequenceId", 64)),
+    9: lambda items: Sequence(items.integer("sequenceId", 64)),
 }

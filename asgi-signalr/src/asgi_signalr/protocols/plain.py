@@ -7,6 +7,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from asgi_signalr.options import EncHook
 
 
@@ -29,6 +31,7 @@ _PLAIN: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (UUID, lambda value: UUID(int=value.int)),
 )
 _KINDS = tuple(kind for kind, _ in _PLAIN)
+_OF_THEIR_OWN = tuple(kind for kind in _KINDS if kind not in (str, int, float))
 _EXACT = frozenset((*_KINDS, bool))
 
 
@@ -74,3 +77,19 @@ def with_text_keys(value: Any, encode: EncHook) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [with_text_keys(each, encode) for each in value]
     return value
+
+
+def with_whole_characters(value: Any, encode: EncHook) -> Any:
+    """Put U+FFFD where there is half of a surrogate pair, at any depth, as ASP.NET Core does: UTF-8 has none.
+
+    What is not built in becomes a dictionary or a list, as encoders write it; what it holds stays as it is.
+    """
+    return _whole(msgspec.to_builtins(value, builtin_types=_OF_THEIR_OWN, enc_hook=encode))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_whole(key): _whole(each) for key, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list | tuple | set | frozenset) else value

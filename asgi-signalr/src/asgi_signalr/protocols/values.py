@@ -336,8 +336,6 @@ def _is_told_apart(union: Any) -> bool:
 
 def unsendable(error: Exception) -> ValueError:
     """Say why a value cannot be sent, where the encoder's own words do not."""
-    if isinstance(error, UnicodeEncodeError):
-        return ValueError(f"Text with a lone surrogate cannot be sent: {error.reason} (at {error.start}).")
     if isinstance(error, RecursionError):
         return ValueError("A value that is nested too deeply, or in itself, cannot be sent.")
     return ValueError(f"A number that does not fit into 64 bits cannot be sent: {error}.")

@@ -18,6 +18,7 @@ from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.encodings import Encodings
 from asgi_signalr.scaleout.envelopes import Acknowledgement, ClientInquiry, ClientInvocation, ClientResult, Publisher
+from asgi_signalr.scaleout.roll import Roll
 
 Answer = Callable[[Completion | None], None]
 """Takes what a client has answered; None: its connection has ended before."""
@@ -29,6 +30,12 @@ class _Question:
     def __init__(self) -> None:
         self.answer: asyncio.Future[tuple[HubProtocol, Completion] | None] = asyncio.get_running_loop().create_future()
         self.is_acknowledged = False
+        self.was_acknowledged = False
+        """Whether a server has said that it has the connection."""
+
+    def over(self, connection_id: str) -> ConnectionError:
+        """Say that there is no answer to come."""
+        return _disconnected(connection_id) if self.was_acknowledged else _does_not_exist(connection_id)
 
 
 class ClientResults:
@@ -38,12 +45,16 @@ class ClientResults:
         hub: its name.
         protocols: those that its clients may speak, by their names.
         publisher: the way to the other servers.
+        roll: which there are.
         patience: seconds after which a question to another server's client is asked again, or given up.
 
     """
 
-    def __init__(self, hub: str, protocols: Mapping[str, HubProtocol], publisher: Publisher, patience: float) -> None:
+    def __init__(
+        self, hub: str, protocols: Mapping[str, HubProtocol], publisher: Publisher, roll: Roll, patience: float
+    ) -> None:
         self._hub = hub
+        self._roll = roll
         self._protocols = protocols
         self._publisher = publisher
         self._patience = patience
@@ -92,7 +103,8 @@ class ClientResults:
         """Call a method of a client that is connected to another server, and wait for its result.
 
         The server that has the connection says so at once, and says again from time to time that the client has not
-        answered yet: who hears nothing of it waits no longer.
+        answered yet: who hears nothing of it waits no longer. That it has it no more is said at once as well, and that
+        there is no such server is known.
 
         Raises:
             HubException: the client has answered with an error.
@@ -112,12 +124,11 @@ class ClientResults:
             await self._publisher.publish(
                 ClientInvocation(self._hub, connection_id, invocation_id, self._publisher.id, encodings)
             )
-            silence = _does_not_exist(connection_id)
             while not (await asyncio.wait({question.answer}, timeout=self._patience))[0]:
                 if not question.is_acknowledged:
-                    raise silence
+                    self._roll.doubt(connection_id)
+                    raise question.over(connection_id)
                 question.is_acknowledged = False
-                silence = _disconnected(connection_id)
                 await self._publisher.publish(
                     ClientInquiry(self._hub, connection_id, invocation_id, self._publisher.id)
                 )
@@ -129,7 +140,7 @@ class ClientResults:
                     ClientInquiry(self._hub, connection_id, invocation_id, self._publisher.id, gives_up=True)
                 )
         if answer is None:
-            raise _disconnected(connection_id)
+            raise question.over(connection_id)
         protocol, completion = answer
         return _value(protocol, completion, returns)
 
@@ -137,7 +148,7 @@ class ClientResults:
         """Learn that a server has the connection, and the client has not answered yet."""
         question = self._asked.get(invocation_id)
         if question is not None:
-            question.is_acknowledged = True
+            question.is_acknowledged = question.was_acknowledged = True
 
     def handle(self, result: ClientResult) -> None:
         """Give the answer of another server's client to whoever has asked.
@@ -183,6 +194,16 @@ class ClientResults:
         )
         connection.write(payload)
         return Acknowledgement(self._hub, request.invocation_id, request.server)
+
+    def deny(self, request: ClientInvocation) -> None:
+        """Say of a client that is not here that it is nowhere, if that is known: this server had it, or nobody has."""
+        if self._roll.is_of_this_server(request.connection_id):
+            self._publisher.publish_soon(ClientResult(self._hub, request.invocation_id, request.server, "", None))
+            return
+        # What comes back of one's own comes behind whatever the others had said before.
+        question = self._asked.get(request.invocation_id) if request.server == self._publisher.id else None
+        if question is not None and not self._roll.may_be_elsewhere(request.connection_id):
+            _resolve(question.answer, None)
 
     def assure(self, inquiry: ClientInquiry) -> Acknowledgement | None:
         """Tell another server that a client still owes its answer; None if it does not, or need not any more."""

@@ -122,6 +122,14 @@ class ServerGone(msgspec.Struct, array_like=True, frozen=True, tag="gone"):
     by: str
 
 
+class ServerState(msgspec.Struct, array_like=True, frozen=True, tag="server"):
+    """A server says that it lives, asks who else does, or stops. By its mark, and of no hub: of the application."""
+
+    hub: str
+    server: str
+    state: Literal["asks", "lives", "leaves"]
+
+
 Envelope = (
     Delivery
     | GroupCommand
@@ -132,8 +140,9 @@ Envelope = (
     | PresenceUpdate
     | RollCall
     | ServerGone
+    | ServerState
 )
-"""Whatever servers tell each other. Each is of one hub."""
+"""Whatever servers tell each other. Each is of one hub, or of the whole application."""
 
 
 class Publisher(Protocol):

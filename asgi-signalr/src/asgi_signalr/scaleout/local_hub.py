@@ -33,6 +33,7 @@ from asgi_signalr.scaleout.envelopes import (
 from asgi_signalr.scaleout.members import Members
 from asgi_signalr.scaleout.presence_events import PresenceFunction
 from asgi_signalr.scaleout.presence_tracker import PresenceTracker
+from asgi_signalr.scaleout.roll import Roll
 
 logger = logging.getLogger("asgi_signalr")
 
@@ -54,6 +55,10 @@ class Host(Publisher, Protocol):
     @property
     def flusher(self) -> Flusher:
         """Sends what the connections of this server have queued."""
+
+    @property
+    def roll(self) -> Roll:
+        """Which servers there are."""
 
     @property
     def metrics(self) -> Metrics:
@@ -104,7 +109,7 @@ class LocalHub:
         self._commands: dict[str, asyncio.Future[str | None]] = {}
         # Who has a connection says so at once; who is silent so long has not got it, or is no more.
         patience = min(host.options.group_timeout, host.options.presence_lease / 3)
-        self._results = ClientResults(self.address, protocols, host, patience)
+        self._results = ClientResults(self.address, protocols, host, host.roll, patience)
         if presence is not None:
             self.presence = PresenceTracker(self.address, self.members, host, presence, host.options.presence_lease)
             self.members.on_change = self.presence.changed
@@ -140,8 +145,11 @@ class LocalHub:
                 )
             case GroupCommand():
                 answer = self._change_group_for(envelope)
-            case ClientInvocation(connection_id=name) if (connection := self.members.connections.get(name)) is not None:
-                answer = self._results.obey(envelope, connection)
+            case ClientInvocation(connection_id=name):
+                if (connection := self.members.connections.get(name)) is not None:
+                    answer = self._results.obey(envelope, connection)
+                else:
+                    self._results.deny(envelope)
             case ClientInquiry():
                 answer = self._results.assure(envelope)
             case ClientResult(server=server) if server == self._host.id:

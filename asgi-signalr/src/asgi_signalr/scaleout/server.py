@@ -15,10 +15,11 @@ from asgi_signalr.connections.metrics import find_metrics
 from asgi_signalr.connections.outbox import Flusher
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.scaleout.envelopes import Envelope, decode, encode
+from asgi_signalr.scaleout.envelopes import Envelope, ServerState, decode, encode
 from asgi_signalr.scaleout.local_hub import LocalHub
 from asgi_signalr.scaleout.presence_events import PresenceFunction
-from asgi_signalr.scaleout.presence_tracker import PresenceTracker
+from asgi_signalr.scaleout.presence_tracker import ROLL_CALL_PER_LEASE, PresenceTracker
+from asgi_signalr.scaleout.roll import MARK, Roll
 
 logger = logging.getLogger("asgi_signalr")
 
@@ -66,6 +67,10 @@ class Server:
         self._local_hubs: dict[str, LocalHub] = {}
         self._by_address: dict[str, LocalHub] = {}  # as envelopes name them
         self._publishing: set[asyncio.Task[None]] = set()
+        # What a lease is to presence, this is to the roll: the others answer in a fraction of it.
+        patience = options.presence_lease * ROLL_CALL_PER_LEASE
+        self.roll = Roll(options.channel_prefix, secrets.token_urlsafe(MARK * 3 // 4), self, patience)
+        """Which servers there are."""
         self.metrics = find_metrics()
         self.connections = ConnectionManager(options, self.metrics)
 
@@ -130,6 +135,8 @@ class Server:
         # The event loop closes its asynchronous generators before it ends: the one hook there is without a lifespan.
         self._until_loop_ends = _then(backplane.stop)
         await anext(self._until_loop_ends)
+        if not self.is_alone:
+            self.roll.call()
         for hub in self._presence:
             self.local_hub(hub)
         for presence in self._presences():
@@ -144,6 +151,8 @@ class Server:
         hubs = tuple(self._local_hubs.values())
         await asyncio.gather(*(calls.finish(left) for hub in hubs for calls in tuple(hub.calls_left)))
         await asyncio.gather(*(presence.end(_PATIENCE) for presence in self._presences()))
+        if self._backplane is not None and not self.is_alone:
+            self.roll.leave()
         if self._publishing:
             await asyncio.wait(self._publishing, timeout=_PATIENCE)
         self._is_stopped = True
@@ -157,6 +166,7 @@ class Server:
     def resync(self) -> None:
         """Messages may have been lost: what the servers have told each other has to be told again."""
         self.metrics.gap()
+        self.roll.call()
         for presence in self._presences():
             presence.resync()
         if self.options.reconnect_after_gap:
@@ -198,6 +208,10 @@ class Server:
                 kind, size = type(envelope).__name__, len(payload)
                 extra = {"server_id": self.id, "hub": envelope.hub, "direction": "<", "envelope": kind, "size": size}
                 logger.debug("server %s < %s for %s [%d bytes]", self.id, kind, envelope.hub, size, extra=extra)
+            if type(envelope) is ServerState:
+                if envelope.hub == self.roll.address:
+                    self.roll.handle(envelope)
+                return
             local_hub = self._by_address.get(envelope.hub)
             if local_hub is not None:  # else nobody has connected to this hub here
                 local_hub.handle(envelope)

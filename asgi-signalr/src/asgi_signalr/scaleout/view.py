@@ -16,6 +16,7 @@ from asgi_signalr.scaleout.envelopes import (
     PresenceUpdate,
     RollCall,
     ServerGone,
+    ServerState,
     decode,
 )
 
@@ -88,6 +89,8 @@ def to_dict(payload: bytes) -> dict[str, Any]:
             }
         case RollCall(hub, server, of):
             return {"kind": "roll-call", "hub": hub, "server": server, "of": of}
+        case ServerState(hub, server, state):
+            return {"kind": "server", "hub": hub, "server": server, "state": state}
         case ServerGone(hub, server, by):
             return {"kind": "gone", "hub": hub, "server": server, "by": by}
 
@@ -120,6 +123,9 @@ def describe(payload: bytes) -> str:
             return f"{view['hub']}: {_presence(view)}"
         case "roll-call":
             return f"{view['hub']}: server {view['server']} asks {view['of'] or 'everybody'} who is present"
+        case "server":
+            said = {"asks": "starts, and asks who is there", "lives": "is there", "leaves": "stops"}[view["state"]]
+            return f"server {view['server']} {said}"
         case "gone":
             return f"{view['hub']}: server {view['server']} has gone, says {view['by']}"
         case _:

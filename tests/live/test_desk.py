@@ -1,0 +1,148 @@
+"""A desk does what the commands do, once however often it is pressed, and knows what was done elsewhere."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit import tree, verdicts, workspace
+from labkit.errors import UsageError
+from labkit.lab import Exercise, Lab, find_lab
+from labkit.live import runner
+from labkit.live.desk import Desk
+from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
+
+NOW = datetime(2026, 11, 30, 12, 0)
+
+
+@pytest.fixture
+def desk(tea: Lab, brew: Exercise, tmp_path: Path) -> Iterator[Desk]:
+    """The desk of the small lab's exercise, in a folder where nothing is yet."""
+    (tmp_path / "work").mkdir()
+    desk = Desk(tea, brew, tmp_path / "work", lambda kind, exercise, news: None)
+    yield desk
+    desk.close()
+
+
+def checks(desk: Desk, *names: str) -> list[dict[str, Any]]:
+    """The checks as the page has them, with these entries of each."""
+    return [{name: each[name] for name in names} for each in desk.to_json()["verify"]["checks"]]
+
+
+def found_elsewhere(desk: Desk, verdict: Verdict, when: datetime) -> None:
+    """Remember a verdict on the second task, as `labkit verify` in another window does."""
+    assert desk.workspace is not None
+    task = desk.exercise.tasks[1]
+    check = (Check("a1.2/cup", "The cup is full.", task.id, 1), Result(verdict))
+    report = Report("a1", "workspace", 1, (TaskReport(task.id, task.title, (check,)),))
+    verdicts.remember(desk.workspace.folder, report, tree.digest(desk.workspace.folder), when)
+
+
+def test_twenty_presses_at_once_do_the_thing_once(desk: Desk) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: desk.do("start", {})["message"], range(20)))
+        assert any(answer.startswith("Made your workspace ") for answer in answers)
+        list(pool.map(lambda _: desk.do("insert", {"name": "pour"}), range(20)))
+    assert desk.workspace is not None
+    assert [path.name for path in desk.workspace.folder.parent.iterdir()] == ["a1-brew"]
+    assert [path.name for path in (desk.workspace.folder / ".labkit/journal").iterdir()] == ["0001"]
+
+
+def test_what_is_inserted_is_shown_and_can_be_taken_back(desk: Desk) -> None:
+    assert desk.to_json()["workspace"] is None
+    desk.do("start", {})
+    answer = desk.do("insert", {"name": "pour", "value": "black"})
+    assert answer["message"] == "Inserted pour into app.py, line 3."
+    assert '+    cup = "black"\n' in answer["diff"]
+    assert desk.to_json()["undo"] == "insert pour"
+    assert desk.do("undo", {})["message"].startswith("Undone: insert pour.")
+    assert desk.to_json()["undo"] is None
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "message"),
+    [
+        ("insert", {"name": "pour"}, "There is no workspace of a1 yet."),
+        ("rm", {}, "Unknown action “rm”."),
+        ("start", {"folder": "/"}, "start does not take that: "),
+        ("insert", {"name": ["pour"]}, "insert takes texts, numbers, yes and no only."),
+    ],
+)
+def test_what_cannot_be_done_is_said(desk: Desk, action: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        desk.do(action, arguments)
+    assert raised.value.message.startswith(message)
+
+
+def test_what_another_window_has_found_is_known_until_a_file_changes(desk: Desk) -> None:
+    desk.do("start", {})
+    found_elsewhere(desk, Verdict.NOT_DONE, NOW)
+    assert checks(desk, "id", "verdict", "stale") == [{"id": "a1.2/cup", "verdict": "not done", "stale": False}]
+    desk.do("insert", {"name": "pour"})
+    assert checks(desk, "verdict", "stale") == [{"verdict": "not done", "stale": True}]
+    found_elsewhere(desk, Verdict.PASSED, NOW + timedelta(seconds=1))
+    assert checks(desk, "verdict", "stale") == [{"verdict": "passed", "stale": False}]
+    found_elsewhere(desk, Verdict.NOT_DONE, NOW)  # an older one
+    assert checks(desk, "verdict", "stale") == [{"verdict": "passed", "stale": False}]
+
+
+def test_a_damaged_memory_of_verdicts_is_passed_over(desk: Desk) -> None:
+    desk.do("start", {})
+    assert desk.workspace is not None
+    (desk.workspace.folder / ".labkit" / "verdicts.json").write_text(
+        '{"tasks": {"a1.1": {"digest": "", "when": 5}, "a1.2": {"digest": "", "when": "2026-11-30", "checks": [{}]}}}'
+    )
+    assert checks(desk, "id") == []
+
+
+def test_the_workspace_is_the_one_that_list_shows(desk: Desk, tea: Lab, brew: Exercise, tmp_path: Path) -> None:
+    far = workspace.create(tea, brew, tmp_path / "elsewhere" / "mine")
+    assert desk.find_workspace() == far  # the last used of all
+    near = workspace.create(tea, brew, tmp_path / "work" / "tea")
+    assert desk.find_workspace() == near
+    (near.folder / ".labkit" / "workspace.json").unlink()  # as one that git has brought
+    taken = desk.find_workspace()
+    assert taken == desk.workspace
+    assert taken is not None
+    assert taken.folder == near.folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be halted there")
+def test_an_instance_that_does_not_answer_is_told_and_one_that_does_is_healthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labkit import scaffold
+
+    monkeypatch.setattr(runner, "HEALTH", 0.0)
+    monkeypatch.setattr(runner, "PATIENCE", 0.2)
+    folder = scaffold.new_lab("party", tmp_path / "party").folder
+    settings = folder / "exercises" / "ex1-first-steps" / "exercise.toml"
+    settings.write_text(
+        settings.read_text().replace('home = "/"', 'home = "/"\ninstances = 2\nside-by-side = ["/", "/seen"]')
+    )
+    lab = find_lab(folder)
+    made = workspace.create(lab, lab.exercises[0], tmp_path / "mine")
+    lines: list[str] = []
+    told: list[list[int]] = []
+    app = runner.Runner(lambda: told.append(app.silent), lambda number, line: lines.append(line))
+    app.start(lab.exercises[0], made)
+    try:
+        first, second = app.to_json()["instances"]
+        assert app.to_json()["pages"] == [f"{first['url']}/", f"{second['url']}/seen"]
+        assert app.poll()
+        assert (app.silent, lines) == ([], [])  # what asks is not shown in the log
+        (pid,) = (each.pid for each in app.instances if each.number == 2)
+        os.kill(pid, signal.SIGSTOP)
+        assert app.poll()
+        assert app.to_json()["silent"] == told[-1] == [2]
+        os.kill(pid, signal.SIGCONT)
+        assert app.poll()
+        assert app.silent == []
+    finally:
+        app.stop()
