@@ -19,7 +19,7 @@ def package():
     from setuptools.command.build_py import build_py
 
     manual = tomllib.loads((HERE / "lab.toml").read_text(encoding="utf-8"))["manual"]
-    lab = ("lab.toml", "exercises", "snippets", *manual)
+    lab = ("lab.toml", "exercises", "snippets", "locale", *manual)
 
     class build_py_with_lab(build_py):  # noqa: N801  (setuptools' own spelling)
         """Copies the lab as it is, dotfiles too (package_data's patterns drop them), to `labkit/_lab`."""

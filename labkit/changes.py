@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,42 @@ def diff(before: bytes | None, after: bytes | None, old_name: str, new_name: str
             return f"Files {old_name} and {new_name} differ in their line endings only\n"
     lines = difflib.unified_diff(_lines(old), _lines(new), old_name, new_name)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One row of two texts side by side: the lines that stand beside each other, each with its number from 1.
+
+    A side is None where the other has a line that this one lacks.
+    """
+
+    left: tuple[int, str] | None
+    right: tuple[int, str] | None
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both sides have this line."""
+        return self.left is not None and self.right is not None and self.left[1] == self.right[1]
+
+
+def pairs(left: str, right: str, context: int = 3) -> Iterator[Pair | None]:
+    """Two texts side by side: what differs, with the lines round it; None stands for lines that are left out."""
+    old, new = _lines(left.replace("\r\n", "\n")), _lines(right.replace("\r\n", "\n"))
+    old, new = [line.removesuffix("\n") for line in old], [line.removesuffix("\n") for line in new]
+    end = (0, 0)
+    for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(context):
+        if (group[0][1], group[0][3]) != end:
+            yield None
+        for _, old_from, old_to, new_from, new_to in group:
+            for n in range(max(old_to - old_from, new_to - new_from)):
+                a, b = old_from + n, new_from + n
+                yield Pair(
+                    (a + 1, old[a]) if a < old_to else None,
+                    (b + 1, new[b]) if b < new_to else None,
+                )
+        end = (group[-1][2], group[-1][4])
+    if end != (len(old), len(new)) and end != (0, 0):
+        yield None
 
 
 def counts(before: bytes | None, after: bytes | None) -> tuple[int, int]:

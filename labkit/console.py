@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.text import Text
+
+from labkit import language
 
 PLAIN = "LABKIT_PLAIN"
 """The environment variable that asks for plain lines, for a screen reader for example, as `--plain` does."""
@@ -38,8 +41,18 @@ class _Console(Console):
             return False
 
     def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
-        """Print as Rich does; a soft wrap is the terminal's, so it is only kept where there is none."""
+        """Print as Rich does, in the reader's language; a soft wrap is a terminal's own, and kept elsewhere only."""
+        objects = tuple(_translated(each) for each in objects)
         super().print(*objects, soft_wrap=bool(soft_wrap) and not self.is_terminal, **options)
+
+
+def _translated(shown: Any) -> Any:
+    """What is shown, if it is a message: text with styles of its own is an app's, or was translated piece by piece."""
+    if isinstance(shown, str):
+        return language.translated(shown)
+    if isinstance(shown, Text) and not shown.spans and (text := language.translated(shown.plain)) != shown.plain:
+        return Text(text, style=shown.style)
+    return shown
 
 
 out = _Console()
@@ -73,8 +86,8 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
     Yields what tells which part of it goes on now, which the spinner shows.
     """
     if err.is_terminal:
-        with err.status(what) as status:
-            yield status.update
+        with err.status(language.translated(what)) as status:
+            yield lambda part: status.update(language.translated(part))
     else:
         err.print(f"{what} …")
         yield lambda part: None

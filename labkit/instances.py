@@ -181,7 +181,7 @@ def _start(
     try:
         for number, port in enumerate(ports, start=1):
             name = f"The app (instance {number})" if len(ports) > 1 else "The app"
-            command, variables = _filled(app, {**values, "port": str(port)})
+            command, variables = _filled(app, {**values, "port": str(port), "number": str(number)})
             log = logs / f"instance-{number}.log"
             if sandbox:
                 _check_program(command, folder)

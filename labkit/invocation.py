@@ -8,11 +8,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from labkit import language
+
 _ROOT = Path(__file__).parent.parent
 
 
 def here(text: str, folder: Path | None = None) -> str:
-    """An advice that says `labkit …`, with labkit as it has to be called in `folder`, else in the current one."""
+    """An advice in the reader's language, with labkit as it has to be called in `folder`, else in the current one."""
+    text = language.translated(text)
     called = labkit(folder)
     if called == "labkit":
         return text

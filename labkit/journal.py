@@ -164,6 +164,15 @@ class Journal:
         except UsageError:
             return None
 
+    @property
+    def last_puts_away(self) -> bool:
+        """Whether the change that `undo` would take back has put a folder away."""
+        records = self._records()
+        try:
+            return bool(records and self._described(f"{_OWN}/journal/{records[-1]}")[3])
+        except UsageError:
+            return False
+
     def _put_aside(self, record: str, number: int, content: bytes) -> None:
         """Keep what an undo takes back; an undo that was cut short has kept something already, which stays."""
         name, attempt = f"{record}/{number}.undone", 1

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, chapter, form, known
+from labkit import __version__, chapter, form, known, language, prose
 from labkit.chapter import Chapter, Step, Task
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
@@ -110,7 +110,15 @@ class Exercise:
     @cached_property
     def chapter(self) -> Chapter:
         """What the trainee reads: the title, the tasks and their steps."""
-        return chapter.read(self.folder / "README.md", self.id)
+        path = self.folder / "README.md"
+        found = chapter.read(path, self.id)
+        if language.chosen() is None:
+            return found
+        said = prose.translated(found.source, self._in_language, language.translated)
+        return chapter.parse(said, self.id, path)
+
+    def _in_language(self, text: str) -> str:
+        return language.of_lab(self.folder.parent.parent, text)
 
     @cached_property
     def hints(self) -> dict[str, Hint]:
@@ -124,7 +132,8 @@ class Exercise:
         table = read_toml(path, None)
         for key, hint in table.items():
             form.check_table(path, hint, form.HINT, key)
-        return {key: Hint(**hint) for key, hint in table.items()}
+        said = {key: {name: self._in_language(text) for name, text in hint.items()} for key, hint in table.items()}
+        return {key: Hint(**hint) for key, hint in said.items()}
 
     def hint(self, step: Step) -> Hint | None:
         """The hint for a step, if it has one."""
@@ -251,6 +260,7 @@ def find_lab(folder: Path | None = None) -> Lab:
             "Its checks are programs: they may do all that you may.",
             f"If you trust it, name it once: --lab {argument(folder)}",
         )
+    language.use_lab(folder)
     table = read_toml(folder / "lab.toml", form.LAB)
     return Lab(
         folder=folder,

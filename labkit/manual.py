@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from labkit import language, prose
 from labkit.errors import UsageError
 from labkit.files import read_text
 from labkit.lab import Exercise, Lab
@@ -37,11 +38,19 @@ def files(lab: Lab, exercise: Exercise) -> dict[str, bytes]:
     """
     places = dict(_places(lab, exercise))
     return {
-        place: _moved(read_text(source), source, place, places).encode("utf-8")
+        place: _moved(page(lab, source), source, place, places).encode("utf-8")
         if source.suffix == ".md"
         else source.read_bytes()
         for source, place in places.items()
     }
+
+
+def page(lab: Lab, path: Path) -> str:
+    """A page of the manual in the reader's language, as far as the lab's catalogue has it."""
+    text = read_text(path)
+    if language.chosen() is None:
+        return text
+    return prose.translated(text, lambda passage: language.of_lab(lab.folder, passage), language.translated)
 
 
 def broken_links(lab: Lab, path: Path) -> Iterator[str]:
@@ -62,7 +71,7 @@ def for_terminal(lab: Lab, text: str, page: Path) -> str:
         target = _resolved(page, link["target"]) if link["target"] else None
         words = " ".join(link["text"].split())
         if link["image"]:
-            return f"*[Picture: {words}]*"
+            return language.translated(f"*[Picture: {words}]*")
         if target in named:
             return f"{words} (`labkit chapter {named[target]}`)"
         return link[0] if "://" in link["target"] else words

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import recognition, snippets, tree, verdicts
+from labkit import language, recognition, snippets, tree, verdicts
 from labkit.chapter import Step, Task
 from labkit.files import locked, write_whole
 from labkit.lab import Exercise
@@ -221,9 +221,10 @@ def hints(exercise: Exercise, step: Step) -> list[str]:
     written = exercise.hint(step)
     question = written.question if written else (f"{place.text[:1].upper()}{place.text[1:]}." if place else step.prose)
     if place:
-        where = f"It belongs into {place.path}, where the line “TODO {name}” is."
+        where = language.translated(f"It belongs into {place.path}, where the line “TODO {name}” is.")
     else:
-        where = "It is typed in a terminal, in the folder of your workspace." if step.commands else ""
+        typed = language.translated("It is typed in a terminal, in the folder of your workspace.")
+        where = typed if step.commands else ""
     direction = " ".join(filter(None, [written.direction if written else "", where])) or step.prose
     code = snippets.fill(exercise.snippets[name].text) if name else "\n".join(step.commands) or step.source
     return [question, direction, code]

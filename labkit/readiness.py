@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from labkit import __version__
+from labkit import __version__, language
 from labkit.errors import UsageError
 from labkit.machine import Finding, State
 
-CHECKS = (
+CHECKS = language.marked(
     "Python",
     "labkit",
     "the lab",

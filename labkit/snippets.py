@@ -149,6 +149,13 @@ def home(exercise: Exercise, name: str) -> TodoLine | None:
     return next((todo for todo in todo_lines(exercise.begin) if todo.name == name), None)
 
 
+def enclosing(exercise: Exercise, place: TodoLine) -> str | None:
+    """The line that a TODO line of begin stands inside of, by its indentation; None at the left edge."""
+    lines = (text_of(exercise.begin / place.path) or "").split("\n")[: place.line - 1]
+    above = (line for line in reversed(lines) if line.strip() and _indent(line) < len(place.indent.expandtabs()))
+    return next((line.strip() for line in above), None)
+
+
 def todo_lines_of(path: str, text: str) -> Iterator[TodoLine]:
     """The TODO lines of one file's text."""
     for number, line in enumerate(text.split("\n"), start=1):
@@ -171,6 +178,11 @@ def texts(folder: Path, having: str = "") -> Iterator[tuple[str, str]]:
 def text_of(path: Path) -> str | None:
     """The text of a file; None if it is not there, or no text."""
     return tree.text(tree.read(path)) if path.is_file() else None
+
+
+def _indent(line: str) -> int:
+    spread = line.expandtabs()
+    return len(spread) - len(spread.lstrip())
 
 
 def _line_shape(line: str, captured: int | None = None, comment: bool = False) -> re.Pattern[str]:

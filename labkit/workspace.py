@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, companions, known, places, record, tree
+from labkit import __version__, changes, companions, known, places, record, tree, usage
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import Within, is_free, locked, write_whole
@@ -72,6 +72,7 @@ class Workspace:
 
     def put_data_away(self, change: Change) -> Path:
         """Write a change, and move the app's data out of the way in the same step; returns where the data is now."""
+        usage.refuse_if_used(self.folder)
         with self.changing():
             kept = self.journal.apply(change, put_away=".labkit/data")
             self.data.mkdir(exist_ok=True)
@@ -79,7 +80,9 @@ class Workspace:
         return kept
 
     def undo(self, force: bool = False) -> Undone:
-        """Take back the last change; raises as `Journal.undo` does."""
+        """Take back the last change; raises as `Journal.undo` does, and UsageError if a running app uses its data."""
+        if self.journal.last_puts_away:
+            usage.refuse_if_used(self.folder)
         with self.changing():
             return self.journal.undo(force)
 

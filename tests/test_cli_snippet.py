@@ -164,7 +164,7 @@ def test_list_says_where_each_belongs_and_what_is_done(labkit: Labkit, mine: Pat
 
 def test_show_prints_the_code_as_it_is_inserted(labkit: Labkit, mine: Path) -> None:
     assert labkit("show", "POUR")[1] == (
-        "pour (a1) belongs into app.py, in place of its TODO line:\n\n"
+        "pour (a1) belongs into app.py, inside def tea(), in place of its TODO line (line 3):\n\n"
         'cup = "green"\n\nprint(cup)\n\n'
         "placeholder 1 is “green”; another value: --set 1=VALUE\n"
         "next: labkit snippet insert pour\n"

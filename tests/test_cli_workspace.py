@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from labkit import __version__, cli, machine
+from labkit import __version__, cli, machine, usage
 from labkit.cli import demo, run
 from labkit.lab import Lab
 
@@ -226,6 +226,26 @@ def test_reset_leaves_the_apps_data_alone_unless_asked(labkit: Labkit, started: 
     data.write_text("coffee")
     assert labkit("undo")[1].startswith("Undone: reset a1\n  the app's data is as it was before\n")
     assert (data.read_text(), (started / ".labkit" / "undone" / "data-2" / "tea.db").read_text()) == ("tea", "coffee")
+
+
+def test_data_that_a_running_app_writes_to_is_left_where_it_is(labkit: Labkit, started: Path) -> None:
+    data = started / ".labkit" / "data" / "tea.db"
+    data.write_text("tea")
+    with usage.noted(started):
+        code, _, err = labkit("reset", "--data", "--yes")
+        assert (code, err) == (
+            2,
+            f"The app of this workspace runs (process {os.getpid()}), and writes to its data.\n"
+            "next: Stop it first, with Ctrl-C or q in its terminal, or in the guide, then repeat the command.\n",
+        )
+        assert data.read_text() == "tea"
+    (started / ".labkit" / "running" / "4194305").write_text("1.0")  # whoever left it was killed
+    assert labkit("reset", "--data", "--yes")[0] == 0
+    assert (data.exists(), list((started / ".labkit" / "running").iterdir())) == (False, [])
+    with usage.noted(started):
+        assert labkit("undo")[0] == 2
+    assert labkit("undo")[0] == 0
+    assert data.read_text() == "tea"
 
 
 def test_a_look_at_somebody_elses_folders_changes_nothing_in_them(labkit: Labkit, started: Path) -> None:

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
 from labkit import companions, snippets, workspace
@@ -18,6 +19,116 @@ HERE = find_lab()
 def folder(tea: Lab, brew: Exercise, tmp_path: Path) -> Path:
     """A new workspace's folder."""
     return workspace.create(tea, brew, tmp_path / "mine").folder
+
+
+class Snippet(msgspec.Struct, forbid_unknown_fields=True):
+    """A code snippet, in the form of a `.code-snippets` file."""
+
+    body: str | list[str]
+    prefix: str | list[str] = ""
+    description: str | list[str] = ""
+    scope: str = ""
+    isFileTemplate: bool = False  # noqa: N815  (as the editor has it)
+
+
+class Group(msgspec.Struct, forbid_unknown_fields=True):
+    """What a task counts as."""
+
+    kind: Literal["build", "test", "none"]
+    isDefault: bool = False  # noqa: N815
+
+
+class Task(msgspec.Struct, forbid_unknown_fields=True):
+    """A task that runs a program; of the many keys that there are, those that labkit may write."""
+
+    label: str
+    type: Literal["process", "shell"]
+    command: str
+    args: list[str] = []
+    group: Group | Literal["build", "test", "none"] = "none"
+    problemMatcher: str | list[str] = []  # noqa: N815
+    options: dict[str, Any] = {}
+    isBackground: bool = False  # noqa: N815
+    presentation: dict[str, Any] = {}
+    dependsOn: str | list[str] = []  # noqa: N815
+
+
+class Tasks(msgspec.Struct, forbid_unknown_fields=True):
+    """tasks.json."""
+
+    version: Literal["2.0.0"]
+    tasks: list[Task]
+    inputs: list[Any] = []
+
+
+class Launch(msgspec.Struct, forbid_unknown_fields=True):
+    """A launch configuration of the Python debugger, debugpy."""
+
+    name: str
+    type: Literal["debugpy"]
+    request: Literal["launch"]
+    module: str
+    args: list[str] | str = []
+    cwd: str = ""
+    console: Literal["internalConsole", "integratedTerminal", "externalTerminal"] = "integratedTerminal"
+    env: dict[str, str] = {}
+    subProcess: bool = True  # noqa: N815
+    justMyCode: bool = True  # noqa: N815
+
+
+class Launches(msgspec.Struct, forbid_unknown_fields=True):
+    """launch.json."""
+
+    version: Literal["0.2.0"]
+    configurations: list[Launch]
+    compounds: list[Any] = []
+
+
+Extension = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9A-Z][a-z0-9-A-Z]*\.[a-z0-9A-Z][a-z0-9-A-Z]*$")]
+
+
+class Extensions(msgspec.Struct, forbid_unknown_fields=True):
+    """extensions.json."""
+
+    recommendations: list[Extension] = []
+    unwantedRecommendations: list[Extension] = []  # noqa: N815
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, rename={"interpreter": "python.defaultInterpreterPath"}):
+    """settings.json, of which labkit writes one."""
+
+    interpreter: str
+
+
+FORMS = {
+    ".code-snippets": dict[str, Snippet],
+    "tasks.json": Tasks,
+    "launch.json": Launches,
+    "extensions.json": Extensions,
+    "settings.json": Settings,
+}
+"""What the editor reads, by the end of the file's name: its documentation's keys and types, and no other key."""
+
+
+@pytest.mark.parametrize("exercise", HERE.exercises, ids=lambda exercise: exercise.id)
+def test_every_file_for_visual_studio_code_has_the_form_that_it_reads(exercise: Exercise) -> None:
+    made = {**companions.files(HERE, exercise), **companions.settings(exercise)}
+    seen = set()
+    for path, content in made.items():
+        if path.startswith(".vscode/"):
+            (end,) = (end for end in FORMS if path.endswith(end))
+            msgspec.convert(json.loads(content), FORMS[end])
+            seen.add(end)
+    assert seen == set(FORMS)
+
+
+@pytest.mark.parametrize("exercise", HERE.exercises, ids=lambda exercise: exercise.id)
+def test_every_file_for_pycharm_is_well_formed(exercise: Exercise) -> None:
+    made = {**companions.files(HERE, exercise), **companions.settings(exercise)}
+    roots = {path: ElementTree.fromstring(content).tag for path, content in made.items() if path.endswith(".xml")}
+    assert set(roots.values()) == {"component"}
+    assert {path.split("/")[0] for path in roots} == {".idea"}
+    assert ElementTree.fromstring(companions.live_templates(HERE)).tag == "templateSet"
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:

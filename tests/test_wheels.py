@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent
-LAB = ("lab.toml", "exercises", "snippets", "docs/lab.md", "docs/concepts")
+LAB = ("lab.toml", "exercises", "snippets", "locale", "docs/lab.md", "docs/concepts")
 UV = os.environ.get("UV", "uv")  # `uv run` says which one it is
 
 
@@ -68,7 +68,8 @@ def run(command: list[str], cwd: Path, **environment: str) -> str:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PYTEST_", "LABKIT_")) and name not in ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT")
+        if not name.startswith(("PYTEST_", "LABKIT_", "UV_TOOL", "XDG_"))
+        and name not in ("PYTHONPATH", "VIRTUAL_ENV", "UV_PROJECT")
     }
     done = subprocess.run(
         command, cwd=cwd, env=kept | environment, capture_output=True, text=True, encoding="utf-8", timeout=150
@@ -128,21 +129,28 @@ def test_a_wheel_made_from_the_source_distribution_is_the_same(
 
 
 @pytest.mark.slow
-def test_an_installed_labkit_starts_and_verifies_an_exercise_without_the_checkout(
+def test_a_labkit_that_is_installed_as_a_tool_starts_and_verifies_an_exercise_without_the_checkout(
     wheels: dict[str, Path], lab_files: dict[str, bytes], tmp_path: Path
 ) -> None:
+    """For an account whose home is empty: the tool's own environment, and `labkit` in the folder for programs."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     pins = tmp_path / "pins.txt"
     pins.write_text("\n".join(project["tool"]["uv"]["constraint-dependencies"]), encoding="utf-8")
-    venv, here = tmp_path / "venv", tmp_path / "here"
+    here, home = tmp_path / "here", tmp_path / "home"
     here.mkdir()
+    home.mkdir()
+    cache = run([UV, "cache", "dir", "--color", "never"], cwd=here).strip()  # what was downloaded already
+    fresh = {"HOME": str(home), "USERPROFILE": str(home), "APPDATA": str(home / "app"), "UV_CACHE_DIR": cache}
+
+    install = [UV, "tool", "install", "--quiet", "--python", sys.executable, "--constraints", str(pins)]
+    run([*install, str(wheels["handson_labkit"]), "--with", str(wheels["asgi_signalr"])], cwd=here, **fresh)
+    venv = Path(run([UV, "tool", "dir"], cwd=here, **fresh).strip()) / "handson-labkit"
+    programs = Path(run([UV, "tool", "dir", "--bin"], cwd=here, **fresh).strip())
     scripts = venv / ("Scripts" if os.name == "nt" else "bin")
-    run([UV, "venv", "--quiet", "--python", sys.executable, str(venv)], cwd=here)
-    install = [UV, "pip", "install", "--quiet", "--python", str(venv), "--constraint", str(pins)]
-    run([*install, *map(str, wheels.values())], cwd=here)
+    assert (venv.is_relative_to(home), programs.is_relative_to(home)) == (True, True)
 
     def labkit(*arguments: str) -> str:
-        return run([str(scripts / "labkit"), *arguments], cwd=here, LABKIT_HOME=str(tmp_path / "home"))
+        return run([str(programs / "labkit"), *arguments], cwd=here, **fresh)
 
     # The environment's own code is used: nothing on the path leads to the checkout.
     code = "import json, sys, labkit, asgi_signalr as a; print(json.dumps([labkit.__file__, a.__file__, *sys.path]))"

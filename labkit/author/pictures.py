@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from typing import Any
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from labkit import browser, insertion, instances, progress, workspace
+from labkit.author import terminal
 from labkit.errors import InternalError, UsageError
 from labkit.lab import Exercise, Lab
 from labkit.manual import PICTURES
@@ -127,14 +127,11 @@ class Studio:
 
         program, *arguments = shlex.split(command or shown)
         environment = _activated()
-        done = subprocess.run(
+        done = terminal.printed(
             [shutil.which(program, path=environment["PATH"]) or program, *arguments],
-            cwd=self.workspace.folder,
-            env=environment | {"COLUMNS": "80", "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
+            self.workspace.folder,
+            environment | {"TERM": "xterm-256color", "COLUMNS": "80", "FORCE_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+            columns=80,
         )
         if done.returncode:
             raise InternalError(f"`{command or shown}` ends with {done.returncode}:\n{done.stderr}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from labkit import __version__, invocation
+from labkit import __version__, invocation, language
 from labkit.cli import (
     author,
     chapter_command,
@@ -18,6 +18,7 @@ from labkit.cli import (
     demo,
     grade,
     guide,
+    helping,
     machine,
     new,
     progress,
@@ -71,7 +72,8 @@ def run(arguments: list[str]) -> int:
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
         _refuse_removed_folder()
-        code = int(app(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
+        command = helping.in_language(typer.main.get_command(app)) if language.chosen() else app
+        code = int(command(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:
@@ -111,7 +113,7 @@ def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:
         print_json({"error": {"message": message, "next": next, "code": int(code)}})
     else:
         with contextlib.suppress(OSError):  # an error that nobody can read still has its exit code
-            err.print(f"[bold red]{escape(message)}[/]", soft_wrap=True)
+            err.print(f"[bold red]{escape(language.translated(message))}[/]", soft_wrap=True)
             if next:
                 err.print(f"[dim]next:[/] {escape(invocation.here(next))}", soft_wrap=True)
     return int(code)

@@ -14,7 +14,6 @@ from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, out, print_json
 from labkit.errors import UsageError
-from labkit.files import read_text
 from labkit.lab import Exercise, Lab, find_lab
 
 commands = typer.Typer()
@@ -55,7 +54,7 @@ def chapter(
     chosen = exercise.task(task) if exercise and task else None
     if task and exercise is None:
         raise UsageError(f"The page {path.stem} has no tasks.", f"labkit chapter {path.stem}")
-    text = chosen.source if chosen else read_text(path)
+    text = chosen.source if chosen else manual.page(the_lab, path)
     if format is Format.JSON:
         print_json(
             {

@@ -351,8 +351,8 @@ def _print_tables(database: str, found: "list[looking.Table]", format: Format) -
         say(f"The database {escape(database)} has no tables yet: the application that uses it makes them.")
     else:
         grid = Table(box=None, pad_edge=False)
-        grid.add_column("table", overflow="fold")
-        grid.add_column("rows", justify="right")
+        grid.add_column(show.shown("table"), overflow="fold")
+        grid.add_column(show.shown("rows"), justify="right")
         for each in found:
             grid.add_row(Text(each.name), str(each.rows))
         out.print(grid)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from labkit import invocation, known, progress, status, workspace
+from labkit import invocation, known, language, progress, status, workspace
 from labkit.cli.show import form, item, say, say_next
 from labkit.errors import LabError
 from labkit.files import write_whole
@@ -21,7 +21,7 @@ def look(exercise: Exercise, here: Workspace) -> Progress:
     if not (here.folder / ".labkit").is_dir():
         return found
     with contextlib.suppress(LabError, OSError):
-        text = status.text(str(here.folder), words(found)).encode("utf-8", "surrogateescape")
+        text = status.text(str(here.folder), language.translated(words(found))).encode("utf-8", "surrogateescape")
         path = here.folder / ".labkit" / "status"
         if not path.is_file() or path.read_bytes() != text:
             write_whole(path, text)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from labkit import forwarding
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say
 from labkit.console import err, out
@@ -45,6 +46,7 @@ def guide(
     own_port = int(listener.getsockname()[1])
     keys.keep("guide", Path.cwd(), keys.Key(key.token, own_port))
     the_guide = Guide(the_lab, Path.cwd(), key.token)
+    host_name = host_name or [name for name in [forwarding.host(own_port)] if name]
     address = gate.address(own_port, the_guide.token, host_name[0] if host_name else None)
     if chosen:
         address += f"&exercise={chosen.id}"

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from labkit import machine, workspace
+from labkit import language, machine, workspace
 from labkit.cli import show
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
@@ -187,7 +187,7 @@ def _read_code(code: str, format: Format) -> int:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, state in read.checks.items():
         sign, style = _SIGNS[state]
-        table.add_row(f"[{style}]{sign}[/]", name, f"[{style}]{state}[/]")
+        table.add_row(f"[{style}]{sign}[/]", show.shown(name), f"[{style}]{show.shown(state)}[/]")
     out.print(table)
     wrong = [name for name, state in read.checks.items() if state is State.PROBLEM]
     if wrong:
@@ -203,11 +203,11 @@ def _look(checks: list[Check]) -> list[Finding]:
         with working("Checking this machine"):
             return machine.look(checks)
     left = [check.name for check in checks]
-    with err.status("Checking this machine") as status:
+    with working("Checking this machine") as update:
 
         def done(finding: Finding) -> None:
             left.remove(finding.name)
-            status.update(f"Checking this machine: {', '.join(left)}")
+            update(f"Checking this machine: {', '.join(map(language.translated, left))}")
 
         return machine.look(checks, done)
 
@@ -216,10 +216,15 @@ def _mend(check: Check, finding: Finding, yes: bool) -> Finding:
     """Repair it; asks a person first if that costs a download."""
     problem = finding.state is State.PROBLEM
     if problem:
-        err.print(f"[red]{escape(check.name)}:[/] {escape(finding.seen)}", soft_wrap=True)
-    if check.cost and not yes and show.asks() and not typer.confirm(f"Download {check.cost}?", default=True, err=True):
+        err.print(f"[red]{show.shown(check.name)}:[/] {show.shown(finding.seen)}", soft_wrap=True)
+    if (
+        check.cost
+        and not yes
+        and show.asks()
+        and not typer.confirm(show.wrapped(f"Download {check.cost}?", 8), default=True, err=True)
+    ):
         return finding
-    mended = machine.repair(check, lambda line: err.print(f"  [dim]{escape(line)}[/]", soft_wrap=True))
+    mended = machine.repair(check, lambda line: err.print(f"  [dim]{show.shown(line)}[/]", soft_wrap=True))
     if not problem and mended.state is State.REPAIRED:
         return finding
     return mended
@@ -244,13 +249,14 @@ def _report(lab: Lab, findings: list[Finding], format: Format, coded: bool = Fal
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for finding in findings:
         sign, style = _SIGNS[finding.state]
-        seen = Text(finding.seen, overflow="fold")  # a path that is cut is of no use
-        table.add_row(f"[{style}]{sign}[/]", escape(finding.name), f"[{style}]{finding.state}[/]", seen)
+        seen = Text(language.translated(finding.seen), overflow="fold")  # a path that is cut is of no use
+        state = show.shown(finding.state)
+        table.add_row(f"[{style}]{sign}[/]", show.shown(finding.name), f"[{style}]{state}[/]", seen)
     out.print(table)
     say()
     for finding in findings:
         if finding.next:
-            say(f"[bold]{escape(finding.name)}[/]: {escape(finding.next)}")
+            say(f"[bold]{show.shown(finding.name)}[/]: {show.shown(finding.next)}")
     if not ready:
         many = counts[State.PROBLEM]
         say(f"[red]This machine is not ready: {many} problem{'s' if many > 1 else ''}.[/] What to do stands above.")

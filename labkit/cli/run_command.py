@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from labkit import desktop, snippets
+from labkit import desktop, forwarding, snippets, usage
 from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.show import say
@@ -99,6 +99,8 @@ def run(
         with ExitStack() as stack:
             subject = replace(stack.enter_context(_subject(lab, exercise, solution)), backplane=backplane)
             count = instances or subject.exercise.app.instances
+            if subject.workspace:
+                stack.enter_context(usage.noted(subject.folder))
             server = _database(stack, subject, port, count)
             running = _Instances(subject, count, port, server, lines)
             stack.callback(running.stop)
@@ -431,4 +433,4 @@ def _colour(number: int) -> str:
 
 
 def _page(exercise: Exercise, instance: "Instance") -> str:
-    return instance.url + exercise.app.home
+    return forwarding.page(instance.url + exercise.app.home)

@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from labkit import diagnosis, tree
+from labkit import diagnosis, invocation, language, tree
 from labkit.console import out
 from labkit.errors import LabError
 
@@ -62,7 +62,7 @@ class Screen:
         if out.is_terminal:
             self._live.update(self._block(), refresh=True)
         elif news:
-            out.print(Text(news))
+            out.print(Text(language.translated(news)))
 
     def note(self, markup: str) -> None:
         """Print this above the block, where it stays."""
@@ -71,9 +71,9 @@ class Screen:
     def ended(self, error: LabError) -> None:
         """The app does not run: say why, and wait for what is done about it."""
         self._addresses = ()
-        out.print(Text(error.message, style="bold red"))
+        out.print(Text(language.translated(error.message), style="bold red"))
         if error.next:
-            out.print(Text.assemble(("next: ", "dim"), error.next))
+            out.print(Text.assemble((language.translated("next: "), "dim"), invocation.here(error.next)))
         self.tell("It does not run. r tries again, as soon as you have saved; q ends.")
 
     def line(self, number: int, line: str) -> None:
@@ -107,12 +107,13 @@ class Screen:
         out.print(Text.assemble((f"{number} | ", colour(number)), text), soft_wrap=True)
 
     def _block(self) -> Group:
-        head = Text.assemble((self._title, "bold"), " runs" if self._addresses else "")
+        runs = language.translated(" runs") if self._addresses else ""
+        head = Text.assemble((self._title, "bold"), runs)
         lines = [head]
         for number, address in enumerate(self._addresses, start=1):
             lines.append(Text.assemble((f" {number}  ", colour(number)), (address, "bold")))
         opens = "o opens it · " if len(self._addresses) == 1 else "o opens them · " if self._addresses else ""
-        lines.append(Text(f"{opens}r restarts · q stops", style="dim"))
+        lines.append(Text(language.translated(f"{opens}r restarts · q stops"), style="dim"))
         if self._news:
-            lines.append(Text(self._news, style="yellow"))
+            lines.append(Text(language.translated(self._news), style="yellow"))
         return Group(*lines)

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from labkit import __version__, invocation, known, workspace
+from labkit import __version__, changes, invocation, known, language, workspace
 from labkit.console import err, out
 from labkit.errors import LabError, UsageError
 from labkit.lab import Exercise, Lab, find_lab
@@ -61,6 +61,7 @@ def form(text: str) -> str:
 
 def item(mark: str, text: str) -> None:
     """Print an item of a list; on a terminal its further lines stand below its text."""
+    mark, text = language.translated(mark), language.translated(text)
     if not out.is_terminal:
         say(f"{mark}{text}")
         return
@@ -69,6 +70,11 @@ def item(mark: str, text: str) -> None:
     grid.add_column(overflow="fold")
     grid.add_row(Text.from_markup(mark), Text.from_markup(text))
     out.print(grid)
+
+
+def shown(text: str) -> str:
+    """A text of the lab's or of a check's in the reader's language, for a line of markup."""
+    return escape(language.translated(text))
 
 
 def plain(text: str) -> None:
@@ -85,6 +91,36 @@ def diff(text: str) -> None:
         out.print(Text(line, style=_style(line)), soft_wrap=True)
 
 
+def side_by_side(path: str, left: str, right: str, heads: tuple[str, str]) -> None:
+    """Print two texts in columns of the same width, what differs marked and coloured: `-` goes, `+` comes."""
+    width = max(out.width - 1, 60) // 2
+    grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), title=path, title_justify="left", title_style="bold")
+    for head in heads:
+        grid.add_column("", justify="right", style="dim", width=4)
+        grid.add_column(head, width=width - 6, overflow="fold", header_style="dim")
+    for pair in changes.pairs(left, right):
+        if pair is None:
+            grid.add_row("", Text("…", style="dim"), "", Text("…", style="dim"))
+            continue
+        style = ("", "") if pair.is_same else ("red", "green")
+        mark = (" ", " ") if pair.is_same else ("-", "+")
+        cells: list[Text] = []
+        for side, colour, sign in zip((pair.left, pair.right), style, mark, strict=True):
+            number, line = side or ("", "")
+            shown = _folded(f"{sign}{line}", width - 6) if side else ""
+            cells += [Text(str(number)), Text(shown, style=colour)]
+        grid.add_row(*cells)
+    out.print(grid)
+    out.print()
+
+
+def _folded(line: str, width: int) -> str:
+    """A line of code in a narrow column: what follows is further in than where it began, so that it still reads."""
+    line = line.expandtabs(4)
+    further = " " * min(len(line) - len(line[1:].lstrip()) + 2, width // 2)
+    return "\n".join(textwrap.wrap(line, width, subsequent_indent=further, break_on_hyphens=False)) or line
+
+
 def confirm(question: str, yes: bool) -> None:
     """Ask before something is replaced, and stop unless the answer is yes; without a terminal, --yes must be given."""
     if yes:
@@ -97,6 +133,7 @@ def confirm(question: str, yes: bool) -> None:
 
 def wrapped(text: str, room: int = 0) -> str:
     """A text that is asked, not printed, with its lines ended at words; `room` columns stay free for an answer."""
+    text = language.translated(text)
     if not out.is_terminal:
         return text
     return textwrap.fill(text, max(out.width - room, 20), break_long_words=False, break_on_hyphens=False)

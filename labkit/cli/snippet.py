@@ -78,7 +78,7 @@ def list_(
             place = f"{row['path']}:{row['line']}" if row["path"] else "no TODO line"
             say(f"  {row['name']:<{width}}  {escape(place)}  {state}")
             if row["todo"]:
-                say(f"  {'':<{width}}  [dim]{escape(row['todo'])}[/]")
+                show.item(" " * (width + 4), f"[dim]{escape(row['todo'])}[/]")
     say_next("labkit snippet show NAME   or   labkit snippet insert NAME")
 
 
@@ -114,14 +114,22 @@ def show_(
     for each, name in found:
         place = snippets.home(each, name)
         text = each.snippets[name].text
-        where = f" belongs into {escape(place.path)}, in place of its TODO line" if place else ""
-        say(f"[bold]{name}[/] [dim]({each.id})[/]{where}:")
+        say(f"[bold]{name}[/] [dim]({each.id})[/]{_home(each, place)}:")
         say()
         show.plain(snippets.fill(text))
         say()
         for number, default in snippets.placeholders(text).items():
             say(f"[dim]placeholder {number} is “{escape(default)}”; another value: --set {number}=VALUE[/]")
     say_next(f"labkit snippet insert {' '.join(name for _, name in found)}")
+
+
+def _home(exercise: Exercise, place: snippets.TodoLine | None) -> str:
+    """Where a snippet belongs, in words: who types it has to know how far in."""
+    if place is None:
+        return ""
+    around = snippets.enclosing(exercise, place)
+    within = f", inside [cyan]{escape(around.removesuffix(':'))}[/]" if around else ""
+    return f" belongs into {escape(place.path)}{within}, in place of its TODO line (line {place.line})"
 
 
 @commands.command()
@@ -212,9 +220,11 @@ def _print_inserted(change: InsertChange) -> None:
     for each in change.insertions:
         place = escape(each.spoken)
         if each.already:
-            how = "is there already, in your own words: " if each.own else "is already inserted in "
             rest = "; took its TODO line away." if each.todo_removed else "; nothing to do."
-            say(f"[bold]{each.snippet}[/] {how}{place}{rest}")
+            if each.own:
+                say(f"[bold]{each.snippet}[/] is there already, in your own words: {place}{rest}")
+            else:
+                say(f"[bold]{each.snippet}[/] is already inserted in {place}{rest}")
         else:
             say(f"Inserted [bold]{each.snippet}[/] into {place}.")
     for refusal in change.refusals:

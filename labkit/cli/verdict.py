@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from labkit import invocation
-from labkit.cli.show import item
+from labkit import invocation, language
+from labkit.cli.show import item, shown
 from labkit.console import out
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 
@@ -20,6 +20,7 @@ SIGNS = {
     Verdict.SKIPPED: ("-", "dim"),
 }
 
+_PARTS = language.marked("expected", "seen", "where", "cause", "next", "evidence")
 _LINES = 24
 """How many lines a terminal has at the least; what does not fit is scrolled away."""
 
@@ -87,17 +88,17 @@ def _print_short(report: Report, first: Check, found: Result) -> None:
 def _print_task(task: TaskReport, passed_too: bool) -> None:
     if passed_too:
         out.print()
-    out.print(f"[bold]{escape(task.id)}  {escape(task.title)}[/]", soft_wrap=True)
+    out.print(f"[bold]{escape(task.id)}  {shown(task.title)}[/]", soft_wrap=True)
     for check, result in task.checks:
         if result.verdict is Verdict.PASSED and not passed_too:
             continue
         sign, style = SIGNS[result.verdict]
-        said = "" if result.verdict is Verdict.PASSED else f"  [{style}]{result.verdict}[/]"
-        reason = f" [dim]({escape(result.cause)})[/]" if result.verdict is Verdict.SKIPPED and result.cause else ""
+        said = "" if result.verdict is Verdict.PASSED else f"  [{style}]{shown(result.verdict)}[/]"
+        reason = f" [dim]({shown(result.cause)})[/]" if result.verdict is Verdict.SKIPPED and result.cause else ""
         if result.verdict is Verdict.PASSED and result.seen:
-            reason = f" [dim]({escape(result.seen)})[/]"
+            reason = f" [dim]({shown(result.seen)})[/]"
         if passed_too:
-            item(f"  [{style}]{sign}[/] ", f"{escape(check.title)}{said}{reason}")
+            item(f"  [{style}]{sign}[/] ", f"{shown(check.title)}{said}{reason}")
         else:
             out.print(_short(f"  [{style}]{sign}[/] ", check.title, said), soft_wrap=True)
 
@@ -108,7 +109,7 @@ def _short(before: str, text: str, after: str) -> str:
         from rich.text import Text
 
         room = out.width - Text.from_markup(before + after).cell_len
-        text = textwrap.shorten(text, max(room, 20), placeholder=" …")
+        text = textwrap.shorten(language.translated(text), max(room, 20), placeholder=" …")
     return f"{before}{escape(text)}{after}"
 
 
@@ -121,7 +122,7 @@ def _evidence_folder(report: Report) -> Path | None:
 def _print_failure(check: Check, result: Result, kept: Path | None) -> None:
     _, style = SIGNS[result.verdict]
     out.print()
-    out.print(f"[bold {style}]{result.verdict}[/]  [bold]{escape(check.title)}[/]", soft_wrap=True)
+    out.print(f"[bold {style}]{shown(result.verdict)}[/]  [bold]{shown(check.title)}[/]", soft_wrap=True)
     for name, value in _parts(result):
         _print_part(name, value)
     if kept:
@@ -135,12 +136,11 @@ def _print_failure(check: Check, result: Result, kept: Path | None) -> None:
 
 
 def _parts(result: Result) -> list[tuple[str, str]]:
-    named = (name for name in ("expected", "seen", "where", "cause"))
-    return [(name, value) for name in named if (value := getattr(result, name))]
+    return [(name, value) for name in _PARTS[:4] if (value := getattr(result, name))]
 
 
 def _print_part(name: str, value: str) -> None:
-    first, *others = value.split("\n")
-    item(f"  [dim]{name:>8}[/]  ", escape(first))
+    first, *others = language.translated(value).split("\n")
+    item(f"  [dim]{language.translated(name):>8}[/]  ", escape(first))
     for line in others:
         item(" " * 12, escape(line))

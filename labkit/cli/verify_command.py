@@ -13,7 +13,7 @@ from rich.table import Table
 
 from labkit import desktop, invocation, sandbox, tree, verdicts
 from labkit.chapter import Task
-from labkit.cli import completing, following, verdict
+from labkit.cli import completing, following, show, verdict
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.verdict import SIGNS
 from labkit.console import Format, FormatOption, err, out, print_json, working
@@ -96,9 +96,9 @@ def verify(
     if report_to:
         _refuse_as_report(report_to, subject)
     if format is Format.TEXT:
-        out.print(escape(subject.said), soft_wrap=True)
+        out.print(show.shown(subject.said), soft_wrap=True)
     if not_enforced := sandbox.lacking():
-        err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
+        err.print(f"[dim]{show.shown(not_enforced)}[/]", soft_wrap=True)
     if watch:
         _watch(the_lab, subject, tasks, headed, everything)
         if out.is_terminal:  # which has just shown ^C
@@ -169,7 +169,7 @@ def _watch(lab: Lab, subject: subjects.Subject, tasks: list[Task], headed: bool,
         try:
             report = _run(subject, these, headed, warm=warm)
         except LabError as error:
-            err.print(f"[bold red]{escape(error.message)}[/]", soft_wrap=True)
+            err.print(f"[bold red]{show.shown(error.message)}[/]", soft_wrap=True)
             if error.next:
                 err.print(f"[dim]next:[/] {escape(invocation.here(error.next))}", soft_wrap=True)
             return False
@@ -308,15 +308,15 @@ class Shown:
     def _working(self, what: str) -> None:
         self._what = what
         if not self._live:
-            err.print(f"{escape(what)} …", soft_wrap=True)
+            err.print(f"{show.shown(what)} …", soft_wrap=True)
 
     def _finished(self, check: Check, result: Result) -> None:
         self._results[check.id] = result
         self._what = ""
         if not self._live:
             sign, _ = SIGNS[result.verdict]
-            said = "" if result.verdict is Verdict.PASSED else f" ({result.verdict})"
-            err.print(f"{sign} {escape(check.task)}  {escape(check.title)}{said}", soft_wrap=True)
+            said = "" if result.verdict is Verdict.PASSED else f" ({show.shown(result.verdict)})"
+            err.print(f"{sign} {escape(check.task)}  {show.shown(check.title)}{said}", soft_wrap=True)
 
     def _table(self) -> Table:
         from rich.spinner import Spinner
@@ -326,11 +326,11 @@ class Shown:
             result = self._results.get(check.id)
             if result:
                 sign, style = SIGNS[result.verdict]
-                table.add_row(f"[{style}]{sign}[/]", escape(check.title))
+                table.add_row(f"[{style}]{sign}[/]", show.shown(check.title))
             elif check.title == self._what:
-                table.add_row(Spinner("dots"), escape(check.title))
+                table.add_row(Spinner("dots"), show.shown(check.title))
             else:
-                table.add_row("[dim]·[/]", f"[dim]{escape(check.title)}[/]")
+                table.add_row("[dim]·[/]", f"[dim]{show.shown(check.title)}[/]")
         if self._what and self._what not in {check.title for check in self._checks.values()}:
-            table.add_row(Spinner("dots"), f"{escape(self._what)} …")
+            table.add_row(Spinner("dots"), f"{show.shown(self._what)} …")
         return table

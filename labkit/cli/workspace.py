@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import progress, record, tree, verdicts, workspace
+from labkit import changes, progress, record, tree, usage, verdicts, workspace
 from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
-from labkit.console import Format, FormatOption, print_json, working
+from labkit.console import Format, FormatOption, out, print_json, working
 from labkit.errors import ExitCode, UsageError
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab, find_lab
@@ -239,7 +239,7 @@ def pack(
     _, chosen, here = show.subject(lab, None)
     trainee = name or here.record.trainee
     if trainee is None and format is Format.TEXT and show.asks():
-        trainee = typer.prompt("Whose work is it? Your name", default="", show_default=False, err=True)
+        trainee = typer.prompt(show.wrapped("Whose work is it? Your name"), default="", show_default=False, err=True)
     trainee = " ".join((trainee or "").split()) or None
     target = packing.default_file(here, trainee) if file is None else file
     if file is not None and file.is_dir():
@@ -282,6 +282,10 @@ def diff(
     open_: Annotated[
         bool, typer.Option("--open", help="Show the files that differ side by side in your editor.")
     ] = False,
+    sides: Annotated[
+        bool,
+        typer.Option("--side-by-side", "-y", help="Print yours on the left, the other on the right."),
+    ] = False,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
@@ -320,8 +324,19 @@ def diff(
         for each in differences:
             note = {"missing": "  not in your workspace", "extra": "  only in your workspace"}.get(each.kind, "")
             say(f"{escape(each.path):<{width}}  [green]+{each.added}[/] [red]-{each.removed}[/]{note}")
-    else:
+    elif sides and out.is_terminal:
+        for each in differences:
+            _print_sides(each, here.folder / each.path, chosen.solution(solution) / each.path, solution.value)
+    else:  # in a pipe, or for a screen reader, columns would be torn apart
         show.diff("".join(each.diff for each in differences))
+
+
+def _print_sides(difference: workspace.Difference, mine: Path, theirs: Path, name: str) -> None:
+    left, right = (tree.text(changes.content(path) or b"") for path in (mine, theirs))
+    if left is None or right is None:  # no text
+        show.diff(difference.diff)
+    else:
+        show.side_by_side(difference.path, left, right, ("yours", name))
 
 
 @commands.command()
@@ -356,6 +371,8 @@ def reset(
     paths = [each.path for each in change.files]
     kept: Path | None = None
     what = ", ".join(paths) + (" and the app's data" if data and paths else "the app's data" if data else "")
+    if data:
+        usage.refuse_if_used(here.folder)
     if what:
         show.confirm(f"Bring back as it was at the beginning, {_place(here)}: {what}?", yes)
         if data and here.data.is_dir() and any(here.data.iterdir()):

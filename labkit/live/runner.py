@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Literal
 
+from labkit import forwarding, usage
 from labkit.errors import LabError
 from labkit.instances import Instance, Instances, running
 from labkit.lab import App, Exercise
@@ -63,6 +64,7 @@ class Runner:
             self._become("starting")
             stack = ExitStack()
             try:
+                stack.enter_context(usage.noted(workspace.folder))
                 server = None
                 if exercise.database:
                     from labkit import postgres
@@ -136,7 +138,7 @@ class Runner:
 
     def to_json(self) -> dict[str, Any]:
         """The state as the page shows it; `pages` are those that are looked at side by side."""
-        urls = [each.url for each in self.instances]
+        urls = [forwarding.page(each.url) for each in self.instances]
         app = self._app
         paths = (app.side_by_side or (app.home, app.home)) if app and urls else ()
         return {

@@ -334,7 +334,10 @@ def test_code_that_is_missing_is_inserted_and_a_page_is_not_asked_about_the_serv
     error = ScriptError(PAGE, "TypeError", "x is not a function", ((SCRIPT, 2),))
     known = facts(todo={"bake": "shop/oven.py:5"}, **seen(error))
     assert find(known, check("bake")) == Finding(
-        "the TODO line bake is still at shop/oven.py:5", None, "labkit snippet insert bake", "bake"
+        "the TODO line bake is still at shop/oven.py:5 (if you have typed the code: is the file saved?)",
+        None,
+        "labkit snippet insert bake",
+        "bake",
     )
     known = facts(**seen(error))
     known.homes["bake"] = "shop/oven.py"

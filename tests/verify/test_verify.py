@@ -57,9 +57,15 @@ def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: Ve
         "the element with data-testid “loaves” to have text 'Loaves: 3'",
         "it is not on the page",
     )
-    assert (loaves.cause, loaves.snippet) == ("the TODO line shelf is still at shop.py:10", "shelf")
+    assert (loaves.cause, loaves.snippet) == (
+        "the TODO line shelf is still at shop.py:10 (if you have typed the code: is the file saved?)",
+        "shelf",
+    )
     assert loaves.next == "labkit snippet insert shelf"
-    assert (price.cause, price.snippet) == ("the TODO line till is still at shop.py:11", "till")
+    assert (price.cause, price.snippet) == (
+        "the TODO line till is still at shop.py:11 (if you have typed the code: is the file saved?)",
+        "till",
+    )
     names = [Path(path).name for path in loaves.evidence]
     assert names == [
         "trace.zip",

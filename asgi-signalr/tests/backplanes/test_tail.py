@@ -7,9 +7,11 @@ import re
 import sys
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import RFC_4122
 
 import pytest
 from asgi_signalr.__main__ import main
+from asgi_signalr.scaleout import sender
 from asgi_signalr.scaleout.envelopes import Delivery, encode
 from asgi_signalr.scaleout.tail import at_words
 
@@ -42,6 +44,24 @@ async def tail(*arguments: str, **environment: str) -> asyncio.subprocess.Proces
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine that keeps messages."""
     return str(request.param)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("instance 20", "instance 20"),
+        ("Web_1.EU", "web_1.eu"),
+        ("a name of more letters", "a name of more"),
+        ("größe/1", "gr--e-1"),
+        ("z", "z"),
+        ("", None),
+    ],
+)
+def test_a_sender_has_the_name_of_its_server(given: str, told: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(sender.VARIABLE, given)
+    senders = {sender.new() for _ in range(100)}
+    assert (len(senders), {sender.name_of(each) for each in senders}) == (100, {told})
+    assert {each.variant for each in senders} == {RFC_4122}
 
 
 async def test_new_messages_are_shown_as_they_arrive(stream_url: str, open_node: Any) -> None:

@@ -106,7 +106,8 @@ def _missing_code(facts: Facts, check: Check) -> Iterator[Finding]:
     for name in check.snippets:
         if name in facts.todo:
             at = facts.todo[name]
-            yield Finding(f"the TODO line {name} is still at {at}", None, f"labkit snippet insert {name}", name)
+            what = f"the TODO line {name} is still at {at} (if you have typed the code: is the file saved?)"
+            yield Finding(what, None, f"labkit snippet insert {name}", name)
 
 
 def _misplaced_code(facts: Facts, check: Check) -> Iterator[Finding]:

@@ -13,9 +13,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, ClassVar, Generic, TypeVar
-from uuid import uuid4
 
 from asgi_signalr.backplanes import BackplaneError, Deliver, OnGap
+from asgi_signalr.scaleout import sender
 
 logger = logging.getLogger("asgi_signalr.backplane")
 
@@ -57,7 +57,7 @@ class StoredBackplane(ABC, Generic[C]):
         self._queue_patience = queue_patience
         self._confirm = confirm
 
-        self.sender = uuid4()
+        self.sender = sender.new()
         self._deliver: Deliver | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._said: dict[str, str] = {}

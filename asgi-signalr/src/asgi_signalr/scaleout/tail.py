@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from asgi_signalr.backplanes import open_backplane
-from asgi_signalr.scaleout import view
+from asgi_signalr.scaleout import sender, view
 
 if TYPE_CHECKING:
     from asgi_signalr.backplanes.tables import Message, TableBackplane
@@ -135,7 +135,8 @@ class _Tail:
                 line = json.dumps(_to_dict(message, payload), ensure_ascii=False)
             else:
                 time = message.inserted_on.astimezone().strftime("%H:%M:%S")
-                line = f"{message.payload_id:>5}  {time}  from {str(message.sender)[:8]}  {view.describe(payload)}"
+                who = sender.name_of(message.sender) or str(message.sender)[:8]
+                line = f"{message.payload_id:>5}  {time}  from {who}  {view.describe(payload)}"
                 if sys.stdout.isatty():
                     line = at_words(line, shutil.get_terminal_size().columns)
             sys.stdout.write(line + "\n")
@@ -158,6 +159,7 @@ def _to_dict(message: "Message", payload: bytes) -> dict[str, Any]:
         "id": message.payload_id,
         "time": time.isoformat(),
         "sender": str(message.sender),
+        "server": sender.name_of(message.sender),
         "size": len(payload),
         **what,
     }
