@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -46,6 +47,21 @@ class News:
         """The message, as far as it fits into a line."""
         said = json.dumps(self.arguments, ensure_ascii=False, default=str)
         return f"{self.target} {said if len(said) <= SPOKEN else said[:SPOKEN] + ' …'}".strip()
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Every number in it, by where it is."""
+        found: dict[str, float] = {}
+
+        def walk(where: str, value: Any) -> None:
+            if isinstance(value, dict | list | tuple):
+                for name, each in value.items() if isinstance(value, dict) else enumerate(value):
+                    walk(f"{where}/{name}", each)
+            elif isinstance(value, int | float):
+                found[where] = float(value)
+
+        walk("", self.arguments)
+        return found
 
     def may_have(self, wanted: Sequence[float]) -> bool:
         """Whether each of these numbers is in it, or it has no numbers at all: then the page has to ask for them."""
@@ -144,13 +160,22 @@ def _take(connection: HubConnection, messages: Iterable[Message]) -> None:
                 connection.news.append(News(message.at, target, tuple(arguments)))
 
 
+@lru_cache(maxsize=4096)
 def _is_handshake(data: str | bytes) -> bool:
     text = data if isinstance(data, str) else data.decode("latin-1")
     return '"protocol"' in text.partition(END)[0]
 
 
-def _records(data: str | bytes) -> Iterator[tuple[int, str, list[Any]]]:
-    """The messages in a frame, each as `(type, target, arguments)`; a handshake's answer has type 0."""
+@lru_cache(maxsize=4096)
+def _records(data: str | bytes) -> tuple[tuple[int, str, list[Any]], ...]:
+    """The messages in a frame, each as `(type, target, arguments)`; a handshake's answer has type 0.
+
+    Whoever waits asks again and again what a page was told.
+    """
+    return tuple(_read(data))
+
+
+def _read(data: str | bytes) -> Iterator[tuple[int, str, list[Any]]]:
     raw = data.encode() if isinstance(data, str) else data
     while raw.startswith(b"{"):
         record, _, raw = raw.partition(END.encode())
@@ -195,14 +220,21 @@ def _binary_records(raw: bytes) -> Iterator[tuple[int, str, list[Any]]]:
 
 def _id(exchange: Exchange) -> tuple[str, str] | None:
     """What joins the requests of a connection without a WebSocket."""
-    id_ = dict(parse_qsl(urlsplit(exchange.target).query)).get("id")
+    id_ = _parts(exchange.target)[0]
     return (exchange.path, id_) if id_ else None
 
 
 def _query(exchange: Exchange) -> str:
     """The page's own part of a hub's query."""
-    pairs = parse_qsl(urlsplit(exchange.target).query, keep_blank_values=True)
-    return urlencode([(key, value) for key, value in pairs if key not in ("id", "_")])
+    return _parts(exchange.target)[1]
+
+
+@lru_cache(maxsize=4096)
+def _parts(target: str) -> tuple[str | None, str]:
+    """A query's id, and the page's own part of it."""
+    pairs = parse_qsl(urlsplit(target).query, keep_blank_values=True)
+    own = [(key, value) for key, value in pairs if key not in ("id", "_")]
+    return dict(pairs).get("id") or None, urlencode(own)
 
 
 class Caller:

@@ -26,9 +26,12 @@ PASSWORD = "a long pass phrase"  # noqa: S105  (of users that live as long as a 
 NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gro", "Hal", "Ida", "Jon", "Kim", "Lea", "Max", "Nia", "Ole")
 """Names as people have them; each gets a number, for names are taken once."""
 
+UNKNOWN = "whoever has logged in has to log in again here: this instance does not know the log-in"
+
 _FIGURES = """() => {
-  const isSeen = (element) => element
-    && element.checkVisibility({ opacityProperty: true, visibilityProperty: true, contentVisibilityAuto: true })
+  const isShown = (element) => element
+    && element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  const isSeen = (element) => isShown(element)
     && element.getBoundingClientRect().width > 0 && element.getBoundingClientRect().height > 0;
   const number = (id) => {
     const element = document.querySelector(`[data-testid="${id}"]`);
@@ -36,7 +39,7 @@ _FIGURES = """() => {
   };
   const chart = (id) => {
     const canvas = document.getElementById(id);
-    const found = canvas && canvas.checkVisibility() && window.Chart && Chart.getChart(canvas);
+    const found = isShown(canvas) && window.Chart && Chart.getChart(canvas);
     if (!found) return [];
     const plain = (value, meta) =>
       value && typeof value === "object" ? value[meta.vScale ? meta.vScale.axis : "y"] : value;
@@ -47,6 +50,18 @@ _FIGURES = """() => {
     }).filter(Number.isFinite);
   };
   return [number("correct-answers"), number("incorrect-answers"), chart("answers-chart"), chart("average-chart")];
+}"""
+
+_HIDDEN = """(selectors) => selectors.some((each) => {
+  const element = document.querySelector(each);
+  return element && !element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+})"""
+
+_HESITATION = """() => {
+  const [page] = performance.getEntriesByType("navigation");
+  const asked = performance.getEntriesByType("resource");
+  const first = asked.find((each) => new URL(each.name).pathname.endsWith("/negotiate"));
+  return page && first ? Math.max(first.startTime - page.loadEventStart, 0) / 1000 : 0;
 }"""
 
 _DRAWN = """() => ["answers-chart", "average-chart"].map((id) => {
@@ -159,6 +174,8 @@ class StatisticsPage:
         self.loads = 0
         self.trouble: str | None = None
         """The first thing that a script, or its connection, asked for and did not get."""
+        self.sources: tuple[set[str], set[str]] | None = None
+        """Where in a message its counters may come from, correct and incorrect, as far as it has shown so far."""
         self._seen: JSHandle | None = None
         if has_own_clock:
             self.page.clock.install()
@@ -190,6 +207,30 @@ class StatisticsPage:
         except Error:  # the page is just being loaded anew
             return NOTHING
         return Figures(correct, incorrect, tuple(pie), tuple(bars))
+
+    def learn(self, news: News, figures: Figures) -> None:
+        """Learn where in a message the figures come from that the page shows after it."""
+        found = [
+            {at for at, number in news.numbers.items() if number == each}
+            for each in (figures.correct, figures.incorrect)
+        ]
+        before = self.sources or (found[0], found[1])
+        self.sources = (before[0] & found[0], before[1] & found[1])
+
+    def follows(self, news: News, figures: Figures) -> bool:
+        """Whether these figures come from the message, from where they came before."""
+        shown = (figures.correct, figures.incorrect)
+        return self.sources is not None and all(
+            any(news.numbers.get(at) == each for at in places) for places, each in zip(self.sources, shown, strict=True)
+        )
+
+    def hides(self, charts: bool) -> bool:
+        """Whether a counter, or a chart, is on the page, and nobody can see it."""
+        counters = [f'[data-testid="{name}-answers"]' for name in ("correct", "incorrect")]
+        try:
+            return bool(self.page.evaluate(_HIDDEN, ["#answers-chart", "#average-chart"] if charts else counters))
+        except Error:
+            return False
 
     def drawn(self) -> tuple[str, str]:
         """What the charts look like: two texts that differ if the pixels do."""
@@ -240,6 +281,16 @@ class StatisticsPage:
     def news(self, since: float = 0.0) -> list[News]:
         """What the hub told this page, over any of its connections."""
         return [news for each in self.hub_connections for news in each.news if news.at >= since]
+
+    def hesitation(self) -> float:
+        """How many seconds after it was loaded the page has begun to connect to a hub, by its own clock; 0 if before.
+
+        However busy the machine is, what a script does as it runs comes before the page counts as loaded.
+        """
+        try:
+            return float(self.page.evaluate(_HESITATION))
+        except Error:
+            return 0.0
 
     def has_client(self) -> bool:
         """Whether the page's scripts find the SignalR client."""
@@ -338,10 +389,12 @@ class PlayPage:
         options = self.page.get_by_test_id("option")
         if not until(self.page, lambda: options.count() == 4 and options.first.is_enabled(), PATIENCE):
             heading = self.page.get_by_role("heading").first
+            is_asked_to_log_in = "/account/" in urlsplit(self.page.url).path
             raise NotDone(
                 expected="a question with four options",
                 seen=f"“{heading.inner_text()}”" if heading.count() else "an empty page",
                 where=f"{self.where} ({self.page.url})",
+                cause=UNKNOWN if is_asked_to_log_in else None,
             )
         return self
 

@@ -16,13 +16,15 @@ from quiz_group import Answer, Group, together
 from quiz_hub import News
 from quiz_pages import Figures, Player, StatisticsPage
 
-from labkit.checking import PATIENCE, WAIT, NotDone, RunningInstance, until
+from labkit.checking import PATIENCE, WAIT, NotDone, RunningInstance, Side, until
 from labkit.wire import Exchange, Message, Wire
 
 BRIEFLY = 0.5
 """How many seconds are waited for what cannot make an exercise pass any more."""
 
 LEFT = "the page was connected to the hub, and its connection has ended: a script of the page stops it"
+
+OTHERWISE = "the hub's message has other figures"
 
 NewContext = Callable[..., BrowserContext]
 NewWire = Callable[[], Wire]
@@ -39,6 +41,9 @@ class Seen:
     news: list[News]
     late: float | None = None
     """How many seconds after the response the right counters came; None if that is not known."""
+
+    ended: float = 0.0
+    """When the response came, in seconds since 1970."""
 
     @property
     def counters(self) -> str:
@@ -57,16 +62,47 @@ class Seen:
         if not self.page.connected:
             return "the page is not connected to the hub"
         if not self.news:
-            return LEFT if self.page.has_left else "the hub sends no message to this page"
+            return LEFT if self.page.has_left else self.delay() or "the hub sends no message to this page"
         wanted = (self.expected.correct, self.expected.incorrect, *(self.expected.bars if with_charts else ()))
         shown = (self.after.correct, self.after.incorrect, *self.after.bars)
         told = (self.expected.correct, self.expected.incorrect, *self.expected.bars)
-        is_followed = self.after != self.before and self.news[-1].may_have(shown) and not self.news[-1].may_have(told)
+        is_followed = self.after != self.before and (
+            (self.news[-1].may_have(shown) and not self.news[-1].may_have(told))
+            or (self.after.counters != self.expected.counters and self.page.follows(self.news[-1], self.after))
+        )
         if is_followed or not any(each.may_have(wanted) for each in self.news):
-            return f"the hub's message has other figures: {self.news[-1].spoken}"
-        if with_charts:
-            return "the page does not update the charts when the message comes"
-        return "the page does not write the counters when the message comes"
+            return f"{OTHERWISE}: {self.news[-1].spoken}"
+        what = "charts" if with_charts else "counters"
+        if self.page.hides(with_charts):
+            return f"the {what} are on the page, and nobody can see them: a script, or a style, hides them"
+        if not with_charts and (delay := self.delay()):
+            return delay
+        deed, spoken = f"does not {'update' if with_charts else 'write'} the {what}", self.news[-1].spoken
+        if (self.after.charts != self.before.charts) if with_charts else (self.after.counters != self.before.counters):
+            return f"the page {deed} as the message has them: {spoken}"
+        return f"the page {deed} when the message comes: {spoken}"
+
+    def side(self, with_charts: bool = False) -> Side | None:
+        """Which side is at fault, as far as the wire tells: the page if it was told the right figures."""
+        if not self.page.connected or not self.news:
+            return None
+        return "server" if (self.cause(with_charts) or "").startswith(OTHERWISE) else "page"
+
+    def delay(self) -> str | None:
+        """What has come at last, later than anybody waits."""
+        told = next(iter(self.page.news(self.ended)), None) if not self.news else self.news[0]
+        if told and told.at - self.ended > WAIT:
+            after = f"{told.at - self.ended:.1f} s after it"
+            return f"the hub's next message came {after}: the server sends the message late, or skips this answer"
+        noted = self.page.shown() if not self.page.has_own_clock else []
+        right = (self.expected.correct, self.expected.incorrect)
+        came = next((at for at, *counters in noted if tuple(counters) == right and at > self.ended), None)
+        if not told or came is None or came - self.ended <= WAIT:
+            return None
+        newer = [each for each in self.page.news(told.at + BRIEFLY) if came - BRIEFLY < each.at <= came + BRIEFLY]
+        if newer:
+            return "the page shows the figures of the message before the one that comes"
+        return f"the page waits before it shows what it is told: it did after {came - self.ended:.1f} s"
 
 
 @dataclass
@@ -116,6 +152,7 @@ class Held:
                 + (f", after {self.asked[0]}" if self.asked else ""),
                 where=self.page.where,
                 cause="the page reloads, or asks the server again and again, instead of listening to the hub",
+                is_sure=True,
             )
         if not self.was_told:
             raise NotDone(
@@ -250,7 +287,10 @@ class Scene:
         for page, figures in zip(pages, before, strict=True):
             shown = [at for at, *counters in page.shown() if tuple(counters) == (expected.correct, expected.incorrect)]
             late = shown[0] - ended - (allowed - WAIT) if shown and not page.has_own_clock else None
-            moment.seen.append(Seen(page, figures, page.figures(), expected, page.news(began), late))
+            seen = Seen(page, figures, page.figures(), expected, page.news(began), late, ended)
+            if seen.news and seen.after.shows(expected):
+                page.learn(seen.news[-1], seen.after)
+            moment.seen.append(seen)
         return moment
 
     def _wait_for_others(

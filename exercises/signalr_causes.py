@@ -64,6 +64,9 @@ class Call:
     condition: Place | None = None
     """The innermost `if` of the function that the call depends on."""
 
+    count: int | None = None
+    """How many arguments it has; None if that depends on what they are."""
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_labkit_context(context: BrowserContext) -> None:
@@ -74,10 +77,12 @@ def pytest_labkit_context(context: BrowserContext) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_labkit_cause(facts: Facts, check: Check) -> Finding | None:
     """What SignalR's two sides do not agree on, or what one of them does not do."""
-    searches = [_unmapped, _backplane]
+    searches = [_unmapped, _backplane, _applications]
+    if facts.side == "server":
+        searches += [_waiting]
     if is_about_pages(facts, check):
-        searches += [_client] if facts.errors else [_unstarted, _names]
-    searches += [_sending]
+        searches += [_client, _arguments] if facts.errors else [_unstarted, _names, _arguments]
+    searches += [_listening] if facts.side == "page" else [_sending]
     return next((finding for search in searches for finding in search(facts)), None)
 
 
@@ -97,6 +102,13 @@ def _unmapped(facts: Facts) -> Iterator[Finding]:
     for each in facts.places(r"\.withUrl\(\s*[\"'`]([^\"'`?]+)", SCRIPTS):
         match = re.search(r"\.withUrl\(\s*[\"'`]([^\"'`?]+)", each.source)
         asked = match[1].rstrip("/") if match else ""
+        if re.match(r"(https?|wss?)://", asked):
+            path = re.sub(r"^\w+://[^/]*", "", asked)
+            yield Finding.at(
+                each,
+                f"the page connects to another server, {asked}, not to the one that it comes from",
+                f"Write {path} in {each}, then verify again.",
+            )
         if not mapped or not asked.startswith("/") or asked in mapped:
             continue
         path, hub = next(iter(mapped.items()))
@@ -107,6 +119,21 @@ def _unmapped(facts: Facts) -> Iterator[Finding]:
             yield Finding(f"{said}{hub.place.quoted}", hub.place, f"Write {wanted} in {hub.place}, then verify again.")
         else:
             yield Finding(f"{said}{each.quoted}", each, f"Write {path} in {each}, then verify again.")
+
+
+def _applications(facts: Facts) -> Iterator[Finding]:
+    """A message that is sent by another SignalR application than the one whose hubs pages are connected to."""
+    made = _calls(facts, "SignalR")
+    for send in _calls(facts, "send"):
+        own = next((each for each in made if each.place.path == send.place.path), None)
+        other = next((each for each in made if own and each.place.path != own.place.path), None)
+        if own and other and "clients" in send.receiver:
+            yield Finding.at(
+                own.place,
+                f"this makes another SignalR application than {other.place}, and the message is sent by this one, "
+                "to which no page is connected",
+                f"Delete {own.place}, and import the application from {other.place.path}, then verify again.",
+            )
 
 
 def _client(facts: Facts) -> Iterator[Finding]:
@@ -174,6 +201,51 @@ def _names(facts: Facts) -> Iterator[Finding]:
             )
         else:
             yield Finding(f"{said}{place.quoted}", place, f"Write {name} in {place}, then verify again.")
+
+
+def _arguments(facts: Facts) -> Iterator[Finding]:
+    """A message without what its handler takes."""
+    for send in _calls(facts, "send"):
+        if "clients" not in send.receiver or not send.text or send.count is None:
+            continue
+        name = re.escape(send.text)
+        pattern = rf"\.on\(\s*[\"'`]{name}[\"'`]\s*,\s*(?:async\s*)?(?:function\s*\w*\s*)?\(([^()]*)\)"
+        for place in _lines(facts, pattern):
+            match = re.search(pattern, place.source)
+            taken = [each.strip() for each in match[1].split(",") if each.strip()] if match else []
+            given = send.count - 1
+            if given < len(taken) and not any("=" in each or "..." in each for each in taken):
+                yield Finding.at(
+                    send.place,
+                    f"“{send.text}” is sent with {given or 'no'} arguments, and the page's handler takes {len(taken)}: "
+                    f"{', '.join(taken)} ({place})",
+                    f"Send {', '.join(taken[given:])} as well in {send.place}, then verify again.",
+                )
+
+
+def _listening(facts: Facts) -> Iterator[Finding]:
+    """A handler that is taken away again, or that shows a message under a condition only."""
+    for place in _lines(facts, r"\.off\(\s*[\"'`]"):
+        yield Finding.at(place, "this takes the handler away again", f"Delete {place}, then verify again.")
+    for begin in _lines(facts, r"\.on\(\s*[\"'`]"):
+        indent = len(begin.source) - len(begin.source.lstrip())
+        for number, line in enumerate(facts.files[begin.path].split("\n")[begin.line :], start=begin.line + 1):
+            if line.strip() and len(line) - len(line.lstrip()) <= indent:
+                break
+            condition = re.search(r"\bif\s*\((.+?)\)(?:\s|$)", line)
+            if condition and not any(line.strip() in text for text in facts.snippets.values()):
+                yield Finding.at(
+                    facts.place(begin.path, number),
+                    f"the message is shown only under a condition, `if ({condition[1]})`",
+                    f"Write {begin.path}:{number} without the condition, then verify again.",
+                )
+
+
+def _waiting(facts: Facts) -> Iterator[Finding]:
+    """A line that waits for nothing but time."""
+    for place in facts.places(r"\bsleep\(", (".py",)):
+        if place.path in facts.changed and place.source not in facts.original.get(place.path, "").split("\n"):
+            yield Finding.at(place, "this waits, and every answer with it", f"Delete {place}, then verify again.")
 
 
 def _sending(facts: Facts) -> Iterator[Finding]:
@@ -271,7 +343,9 @@ def _calls_in(
                 first = node.args[0] if node.args else None
                 text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
                 receiver = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
-                yield Call(facts.place(path, node.lineno), function, receiver, text, condition)
+                is_known = not node.keywords and not any(isinstance(each, ast.Starred) for each in node.args)
+                count = len(node.args) if is_known else None
+                yield Call(facts.place(path, node.lineno), function, receiver, text, condition, count)
         yield from _calls_in(facts, path, node, name, inside, depends)
 
 

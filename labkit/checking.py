@@ -23,6 +23,7 @@ import pytest
 
 from labkit.browser import user_agent
 from labkit.recording import Recorder
+from labkit.verify.causes.finding import Side as Side
 from labkit.verify.stage import Databases as Databases
 from labkit.verify.stage import RunningInstance as RunningInstance
 from labkit.verify.stage import Stage as Stage
@@ -48,6 +49,7 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
     """The trainee's app does not do yet what the check expects; each part is a sentence or a few words.
 
     A cause that the check only supposes gives way to one that labkit finds, with its line; one that `is_sure` does not.
+    It is looked for on one `side` only, if the check has seen which one is at fault.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         cause: str | None = None,
         next: str | None = None,
         is_sure: bool = False,
+        side: Side | None = None,
     ) -> None:
         super().__init__(f"expected {expected}, seen {seen}")
         self.expected = expected
@@ -66,6 +69,7 @@ class NotDone(Exception):  # noqa: N818  (a verdict, not an error)
         self.cause = cause
         self.next = next
         self.is_sure = is_sure
+        self.side = side
 
 
 class Hooks:

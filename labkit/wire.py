@@ -24,9 +24,13 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 KEPT = 1 << 20
 """The longest body, in bytes, that is kept of an answer."""
+
+CLOSE = 8
+"""The kind of the frame with which either side ends a WebSocket."""
 
 _NO_BODY = (204, 304)
 
@@ -60,7 +64,7 @@ class Exchange:
         """The target without its query."""
         return self.target.partition("?")[0]
 
-    @property
+    @cached_property
     def is_websocket(self) -> bool:
         """Whether the request asks for a WebSocket."""
         return self.header("upgrade").lower() == "websocket"
@@ -365,6 +369,8 @@ class _Link:
             if mask:
                 part = bytes(byte ^ mask[index % 4] for index, byte in enumerate(part))
             if first & 8:  # ping, pong, close
+                if first & 15 == CLOSE:
+                    exchange.ended = exchange.ended or time.time()
                 if from_server:
                     self._frames_read.append(bytes([first, second]) + part)
                 continue

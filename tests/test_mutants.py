@@ -1,6 +1,7 @@
 """Wrong and right solutions beside the checks can be made, and it is told honestly what the checks say of them."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from labkit.lab import Exercise, find_lab
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 
 LAB = find_lab(Path(__file__).parent.parent)
+Labkit = Callable[..., tuple[int, str, str]]
 each_exercise = pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
 
 
@@ -190,6 +192,16 @@ def test_outcomes_that_were_kept_are_gone_on_from(brew: Exercise, tmp_path: Path
     other = Solution(brew, "tea", "Another", right=False)
     assert Kept(tmp_path / "found.jsonl").of([other, found.solution]) == [found]
     assert Kept(tmp_path / "none.jsonl").of([found.solution]) == []
+
+
+def test_what_is_kept_is_told_without_verifying_more(brew: Exercise, labkit: Labkit, tmp_path: Path) -> None:
+    file, lab = tmp_path / "found.jsonl", str(brew.folder.parent.parent)
+    pour = next(each for each in generic(brew) if each.name == "pour is missing")
+    Kept(file).add(replace(outcome(brew, Verdict.NOT_DONE, "the snippet pour"), solution=pour))
+    code, said, _ = labkit("author", "mutants", "--lab", lab, "--keep", str(file), "--kept-only")
+    assert (code, said.splitlines()[-1]) == (0, "1 of 1 as they should be, in 0 s.")
+    code, _, said = labkit("author", "mutants", "--lab", lab, "--kept-only")
+    assert (code, said.splitlines()[0]) == (2, "--kept-only needs a file.")
 
 
 def test_what_has_to_be_named_is_judged_anew(brew: Exercise, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def examine(solution: Solution, warm: Warm, progress: Progress | None = None) ->
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary) / "app"
+        folder = Path(temporary) / "work" / solution.exercise.name  # as a trainee's
         named = solution.make(folder)
         try:
             report = verify(Subject(solution.exercise, folder, "end", None), progress=progress, nothing=True, warm=warm)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from labkit import tree, workspace
@@ -10,6 +11,7 @@ from labkit.grading.limits import Guard, Limits
 from labkit.grading.messages import Checked, Collected, Graded, Message
 from labkit.lab import Exercise
 from labkit.sandbox.watch import Watch
+from labkit.verify import running_copy
 from labkit.verify.report import Check, Result
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import Subject
@@ -34,10 +36,11 @@ def grade(
     Raises MachineError if the machine is at fault, InternalError if labkit is.
     """
     here = _workspace(exercise, folder)
-    with Guard(limits, Path(tempfile.gettempdir()), exercise.name) as guard:
+    subject = Subject(exercise, folder, "workspace", here)
+    with Guard(limits, Path(tempfile.gettempdir()), running_copy.place(subject, Path()).as_posix()) as guard:
         # The staged work of all others lies beside it.
-        subject = Subject(exercise, folder, "workspace", here, Watch((folder.parent,), guard.note))
-        report = verify(subject, progress=_Telling(tell), everything=everything, warm=warm)
+        watched = replace(subject, watch=Watch((folder.parent,), guard.note))
+        report = verify(watched, progress=_Telling(tell), everything=everything, warm=warm)
     return Graded(report, tuple(guard.deeds))
 
 

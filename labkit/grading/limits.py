@@ -1,6 +1,7 @@
 """What one submission may use, and the guard that ends its app where it uses more."""
 
 import contextlib
+import glob
 import os
 import threading
 from dataclasses import dataclass
@@ -33,8 +34,8 @@ class Guard:
 
     Args:
         limits: What it may use.
-        copies: The folder in which the copy of the app is, at any depth of two.
-        name: The copy's name.
+        copies: The folder in one of whose folders the copy of the app is.
+        name: The copy's path in there.
 
     """
 
@@ -74,7 +75,9 @@ class Guard:
             return f"The app started more than {limits.processes} processes, and was ended."
         if _memory(programs) > limits.memory:
             return f"The app used more than {limits.memory / 1e9:g} GB of memory, and was ended."
-        if any(_size(folder, limits.disk) > limits.disk for folder in self._copies.glob(f"*/{self._name}")):
+        if any(
+            _size(folder, limits.disk) > limits.disk for folder in self._copies.glob(f"*/{glob.escape(self._name)}")
+        ):
             return f"The app wrote more than {limits.disk / 1e6:g} MB to the disk, and was ended."
         return None
 

@@ -137,6 +137,7 @@ class _Run:
         self._warm = warm
         self._standing = copy
         self._evidence = evidence_folder(subject, datetime.now())
+        self._app = running_copy.place(subject, temporary)
         self._logs = temporary / "logs"
         self._results: dict[str, Result] = {}
         self._processes = 0
@@ -158,7 +159,7 @@ class _Run:
         with self._process(launch) as process:
             blocked, instances, stage = None, None, None
             with ExitStack() as stack:
-                app = self._temporary / self._subject.exercise.name
+                app = self._app
                 try:
                     if self._standing is None:
                         running_copy.copy(self._subject, app)
@@ -368,11 +369,10 @@ class _Run:
 
     def _in_the_trainees_words(self, result: Result) -> Result:
         """The result without the run's temporary folders: paths are the workspace's, logs those of the evidence."""
-        app = self._temporary / self._subject.exercise.name
         names = {
             f"{self._logs}{os.sep}": f"{self._evidence}{os.sep}",
-            f"{app}{os.sep}": "",
-            str(app): self._subject.folder.name,
+            f"{self._app}{os.sep}": "",
+            str(self._app): self._subject.folder.name,
         }
 
         def plain(text: str | None) -> str | None:
@@ -407,10 +407,9 @@ class _Run:
 
     def _app_logs(self) -> Iterable[tuple[str, bytes]]:
         """The instances' logs; what the app has put in their place, such as a link, is left out."""
-        app = self._temporary / self._subject.exercise.name
-        within, folder = Within(app), ".labkit/data/logs"
+        within, folder = Within(self._app), ".labkit/data/logs"
         with contextlib.suppress(LabError, OSError):
-            for name in within.names(folder) if app.is_dir() else ():
+            for name in within.names(folder) if self._app.is_dir() else ():
                 with contextlib.suppress(LabError, OSError):
                     content = within.read(f"{folder}/{name}", most=MOST_LOG)
                     if content is not None:

@@ -1,6 +1,7 @@
 """The app under verification: a copy of the subject that runs, with data, databases and ports of its own."""
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from labkit import workspace
+from labkit import tree, workspace
 from labkit.errors import MachineError
 from labkit.sandbox import Sandbox
 from labkit.verify.stage import RunningInstance
@@ -17,6 +18,10 @@ from labkit.verify.subject import Subject
 if TYPE_CHECKING:
     from labkit.instances import Instances
     from labkit.postgres import Server
+
+
+LARGE = 1_000_000
+"""From how many bytes on a file beside the app is left out."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,31 @@ def logs(folder: Path) -> Path:
     return _data(folder) / "logs"
 
 
+def place(subject: Subject, temporary: Path) -> Path:
+    """Where in a temporary folder the copy goes: the names that the app can see around it are the subject's own."""
+    return temporary / "copy" / subject.folder.parent.name / subject.folder.name
+
+
 def copy(subject: Subject, to: Path) -> None:
-    """Copy the subject's app. Raises MachineError if that cannot be done."""
+    """Copy the subject's app, into a folder that looks like its own. Raises MachineError if that cannot be done."""
     try:
         workspace.copy_app(subject.folder, to)
+        for path in subject.folder.iterdir():
+            _take(path, to / path.name)
     except OSError as error:
         raise MachineError(
             f"Cannot copy {subject.folder}: {error.strerror or error}.", "Free some disk space, then repeat."
         ) from error
+
+
+def _take(path: Path, to: Path) -> None:
+    """Take along what is beside the app in a workspace: labkit's files, and of folders no more than their names."""
+    if path.is_symlink() or to.exists():
+        return
+    if path.is_dir():
+        to.mkdir()
+    elif path.name in tree.BESIDE and path.is_file() and path.stat().st_size < LARGE:
+        shutil.copyfile(path, to)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def make(subject: Subject, server: "Callable[[], Server]") -> Standby | None:
     """Start a copy of the subject; None if it cannot be done, which the next run will say with its reason."""
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True)))
-        folder = temporary / subject.exercise.name
+        folder = running_copy.place(subject, temporary)
         environment = _environment(subject.folder)
         try:
             running_copy.copy(subject, folder)

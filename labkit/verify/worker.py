@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from labkit import checking, sandbox
-from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Stage
+from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Side, Stage
 from labkit.recording import Recorder
 from labkit.verify import browsing, hanging, judging, kept_browser
 from labkit.verify.causes import Facts, find
@@ -180,10 +180,13 @@ class Reporter:
             result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
             evidence.append(self._write_traceback(check, error))
         result = replace(result, evidence=tuple(evidence))
-        is_sure = isinstance(error, NotDone) and error.is_sure
-        return self._explain(item, result, makers) if result.verdict is Verdict.NOT_DONE and not is_sure else result
+        if result.verdict is not Verdict.NOT_DONE:
+            return result
+        if isinstance(error, NotDone) and error.is_sure:
+            return replace(result, next=result.next or self._job.compare)
+        return self._explain(item, result, makers, error.side if isinstance(error, NotDone) else None)
 
-    def _explain(self, item: pytest.Item, result: Result, makers: set[str]) -> Result:
+    def _explain(self, item: pytest.Item, result: Result, makers: set[str], side: Side | None) -> Result:
         """Say the likeliest cause that can be found, else the check's own."""
         check = self._check(item)
         if self._stage is None:
@@ -199,6 +202,7 @@ class Reporter:
             seen=self._recorder.seen(makers),
             ask=partial(browsing.ask, self._recorder.pages),
             parse=partial(browsing.parse, self._recorder.pages),
+            side=side,
         )
         try:
             found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
@@ -348,8 +352,17 @@ def _run(channel: Channel) -> Job:
     sys.path += [path for path in (str(job.checks), str(job.checks.parent.parent)) if path not in sys.path]
     settings = job.temporary / "pytest.ini"
     settings.write_text("[pytest]\n", encoding="utf-8")
+    # `--tb=line`: what nobody reads need not be quoted, and CPython 3.11 may fail to parse the lines around it.
     options = ["-c", str(settings), "--rootdir", str(job.checks), "--confcutdir", str(job.checks)]
-    options += ["--import-mode=importlib", "--strict-markers", "--capture=no", "-q", "-p", "no:cacheprovider"]
+    options += [
+        "--import-mode=importlib",
+        "--strict-markers",
+        "--capture=no",
+        "--tb=line",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     options += ["-p", "pytest_playwright.pytest_playwright", "-p", checking.__name__, "-p", kept_browser.__name__]
     options += ["--output", str(job.temporary / "playwright")]
     pytest.main([*options, str(job.checks)], plugins=[Reporter(channel, job)])

@@ -126,7 +126,7 @@ def test_an_exception_is_told_with_the_line_to_mend(
     known = facts({"shop/oven.py": oven})
     found = find(facts({"shop/oven.py": oven}, logs=logs(known, error)), check())
     assert found is not None
-    assert found.cause.startswith("the app raised ")
+    assert found.cause.startswith(("the app raised ", f"{place}: "))
     assert found.cause.endswith(cause)
     assert (str(found.place), found.next) == (place, advice)
 
@@ -141,6 +141,18 @@ def test_a_forgotten_import_is_written_out(facts: Make) -> None:
         "    4 |     return Oven().bake()",
         place,
         "Write `from .oven import Oven` among the imports of shop/app.py.",
+    )
+
+
+def test_a_forgotten_await_is_named_where_it_is_missing(facts: Make) -> None:
+    app = "\n\nasync def sell():\n    bread = bake()\n    use(bread)\n\n\nasync def bake():\n    return 1\n"
+    raised = Raised("TypeError", "coroutine has no crust.", Place("shop/app.py", 5, "    use(bread)"))
+    found = python.explain(facts({"shop/app.py": app}), raised)
+    assert found == Finding(
+        "shop/app.py:4: `await` is missing before the call of bake, so bread is a coroutine in line 5 "
+        "(TypeError: coroutine has no crust)\n    4 |     bread = bake()",
+        Place("shop/app.py", 4, "    bread = bake()"),
+        "Write `await` before the call in shop/app.py:4, then verify again.",
     )
 
 
@@ -184,6 +196,24 @@ def test_an_error_of_a_script_has_the_line_of_its_file(facts: Make) -> None:
         Place("shop/static/shelf.js", 2, "  document.getElementById('loaf').textContent = bread;"),
         "Mend shop/static/shelf.js:2, save the file and verify again.",
     )
+
+
+def test_an_error_in_the_labs_own_code_is_told_with_the_line_that_called_it(facts: Make) -> None:
+    script = BEGIN["shop/static/shelf.js"] + "hub.on('bread', (bread) => {\n  show(bread.loaf);\n});\n"
+    error = ScriptError(PAGE, "TypeError", "bread.slice is not a function", ((SCRIPT, 2), (SCRIPT, 6)))
+    found = find(facts({"shop/static/shelf.js": script}, **seen(error)), check())
+    assert found == Finding(
+        "shop/static/shelf.js:6: TypeError: bread.slice is not a function, in line 2, which was called from here\n"
+        "    6 |   show(bread.loaf);",
+        Place("shop/static/shelf.js", 6, "  show(bread.loaf);"),
+        "Look at what shop/static/shelf.js:6 hands on, mend it, save the file and verify again.",
+    )
+
+
+def test_what_a_check_has_seen_says_where_to_look(facts: Make) -> None:
+    error = ScriptError(PAGE, "TypeError", "bread.slice is not a function", ((SCRIPT, 2),))
+    assert find(facts(side="server", **seen(error)), check()) is None
+    assert find(facts(side="page", **seen(error)), check()) is not None
 
 
 def test_an_error_of_a_script_in_a_template_is_found_by_its_text(facts: Make) -> None:

@@ -8,7 +8,7 @@ import pytest
 from labkit import workspace
 from labkit.lab import Exercise, find_lab
 from labkit.verify.causes import Facts
-from labkit.verify.causes.finding import ScriptError, Seen
+from labkit.verify.causes.finding import ScriptError, Seen, Side
 from labkit.verify.report import Check
 
 LAB = find_lab()
@@ -24,7 +24,9 @@ CALL = "    await StatisticsService(session).notify_updates()\n"
 COMMIT = "    await session.commit()\n"
 
 
-def cause(folder: Path, exercise: Exercise, *edits: tuple[str, str, str], missed: str = "") -> tuple[str, str, str]:
+def cause(
+    folder: Path, exercise: Exercise, *edits: tuple[str, str, str], missed: str = "", side: Side | None = None
+) -> tuple[str, str, str]:
     """The cause's first line, the line of code that it is at (or the file), and the advice."""
     workspace.copy_app(exercise.end, folder)
     for path, old, new in edits:
@@ -33,7 +35,7 @@ def cause(folder: Path, exercise: Exercise, *edits: tuple[str, str, str], missed
         (folder / path).write_text(text.replace(old, new), encoding="utf-8")
     texts = {name: snippet.text for name, snippet in exercise.snippets.items()}
     errors = [ScriptError("", "ReferenceError", f"{missed} is not defined")] if missed else []
-    facts = Facts(folder, exercise.begin, texts, seen=[Seen(errors)])
+    facts = Facts(folder, exercise.begin, texts, seen=[Seen(errors)], side=side)
     found = signalr_causes.pytest_labkit_cause(facts, Check("ex1.3/x", "x", "ex1.3", 60))
     if found is None:
         return "", "", ""
@@ -131,6 +133,28 @@ def test_the_end_has_no_such_cause(tmp_path: Path) -> None:
             "Write clients.all in geekquiz/statistics.py:",
             id="to a group",
         ),
+        pytest.param(
+            [(SCRIPT, '"/signalr/statistics"', '"https://geek.example/signalr/statistics"')],
+            "geekquiz/static/statistics.js:67: the page connects to another server, https://geek.example/signalr/",
+            '.withUrl("https://geek.example/signalr/statistics")',
+            "Write /signalr/statistics in geekquiz/static/statistics.js:67, then verify again.",
+            id="another server",
+        ),
+        pytest.param(
+            [(SERVICE, "import StatisticsHub, signalr\n", "import StatisticsHub\n\nsignalr = SignalR()\n")],
+            "geekquiz/statistics.py:8: this makes another SignalR application than geekquiz/hubs/statistics.py:5",
+            "signalr = SignalR()",
+            "Delete geekquiz/statistics.py:8, and import the application from geekquiz/hubs/statistics.py",
+            id="another application",
+        ),
+        pytest.param(
+            [(SERVICE, '"updateStatistics", statistics', '"updateStatistics"')],
+            "geekquiz/statistics.py:41: “updateStatistics” is sent with no arguments, and the page's handler takes 1: "
+            "statistics (geekquiz/static/statistics.js:71)",
+            'await hub.clients.all.send("updateStatistics")',
+            "Send statistics as well in geekquiz/statistics.py:41, then verify again.",
+            id="without arguments",
+        ),
     ],
 )
 def test_what_the_two_sides_do_not_agree_on_is_told_with_its_line(
@@ -138,6 +162,37 @@ def test_what_the_two_sides_do_not_agree_on_is_told_with_its_line(
 ) -> None:
     found = cause(tmp_path / "app", EX1, *edits)
     assert (found[0][: len(said)], found[1][: len(place)], found[2][: len(advice)]) == (said, place, advice)
+
+
+def test_a_line_that_waits_is_told_of_answers_that_take_long(tmp_path: Path) -> None:
+    edit = (TRIVIA, CALL, f"    await asyncio.sleep(7)\n{CALL}")
+    assert cause(tmp_path / "app", EX1, edit, side="server") == (
+        "geekquiz/trivia.py:65: this waits, and every answer with it",
+        "await asyncio.sleep(7)",
+        "Delete geekquiz/trivia.py:65, then verify again.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "said", "advice"),
+    [
+        (
+            "  if (shown < 3) showStatistics(statistics);\n});",
+            "geekquiz/static/statistics.js:72: the message is shown only under a condition, `if (shown < 3)`",
+            "Write geekquiz/static/statistics.js:72 without the condition, then verify again.",
+        ),
+        (
+            '  showStatistics(statistics);\n  connection.off("updateStatistics");\n});',
+            "geekquiz/static/statistics.js:73: this takes the handler away again",
+            "Delete geekquiz/static/statistics.js:73, then verify again.",
+        ),
+    ],
+)
+def test_a_page_that_does_not_show_what_it_is_told_says_why(tmp_path: Path, new: str, said: str, advice: str) -> None:
+    edit = (SCRIPT, "  showStatistics(statistics);\n});", new)
+    assert cause(tmp_path / "told", EX1, edit, side="page")[::2] == (said, advice)
+    assert cause(tmp_path / "unknown", EX1, edit) == ("", "", "")
+    assert cause(tmp_path / "end", EX1, side="page") == ("", "", "")
 
 
 def test_a_client_that_is_not_loaded_and_a_backplane_that_is_not_used_are_told(tmp_path: Path) -> None:

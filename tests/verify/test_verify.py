@@ -605,3 +605,11 @@ def test_a_process_that_stays_tells_an_error_of_pytest_itself_at_once(shop: Exer
         results = verify(Subject(shop, shop.end, "end", None), warm=warm).results
     assert {result.verdict for _, result in results} == {Verdict.CHECKER}
     assert all("no ink" in str(result.cause) for _, result in results)
+
+
+def test_a_search_for_a_cause_that_fails_loses_no_verdict(verify_shop: VerifyShop, shop: Exercise) -> None:
+    (shop.checks / "conftest.py").write_text('def pytest_labkit_cause():\n    raise RuntimeError("no ink")\n')
+    edit(shop.end / "shop.py", "4 coins", "a song")
+    results = verify_shop()
+    assert verdicts(results) == dict(zip(NAMES, ["passed", "passed", "not done"], strict=True))
+    assert results["a-loaf-has-a-price"].seen == "Price: a song"

@@ -45,6 +45,18 @@ class Return:
     page: StatisticsPage
     after: Figures
     expected: Figures
+    mended: float
+    """When its network was there again, in seconds since 1970."""
+
+    @property
+    def cause(self) -> str:
+        """What it did not do."""
+        if self.page.has_left or not any(each.is_open for each in self.page.hub_connections[1:]):
+            return "the page does not connect again"
+        told = self.page.news(self.mended)
+        if not told:
+            return "the page has connected again, and is told nothing"
+        return f"the page has connected again, and does not show what it is told: {told[-1].spoken}"
 
 
 @dataclass
@@ -164,11 +176,12 @@ class _Scene(Scene):
         if not group.is_stuck:
             player.play.next()
         self._answer([lambda: ada.answer(opposite)], [watched])
+        mended = time.time()
         if is_away:
             late.wire.mend()
         self._answer([lambda: ben.ask().answer(outcome=outcome)], [watched])
         drawn.append(self._redrawn(watched, drawn[0]))
-        back = self._await_return(late) if is_away else None
+        back = self._await_return(late, mended) if is_away else None
         released = release()
         scripted = None if self.is_right(watched) else self._play_the_hub(watched, others)
         if not is_away or (back and not back.after.shows(back.expected)):
@@ -252,7 +265,7 @@ class _Scene(Scene):
             page.let_pass(1)
         return True
 
-    def _await_return(self, page: StatisticsPage) -> Return:
+    def _await_return(self, page: StatisticsPage, mended: float) -> Return:
         """Wait until the page has caught up, for 5 s of its own clock."""
         expected = self.group.figures()
         for _ in range(int(WAIT)):
@@ -261,7 +274,7 @@ class _Scene(Scene):
             page.let_pass(1)
         page.page.clock.resume()
         until(page.page, lambda: page.figures().shows(expected), self.patience)
-        return Return(page, page.figures(), expected)
+        return Return(page, page.figures(), expected, mended)
 
     def _is_told_unstored(self, watched: StatisticsPage, visitor: Visitor) -> bool:
         """Whether the page is told of an answer whose commit fails, which is the last one that the quiz gets.

@@ -1,10 +1,12 @@
 """Task 1: the quiz, before and after."""
 
+from statistics import median
+
 import pytest
 from live_scene import Live
 from quiz_pages import Player
 
-from labkit.checking import NotDone
+from labkit.checking import WAIT, NotDone
 
 pytestmark = [pytest.mark.task(1), pytest.mark.budget(120)]
 
@@ -28,6 +30,15 @@ def test_an_answer_is_judged(player: Player, live: Live) -> None:
                 seen=f"the status {each.status}" if each.status else "no response",
                 where=f"POST /api/trivia, {each.spoken}",
             )
+    took = median(each.ended - each.began for each in live.group.answers) if live.group.answers else 0.0
+    if took > WAIT:
+        raise NotDone(
+            expected=f"an answer is judged within {WAIT:g} s",
+            seen=f"most of them took {took:.1f} s or longer",
+            where="POST /api/trivia",
+            cause="the app takes too long to answer",
+            side="server",
+        )
     for question, judged in live.group.rights.items():
         if len(judged) == OPTIONS and sum(judged.values()) != 1:
             raise NotDone(

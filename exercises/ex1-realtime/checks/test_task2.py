@@ -6,7 +6,7 @@ from live_scene import Live
 from quiz_pages import judge_package
 from quiz_scene import LEFT, Moment, Seen
 
-from labkit.checking import NotDone, Stage
+from labkit.checking import WAIT, NotDone, Stage
 
 pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
@@ -159,6 +159,14 @@ def test_the_page_connects(live: Live) -> None:
             where=live.watched.where,
             cause=live.watched.trouble or (None if tried else "the page's script never starts a HubConnection"),
         )
+    late = live.watched.hesitation()
+    if late > WAIT:
+        raise NotDone(
+            expected="the page opens a connection to the hub once it is loaded",
+            seen=f"it began to {late:.1f} s later",
+            where=live.watched.where,
+            cause="the page's script waits before it starts the connection",
+        )
 
 
 @pytest.mark.snippets("signalr-client-code")
@@ -171,6 +179,7 @@ def test_a_message_changes_the_counters(live: Live) -> None:
                 seen=seen.counters,
                 where=f"{seen.page.where}, the counters",
                 cause=_unheard(live) or seen.cause(),
+                side=seen.side(),
             )
     played = live.scripted
     if played and not any(played.after.has_counters_of(each) for each in played.expected):
@@ -192,6 +201,7 @@ def test_a_message_redraws_the_charts(live: Live) -> None:
                 seen=seen.charts,
                 where=f"{seen.page.where}, #answers-chart and #average-chart",
                 cause=_unheard(live) or seen.cause(with_charts=True),
+                side=seen.side(with_charts=True),
             )
     played = live.scripted
     if played and not any(played.after.has_charts_of(each) for each in played.expected):

@@ -34,13 +34,15 @@ def test_the_counters_follow(live: Live) -> None:
                     seen=seen.counters,
                     where=f"{seen.page.where}, the counters",
                     cause=seen.cause(),
+                    side=seen.side(),
                 )
             if seen.late is not None and seen.late > WAIT:
                 raise NotDone(
                     expected=f"{seen.expected.counters} within {WAIT:g} s of {moment.answer.spoken}",
                     seen=f"they came after {seen.late:.1f} s",
                     where=f"{seen.page.where}, the counters",
-                    cause="the server sends the message late, or the page waits before it shows what it is told",
+                    cause=seen.delay()
+                    or "the server sends the message late, or the page waits before it shows what it is told",
                 )
 
 
@@ -54,6 +56,7 @@ def test_the_charts_follow(live: Live) -> None:
                     seen=seen.charts,
                     where=f"{seen.page.where}, #answers-chart and #average-chart",
                     cause=seen.cause(with_charts=True),
+                    side=seen.side(with_charts=True),
                 )
     for name, before, after in zip(("#answers-chart", "#average-chart"), live.drawn[0], live.drawn[-1], strict=True):
         if before == after:
@@ -116,5 +119,5 @@ def test_a_page_that_was_offline_catches_up(live: Live) -> None:
             expected=f"{live.back.expected.counters}, {live.back.expected.charts} within {WAIT:g} s",
             seen=f"{live.back.after.counters}, {live.back.after.charts}",
             where=f"{live.back.page.where}, after 10 s offline",
-            cause="the page does not connect again, or does not get what it has missed",
+            cause=live.back.cause,
         )

@@ -46,4 +46,5 @@ def _judge(relay: Relay, instance: int) -> None:
                 seen=seen.counters if not seen.after.shows(seen.expected) else "no message from the hub",
                 where=page.where,
                 cause=seen.cause(),
+                side=seen.side(),
             )

@@ -112,6 +112,7 @@ def _judge(relay: Relay, here: int, there: int) -> None:
                 cause=page.trouble
                 or (seen.cause(with_charts=True) if seen.news else None)
                 or f"the message of instance {here} does not reach instance {there}",
+                side=seen.side(with_charts=True),
             )
         if seen.late is not None and seen.late > WAIT:
             raise NotDone(

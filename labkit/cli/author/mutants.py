@@ -64,6 +64,9 @@ def mutants(
             show_default=False,
         ),
     ] = None,
+    kept_only: Annotated[
+        bool, typer.Option("--kept-only", help="With --keep, verify nothing: judge anew what the file has.")
+    ] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many are verified at the same time.")] = 2,
     list_only: Annotated[bool, typer.Option("--list", help="Only list them.")] = False,
     write: Annotated[
@@ -80,8 +83,8 @@ def mutants(
 
     All of them take long: each is verified like a trainee's workspace. --sample 1 tries some of every kind, for a
     change of the checks or for CI; before a release, run all. --keep FILE writes each verdict down at once: what was
-    stopped is gone on with by the same command, and --part 2/4 is a quarter of all. Remove the file after a change of
-    the checks.
+    stopped is gone on with by the same command, --part 2/4 is a quarter of all, and --kept-only tells what is there so
+    far. Remove the file after a change of the checks.
 
     The exit code is 0 if the checks are right about all of them, 1 if not.
     """
@@ -101,6 +104,8 @@ def mutants(
     solutions = _part_of(solutions, part) if part else solutions
     if not solutions:
         raise UsageError("There is no such solution.", f"labkit author mutants --list{lab_option(the_lab)}")
+    if kept_only and not keep:
+        raise UsageError("--kept-only needs a file.", "Name it: --keep FILE")
     if write:
         figures.page(read_text(write), (), "")  # whether it has a place for them, before it takes long
     if list_only:
@@ -109,7 +114,8 @@ def mutants(
     kept = Kept(keep) if keep else None
     began, outcomes = time.monotonic(), kept.of(solutions) if kept else []
     known = {id(each.solution) for each in outcomes}
-    for outcome in matrix.run([each for each in solutions if id(each) not in known], workers):
+    left = [] if kept_only else [each for each in solutions if id(each) not in known]
+    for outcome in matrix.run(left, workers):
         if kept:
             kept.add(outcome)
         outcomes.append(outcome)
@@ -117,9 +123,10 @@ def mutants(
     seconds = time.monotonic() - began
     if write:
         count = f"{len(outcomes)} of {of}" if of > len(outcomes) else str(of)
+        how = f"{workers} at a time, in {seconds / 60:.0f} minutes" if left else "kept from earlier runs"
         said = (
-            f"{count} solutions, {workers} at a time, in {seconds / 60:.0f} minutes, "
-            f"{date.today():%Y-%m-%d}, Python {platform.python_version()}, {platform.system()}."
+            f"{count} solutions, {how}, {date.today():%Y-%m-%d}, "
+            f"Python {platform.python_version()}, {platform.system()}."
         )
         write_whole(write, figures.page(read_text(write), outcomes, said).encode("utf-8"))
     wrong = [each for each in outcomes if not each.holds]

@@ -97,6 +97,8 @@ def _absent_program(facts: Facts, error: AppDidNotStart, file: str) -> Finding:
 
 def is_about_pages(facts: Facts, check: Check) -> bool:
     """Whether a failed script of a page can be why: not if all that the check needs is on the server's side."""
+    if facts.side:
+        return facts.side == "page"
     homes = [path for name in check.snippets if (path := facts.homes.get(name))]
     return not homes or any(not path.endswith((".py", ".toml")) for path in homes)
 
@@ -127,7 +129,8 @@ def _exceptions(facts: Facts) -> Iterator[Finding]:
     for log in facts.logs:
         for raised in reversed(unhandled(log, facts.app)):
             found = python.explain(facts, raised) or _plain(raised)
-            yield replace(found, cause=f"the app raised {found.cause}")
+            tells_place = found.place and found.cause.startswith(f"{found.place}: ")
+            yield found if tells_place else replace(found, cause=f"the app raised {found.cause}")
     for log in facts.logs:
         forgotten = never_awaited(log, facts.app)
         if forgotten and forgotten.place:
@@ -142,4 +145,5 @@ def _plain(raised: Raised) -> Finding:
     if raised.place is None:
         return Finding(str(raised))
     advice = f"Mend {raised.place}, save the file and verify again."
-    return Finding(f"{raised} at {raised.place}{raised.place.quoted}", raised.place, advice)
+    said = str(raised).rstrip(".")
+    return Finding(f"{said} at {raised.place}{raised.place.quoted}", raised.place, advice)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from labkit import snippets, tree
@@ -13,6 +13,10 @@ from labkit.diagnosis import Place
 
 SCRIPTS = (".js", ".mjs", ".html", ".htm", ".jinja", ".j2")
 """The endings of files that have a page's scripts in them."""
+
+
+Side = Literal["page", "server"]
+"""Where something is wrong: in what a browser runs, or in what the app does."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ class Facts:
     `path:line`; `misplaced` is the code of snippets that is in the wrong place, by name. `hanging` looks for an
     answer that does not come because the app hangs. `ask` evaluates
     JavaScript, with an argument, in the page that has this URL; it returns None if there is no such page any more.
-    `parse` has the browser parse a script; it returns the line (from 1) and the text of a syntax error.
+    `parse` has the browser parse a script; it returns the line (from 1) and the text of a syntax error. `side` is where
+    the check has seen that something is wrong, if it has.
     """
 
     app: Path
@@ -128,6 +133,7 @@ class Facts:
     seen: Sequence[Seen] = ()
     ask: Callable[[str, str, Any], Any] = lambda url, script, argument: None
     parse: Callable[[str], tuple[int, str] | None] = lambda source: None
+    side: Side | None = None
 
     @property
     def errors(self) -> list[ScriptError]:

@@ -13,6 +13,7 @@ _NOT_DEFINED = re.compile(r"(?:^|\s)([\w$]+) is not defined")
 _DECLARED = re.compile(r"Identifier '([\w$]+)' has already been declared")
 _OF_NULL = re.compile(r"of (?:null|undefined)\b|\bnull is not")
 _BY_ID = re.compile(r"getElementById\(\s*[\"'`]([\w-]+)[\"'`]|querySelector\(\s*[\"'`]#([\w-]+)[\"'`]")
+_UNANSWERED = re.compile(r"Failed to fetch|NetworkError")
 _INLINE = re.compile(r"inline script", re.IGNORECASE)
 
 _GLOBALS = """async ([name, url]) => {
@@ -32,8 +33,10 @@ def explain(facts: Facts) -> Iterator[Finding]:
     for answer in facts.answers:
         if answer.status >= 400 and answer.kind == "script":
             yield _refused_script(facts, answer)
+    lost = [each for each in facts.errors if _UNANSWERED.search(each.text)]
     for error in facts.errors:
-        yield _error(facts, error)
+        if error not in lost:
+            yield _error(facts, error)
     for said in facts.console:
         place = facts.place_of(said.url, said.line) if _INLINE.search(said.text) else None
         if place:
@@ -45,6 +48,8 @@ def explain(facts: Facts) -> Iterator[Finding]:
     for answer in facts.answers:
         if answer.status in (404, 405, 410) and answer.kind in ("fetch", "xhr", "eventsource"):
             yield _refused_request(facts, answer)
+    for error in lost:  # the last, because checks cut networks
+        yield _error(facts, error)
 
 
 def endless_dialogs(facts: Facts) -> Iterator[Finding]:
@@ -101,9 +106,23 @@ def _error(facts: Facts, error: ScriptError) -> Finding:
         if finding:
             return finding
     if place:
-        return Finding.at(place, str(error))
+        return _in_others_hands(facts, error) or Finding.at(place, str(error))
     path = urlsplit(error.frames[0][0] if error.frames else error.page).path
     return Finding(f"a script of the page{f' {path}' if path.startswith('/') else ''} failed: {error}")
+
+
+def _in_others_hands(facts: Facts, error: ScriptError) -> Finding | None:
+    """The trainee's line that has handed something wrong to code of the lab, which fails on it."""
+    places = [found for url, line in error.frames if (found := facts.place_of(url, line))]
+    own = [each for each in places if each.source not in facts.original.get(each.path, "").split("\n")]
+    if not own or own[0] == places[0]:
+        return None
+    inner = f"line {places[0].line}" if places[0].path == own[0].path else str(places[0])
+    return Finding.at(
+        own[0],
+        f"{error}, in {inner}, which was called from here",
+        f"Look at what {own[0]} hands on, mend it, save the file and verify again.",
+    )
 
 
 def _unparsed(facts: Facts, error: ScriptError) -> Place | None:

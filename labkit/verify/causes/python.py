@@ -72,6 +72,9 @@ def explain(facts: Facts, raised: Raised) -> Finding | None:
         finding = find(facts, raised, match) if match else None
         if finding:
             return finding
+    finding = _unawaited(facts, raised)
+    if finding:
+        return finding
     if raised.place and _UNFORMATTED.search(raised.place.source) and ".format" not in raised.place.source:
         return Finding.at(
             raised.place,
@@ -242,9 +245,33 @@ def _import_elsewhere(facts: Facts, name: str) -> str | None:
     return None
 
 
-def _module_of(path: str) -> str:
-    """The name by which the file of a module is imported."""
-    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+def _unawaited(facts: Facts, raised: Raised) -> Finding | None:
+    """The call without `await` whose result, a coroutine, was used as a value in the line that failed."""
+    place = raised.place
+    if place is None or "coroutine" not in str(raised):
+        return None
+    known = {each.name for each in definitions(facts) if each.is_function}
+    for function in ast.walk(parsed(facts.files.get(place.path, ""))):
+        if not isinstance(function, ast.AsyncFunctionDef):
+            continue
+        if not function.lineno <= place.line <= (function.end_lineno or 0):
+            continue
+        used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and node.lineno == place.line}
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call) or node.lineno > place.line:
+                continue
+            called = node.value.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            target = node.targets[0]
+            if isinstance(target, ast.Name) and target.id in used and name in known:
+                at = facts.place(place.path, node.lineno)
+                return Finding.at(
+                    at,
+                    f"`await` is missing before the call of {name}, so {target.id} is a coroutine in line {place.line} "
+                    f"({str(raised).rstrip('.')})",
+                    f"Write `await` before the call in {at}, then verify again.",
+                )
+    return None
 
 
 @lru_cache(maxsize=256)
