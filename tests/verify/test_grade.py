@@ -344,17 +344,32 @@ def test_what_one_submission_does_costs_the_others_nothing(kiosk: Lab, made: Mak
     made("writes", edit=(at, "import sys, time\nopen('film', 'wb').write(bytes(30_000_000))\ntime.sleep(100)\n"))
     hang = "Shop.asked = getattr(Shop, 'asked', 0) + 1\n        Shop.asked > 1 and __import__('time').sleep(100)"
     made("waits", edit=("def do_GET(self):", f"def do_GET(self):\n        {hang}"))
+    other = tmp_path / "grades" / "submissions" / "alice-b1" / "shop.py"
+    tries = "import socket, sys\ntry:\n    {}\nexcept OSError:\n    pass\n"
+    made("reads", edit=(at, tries.format(f"open({str(other)!r}).read()")))
+    made("squats", edit=(at, tries.format("socket.socket().bind(('127.0.0.1', 8123))")))
+    made("enters", edit=(at, tries.format("open('/proc/4194300/environ').read()")))
+    fakes = made("fakes", "begin")
+    (fakes / "conftest.py").write_text("def pytest_runtest_makereport(item, call):\n    call.excinfo = None\n", "utf-8")
+    (fakes / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n", "utf-8")
     limits = Limits(seconds=60, memory=200_000_000, processes=30, disk=20_000_000)
     grades = {each.name: each for each in grade_all(kiosk, class_, Results(tmp_path / "grades"), limits)}
     assert {name: each.outcome for name, each in grades.items()} == {
         "alice": Outcome.VERIFIED,
+        "enters": Outcome.STOPPED,
+        "fakes": Outcome.VERIFIED,
         "forks": Outcome.STOPPED,
         "hoards": Outcome.STOPPED,
+        "reads": Outcome.STOPPED,
+        "squats": Outcome.STOPPED,
         "writes": Outcome.STOPPED,
         "waits": Outcome.STOPPED,
     }
     assert [name for name, each in grades.items() if each.passed] == ["alice"]
     assert {name: each.remark for name, each in grades.items() if each.remark} == {
+        "enters": "The app tried to get into another process, /proc/4194300/environ.",
+        "reads": f"The app tried to read the work of others, {other}.",
+        "squats": "The app tried to take port 8123.",
         "forks": "The app started more than 30 processes, and was ended.",
         "hoards": "The app used more than 0.2 GB of memory, and was ended.",
         "writes": "The app wrote more than 20 MB to the disk, and was ended.",
