@@ -35,7 +35,7 @@ class Group(msgspec.Struct, forbid_unknown_fields=True):
     """What a task counts as."""
 
     kind: Literal["build", "test", "none"]
-    isDefault: bool = False  # noqa: N815
+    isDefault: bool = False  # noqa: N815  (as the editor has it)
 
 
 class Task(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,11 +46,11 @@ class Task(msgspec.Struct, forbid_unknown_fields=True):
     command: str
     args: list[str] = []
     group: Group | Literal["build", "test", "none"] = "none"
-    problemMatcher: str | list[str] = []  # noqa: N815
+    problemMatcher: str | list[str] = []  # noqa: N815  (as the editor has it)
     options: dict[str, Any] = {}
-    isBackground: bool = False  # noqa: N815
+    isBackground: bool = False  # noqa: N815  (as the editor has it)
     presentation: dict[str, Any] = {}
-    dependsOn: str | list[str] = []  # noqa: N815
+    dependsOn: str | list[str] = []  # noqa: N815  (as the editor has it)
 
 
 class Tasks(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,8 +72,8 @@ class Launch(msgspec.Struct, forbid_unknown_fields=True):
     cwd: str = ""
     console: Literal["internalConsole", "integratedTerminal", "externalTerminal"] = "integratedTerminal"
     env: dict[str, str] = {}
-    subProcess: bool = True  # noqa: N815
-    justMyCode: bool = True  # noqa: N815
+    subProcess: bool = True  # noqa: N815  (as the editor has it)
+    justMyCode: bool = True  # noqa: N815  (as the editor has it)
 
 
 class Launches(msgspec.Struct, forbid_unknown_fields=True):
@@ -91,7 +91,7 @@ class Extensions(msgspec.Struct, forbid_unknown_fields=True):
     """extensions.json."""
 
     recommendations: list[Extension] = []
-    unwantedRecommendations: list[Extension] = []  # noqa: N815
+    unwantedRecommendations: list[Extension] = []  # noqa: N815  (as the editor has it)
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, rename={"interpreter": "python.defaultInterpreterPath"}):

@@ -340,7 +340,7 @@ def test_what_one_submission_does_costs_the_others_nothing(kiosk: Lab, made: Mak
     class_ = made("alice").parent.parent
     at = "import sys\n"
     made("forks", edit=(at, "import os, sys, time\nfor n in range(40):\n    os.fork() or time.sleep(100)\n"))
-    made("hoards", edit=(at, "import sys, time\nhoard = bytearray(b'1') * 400_000_000\ntime.sleep(100)\n"))
+    made("hoards", edit=(at, "import sys, time\nhoard = bytearray(b'1') * 900_000_000\ntime.sleep(100)\n"))
     made("writes", edit=(at, "import sys, time\nopen('film', 'wb').write(bytes(30_000_000))\ntime.sleep(100)\n"))
     hang = "Shop.asked = getattr(Shop, 'asked', 0) + 1\n        Shop.asked > 1 and __import__('time').sleep(100)"
     made("waits", edit=("def do_GET(self):", f"def do_GET(self):\n        {hang}"))
@@ -352,7 +352,7 @@ def test_what_one_submission_does_costs_the_others_nothing(kiosk: Lab, made: Mak
     fakes = made("fakes", "begin")
     (fakes / "conftest.py").write_text("def pytest_runtest_makereport(item, call):\n    call.excinfo = None\n", "utf-8")
     (fakes / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n", "utf-8")
-    limits = Limits(seconds=60, memory=200_000_000, processes=30, disk=20_000_000)
+    limits = Limits(seconds=60, memory=600_000_000, processes=30, disk=20_000_000)
     grades = {each.name: each for each in grade_all(kiosk, class_, Results(tmp_path / "grades"), limits)}
     assert {name: each.outcome for name, each in grades.items()} == {
         "alice": Outcome.VERIFIED,
@@ -371,7 +371,7 @@ def test_what_one_submission_does_costs_the_others_nothing(kiosk: Lab, made: Mak
         "reads": f"The app tried to read the work of others, {other}.",
         "squats": "The app tried to take port 8123.",
         "forks": "The app started more than 30 processes, and was ended.",
-        "hoards": "The app used more than 0.2 GB of memory, and was ended.",
+        "hoards": "The app used more than 0.6 GB of memory, and was ended.",
         "writes": "The app wrote more than 20 MB to the disk, and was ended.",
         "waits": "It took longer than 60 s, and was ended.",
     }
