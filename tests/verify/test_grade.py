@@ -335,6 +335,7 @@ def test_a_class_is_graded_and_what_has_not_changed_is_not_graded_again(kiosk: L
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform == "win32", reason="its app uses what POSIX has")
 def test_what_one_submission_does_costs_the_others_nothing(kiosk: Lab, made: Make, tmp_path: Path) -> None:
     class_ = made("alice").parent.parent
