@@ -11,7 +11,7 @@ from uuid import RFC_4122
 
 import pytest
 from asgi_signalr.__main__ import main
-from asgi_signalr.scaleout import sender
+from asgi_signalr.backplanes import sender
 from asgi_signalr.scaleout.envelopes import Delivery, encode
 from asgi_signalr.scaleout.tail import at_words
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from asgi_signalr import Hub, SignalR
+from asgi_signalr.servers import uvicorn
 from asgi_signalr.servers.uvicorn import WebSocketProtocol
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -450,6 +451,46 @@ async def test_messages_that_cross_the_servers_close_are_passed_over() -> None:
     await turns()
     assert (wire.closing, len(wire.written)) == (True, sent)
     protocol.connection_lost(None)
+    await turns()
+
+
+@pytest.mark.parametrize(
+    ("piece", "answer"),
+    [
+        (masked(0x89, b"p"), b"\x8a\x01p"),
+        (masked(0x81, call("echo_at_once", "x").encode()), b'"result":"x"}\x1e'),
+    ],
+    ids=["pings", "calls"],
+)
+@pytest.mark.parametrize("ends", [False, True])
+async def test_much_that_one_client_sends_at_once_leaves_turns_to_others_and_is_all_heard(
+    monkeypatch: pytest.MonkeyPatch, piece: bytes, answer: bytes, ends: bool
+) -> None:
+    monkeypatch.setattr(uvicorn, "TURN", 0.0)  # each look at the clock ends the turn
+    many = 64 * uvicorn.FRAMES_PER_LOOK
+    wire = wired(an_app(), ServerState())
+    wire.protocol.data_received(UPGRADE.replace(b"/chat", b"/room") % (base64.b64encode(b"k" * 16), b""))
+    await turns()
+    wire.protocol.data_received(masked(0x81, HANDSHAKE.encode()))
+    await turns()
+    wire.protocol.data_received(piece * many + masked(0x81, call("echo_at_once", "last").encode())[:9])
+    await turns()
+    assert 0 < wire.written.count(answer) < many
+    assert not wire.reading.is_set()  # the kernel keeps the rest, and the client waits
+    if ends:
+        wire.protocol.eof_received()
+    else:
+        async with asyncio.timeout(PATIENCE):
+            while wire.written.count(answer) < many:
+                await turns()
+        wire.protocol.data_received(masked(0x81, call("echo_at_once", "last").encode())[9:])
+        async with asyncio.timeout(PATIENCE):
+            while b'"last"' not in wire.written:
+                await turns()
+        assert wire.reading.is_set()
+    await turns()
+    assert wire.written.count(answer) == many
+    wire.protocol.connection_lost(None)
     await turns()
 
 

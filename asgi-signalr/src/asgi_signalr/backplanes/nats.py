@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid5
 
@@ -24,9 +24,9 @@ from nats.js.api import ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageTyp
 from nats.js.client import JetStreamContext
 from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
-from asgi_signalr.backplanes import BackplaneError, OnGap
+from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE
-from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane
+from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, StreamOptions, TableBackplane
 
 VERSION = 1
 _EPOCHS = UUID("6f1d7e0c-5a0e-4c0c-9a4e-0f8f0a5c7b11")
@@ -78,34 +78,16 @@ class NatsBackplane(TableBackplane[Link]):
         self,
         url: str,
         *,
-        on_gap: OnGap | None = None,
-        queue_limit: int = 10_000,
-        queue_bytes: int = 64 * 1024 * 1024,
-        queue_patience: float = 10.0,
-        confirm: bool = False,
-        poll: float = 1.0,
-        keep_seconds: float = 86_400.0,
-        keep_messages: int = 100_000,
         keep_bytes: int = 1024 * 1024 * 1024,
         replicas: int = 1,
+        **options: Unpack[StreamOptions],
     ) -> None:
         scheme, _, rest = url.partition("://")
         user, at, where = urlsplit(url).netloc.rpartition("@")
         self._servers = [f"{scheme}://{user}{at}{host}" for host in where.split(",")]
         for server in self._servers:
             _ = urlsplit(server).port  # raises ValueError for what is no number
-        super().__init__(
-            where or rest,
-            on_gap=on_gap,
-            queue_limit=queue_limit,
-            queue_bytes=queue_bytes,
-            queue_patience=queue_patience,
-            confirm=confirm,
-            poll=poll,
-            keep_seconds=keep_seconds,
-            keep_messages=keep_messages,
-            retention_interval=3600.0,
-        )
+        super().__init__(where or rest, retention_interval=3600.0, **options)
         self._name = unquote(urlsplit(url).path.strip("/")) or "signalr"
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self._name):
             raise ValueError(f"{self._name!r} is no name of a stream: it has letters, digits, - and _.")

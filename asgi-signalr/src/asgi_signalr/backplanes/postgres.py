@@ -8,16 +8,16 @@ whether its last statement was carried out before it repeats it.
 
 import logging
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Unpack
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import asyncpg
 
-from asgi_signalr.backplanes import BackplaneError, OnGap
+from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes import postgres_schema as schema
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE, wait
-from asgi_signalr.backplanes.tables import NothingYet, Page, TableBackplane
+from asgi_signalr.backplanes.tables import NothingYet, Page, TableBackplane, TableOptions
 
 logger = logging.getLogger("asgi_signalr.backplane")
 
@@ -38,16 +38,7 @@ class PostgresBackplane(TableBackplane[asyncpg.Connection]):
     def __init__(
         self,
         url: str,
-        *,
-        on_gap: OnGap | None = None,
-        queue_limit: int = 10_000,
-        queue_bytes: int = 64 * 1024 * 1024,
-        queue_patience: float = 10.0,
-        confirm: bool = False,
-        poll: float = 3.0,
-        keep_seconds: float = 86_400.0,
-        keep_messages: int = 100_000,
-        retention_interval: float = 60.0,
+        **options: Unpack[TableOptions],
     ) -> None:
         parts = urlsplit(url)
         self._url = url
@@ -55,18 +46,9 @@ class PostgresBackplane(TableBackplane[asyncpg.Connection]):
         where = parts.netloc.rpartition("@")[2]
         for host in where.split(","):
             _ = urlsplit(f"//{host}").port  # raises ValueError for what is no number
-        super().__init__(
-            where or "the default server",
-            on_gap=on_gap,
-            queue_limit=queue_limit,
-            queue_bytes=queue_bytes,
-            queue_patience=queue_patience,
-            confirm=confirm,
-            poll=poll,
-            keep_seconds=keep_seconds,
-            keep_messages=keep_messages,
-            retention_interval=retention_interval,
-        )
+        # Its bell rings at each message, so to look for those that it has not rung for is seldom worth it.
+        options.setdefault("poll", 3.0)
+        super().__init__(where or "the default server", **options)
         self._said_once: set[str] = set()
 
         self._listening: dict[asyncpg.Connection, bool] = {}  # the one of now, and whether its bell rings

@@ -8,7 +8,7 @@ looks at the counter as well each second: a flushed or restored server wakes nob
 import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
@@ -25,10 +25,10 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from asgi_signalr.backplanes import BackplaneError, OnGap
+from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes import redis_scripts as scripts
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE
-from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane
+from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane, TableOptions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIDY_BYTES = 16 * 1024 * 1024  # sent by this server, after which it tidies before its time
@@ -53,30 +53,11 @@ class RedisBackplane(TableBackplane[Any]):
         self,
         url: str,
         *,
-        on_gap: OnGap | None = None,
-        queue_limit: int = 10_000,
-        queue_bytes: int = 64 * 1024 * 1024,
-        queue_patience: float = 10.0,
-        confirm: bool = False,
-        poll: float = 1.0,
-        keep_seconds: float = 86_400.0,
-        keep_messages: int = 100_000,
         keep_bytes: int = 256 * 1024 * 1024,
-        retention_interval: float = 60.0,
+        **options: Unpack[TableOptions],
     ) -> None:
         self._address = RedisAddress(url)
-        super().__init__(
-            self._address.where,
-            on_gap=on_gap,
-            queue_limit=queue_limit,
-            queue_bytes=queue_bytes,
-            queue_patience=queue_patience,
-            confirm=confirm,
-            poll=poll,
-            keep_seconds=keep_seconds,
-            keep_messages=keep_messages,
-            retention_interval=retention_interval,
-        )
+        super().__init__(self._address.where, **options)
         self._keys = scripts.Keys.of(self._address.name, self.sender)
         self._keep_bytes = keep_bytes
         self._batch_number = 0

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar, Unpack
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -38,9 +38,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from asgi_signalr.backplanes import BackplaneError, OnGap
+from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes.stored import MAX_BATCH, wait
-from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane
+from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane, TableOptions
 
 VERSION = 1
 _FIRST_PAUSE = 0.01
@@ -101,32 +101,12 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
     def __init__(
         self,
         url: str,
-        *,
-        on_gap: OnGap | None = None,
-        queue_limit: int = 10_000,
-        queue_bytes: int = 64 * 1024 * 1024,
-        queue_patience: float = 10.0,
-        confirm: bool = False,
-        poll: float = 1.0,
-        keep_seconds: float = 86_400.0,
-        keep_messages: int = 100_000,
-        retention_interval: float = 60.0,
+        **options: Unpack[TableOptions],
     ) -> None:
         parsed = make_url(url)
         if not parsed.database or parsed.database == ":memory:":
             raise ValueError("The servers need one file: sqlite:///PATH, such as sqlite:///signalr.db.")
-        super().__init__(
-            parsed.database,
-            on_gap=on_gap,
-            queue_limit=queue_limit,
-            queue_bytes=queue_bytes,
-            queue_patience=queue_patience,
-            confirm=confirm,
-            poll=poll,
-            keep_seconds=keep_seconds,
-            keep_messages=keep_messages,
-            retention_interval=retention_interval,
-        )
+        super().__init__(parsed.database, **options)
         self._engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), poolclass=NullPool)
         event.listen(self._engine.sync_engine, "connect", _prepare)
         event.listen(self._engine.sync_engine, "begin", _begin)

@@ -12,10 +12,9 @@ import random
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypedDict, TypeVar
 
-from asgi_signalr.backplanes import BackplaneError, Deliver, OnGap
-from asgi_signalr.scaleout import sender
+from asgi_signalr.backplanes import BackplaneError, Deliver, OnGap, sender
 
 logger = logging.getLogger("asgi_signalr.backplane")
 
@@ -26,6 +25,21 @@ MAX_BYTES = 4 * 1024 * 1024  # of one statement or one read, unless a single mes
 PATIENCE = 10.0  # seconds for an answer, until one has come too late
 _MOST_PATIENCE = 60.0
 _TURN = 0.005  # seconds that deliveries may take before others get their turn on the event loop
+
+
+class QueueOptions(TypedDict, total=False):
+    """What every engine takes whose messages are kept by a server."""
+
+    on_gap: OnGap | None
+    """Told when messages may have been lost."""
+    queue_limit: int
+    """The most payloads that wait to be sent."""
+    queue_bytes: int
+    """The most bytes of them."""
+    queue_patience: float
+    """Seconds that `publish` waits for a place among them."""
+    confirm: bool
+    """Whether `publish` waits until the server has the payload."""
 
 
 class StoredBackplane(ABC, Generic[C]):

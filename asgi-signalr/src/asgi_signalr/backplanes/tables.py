@@ -12,10 +12,10 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar, Unpack
 from uuid import UUID
 
-from asgi_signalr.backplanes.stored import MAX_BATCH, StoredBackplane
+from asgi_signalr.backplanes.stored import MAX_BATCH, QueueOptions, StoredBackplane
 
 C = TypeVar("C")
 
@@ -64,11 +64,28 @@ class Page:
     messages: list[Message]
 
 
+class StreamOptions(QueueOptions, total=False):
+    """What every engine takes whose messages are a stream that is looked at. Times are in seconds."""
+
+    poll: float
+    """The longest pause between two looks."""
+    keep_seconds: float
+    """The longest that a message is kept."""
+    keep_messages: int
+    """The most messages that are kept."""
+
+
+class TableOptions(StreamOptions, total=False):
+    """The same where this library tidies the stream itself."""
+
+    retention_interval: float
+    """Seconds after which the stream is tidied again."""
+
+
 class TableBackplane(StoredBackplane[C]):
     """An engine whose stream is a table. Its position is a number, an epoch, and by what the last message is known.
 
-    Times are in seconds. `poll` is the longest pause between two looks; `keep_seconds` and `keep_messages` bound the
-    table, which is tidied each `retention_interval`. The `queueing` options are those of every `StoredBackplane`.
+    What bounds the table, and how often it is tidied and looked at, say its `TableOptions`.
     """
 
     _confirmed = 0  # the number of the newest message of this server's own
@@ -81,11 +98,11 @@ class TableBackplane(StoredBackplane[C]):
         self,
         where: str,
         *,
-        poll: float,
-        keep_seconds: float,
-        keep_messages: int,
-        retention_interval: float,
-        **queueing: Any,
+        poll: float = 1.0,
+        keep_seconds: float = 86_400.0,
+        keep_messages: int = 100_000,
+        retention_interval: float = 60.0,
+        **queueing: Unpack[QueueOptions],
     ) -> None:
         super().__init__(where, **queueing)
         self._poll = poll

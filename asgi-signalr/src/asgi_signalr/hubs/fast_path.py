@@ -20,6 +20,7 @@ from asgi_signalr.hubs.connection import HubConnection
 from asgi_signalr.hubs.invoker import HubInvoker
 from asgi_signalr.hubs.methods import HubMethod
 from asgi_signalr.messages import Completion, Invocation, Message
+from asgi_signalr.names import folded
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.values import PLAIN
@@ -150,7 +151,7 @@ def fast_path(
 def _spellings(name: str) -> set[str]:
     """List how clients spell a name; the ordinary path knows the others."""
     pascal = "".join(each[:1].upper() + each[1:] for each in name.split("_"))
-    return {name, name.lower(), pascal, pascal[:1].lower() + pascal[1:]}
+    return {name, name.lower(), folded(name), pascal, pascal[:1].lower() + pascal[1:]}
 
 
 def _is_simple(method: HubMethod, invoker: HubInvoker) -> bool:

@@ -9,8 +9,8 @@ import textwrap
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from asgi_signalr.backplanes import open_backplane
-from asgi_signalr.scaleout import sender, view
+from asgi_signalr.backplanes import open_backplane, sender
+from asgi_signalr.scaleout import view
 
 if TYPE_CHECKING:
     from asgi_signalr.backplanes.tables import Message, TableBackplane

@@ -13,6 +13,7 @@ that read it: from one message to the next the code then still is in the process
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,10 @@ CLOSE_1000 = b"\x88\x02\x03\xe8"
 MAX_JOINED = 4096
 # The most messages that wait for the app; then no more are taken in.
 MAX_UNREAD = 16
+# How many frames of one client are taken in between two looks at the clock: it has its turn, and no more.
+FRAMES_PER_LOOK = 16
+# Seconds that this may take before the event loop does other things.
+TURN = 0.001
 
 
 class _Arrivals:
@@ -108,6 +113,8 @@ class _DirectWebSocket(asyncio.Protocol):
         "_arrivals",
         "_has_given_up",
         "_in_fragments",
+        "_is_held",
+        "_later",
         "_passing",
         "_protocol",
         "_rest",
@@ -127,6 +134,8 @@ class _DirectWebSocket(asyncio.Protocol):
         self.max_size = min(0xFFFF, protocol.config.ws_max_size)
         self.is_between = True  # messages: of none has a part been received
         self._in_fragments = False
+        self._is_held = False  # whether the hub takes nothing more for now
+        self._later = b""  # what came with more than there was time for
         self._rest = b""  # the beginning of a small message
         self._passing = 0  # bytes still to come of the frame that uvicorn is being given
         self.blocked = True
@@ -151,12 +160,14 @@ class _DirectWebSocket(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Take nothing more in from the client for now."""
+        self._is_held = True
         if self._protocol is not None:
             self._protocol.pause_reading()
 
     def resume_reading(self) -> None:
         """Go on taking in. Does nothing if it was not paused."""
-        if self._protocol is not None:
+        self._is_held = False
+        if self._protocol is not None and not self._later:
             self._protocol.resume_reading()
 
     async def drained(self) -> None:
@@ -194,12 +205,33 @@ class _DirectWebSocket(asyncio.Protocol):
     def eof_received(self) -> None:
         """Called when the client will send nothing more: the transport is closed after this."""
         self._arrivals.take_in()
+        while self._later:
+            self._go_on()
 
     def take_apart(self, data: bytes) -> None:
         """Take whole small messages out of what the client has sent, and pass everything else on."""
-        if self._protocol is not None and not self._protocol.transport.is_closing():
+        if self._later:
+            self._later += data
+        elif self._protocol is not None and not self._protocol.transport.is_closing():
             self._split(self._protocol, data)
-            self.is_between = not (self._rest or self._passing or self._in_fragments)
+            self.is_between = not (self._rest or self._passing or self._in_fragments or self._later)
+
+    def _put_off(self, protocol: "WebSocketProtocol", data: bytes) -> None:
+        """Let others have their turn before the rest is taken in, and read nothing more meanwhile."""
+        self._later = data
+        protocol.pause_reading()
+        protocol.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        data, self._later = self._later, b""
+        if not data or self._protocol is None:
+            return
+        try:
+            self.take_apart(data)
+        except Exception as error:  # noqa: BLE001  (no client's affair is another's)
+            self.fail(error)
+        if not (self._later or self._is_held) and self._protocol is not None:
+            self._protocol.resume_reading()
 
     def fail(self, error: Exception) -> None:
         """Give the connection up."""
@@ -220,7 +252,12 @@ class _DirectWebSocket(asyncio.Protocol):
             self._give_up(data)
             return
         at, end = 0, len(data)
+        frames, turn = 0, time.perf_counter() + TURN
         while at < end:
+            frames += 1
+            if not frames % FRAMES_PER_LOOK and time.perf_counter() > turn:
+                self._put_off(protocol, data[at:])
+                return
             if self.blocked and not protocol.is_open():
                 self._give_up(data[at:])
                 return
