@@ -539,11 +539,15 @@ def judge_package(app: Any, name: str, extra: str | None = None) -> None:
         cause = f"{near} is not {name}"
     else:
         cause = f"no entry of dependencies, in the table [project], is {wanted}"
+    where = _where_declared(app, there or next(iter(packages.get(near or "", [])), None))
+    line = f'"{wanted}=={version(name)}"'
+    advice = f"Write {line} in {where}" if there or near else f"Write {line} among the dependencies in {where}"
     raise NotDone(
         expected=f"{wanted} among the dependencies",
         seen=seen,
-        where=_where_declared(app, there or next(iter(packages.get(near or "", [])), None)),
-        cause=cause,
+        where=where,
+        cause=f"{where}: {cause}",
+        next=f"{advice}, then verify again.",
     )
 
 

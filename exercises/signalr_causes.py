@@ -67,6 +67,9 @@ class Call:
     count: int | None = None
     """How many arguments it has; None if that depends on what they are."""
 
+    has_authorize: bool = False
+    """Whether it says who is let in."""
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_labkit_context(context: BrowserContext) -> None:
@@ -78,6 +81,8 @@ def pytest_labkit_context(context: BrowserContext) -> None:
 def pytest_labkit_cause(facts: Facts, check: Check) -> Finding | None:
     """What SignalR's two sides do not agree on, or what one of them does not do."""
     searches = [_unmapped, _backplane, _applications]
+    if check.id.endswith("/the-hub-refuses-a-stranger"):
+        searches += [_open]
     if facts.side == "server":
         searches += [_waiting]
     if is_about_pages(facts, check):
@@ -133,6 +138,17 @@ def _applications(facts: Facts) -> Iterator[Finding]:
                 f"this makes another SignalR application than {other.place}, and the message is sent by this one, "
                 "to which no page is connected",
                 f"Delete {own.place}, and import the application from {other.place.path}, then verify again.",
+            )
+
+
+def _open(facts: Facts) -> Iterator[Finding]:
+    """A hub that says nothing of who may connect."""
+    for hub in _calls(facts, "hub"):
+        if hub.text is not None and not hub.has_authorize:
+            yield Finding.at(
+                hub.place,
+                "the hub lets everybody in: authorize=True is missing",
+                f"Write authorize=True in the brackets of {hub.place}, then verify again.",
             )
 
 
@@ -345,7 +361,8 @@ def _calls_in(
                 receiver = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
                 is_known = not node.keywords and not any(isinstance(each, ast.Starred) for each in node.args)
                 count = len(node.args) if is_known else None
-                yield Call(facts.place(path, node.lineno), function, receiver, text, condition, count)
+                says = any(each.arg in ("authorize", None) for each in node.keywords)
+                yield Call(facts.place(path, node.lineno), function, receiver, text, condition, count, says)
         yield from _calls_in(facts, path, node, name, inside, depends)
 
 

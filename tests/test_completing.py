@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from labkit import cli, workspace
+from labkit.cli import helping
 from labkit.lab import find_lab
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +21,12 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "kept"))
     lab = find_lab(ROOT)
     monkeypatch.chdir(workspace.create(lab, lab.exercises[0], tmp_path / "mine").folder)
+
+
+def test_each_command_stands_under_one_heading_with_what_it_does_in_one_line() -> None:
+    arranged = [name for commands in helping.ARRANGED.values() for name in commands]
+    assert sorted(arranged) == sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    assert max(len(short) for commands in helping.ARRANGED.values() for short in commands.values()) <= 66
 
 
 @pytest.mark.usefixtures("inside")

@@ -21,24 +21,24 @@ def folder(tea: Lab, brew: Exercise, tmp_path: Path) -> Path:
     return workspace.create(tea, brew, tmp_path / "mine").folder
 
 
-class Snippet(msgspec.Struct, forbid_unknown_fields=True):
+class Snippet(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """A code snippet, in the form of a `.code-snippets` file."""
 
     body: str | list[str]
     prefix: str | list[str] = ""
     description: str | list[str] = ""
     scope: str = ""
-    isFileTemplate: bool = False  # noqa: N815  (as the editor has it)
+    is_file_template: bool = False
 
 
-class Group(msgspec.Struct, forbid_unknown_fields=True):
+class Group(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """What a task counts as."""
 
     kind: Literal["build", "test", "none"]
-    isDefault: bool = False  # noqa: N815
+    is_default: bool = False
 
 
-class Task(msgspec.Struct, forbid_unknown_fields=True):
+class Task(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """A task that runs a program; of the many keys that there are, those that labkit may write."""
 
     label: str
@@ -46,14 +46,14 @@ class Task(msgspec.Struct, forbid_unknown_fields=True):
     command: str
     args: list[str] = []
     group: Group | Literal["build", "test", "none"] = "none"
-    problemMatcher: str | list[str] = []  # noqa: N815
+    problem_matcher: str | list[str] = []
     options: dict[str, Any] = {}
-    isBackground: bool = False  # noqa: N815
+    is_background: bool = False
     presentation: dict[str, Any] = {}
-    dependsOn: str | list[str] = []  # noqa: N815
+    depends_on: str | list[str] = []
 
 
-class Tasks(msgspec.Struct, forbid_unknown_fields=True):
+class Tasks(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """tasks.json."""
 
     version: Literal["2.0.0"]
@@ -61,7 +61,7 @@ class Tasks(msgspec.Struct, forbid_unknown_fields=True):
     inputs: list[Any] = []
 
 
-class Launch(msgspec.Struct, forbid_unknown_fields=True):
+class Launch(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """A launch configuration of the Python debugger, debugpy."""
 
     name: str
@@ -72,11 +72,11 @@ class Launch(msgspec.Struct, forbid_unknown_fields=True):
     cwd: str = ""
     console: Literal["internalConsole", "integratedTerminal", "externalTerminal"] = "integratedTerminal"
     env: dict[str, str] = {}
-    subProcess: bool = True  # noqa: N815
-    justMyCode: bool = True  # noqa: N815
+    sub_process: bool = True
+    just_my_code: bool = True
 
 
-class Launches(msgspec.Struct, forbid_unknown_fields=True):
+class Launches(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """launch.json."""
 
     version: Literal["0.2.0"]
@@ -87,11 +87,11 @@ class Launches(msgspec.Struct, forbid_unknown_fields=True):
 Extension = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9A-Z][a-z0-9-A-Z]*\.[a-z0-9A-Z][a-z0-9-A-Z]*$")]
 
 
-class Extensions(msgspec.Struct, forbid_unknown_fields=True):
+class Extensions(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """extensions.json."""
 
     recommendations: list[Extension] = []
-    unwantedRecommendations: list[Extension] = []  # noqa: N815
+    unwanted_recommendations: list[Extension] = []
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, rename={"interpreter": "python.defaultInterpreterPath"}):

@@ -5,7 +5,7 @@ import importlib
 import re
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
@@ -72,17 +72,18 @@ class Browser(AsyncClient):
         return await self.post("/api/trivia", json={"questionId": question_id, "optionId": option_id})
 
 
-def load(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def load(folder: str, data: Path) -> ModuleType:
     """Import the quiz of this folder afresh, with settings of its own."""
     forget()
-    monkeypatch.syspath_prepend(str(EXERCISES / folder))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{(tmp_path / 'quiz.db').as_posix()}")
-    monkeypatch.setenv("GEEKQUIZ_SECRET", "a secret")
-    monkeypatch.setenv("GEEKQUIZ_HOSTS", "quiz.test")
-    monkeypatch.setenv("GEEKQUIZ_COOKIE", "quiz-cookie")
-    monkeypatch.setenv("DATABASE_SERVER", "postgresql://nobody@127.0.0.1:9")
-    return importlib.import_module("geekquiz.main")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXERCISES / folder))
+        patch.setattr(sys, "dont_write_bytecode", True)
+        patch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{(data / 'quiz.db').as_posix()}")
+        patch.setenv("GEEKQUIZ_SECRET", "a secret")
+        patch.setenv("GEEKQUIZ_HOSTS", "quiz.test")
+        patch.setenv("GEEKQUIZ_COOKIE", "quiz-cookie")
+        patch.setenv("DATABASE_SERVER", "postgresql://nobody@127.0.0.1:9")
+        return importlib.import_module("geekquiz.main")
 
 
 def forget() -> None:
@@ -90,22 +91,41 @@ def forget() -> None:
         del sys.modules[name]
 
 
-@pytest.fixture(params=["ex1-realtime/begin"])
-async def quiz(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Quiz]:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where every quiz has its database, one after the other."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module", params=["ex1-realtime/begin"])
+def main(request: pytest.FixtureRequest, data: Path) -> Iterator[ModuleType]:
+    """The quiz's modules, imported once: what they keep beside the database is the guesses."""
+    yield load(request.param, data)
+    forget()
+
+
+@pytest.fixture
+def nothing_kept(main: ModuleType, data: Path) -> None:
+    """Neither users nor answers, nor guesses of the tests before."""
+    for path in data.glob("quiz.db*"):
+        path.unlink()
+    sys.modules["geekquiz.users"].tries.clear()
+
+
+@pytest.fixture
+async def quiz(main: ModuleType, nothing_kept: None) -> AsyncIterator[Quiz]:
     """A quiz without users and answers."""
-    main = load(request.param, tmp_path, monkeypatch)
     async with main.lifespan(main.app):
         quiz = Quiz(main)
         yield quiz
         for client in quiz.clients:
             await client.aclose()
-    forget()
 
 
 # Accounts
 
 
-@pytest.mark.parametrize("quiz", FOLDERS, indirect=True)
+@pytest.mark.parametrize("main", FOLDERS, indirect=True)
 async def test_who_registers_is_greeted_by_the_first_question(quiz: Quiz) -> None:
     ada = await quiz.user("Ada Lovelace")
 
@@ -350,7 +370,7 @@ async def test_what_the_own_pages_and_programs_send_is_accepted(quiz: Quiz, head
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("quiz", ["ex1-realtime/end"], indirect=True)
+@pytest.mark.parametrize("main", ["ex1-realtime/end"], indirect=True)
 @pytest.mark.parametrize(
     "path", ["/", "/statistics", "/account/login", "/api/trivia", "/static/site.css", "/nowhere", "/signalr/signalr.js"]
 )
@@ -368,7 +388,7 @@ async def test_every_answer_has_the_security_headers(quiz: Quiz, path: str) -> N
     assert "cache-control" in headers
 
 
-@pytest.mark.parametrize("quiz", FOLDERS, indirect=True)
+@pytest.mark.parametrize("main", FOLDERS, indirect=True)
 async def test_pages_hold_no_code_and_nothing_from_other_sites(quiz: Quiz) -> None:
     ada = await quiz.user("Ada")
     pages = [(await ada.get(path)).text for path in ("/", "/statistics", "/account/login", "/account/register")]
@@ -379,7 +399,7 @@ async def test_pages_hold_no_code_and_nothing_from_other_sites(quiz: Quiz) -> No
         assert re.findall(r"(?:src|href|action)=\"(?!/[^/]|#)", page) == []
 
 
-@pytest.mark.parametrize("quiz", ["ex1-realtime/end", "ex2-scaleout/end"], indirect=True)
+@pytest.mark.parametrize("main", ["ex1-realtime/end", "ex2-scaleout/end"], indirect=True)
 async def test_the_hub_lets_nobody_in_who_is_not_logged_in(quiz: Quiz) -> None:
     ada = await quiz.user("Ada")
     negotiate = "/signalr/statistics/negotiate?negotiateVersion=1"
@@ -459,14 +479,14 @@ async def test_an_answer_counts_once_each_time_its_question_was_asked(quiz: Quiz
     assert await quiz.rows("SELECT user_id, option_id FROM answers") == [(1, 1)]
 
 
-async def test_a_locked_database_is_told_in_json_by_the_api(quiz: Quiz, tmp_path: Path) -> None:
+async def test_a_locked_database_is_told_in_json_by_the_api(quiz: Quiz, data: Path) -> None:
     ada = await quiz.user("Ada")
     question = await ada.question()
     await quiz.database.engine.dispose()
     engine = quiz.database.engine.sync_engine
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50").close())
 
-    with closing(sqlite3.connect(tmp_path / "quiz.db")) as other:
+    with closing(sqlite3.connect(data / "quiz.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         answer = await ada.answer(question["id"], question["options"][0]["id"])
 
@@ -474,10 +494,10 @@ async def test_a_locked_database_is_told_in_json_by_the_api(quiz: Quiz, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
-async def test_the_files_are_for_nobody_else(quiz: Quiz, tmp_path: Path) -> None:
+async def test_the_files_are_for_nobody_else(quiz: Quiz, data: Path) -> None:
     await quiz.user("Ada")
 
-    assert modes(tmp_path) == {"quiz.db": 0o600, "quiz.db-shm": 0o600, "quiz.db-wal": 0o600}
+    assert modes(data) == {"quiz.db": 0o600, "quiz.db-shm": 0o600, "quiz.db-wal": 0o600}
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -520,7 +540,7 @@ async def test_no_answer_is_for_pages_of_other_sites(quiz: Quiz, path: str) -> N
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("quiz", FOLDERS, indirect=True)
+@pytest.mark.parametrize("main", FOLDERS, indirect=True)
 async def test_what_changes_something_is_posted(quiz: Quiz) -> None:
     ada = await quiz.user("Ada")
     pages = [(await ada.get(path)).text for path in ("/", "/statistics", "/account/login", "/account/register")]
@@ -533,7 +553,7 @@ async def test_what_changes_something_is_posted(quiz: Quiz) -> None:
     assert (await ada.get("/")).status_code == 200
 
 
-@pytest.mark.parametrize("quiz", ["ex1-realtime/end"], indirect=True)
+@pytest.mark.parametrize("main", ["ex1-realtime/end"], indirect=True)
 async def test_every_answer_says_its_type_and_encoding(quiz: Quiz) -> None:
     ada = await quiz.user("Ada")
 

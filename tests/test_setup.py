@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labkit import __version__, bootstrap, bundle, readiness
@@ -137,6 +137,7 @@ def test_the_way_to_activate_an_environment_fits_the_shell(monkeypatch: pytest.M
     assert bootstrap.activation(Path("/a b/O'Neil/.venv")) == "source '/a b/O'\\''Neil/.venv/bin/activate'"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(
     st.dictionaries(st.sampled_from(readiness.CHECKS), st.sampled_from(State)),
     st.dates(date(2026, 1, 1), date(2048, 1, 1)),
@@ -150,6 +151,7 @@ def test_a_readiness_code_says_what_was_found(states: dict[str, State], day: dat
     assert read.ready is (State.PROBLEM not in states.values())
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 15), st.sampled_from("0123456789ABCDEFGHJKMNPQRSTVWXYZ"))
 def test_a_code_with_a_letter_wrong_is_refused(place: int, letter: str) -> None:
     letters = readiness.code([Finding("browser", State.PROBLEM, "")], date(2026, 11, 30)).replace("-", "")

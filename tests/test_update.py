@@ -161,6 +161,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=8).map("\n".joi
 
 
 @given(LINES, LINES, LINES)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 def test_a_merge_never_drops_what_only_one_side_has(base: str, mine: str, theirs: str) -> None:
     merged = merging.merge(base, mine, theirs)
     assert merging.merge(base, theirs, mine) == merged
@@ -188,7 +189,11 @@ STEPS = st.lists(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="made of fork and kill")
 @given(data=st.data(), steps=STEPS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @pytest.mark.slow
 def test_no_byte_is_lost_over_three_versions(
     tea_folder: Path, killed: Killed, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, steps: list[Any]

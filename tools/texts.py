@@ -55,5 +55,6 @@ def updated(path: Path, messages: dict[str, list[Message]], name: str) -> bytes:
 
 
 if __name__ == "__main__":
-    assert language.chosen() is None, "The messages are those of the source."  # noqa: S101
+    if language.chosen():
+        sys.exit(f"Unset {language.VARIABLE}: messages are those of the source.")
     main(sys.argv[1:] or ["es"])

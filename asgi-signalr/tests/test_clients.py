@@ -273,6 +273,7 @@ async def test_what_cannot_be_read_in_the_stream_is_passed_over(
     backplane = Broken()
     app = chat(backplane=backplane)
     peer = await connect(app)
+    caplog.clear()  # it cannot be told that there is a server more
     for payload in (b"", b"nonsense", b"\x92\xa3new\x01"):
         backplane.deliver(payload)
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 3

@@ -133,7 +133,8 @@ class _Finder:
             for value in node.values:
                 self._visit(value)
             for key in node.keys:
-                if key is not None and not isinstance(key, ast.Constant):
+                is_heading = isinstance(key, ast.Constant) and re.fullmatch(r"[A-Z][a-z]+ [a-z]+", str(key.value))
+                if key is not None and (is_heading or not isinstance(key, ast.Constant)):
                     self._visit(key)
         elif isinstance(node, ast.Subscript):
             self._visit(node.value)

@@ -72,8 +72,10 @@ def run(arguments: list[str]) -> int:
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
         _refuse_removed_folder()
-        command = helping.in_language(typer.main.get_command(app)) if language.chosen() else app
-        code = int(command(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
+        group = helping.arranged(typer.main.get_command(app))
+        if language.chosen():
+            group = helping.in_language(group)
+        code = int(group(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:

@@ -1,4 +1,4 @@
-"""The help of every command in the reader's language; what is written in the source is English."""
+"""How the commands' help is arranged, and told in the reader's language; in the source it is English."""
 
 from typing import Any
 
@@ -8,6 +8,57 @@ _PANELS = marked("Arguments", "Options", "Commands", "Error")
 _WORDS = marked("Show this message and exit.", "Install completion for the current shell.")
 _COPY = marked("Show completion for the current shell, to copy it or customize the installation.")
 _OTHERS = marked("[default: {}]", "[env var: {}]", "[required]", "(deprecated) ")
+
+
+ARRANGED = {
+    "To begin": {
+        "demo": "Watch the whole lab being played.",
+        "setup": "Prepare this machine.",
+        "doctor": "Examine this machine.",
+        "list": "Show the exercises, and how far you are.",
+        "start": "Make your workspace for an exercise.",
+    },
+    "At work": {
+        "next": "Show the step in hand.",
+        "chapter": "Read the manual.",
+        "guide": "Read and work in the browser.",
+        "snippet": "List, show and insert code snippets.",
+        "run": "Run the app.",
+        "verify": "Check your work in a real browser.",
+        "hint": "Help with a step, a little more each time.",
+        "solve": "Have everything done up to a task.",
+        "db": "Use the lab's PostgreSQL server.",
+        "status": "Print how far you are, for the prompt of your shell.",
+    },
+    "Your files": {
+        "diff": "Compare your work with the exercise's end.",
+        "undo": "Take back what labkit changed last.",
+        "reset": "Begin a file, or everything, afresh.",
+        "update": "Take over a newer version of the lab.",
+        "pack": "Hand in your work as one zip.",
+        "adopt": "Go on with work from another machine.",
+    },
+    "For instructors": {
+        "grade": "Verify the work of a whole class.",
+        "class": "See live how far everybody is.",
+    },
+    "For authors": {
+        "new": "Make a new exercise, or a whole new lab.",
+        "author": "Examine a lab, and make what follows from its source.",
+    },
+}
+"""The commands in the order of their use, each with what it does in a line of a terminal of 80 columns."""
+
+
+def arranged(group: Any) -> Any:
+    """The commands in the order and under the headings of `ARRANGED`."""
+    for panel, commands in ARRANGED.items():
+        for name, short in commands.items():
+            command = group.commands[name]
+            command.rich_help_panel, command.short_help = translated(panel), short
+    order = [name for commands in ARRANGED.values() for name in commands]
+    group.commands = {name: group.commands[name] for name in (*order, *sorted(set(group.commands) - set(order)))}
+    return group
 
 
 def in_language(group: Any) -> Any:

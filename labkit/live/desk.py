@@ -291,14 +291,14 @@ class Desk:
         message = "What is marked + is still to come." if differences else "Your work is equal to the end."
         return {"message": message, "diff": "".join(each.diff for each in differences)}
 
-    def open(self, path: str, line: int | None = None) -> Answer:
-        """Open a file of the workspace in the person's editor."""
-        here = self._there().folder
-        wanted = (here / path).resolve()
-        if not wanted.is_relative_to(here.resolve()) or not wanted.is_file():
+    def open(self, path: str | None = None, line: int | None = None) -> Answer:
+        """Open a file of the workspace, or all of it, in the person's editor."""
+        here = self._there().folder.resolve()
+        wanted = (here / path).resolve() if path else here
+        if path and not (wanted.is_relative_to(here) and wanted.is_file()):
             raise UsageError(f"There is no file {path} in your workspace.", f"labkit reset {path}")
         editor = editors.show(wanted, line)
-        return {"message": f"Opened {path} in {editor.name}."}
+        return {"message": f"Opened {path or here.name} in {editor.name}."}
 
     def hint(self, step: str) -> Answer:
         """Help with a step, a little more each time: a question, a direction, its code, as `labkit hint`."""

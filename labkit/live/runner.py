@@ -37,7 +37,7 @@ class Runner:
     def __init__(self, changed: Callable[[], None], line: Callable[[int, str], None]) -> None:
         self._changed = changed
         self._line = line
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
         self._stack = ExitStack()
         self._instances: Instances | None = None
         self.state: State = "stopped"
@@ -109,10 +109,12 @@ class Runner:
         if dead is None:
             self._ask(instances)
             return True
-        status = instances.exit_status(dead)
-        who = "The app" if len(instances.list) == 1 else f"Instance {dead.number}"
-        self._end()
-        self._become("ended", LabError(f"{who} has ended with exit code {status}.", "Read its log, mend it, run it."))
+        with self._turn:
+            if instances is self._instances:  # nobody has just stopped it
+                who = "The app" if len(instances.list) == 1 else f"Instance {dead.number}"
+                ended = f"{who} has ended with exit code {instances.exit_status(dead)}."
+                self._end()
+                self._become("ended", LabError(ended, "Read its log, mend it, run it."))
         return False
 
     @property

@@ -80,6 +80,27 @@ def test_what_cannot_be_done_is_said(desk: Desk, action: str, arguments: dict[st
     assert raised.value.message.startswith(message)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="programs are files with a first line here")
+def test_files_and_the_whole_workspace_open_in_the_editor_and_nothing_beside_it(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.do("start", {})
+    folder = tmp_path / "work" / "a1-brew"
+    pipe = tmp_path / "told"
+    os.mkfifo(pipe)
+    editor = tmp_path / "code"
+    editor.write_text(f'#!/bin/sh\necho "$@" > {pipe}\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    assert desk.do("open", {"path": "app.py", "line": 3})["message"] == "Opened app.py in code."
+    assert pipe.read_text() == f"--goto {folder / 'app.py'}:3\n"
+    assert desk.do("open", {})["message"] == "Opened a1-brew in code."
+    assert pipe.read_text() == f"{folder}\n"
+    (tmp_path / "work" / "secret.py").touch()
+    with pytest.raises(UsageError, match=r"There is no file \.\./secret\.py in your workspace"):
+        desk.do("open", {"path": "../secret.py"})
+
+
 def test_what_another_window_has_found_is_known_until_a_file_changes(desk: Desk) -> None:
     desk.do("start", {})
     found_elsewhere(desk, Verdict.NOT_DONE, NOW)

@@ -25,7 +25,12 @@ COMMIT = "    await session.commit()\n"
 
 
 def cause(
-    folder: Path, exercise: Exercise, *edits: tuple[str, str, str], missed: str = "", side: Side | None = None
+    folder: Path,
+    exercise: Exercise,
+    *edits: tuple[str, str, str],
+    missed: str = "",
+    side: Side | None = None,
+    check: str = "ex1.3/x",
 ) -> tuple[str, str, str]:
     """The cause's first line, the line of code that it is at (or the file), and the advice."""
     workspace.copy_app(exercise.end, folder)
@@ -36,7 +41,7 @@ def cause(
     texts = {name: snippet.text for name, snippet in exercise.snippets.items()}
     errors = [ScriptError("", "ReferenceError", f"{missed} is not defined")] if missed else []
     facts = Facts(folder, exercise.begin, texts, seen=[Seen(errors)], side=side)
-    found = signalr_causes.pytest_labkit_cause(facts, Check("ex1.3/x", "x", "ex1.3", 60))
+    found = signalr_causes.pytest_labkit_cause(facts, Check(check, "x", check.partition("/")[0], 60))
     if found is None:
         return "", "", ""
     place = found.place
@@ -162,6 +167,17 @@ def test_what_the_two_sides_do_not_agree_on_is_told_with_its_line(
 ) -> None:
     found = cause(tmp_path / "app", EX1, *edits)
     assert (found[0][: len(said)], found[1][: len(place)], found[2][: len(advice)]) == (said, place, advice)
+
+
+def test_a_hub_that_lets_everybody_in_is_told_of_strangers_only(tmp_path: Path) -> None:
+    edit = (HUB, ", authorize=True", "")
+    assert cause(tmp_path / "hub", EX1, edit, check="ex1.2/the-hub-refuses-a-stranger") == (
+        "geekquiz/hubs/statistics.py:8: the hub lets everybody in: authorize=True is missing",
+        '@signalr.hub("/statistics")',
+        "Write authorize=True in the brackets of geekquiz/hubs/statistics.py:8, then verify again.",
+    )
+    assert cause(tmp_path / "other", EX1, edit) == ("", "", "")
+    assert cause(tmp_path / "end", EX1, check="ex1.2/the-hub-refuses-a-stranger") == ("", "", "")
 
 
 def test_a_line_that_waits_is_told_of_answers_that_take_long(tmp_path: Path) -> None:

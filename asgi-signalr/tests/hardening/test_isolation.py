@@ -44,9 +44,6 @@ class Unlucky(Hub):
     async def mute(self) -> None:
         raise MuteError
 
-    def half(self) -> str:
-        return "\ud83d"
-
     def echo(self, value: Any) -> Any:
         return value
 
@@ -85,7 +82,6 @@ INVOKING = "An unexpected error occurred invoking '{}' on the server."
         ("later", INVOKING + " HubException: no file ?"),
         ("streaming", "An error occurred on the server while streaming results. HubException: no file ?"),
         ("mute", INVOKING + " MuteError: it cannot be told"),
-        ("half", INVOKING),
     ],
 )
 def test_a_call_is_answered_even_if_what_is_to_be_said_is_no_text(method: str, error: str) -> None:

@@ -58,6 +58,7 @@ async function ask(path, document) {
 async function act(action, button) {
   const { exercise: meant, ...rest } = action;
   button?.setAttribute("aria-busy", "true");
+  if (action.do === "verify") byId("checks-card").scrollIntoView({ block: "nearest" }); // far below on a narrow page
   if (action.do === "db-tail") byId("messages").replaceChildren(); // the tool begins with the last messages
   try {
     const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
@@ -205,9 +206,10 @@ async function open(id, { focus = true, step = null } = {}) {
   text.querySelectorAll("kbd").forEach(offerStop);
   const turn = make("nav", { className: "turn", "aria-label": "Pages" });
   const order = chapterPages(chapter);
-  for (const [step, label] of [[-1, "← "], [1, ""]]) {
-    const other = at < order.length ? order[at + step] : step < 0 && order[0];
-    turn.append(other ? make("button", { textContent: label + other.title + (step > 0 ? " →" : ""), onclick: () => open(other.id), className: step > 0 ? "main" : "" }) : make("span"));
+  for (const [way, key] of [[-1, "p"], [1, "n"]]) {
+    const other = at < order.length ? order[at + way] : way < 0 && order[0];
+    const words = way > 0 ? `${other?.title} →` : `← ${other?.title}`;
+    turn.append(other ? make("button", { textContent: words, title: `Key ${key}`, "aria-keyshortcuts": key, onclick: () => open(other.id), className: way > 0 ? "main" : "" }) : make("span"));
   }
   main.replaceChildren(text, turn);
   document.title = `${pages[at].title} · ${chapter.title}`;
@@ -253,7 +255,8 @@ function addCopy(element) {
   (caption ?? element).append(make("button", { className: "copy small", textContent: "Copy", "aria-label": "Copy the code", onclick: (event) => copy(text(), event.currentTarget) }));
 }
 
-const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path} in your editor`, onclick: (event) => act({ do: "open", path, ...(line && { line }) }, event.currentTarget) });
+// Without a path it opens the whole workspace.
+const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path ?? "your workspace"} in your editor`, onclick: (event) => act({ do: "open", path, line }, event.currentTarget) });
 
 async function copy(text, button) {
   try {
@@ -351,7 +354,7 @@ const withCommand = (button, command) => make("div", { className: "deed" }, butt
 function drawWorkspace(state) {
   put("workspace", [state.id, state.workspace, state.undo], () => state.workspace === null
     ? [make("p", { textContent: "Your copy of the app is not made yet." }), withCommand(pressed("Start", { do: "start" }, { className: "main" }), `labkit start ${state.id}`)]
-    : [make("p", { className: "path", textContent: state.workspace }),
+    : [make("div", { className: "row" }, make("span", { className: "path", textContent: state.workspace }), opener()),
        state.undo && withCommand(pressed("Undo", { do: "undo" }, { title: state.undo, "aria-label": `Undo: ${state.undo}` }), "labkit undo"),
        withCommand(pressed("Compare", { do: "diff" }, { title: "with the exercise's end" }), `labkit diff ${state.id}`),
        withCommand(pressed("Reset", { do: "reset" }), `labkit reset ${state.id}`)]);
@@ -526,11 +529,7 @@ async function search() {
   if (!hits.length) byId("found").replaceChildren(make("li", { textContent: "Nothing found." }));
 }
 
-async function goTo({ id, page: each, step }) {
-  exercise = id;
-  showLines();
-  await open(each.id, { step });
-}
+const goTo = ({ id, page: each, step }) => choose(id, each.id, { step });
 
 byId("search").addEventListener("input", search);
 byId("search").addEventListener("keydown", (event) => {
@@ -550,10 +549,15 @@ document.addEventListener("keydown", (event) => {
 
 // Beginning, and coming back.
 
-async function choose(id) {
+// The exercise changes once its chapter is there: until then what is shown, and pressed, is the other one's.
+let chosen;
+async function choose(id, first = id, options = {}) {
+  chosen = id;
+  await chapterOf(id);
+  if (chosen !== id) return; // another one was chosen meanwhile
   exercise = id;
   showLines();
-  await open(id);
+  await open(first, options);
 }
 
 function showConnection(state, text) {

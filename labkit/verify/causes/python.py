@@ -76,9 +76,10 @@ def explain(facts: Facts, raised: Raised) -> Finding | None:
     if finding:
         return finding
     if raised.place and _UNFORMATTED.search(raised.place.source) and ".format" not in raised.place.source:
+        first = said.partition(";")[0].rstrip(".")
         return Finding.at(
             raised.place,
-            f"{said}; the braces are taken as they are, because the f before the quotes is missing",
+            f"{first}; the braces are taken as they are, because the f before the quotes is missing",
             f"Write f before the opening quote in {raised.place}, then verify again.",
         )
     return None

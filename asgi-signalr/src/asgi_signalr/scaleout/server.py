@@ -196,9 +196,8 @@ class Server:
         try:
             await self.publish(envelope)
         except BackplaneError as error:
-            logger.warning(
-                "%s of %s was not sent to the other servers: %s", type(envelope).__name__, envelope.hub, error
-            )
+            kind, of = type(envelope).__name__, f" of {envelope.hub}" if envelope.hub else ""
+            logger.warning("%s%s was not sent to the other servers: %s", kind, of, error)
 
     def _on_payload(self, payload: bytes) -> None:
         """Take an envelope from the backplane. Never raises: the stream is for all, and goes on."""
