@@ -27,6 +27,7 @@ from labkit.verify.causes.finding import Side as Side
 from labkit.verify.stage import Databases as Databases
 from labkit.verify.stage import RunningInstance as RunningInstance
 from labkit.verify.stage import Stage as Stage
+from labkit.verify.stage import StandIn as StandIn
 from labkit.wire import Wire
 
 if TYPE_CHECKING:

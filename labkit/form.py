@@ -72,7 +72,14 @@ EXERCISE: Form = {
         "reread?": TEXTS,
         "side-by-side?": PAIR,
     },
-    "database?": {"solution": TEXTS, "snippet": TEXT, "tail?": TEXTS, "tail-variable?": TEXT, "instead?": ENVIRONMENT},
+    "database?": {
+        "solution": TEXTS,
+        "snippet": TEXT,
+        "tail?": TEXTS,
+        "tail-variable?": TEXT,
+        "requires?": TEXT,
+        "instead?": ENVIRONMENT,
+    },
 }
 HINT: Form = {"question": TEXT, "direction": TEXT}
 """A table of hints.toml, whose name is the author's: the snippet, or the command, of a step."""

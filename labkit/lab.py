@@ -53,14 +53,16 @@ class Database:
 
     `solution` names the databases of the lab's own end; `snippet` is the one whose first placeholder is the
     database's name; `tail` is the command that shows an application's messages as they arrive, which finds the
-    database's URL in the environment variable `tail_variable`, if that is named. `instead` has the services that may
-    stand in for PostgreSQL, each with the requirement that the app has to declare for it.
+    database's URL in the environment variable `tail_variable`, if that is named. `requires` is the requirement that the
+    app declares for PostgreSQL; `instead` has the services that may stand in for it, each with the requirement that the
+    app declares for it.
     """
 
     solution: tuple[str, ...]
     snippet: str
     tail: tuple[str, ...]
     tail_variable: str | None = None
+    requires: str | None = None
     instead: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -314,6 +316,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             snippet=database["snippet"],
             tail=tuple(database.get("tail", ())),
             tail_variable=database.get("tail-variable"),
+            requires=database.get("requires"),
             instead=dict(database.get("instead", {})),
         )
         if database

@@ -32,10 +32,16 @@ ORDER BY a.attnum
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its schema, `schema.table`, and how many rows it has."""
+    """A table with its schema, `schema.table`, or what a service has in its place; and how many rows it has."""
 
     name: str
     rows: int
+
+
+@dataclass(frozen=True)
+class _Found(Table):
+    """A table of PostgreSQL's."""
+
     oid: int
     quoted: str
 
@@ -74,12 +80,35 @@ def tables(server: Server, database: str) -> list[Table]:
         UsageError: there is no such database.
 
     """
+    return list(_tables(server, database))
+
+
+def shown_bytes(value: bytes) -> str:
+    """Bytes as text, as PostgreSQL's rows have them: what is no ASCII is escaped, and a long value shortened."""
+    text = "".join(chr(each) if 32 <= each < 127 else f"\\{each:03o}" for each in value[:_BYTES_SHOWN])
+    return text if len(value) <= _BYTES_SHOWN else f"{text} … ({len(value)} bytes)"
+
+
+def choose(found: list[Table], name: str, advice: str) -> Table:
+    """The table that a name means, which may leave out the schema.
+
+    Raises:
+        UsageError: there is none, or it may be several.
+
+    """
+    matching = [each for each in found if name in (each.name, each.name.partition(".")[2])]
+    if len(matching) != 1:
+        raise unknown("table", name, [each.name for each in found], advice)
+    return matching[0]
+
+
+def _tables(server: Server, database: str) -> list[_Found]:
     found = server.query(database, _TABLES)
     if not found:
         return []
     counts = " UNION ALL ".join(_COUNT.format(**each) for each in found)
     rows = {row["oid"]: int(row["rows"]) for row in server.query(database, counts)}
-    return [Table(each["name"], rows[each["oid"]], int(each["oid"]), each["quoted"]) for each in found]
+    return [_Found(each["name"], rows[each["oid"]], int(each["oid"]), each["quoted"]) for each in found]
 
 
 def rows(server: Server, database: str, table: str, limit: int) -> Rows:
@@ -92,11 +121,9 @@ def rows(server: Server, database: str, table: str, limit: int) -> Rows:
         UsageError: there is no such database or table.
 
     """
-    known = tables(server, database)
-    matching = [each for each in known if table in (each.name, each.name.partition(".")[2])]
-    if len(matching) != 1:
-        raise unknown("table", table, [each.name for each in known], f"labkit db tables {database}")
-    chosen = matching[0]
+    known = _tables(server, database)
+    name = choose([*known], table, f"labkit db tables {database}").name
+    chosen = next(each for each in known if each.name == name)
     columns = server.query(database, _COLUMNS.format(oid=chosen.oid))
     if not columns:
         return Rows(chosen.name, [], [], chosen.rows)

@@ -1,7 +1,9 @@
 """`labkit db`: the lab's server, and a look into it."""
 
+import contextlib
 import itertools
 import json
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from labkit import workspace
+from labkit import services, workspace
 from labkit.cli import run
 from labkit.console import out
 from labkit.lab import find_lab
@@ -251,3 +253,31 @@ def test_a_database_is_dropped_once_that_is_confirmed(
     assert database in postgres_server.databases()
     assert shown("db", "drop", database, "--yes")["dropped"]
     assert database not in postgres_server.databases()
+
+
+def test_a_service_that_run_has_started_is_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: Shown, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = find_lab()
+    made = workspace.create(lab, lab.exercise("ex2"), tmp_path / "mine")
+    monkeypatch.chdir(made.folder)
+    assert run(["db", "tables", "--backplane", "sqlite", "news"]) != 0
+    assert "SQLite does not run for this workspace" in capsys.readouterr().err
+    with services.find("sqlite").running(made.data) as url:
+        with contextlib.closing(sqlite3.connect(Path(url.removeprefix("sqlite:///")) / "news")) as file:
+            file.executescript(
+                "CREATE TABLE letters (id integer PRIMARY KEY, content blob);"
+                "INSERT INTO letters (content) VALUES (x'48690a'), ('again'), (NULL)"
+            )
+        found = shown("db", "tables", "news", "--backplane", "sqlite")
+        assert (found["database"], found["tables"]) == ("news", [{"table": "letters", "rows": 3}])
+        assert shown("db", "tables", "news", "letters", "-n", "2", "--backplane", "sqlite") == {
+            "database": "news",
+            "table": "letters",
+            "columns": ["id", "content"],
+            "rows": [{"id": "2", "content": "again"}, {"id": "3", "content": ""}],
+            "total": 3,
+        }
+        assert "Hi\\012" in shown("db", "tables", "news", "letters", "--backplane", "sqlite")["rows"][0]["content"]
+        assert run(["db", "tables", "news", "leters", "--backplane", "sqlite"]) != 0
+        assert "Did you mean letters?" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import importlib
 import re
 import sqlite3
 import sys
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from asgi_signalr.testing import TestClient
 from httpx import URL, ASGITransport, AsyncClient, Response
 from itsdangerous import TimestampSigner
 from sqlalchemy import event
@@ -82,7 +84,7 @@ def load(folder: str, data: Path) -> ModuleType:
         patch.setenv("GEEKQUIZ_SECRET", "a secret")
         patch.setenv("GEEKQUIZ_HOSTS", "quiz.test")
         patch.setenv("GEEKQUIZ_COOKIE", "quiz-cookie")
-        patch.setenv("DATABASE_SERVER", "postgresql://nobody@127.0.0.1:9")
+        patch.setenv("DATABASE_SERVER", f"sqlite:///{data.as_posix()}")  # the smallest that the backplane can use
         return importlib.import_module("geekquiz.main")
 
 
@@ -407,6 +409,19 @@ async def test_the_hub_lets_nobody_in_who_is_not_logged_in(quiz: Quiz) -> None:
     assert (await quiz.browser().post(negotiate)).status_code == 401
     assert (await ada.post(negotiate)).status_code == 200
     assert (await ada.post(negotiate, headers={"Origin": "https://evil.test"})).status_code == 403
+
+
+@pytest.mark.parametrize("main", ["ex2-scaleout/end"], indirect=True)
+async def test_an_open_page_is_told_to_come_back_when_the_backplane_was_restored(quiz: Quiz, data: Path) -> None:
+    def restore() -> None:
+        with closing(sqlite3.connect(data / "signalr", timeout=20)) as backplane, backplane:
+            backplane.execute("UPDATE SignalR_Messages_0_Id SET Epoch = ?", (uuid.uuid4().hex,))
+
+    ada = await quiz.user("Ada")
+    headers = {"Host": "quiz.test", "Cookie": f"quiz-cookie={ada.cookies['quiz-cookie']}"}
+    async with TestClient(quiz.main.app, "/signalr/statistics", headers=headers) as page:
+        await asyncio.to_thread(restore)  # the quiz may have the lock, and needs this thread to let it go
+        assert (await page.closed()).allow_reconnect
 
 
 async def test_logging_off_ends_every_session_of_the_user(quiz: Quiz) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +32,24 @@ def service(
     if sys.platform == "win32" and request.param == "redis":
         pytest.skip("its wheel has none for this system")
     return request.param, services.find(request.param)
+
+
+SEEN = {
+    "nats": ("shop_messages_0", "data"),
+    "postgres": ("signalr.messages_0", "payload"),
+    "redis": ("{shop}:messages_0", "p"),
+    "sqlite": ("SignalR_Messages_0", "Payload"),
+}
+"""Where a message is found, and in which of its columns."""
+
+
+def _is_seen(kind: services.Service, url: str, table: str, column: str) -> None:
+    """A look into it finds one message, as text."""
+    assert {each.name: each.rows for each in kind.tables(url, "shop")}[table] == 1
+    content = kind.rows(url, "shop", table, 20)
+    assert (content.table, content.total, len(content.rows)) == (table, 1, 1)
+    assert "hello" in content.rows[0][column]
+    assert set(content.rows[0]) == set(content.columns)
 
 
 async def exchange(url: str) -> list[bytes]:
@@ -62,6 +81,7 @@ def test_a_service_joins_servers_until_it_ends_and_tells_where_it_is(
             Server(url).create_database("shop")
         assert asyncio.run(exchange(f"{url}/shop")) == [b"hello"]
         assert kind.existing(tmp_path) == url
+        _is_seen(kind, url, *SEEN[name])
     if name != "sqlite":  # its files need nobody who runs
         assert kind.existing(tmp_path) is None
 
@@ -97,17 +117,41 @@ async def ids(url: str) -> list[int]:
     return [message.payload_id for message in page.messages]
 
 
+def tea(locate: Callable[[], Path | None], *command: str) -> Program:
+    """A service of nobody's, with a driver that is not installed."""
+
+    def ask(*_: object) -> Any:
+        raise ModuleNotFoundError("No module named 'tea'")
+
+    return Program("tea", "Tea", "tea://", locate, lambda *_: "", lambda _: list(command), ask, ask)
+
+
+def test_a_driver_that_is_not_there_is_named_with_the_extra() -> None:
+    with pytest.raises(MachineError, match="The driver for Tea is not installed") as caught:
+        tea(lambda: None).tables("tea://", "shop")
+    assert "handson-labkit[backplanes]" in str(caught.value.next)
+
+
+@pytest.mark.parametrize(("name", "url"), [("nats", "nats://127.0.0.1:1"), ("redis", "redis://127.0.0.1:1")])
+def test_a_service_that_does_not_answer_is_said(name: str, url: str) -> None:
+    with pytest.raises(MachineError, match="does not answer"):
+        services.find(name).tables(url, "shop")
+
+
+def test_a_file_that_is_not_there_yet_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no file"):
+        services.find("sqlite").tables(f"sqlite:///{tmp_path.as_posix()}", "shop")
+
+
 def test_a_program_that_is_not_there_is_named_with_the_extra(tmp_path: Path) -> None:
-    absent = Program("tea", "Tea", "tea://", lambda: None, lambda *_: "", lambda _: [])
+    absent = tea(lambda: None)
     with pytest.raises(MachineError, match="Tea is not installed here") as caught, absent.running(tmp_path):
         pass
     assert "handson-labkit[backplanes]" in str(caught.value.next)
 
 
 def test_a_program_that_ends_at_once_is_said_with_its_last_lines(tmp_path: Path) -> None:
-    broken = Program(
-        "tea", "Tea", "tea://", lambda: Path(sys.executable), lambda *_: "", lambda _: ["-c", "exit('no water')"]
-    )
+    broken = tea(lambda: Path(sys.executable), "-c", "exit('no water')")
     with pytest.raises(MachineError, match=r"(?s)Tea does not start.*no water"), broken.running(tmp_path):
         pass
 

@@ -19,8 +19,10 @@ from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, out, print_json, working
 from labkit.errors import ExitCode, UsageError, unknown
 from labkit.lab import Database, find_lab
+from labkit.tree import argument
 
 if TYPE_CHECKING:
+    from labkit import services
     from labkit import tables as looking
     from labkit.postgres import LabServer, Server
 
@@ -36,6 +38,10 @@ commands = typer.Typer(
 DatabaseArgument = Annotated[
     str | None,
     typer.Argument(metavar="NAME", help="The database; may be left out if there is only one.", show_default=False),
+]
+
+BackplaneOption = Annotated[
+    str, typer.Option("--backplane", metavar="NAME", help="Of what labkit run --backplane NAME has started.")
 ]
 
 
@@ -164,11 +170,20 @@ def tables(
         typer.Argument(metavar="TABLE", help="Show the rows of this table, e.g. public.orders.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many rows, the newest.")] = 20,
+    backplane: BackplaneOption = "postgres",
+    lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """List the tables of a database with how many rows they have; or, with TABLE, show its rows."""
+    """List the tables of a database with how many rows they have; or, with TABLE, show its rows.
+
+    Of another service, which **labkit run --backplane NAME** has started, it lists what that has in their place: keys,
+    streams, or the tables of a file.
+    """
     from labkit import tables as looking
 
+    if backplane != "postgres":
+        _look_into_service(backplane, name, table, limit, lab, format)
+        return
     with _using(_find()) as server:
         if name and table is None and "." in name and name not in server.databases():
             name, table = None, name
@@ -194,9 +209,7 @@ def tail(
             show_default=False,
         ),
     ] = None,
-    backplane: Annotated[
-        str, typer.Option("--backplane", metavar="NAME", help="Of what labkit run --backplane NAME has started.")
-    ] = "postgres",
+    backplane: BackplaneOption = "postgres",
     lab: LabOption = None,
 ) -> None:
     """Show an application's messages as they arrive in a database, decoded. Ctrl-C ends it.
@@ -213,7 +226,8 @@ def tail(
             server = stack.enter_context(_using(_find()))
             url = server.database_url(_database(server, name))
         else:
-            url = _url_of_service(backplane, name, lab)
+            _, url, database = _of_service("tail", backplane, name, lab)
+            url = f"{url}/{database}"
         if not {"--once", "--help", "-h"} & set(given):
             err.print("[dim]Messages are shown as they come; waiting for more. Ctrl-C ends it.[/]")
         command = [*tail_command(settings, url, folder), *given]
@@ -255,8 +269,38 @@ def _database(server: "Server", name: str | None) -> str:
     return known[0]
 
 
-def _url_of_service(backplane: str, name: str | None, lab_folder: Path | None) -> str:
-    """The URL of what the workspace's `labkit run` has started; the code says which database, unless that is given."""
+def _look_into_service(
+    backplane: str, name: str | None, table: str | None, limit: int, lab: Path | None, format: Format
+) -> None:
+    """What `db tables` does for a service in PostgreSQL's place."""
+    from labkit import tables as looking
+
+    service, url, database = _of_service("tables", backplane, name if table else None, lab, name)
+    found = service.tables(url, database)
+    if table is None and name != database:
+        table = name
+    if table is None:
+        busiest = max(found, key=lambda each: each.rows, default=None)
+        advice = (
+            f"labkit db tables {database} {argument(Path(busiest.name))} --backplane {backplane}"
+            if busiest
+            else "labkit run"
+        )
+        _print_tables(database, found, format, advice)
+        return
+    chosen = looking.choose(found, table, f"labkit db tables --backplane {backplane}")
+    content = service.rows(url, database, chosen.name, limit)
+    following.after("db tables", "")
+    _print_rows(database, content, format)
+
+
+def _of_service(
+    command: str, backplane: str, name: str | None, lab_folder: Path | None, instead: str | None = None
+) -> "tuple[services.Service, str, str]":
+    """What the workspace's `labkit run` has started, its URL, and the database: the named one, else the code's.
+
+    Without either it is the one named `instead`.
+    """
     from labkit import services
     from labkit.verify.databases import named
 
@@ -272,13 +316,13 @@ def _url_of_service(backplane: str, name: str | None, lab_folder: Path | None) -
             f"{service.title} does not run for this workspace.",
             f"labkit run --backplane {backplane}, in another terminal, starts it",
         )
-    database = name or (named(exercise, exercise.database, here) if exercise.database else None)
+    database = name or (named(exercise, exercise.database, here) if exercise.database else None) or instead
     if database is None:
         raise UsageError(
             "The code does not name a database yet.",
-            f"labkit db tail NAME --backplane {backplane}, with the one you mean",
+            f"labkit db {command} NAME --backplane {backplane}, with the one you mean",
         )
-    return f"{url}/{database}"
+    return service, url, database
 
 
 def _tail_tool(lab_folder: Path | None) -> tuple[Database, Path]:
@@ -335,9 +379,11 @@ def _report(
     say_next(coming)
 
 
-def _print_tables(database: str, found: "list[looking.Table]", format: Format) -> None:
+def _print_tables(database: str, found: "list[looking.Table]", format: Format, advice: str | None = None) -> None:
     busiest = max(found, key=lambda each: each.rows, default=None)
-    coming = following.after("db tables", f"labkit db tables {database} {busiest.name}" if busiest else "labkit run")
+    if advice is None:
+        advice = f"labkit db tables {database} {busiest.name}" if busiest else "labkit run"
+    coming = following.after("db tables", advice)
     if format is Format.JSON:
         print_json(
             {

@@ -8,13 +8,19 @@ import tomllib
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from labkit.errors import UsageError, unknown
-from labkit.files import read_text
+from labkit.files import read_safely
 from labkit.lab import Database
 
+if TYPE_CHECKING:
+    from labkit.tables import Rows, Table
+
 NAMES = ("nats", "postgres", "redis", "sqlite")
+
+_LONGEST = 1 << 20
+"""How many bytes of a pyproject.toml are read."""
 
 
 class Service(Protocol):
@@ -33,6 +39,16 @@ class Service(Protocol):
 
     def existing(self, data: Path) -> str | None:
         """The same URL if it runs already; None if it does not."""
+
+    def tables(self, url: str, database: str) -> "list[Table]":
+        """What it keeps now, and how many rows of it: tables, streams or keys, as the service has them.
+
+        Raises:
+            LabError: it does not answer, or the driver for it is not installed.
+        """
+
+    def rows(self, url: str, database: str, table: str, limit: int) -> "Rows":
+        """The newest rows of one of them, at most `limit`, oldest first; raises as `tables` does."""
 
 
 def find(name: str) -> Service:
@@ -73,13 +89,26 @@ def choose(name: str, database: Database | None, exercise: str, app: Path | None
     return service
 
 
+def declared(database: Database, app: Path) -> str:
+    """The name of the service that an app declares a use for: of those that may stand in for PostgreSQL the first.
+
+    It is `postgres` if the app declares that as well, or none of them.
+    """
+    if database.requires is None or _is_declared(database.requires, app):
+        return "postgres"
+    return next((name for name, wanted in database.instead.items() if _is_declared(wanted, app)), "postgres")
+
+
 def _is_declared(wanted: str, app: Path) -> bool:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
     try:
-        lines = tomllib.loads(read_text(app / "pyproject.toml")).get("project", {}).get("dependencies", [])
-    except (OSError, ValueError):
+        text = read_safely(app / "pyproject.toml", _LONGEST).decode("utf-8-sig", "replace")
+        lines = tomllib.loads(text)["project"]["dependencies"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+    if not isinstance(lines, list):
         return False
     needed = Requirement(wanted)
     for line in lines:

@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.tables import Rows, Table
 
 
 class _Postgres:
@@ -22,6 +26,20 @@ class _Postgres:
 
         server = postgres.find_server().existing()
         return server.url if server else None
+
+    def tables(self, url: str, database: str) -> "list[Table]":
+        """The tables of a database."""
+        from labkit import tables
+        from labkit.postgres import Server
+
+        return tables.tables(Server(url), database)
+
+    def rows(self, url: str, database: str, table: str, limit: int) -> "Rows":
+        """The rows of one of them."""
+        from labkit import tables
+        from labkit.postgres import Server
+
+        return tables.rows(Server(url), database, table, limit)
 
 
 SERVICE = _Postgres()

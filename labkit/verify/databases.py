@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from labkit import snippets
 from labkit.errors import InternalError, LabError
 from labkit.lab import Database, Exercise
-from labkit.verify.stage import Databases
+from labkit.verify.stage import Databases, StandIn
 from labkit.verify.subject import Subject
 from labkit.workspace import Workspace
 
@@ -75,6 +75,22 @@ def provide(subject: Subject, app: Path, server: "Server") -> Databases:
         server=server,
         way=found.way,
         others=found.others,
+    )
+
+
+def stand_in(subject: Subject, app: Path, service: StandIn) -> Databases:
+    """What is known where another service runs in PostgreSQL's place, in which nothing has to be made first."""
+    exercise = subject.exercise
+    if exercise.database is None:
+        raise InternalError(f"{exercise.id} has no [database].")
+    name = named(exercise, exercise.database, app)
+    return Databases(
+        named=name,
+        existing=(name,) if name else (),
+        listening=(),
+        server=None,
+        way=f"the code, and verify's own {service.title}",
+        instead=service,
     )
 
 

@@ -42,6 +42,9 @@ class Job:
     workspace: bool = False
     """Whether a trainee's workspace is checked, not the lab's own begin or end."""
 
+    service: str = ""
+    """What people call the service that stands in for PostgreSQL, if one does."""
+
     key: str = ""
     """What the process seals its messages with, in hexadecimal digits."""
 

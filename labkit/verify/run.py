@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import diagnosis, sandbox, snippets, stacks
+from labkit import diagnosis, sandbox, services, snippets, stacks
 from labkit.chapter import Task
 from labkit.diagnosis import AppDidNotStart, Place
 from labkit.errors import InternalError, LabError, MachineError
@@ -24,7 +24,7 @@ from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.running_copy import RunningCopy
 from labkit.verify.seal import Originals
-from labkit.verify.stage import Stage
+from labkit.verify.stage import Stage, StandIn
 from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
@@ -142,6 +142,9 @@ class _Run:
         self._results: dict[str, Result] = {}
         self._processes = 0
         self._todo, self._misplaced = missing_code(subject.exercise, subject.folder)
+        database = subject.exercise.database
+        self._service_name = services.declared(database, subject.folder) if database else "postgres"
+        self._service = services.find(self._service_name) if self._service_name != "postgres" else None
 
     def results(self) -> dict[str, Result]:
         """Run the checks; the result of each by its id."""
@@ -209,6 +212,7 @@ class _Run:
             nothing=self._nothing,
             snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
             workspace=self._subject.workspace is not None,
+            service=self._service.title if self._service else "",
         )
         return self._warm.process(job) if self._warm else CheckingProcess(job)
 
@@ -228,9 +232,14 @@ class _Run:
     def _start(self, app: Path, stack: ExitStack) -> "tuple[Instances, Stage]":
         """Start the app, unless it stands by already, with a server and databases for this run alone."""
         self._logs = running_copy.logs(app)
-        exercise, copy, known = self._subject.exercise, self._standing, None
+        exercise, copy, known, url = self._subject.exercise, self._standing, None, None
         server = copy.server if copy else None
-        if exercise.database:
+        if exercise.database and self._service:
+            self._progress.working(f"Starting {self._service.title}")
+            url = stack.enter_context(self._service.running(running_copy.data_folder(app)))
+            requirement = exercise.database.instead[self._service_name]
+            known = databases.stand_in(self._subject, app, StandIn(self._service.title, requirement, url))
+        elif exercise.database:
             if server is None:
                 self._progress.working("Starting PostgreSQL")
                 server = self._own_server(stack)
@@ -238,7 +247,7 @@ class _Run:
         if copy is None:
             count = exercise.app.instances
             self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
-            copy = stack.enter_context(running_copy.run(self._subject, app, server))
+            copy = stack.enter_context(running_copy.run(self._subject, app, server, url))
         return copy.instances, Stage(app, copy.running, known, self._todo, self._misplaced, copy.data)
 
     def _own_server(self, stack: ExitStack) -> "Server":

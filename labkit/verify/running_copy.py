@@ -41,7 +41,7 @@ class RunningCopy:
 
 def logs(folder: Path) -> Path:
     """Where the logs of a running copy are, or of one that did not start."""
-    return _data(folder) / "logs"
+    return data_folder(folder) / "logs"
 
 
 def place(subject: Subject, temporary: Path) -> Path:
@@ -72,35 +72,44 @@ def _take(path: Path, to: Path) -> None:
 
 
 @contextmanager
-def run(subject: Subject, folder: Path, server: "Server | None") -> Iterator[RunningCopy]:
-    """Run the copy in `folder` until the `with` block ends.
+def run(subject: Subject, folder: Path, server: "Server | None", url: str | None = None) -> Iterator[RunningCopy]:
+    """Run the copy in `folder` until the `with` block ends; `url` is that of a service in the server's place.
 
     Raises AppDidNotStart for what the app did, MachineError for what the machine did.
     """
     from labkit import instances
 
-    app = subject.exercise.app
+    app, url = subject.exercise.app, server.url if server else url
     # The copy has no environment of its own; the workspace may have one.
     python = str(instances.interpreter(subject.folder))
     command = tuple(part.replace("{python}", python) for part in app.command)
-    data = _data(folder)
+    data = data_folder(folder)
     logs(folder).mkdir(parents=True)
+    watch = subject.watch
+    variables = {**app.environment, **(watch.environment if watch else {})}
     with instances.running(
         # A verdict does not depend on who verifies: nothing of theirs is passed on.
-        replace(app, command=command, pass_environment=()),
+        replace(app, command=command, environment=variables, pass_environment=()),
         folder,
         data=data,
         secret=secrets.token_hex(32),
         id=secrets.token_hex(4),
         count=app.instances,
-        database_server=server.url if server else None,
+        database_server=url,
         logs=logs(folder),
+        on_line=watch.hear if watch else None,
         grace=0,
-        sandbox=Sandbox(write=(folder,), connect=(urlsplit(server.url).port or 5432,) if server else ()),
+        sandbox=Sandbox(write=(folder,), connect=_ports(url)),
     ) as started:
         yield RunningCopy(folder, data, started, server)
 
 
-def _data(folder: Path) -> Path:
-    """As it is in a workspace: that is what the app can see."""
+def data_folder(folder: Path) -> Path:
+    """The folder for what the copy in `folder` stores, as it is in a workspace: that is what the app can see."""
     return folder / ".labkit" / "data"
+
+
+def _ports(url: str | None) -> tuple[int, ...]:
+    """The port of a server that is reached over the network."""
+    parts = urlsplit(url or "")
+    return (parts.port or 5432,) if parts.hostname else ()

@@ -40,6 +40,18 @@ class RunningInstance:
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """A service that runs in the place of PostgreSQL, because the app declares `requirement`.
+
+    `title` is its name for people; `url` is its address, password included, to which an app adds a database's name.
+    """
+
+    title: str
+    requirement: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Databases:
     """What is known of the lab's databases, none of which the checks change.
 
@@ -47,15 +59,16 @@ class Databases:
     where the workspace was made, those on the lab's server that the code names or that `labkit db create` has noted;
     elsewhere what was noted, else what the code names. `way` says which of them, `others` is what the server has
     besides. In those that are `listening`, LISTEN works. `server` is verify's own, which has databases of all these
-    names and which the instances use.
+    names and which the instances use. With an `instead` there is no server, and there are no databases on it.
     """
 
     named: str | None
     existing: tuple[str, ...]
     listening: tuple[str, ...]
-    server: Server
+    server: Server | None
     way: str = "the lab's PostgreSQL server"
     others: tuple[str, ...] = ()
+    instead: StandIn | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from labkit import snippets, tree
+from labkit import services, snippets, tree
 from labkit.errors import LabError
 from labkit.files import Within
 from labkit.verify import databases, running_copy
@@ -76,6 +76,8 @@ def make(subject: Subject, server: "Callable[[], Server]") -> Standby | None:
                 return None
             own = None
             if subject.exercise.database:
+                if services.declared(subject.exercise.database, folder) != "postgres":
+                    return None
                 own = server()
                 databases.provide(subject, folder, own)
             copy = stack.enter_context(running_copy.run(subject, folder, own))

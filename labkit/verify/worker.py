@@ -85,6 +85,7 @@ class Reporter:
         """Declare the marks of checks and what their fixtures take."""
         config.addinivalue_line("markers", "task(number): the task that the check belongs to")
         config.addinivalue_line("markers", "snippets(name, …): the snippets without which the check cannot pass")
+        config.addinivalue_line("markers", "instead(title): the title where a {service} stands in for PostgreSQL")
         config.addinivalue_line("markers", "budget(seconds): how long the whole check may take")
         config.stash[STAGE] = self._wait_for_stage
         config.stash[LAUNCH] = self._job.launch
@@ -105,7 +106,7 @@ class Reporter:
         if self._job.waits:
             self._wait_for_job(config)
         for item in items:
-            check = _check(item, self._job.exercise)
+            check = _check(item, self._job.exercise, self._job.service)
             if check.task not in self._job.known_tasks:
                 self._channel.send(Fault(_no_task(item, self._job.known_tasks)))
             self._checks[item.nodeid] = check
@@ -280,12 +281,15 @@ def _recorder(job: Job) -> Recorder:
     return Recorder(job.evidence, job.pictures, job.everything, job.nothing)
 
 
-def _check(item: pytest.Item, exercise: str) -> Check:
+def _check(item: pytest.Item, exercise: str, service: str) -> Check:
     mark = item.get_closest_marker("task")
     budget = item.get_closest_marker("budget")
     function = getattr(item, "function", None)
     name = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", "-")
     title = (function.__doc__ or name.replace("-", " ")).strip().split("\n")[0]
+    instead = item.get_closest_marker("instead")
+    if service and instead:
+        title = str(instead.args[0]).format(service=service)
     task = f"{exercise}.{mark.args[0]}" if mark and mark.args else ""
     parameters = _parameters(item)
     return Check(

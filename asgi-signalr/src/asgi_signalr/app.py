@@ -222,7 +222,7 @@ class SignalR:
     def on_backplane_gap(self, function: G) -> G:
         """Have a function called when messages of other servers may have been lost; its argument says why.
 
-        It may be async. The option `reconnect_after_gap` has clients reload by themselves.
+        It may be async. Clients are told to reconnect as well, unless the option `reconnect_after_gap` is False.
         """
         self._servers.on_gap.append(function)
         return function

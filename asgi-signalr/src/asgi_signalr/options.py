@@ -156,8 +156,11 @@ class Options:
 
     # Several servers.
 
-    reconnect_after_gap: bool = False
-    """Whether clients are told to reconnect when messages of other servers may have been lost, so that they reload."""
+    reconnect_after_gap: bool = True
+    """Whether clients are told to reconnect when messages of other servers may have been lost, so that they reload.
+
+    Without it they go on, and know nothing of what they miss.
+    """
     channel_prefix: str = ""
     """Keeps applications apart that share a backplane, such as `"shop."`; the same on all servers of one of them."""
 

@@ -17,7 +17,7 @@ class MemoryBackplaneThatTells(MemoryBackplane):
 
 async def test_a_gap_is_told_to_async_functions_and_has_clients_reconnect() -> None:
     backplane = MemoryBackplaneThatTells()
-    app = SignalR(backplane=backplane, reconnect_after_gap=True)
+    app = SignalR(backplane=backplane)
     app.hub("/chat")(Chat)
     told: asyncio.Queue[str] = asyncio.Queue()
 
@@ -31,6 +31,17 @@ async def test_a_gap_is_told_to_async_functions_and_has_clients_reconnect() -> N
         async with asyncio.timeout(10):
             assert await told.get() == "messages 3 to 5 were deleted."
         assert (await client.closed()).allow_reconnect
+
+
+async def test_clients_may_go_on_after_a_gap() -> None:
+    backplane = MemoryBackplaneThatTells()
+    app = SignalR(backplane=backplane, reconnect_after_gap=False)
+    app.hub("/chat")(Chat)
+    async with TestClient(app, "/chat") as client:
+        assert backplane.on_gap is not None
+        backplane.on_gap("messages 3 to 5 were deleted.")
+        await app.hub_context(Chat).clients.all.send("said", "still here")
+        assert await client.next("said") == ["still here"]
 
 
 async def test_applications_with_prefixes_of_their_own_share_a_backplane() -> None:

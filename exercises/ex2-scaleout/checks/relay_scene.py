@@ -7,12 +7,14 @@ others have put there, and puts something there.
 """
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
+import stand_in
 from quiz_group import Clicker, Group, Visitor
 from quiz_pages import Player, PlayPage, StatisticsPage
 from quiz_scene import Held, Moment, NewContext, NewWire, Scene
@@ -71,7 +73,10 @@ class Relay:
 
 @dataclass
 class Backplane:
-    """What there is in which database: the tables in schema `signalr`, and the rows of messages_0."""
+    """What there is in which database: the tables in schema `signalr`, and the rows of messages_0.
+
+    Where another service stands in for PostgreSQL, `tables` names the stream, if there is one.
+    """
 
     database: str | None
     tables: list[str]
@@ -128,6 +133,8 @@ def relay(
 @pytest.fixture(scope="session")
 def backplane(relay: Relay, databases: Databases) -> Backplane:
     """The backplane's tables and rows, after the answers; and what one more server's message does."""
+    if databases.instead:
+        return _of_service(relay, databases)
     name, tables = next(
         (
             (name, tables)
@@ -138,18 +145,48 @@ def backplane(relay: Relay, databases: Databases) -> Backplane:
     )
     if name is None or not tables:
         return Backplane(name, tables, [], [])
-    rows = [_row(each) for each in databases.server.query(name, ROWS)]
+    rows = [_row(each) for each in _query(databases, name, ROWS)]
     last = next((each for each in reversed(rows) if each.content), None)
     if last is None:
         return Backplane(name, tables, rows, list(relay.pages))
+    deaf = _repeat(relay, last, lambda: _query(databases, name, REPEAT.format(payload=last.payload)))
+    return Backplane(name, tables, rows, deaf)
+
+
+def _of_service(relay: Relay, databases: Databases) -> Backplane:
+    """The same of what stands in for PostgreSQL, read and written as a server of the application does."""
+    url, name = stand_in.url_of(databases), databases.named
+    kept = stand_in.kept(url)
+    if kept is None:
+        return Backplane(name, [], [], [])
+    rows = [
+        _row(
+            {
+                "payload_id": each.payload_id,
+                "payload": each.payload.hex(),
+                "sender": str(each.sender),
+                "at": each.inserted_on.timestamp(),
+            }
+        )
+        for each in kept
+    ]
+    last = next((each for each in reversed(rows) if each.content), None)
+    if last is None:
+        return Backplane(name, [stand_in.name_of(databases)], rows, list(relay.pages))
+    deaf = _repeat(relay, last, lambda: stand_in.publish(url, bytes.fromhex(last.payload)))
+    return Backplane(name, [stand_in.name_of(databases)], rows, deaf)
+
+
+def _repeat(relay: Relay, last: Row, put: Callable[[], object]) -> list[StatisticsPage]:
+    """Put a message into the stream once more; the pages that it did not reach."""
     began = time.time()
-    databases.server.query(name, REPEAT.format(payload=last.payload))
+    put()
 
     def deaf() -> list[StatisticsPage]:
         return [page for page in relay.pages if last.content not in [news.content for news in page.news(began)]]
 
     until(relay.pages[0].page, lambda: not deaf(), WAIT)
-    return Backplane(name, tables, rows, deaf())
+    return deaf()
 
 
 def _all_answer(
@@ -167,11 +204,17 @@ def _all_answer(
 
 def _is_used(databases: Databases) -> bool:
     """Whether the app has any connection to the database server: without one, nothing comes from there."""
-    return int(databases.server.query("postgres", OTHERS)[0]["others"]) > 0
+    if databases.instead:
+        return stand_in.kept(stand_in.url_of(databases)) is not None
+    return int(_query(databases, "postgres", OTHERS)[0]["others"]) > 0
 
 
 def _tables(databases: Databases, name: str) -> list[str]:
-    return [row["table_name"] for row in databases.server.query(name, TABLES)]
+    return [row["table_name"] for row in _query(databases, name, TABLES)]
+
+
+def _query(databases: Databases, name: str, sql: str) -> list[dict[str, str]]:
+    return databases.server.query(name, sql) if databases.server else []
 
 
 def _row(row: dict[str, Any]) -> Row:

@@ -2,10 +2,12 @@
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
+import stand_in
 
-from labkit.checking import Databases, NotDone
+from labkit.checking import WAIT, Databases, NotDone
 
 pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
@@ -16,10 +18,34 @@ SUGGESTED = "signalr"
 """The name that the manual gives the database."""
 
 
+PROBE = "labkit-probe"
+"""The stream in which a message is tried: one of its own, which the application does not hear."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What became of a message in a service that stands in for PostgreSQL: whether it was kept, and handed on."""
+
+    messages: int = 0
+    reached: bool = False
+
+
+@pytest.fixture(scope="session")
+def probe(databases: Databases) -> Probe:
+    """Try a message, where another service stands in for PostgreSQL."""
+    if databases.instead is None:
+        return Probe()
+    url = stand_in.url_of(databases, PROBE)
+    reached = stand_in.reaches(url)
+    return Probe(len(stand_in.kept(url) or ()), reached)
+
+
 @pytest.fixture(scope="session")
 def database(databases: Databases) -> str:
     """The backplane's database: the one that the code names, else the first that there is."""
     name = databases.named
+    if databases.instead:  # nothing has to be made there: the backplane does so itself
+        return stand_in.name_of(databases)
     if name in RESERVED:
         raise NotDone(
             expected="a database of the backplane's own",
@@ -51,16 +77,34 @@ def database(databases: Databases) -> str:
     return name or databases.existing[0]
 
 
+@pytest.mark.instead("The lab's {service} answers, and takes a message for the backplane")
 def test_the_database_exists(
-    database: str, databases: Databases, record_property: Callable[[str, object], None]
+    database: str, databases: Databases, probe: Probe, record_property: Callable[[str, object], None]
 ) -> None:
     """The lab's PostgreSQL server has a database for the backplane."""
+    if databases.instead and not probe.messages:
+        raise NotDone(
+            expected=f"{databases.instead.title} keeps a message",
+            seen="nothing of it",
+            where=databases.way,
+            cause=f"{databases.instead.title} does not answer",
+            next=f"labkit run --backplane, with what {databases.instead.requirement} is for, shows what is wrong",
+        )
     record_property("seen", f"{database}, by {databases.way}")
 
 
-def test_the_server_can_push(database: str, databases: Databases) -> None:
+@pytest.mark.instead("{service} hands it to another server")
+def test_the_server_can_push(database: str, databases: Databases, probe: Probe) -> None:
     """The server can push: LISTEN works in that database."""
-    if database not in databases.listening:
+    if databases.instead:
+        if not probe.reached:
+            raise NotDone(
+                expected=f"a message that one server puts into {databases.instead.title} reaches another one",
+                seen=f"nothing within {WAIT:g} s",
+                where=databases.way,
+                cause=f"{databases.instead.title} does not hand on what it is given",
+            )
+    elif database not in databases.listening:
         raise NotDone(
             expected="a notification sent is a notification received",
             seen="LISTEN is refused",

@@ -1,10 +1,11 @@
 """Task 3: the backplane carries the news from one instance to the other."""
 
 import pytest
+import stand_in
 from quiz_pages import judge_package
 from relay_scene import Backplane, Relay
 
-from labkit.checking import WAIT, NotDone, Stage
+from labkit.checking import WAIT, Databases, NotDone, Stage, StandIn
 
 pytestmark = [pytest.mark.task(3), pytest.mark.budget(120)]
 
@@ -12,9 +13,11 @@ NAMES = ("messages_0", "messages_0_id", "schema")
 
 
 @pytest.mark.snippets("backplane-package")
+@pytest.mark.instead("The quiz depends on asgi-signalr with its backplane for {service}")
 def test_the_package_is_declared(stage: Stage) -> None:
     """The quiz depends on asgi-signalr with its PostgreSQL backplane."""
-    judge_package(stage.app, "asgi-signalr", "postgres")
+    instead = stage.databases.instead if stage.databases else None
+    judge_package(stage.app, "asgi-signalr", stand_in.extra_of(instead.requirement) if instead else "postgres")
 
 
 @pytest.mark.snippets("startup-configuration")
@@ -47,9 +50,13 @@ def test_the_news_comes_through_the_hub(relay: Relay) -> None:
 
 
 @pytest.mark.snippets("startup-configuration")
-def test_the_tables_are_there(backplane: Backplane) -> None:
+@pytest.mark.instead("The backplane has made its stream in {service}")
+def test_the_tables_are_there(stage: Stage, databases: Databases, backplane: Backplane) -> None:
     """The backplane has made its three tables in the database."""
-    if not set(NAMES) <= set(backplane.tables):
+    if databases.instead:
+        if not backplane.tables:
+            raise _not_there(stage, databases.instead)
+    elif not set(NAMES) <= set(backplane.tables):
         raise NotDone(
             expected=", ".join(f"signalr.{name}" for name in NAMES),
             seen=", ".join(f"signalr.{name}" for name in backplane.tables) or "no tables in schema signalr",
@@ -59,8 +66,10 @@ def test_the_tables_are_there(backplane: Backplane) -> None:
 
 
 @pytest.mark.snippets("startup-configuration")
-def test_every_answer_is_a_message(relay: Relay, backplane: Backplane) -> None:
+@pytest.mark.instead("Each answer has gone through {service}, with a number, and the pages were told what is in it")
+def test_every_answer_is_a_message(relay: Relay, databases: Databases, backplane: Backplane) -> None:
     """Each answer has put a row into signalr.messages_0, and the pages were told what is in it."""
+    place = f"the stream {stand_in.name_of(databases)}" if databases.instead else "signalr.messages_0"
     for moment in relay.moments:
         if len(moment.answers) > 1:
             continue
@@ -71,27 +80,43 @@ def test_every_answer_is_a_message(relay: Relay, backplane: Backplane) -> None:
             if not rows or not any(each in rows for each in told):
                 raise NotDone(
                     expected=f"a row with what the page was told after {moment.answer.spoken}",
-                    seen=_seen(backplane, bool(rows), bool(told)),
-                    where=f"signalr.messages_0, and {page.where}",
+                    seen=_seen(backplane, bool(rows), bool(told), "stream" if databases.instead else "table"),
+                    where=f"{place}, and {page.where}",
                     cause="the messages do not go through the backplane",
                 )
 
 
 @pytest.mark.snippets("startup-configuration")
-def test_another_server_is_heard(backplane: Backplane) -> None:
+@pytest.mark.instead("What one more server puts into {service} reaches the open pages of both instances")
+def test_another_server_is_heard(databases: Databases, backplane: Backplane) -> None:
     """What one more server puts into the database reaches the open pages of both instances."""
+    source = databases.instead.title if databases.instead else "the database"
     if not backplane.rows or backplane.deaf:
         raise NotDone(
-            expected="a message from the database on the pages of both instances",
-            seen=f"nothing on {backplane.deaf[0].where}" if backplane.deaf else "no message in the database to repeat",
-            where=f"the database {backplane.database}" if backplane.database else "the databases",
+            expected=f"a message from {source} on the pages of both instances",
+            seen=f"nothing on {backplane.deaf[0].where}" if backplane.deaf else f"no message in {source} to repeat",
+            where=f"{source} {backplane.database}" if backplane.database else "the databases",
             cause="an instance does not take its messages from the backplane",
         )
 
 
-def _seen(backplane: Backplane, has_rows: bool, was_told: bool) -> str:
+def _not_there(stage: Stage, service: StandIn) -> NotDone:
+    scheme, here = stand_in.fixed_scheme(stage.app), service.url.partition("://")[0]
+    fits = scheme in (None, here)
+    return NotDone(
+        expected=f"a stream of the backplane in {service.title}",
+        seen="none" if fits else f"none; the code names a backplane of {scheme}://",
+        where=service.title,
+        cause=f"no instance has used a backplane in {service.title}"
+        if fits
+        else f"{service.requirement} in pyproject.toml is for {service.title}, the code's {scheme}:// is not",
+        next=None if fits else "Write settings.database_server in its place, or declare the extra that fits it.",
+    )
+
+
+def _seen(backplane: Backplane, has_rows: bool, was_told: bool, kind: str) -> str:
     if not backplane.tables:
-        return "no such table"
+        return f"no such {kind}"
     if not has_rows:
         return f"no row since then, of {len(backplane.rows)} in all"
     return "a row, but the page was told something else" if was_told else "a row, but the page was told nothing"

@@ -66,6 +66,8 @@ class PostgresBackplane(TableBackplane[asyncpg.Connection]):
         try:
             # A statement that waits for a lock gives up before its server here does.
             await connection.execute(f"SET lock_timeout = '5s'; SET statement_timeout = '{patience - 1:g}s'")
+            # A queue of notifications that was full stays so until somebody asks how full it is.
+            await connection.execute("SELECT pg_notification_queue_usage()")
             await schema.install(connection)
             if await schema.repair(connection):
                 logger.warning("%s: the counter was missing or wrong, and was made anew", self._there)

@@ -346,7 +346,8 @@ class StoredBackplane(ABC, Generic[C]):
         loop = asyncio.get_running_loop()
         next_tidying = loop.time() + random.uniform(0, 1) * await self._tidy(connection)
         while True:
-            self._say_well("sending")
+            if not self._queue:  # a connection alone is no proof: what waits may be refused again
+                self._say_well("sending")
             await wait(self._work, max(next_tidying - loop.time(), 0))
             self._check(connection)
             if self._queue:
@@ -354,6 +355,7 @@ class StoredBackplane(ABC, Generic[C]):
                 self._unsure = len(batch)
                 await self._append(connection, batch)
                 self._accept()
+                self._say_well("sending")
             else:
                 self._work.clear()
             if loop.time() >= next_tidying:

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from asgi_signalr.backplanes import open_backplane, sender
@@ -48,6 +48,39 @@ async def tail_messages(url: str, *, once: bool, lines: int | None, as_json: boo
         raise TailError(backplane._trouble(error)) from error
 
 
+async def kept_messages(url: str) -> list["Message"]:
+    """The messages that a backplane keeps, in their order: one for each that an application has published.
+
+    Raises:
+        NothingYet: nobody has used this backplane so far.
+
+    """
+    from asgi_signalr.backplanes.tables import Message, TableBackplane
+
+    backplane = open_backplane(url)
+    if not isinstance(backplane, TableBackplane):
+        raise TailError("memory:// keeps no messages")
+    return [
+        Message(each.payload_id, payload, _time_of(each), each.sender)
+        for each in await _kept(backplane, None)
+        for payload in backplane._payloads(each)
+    ]
+
+
+async def _kept(backplane: "TableBackplane[Any]", lines: int | None) -> list["Message"]:
+    connection = await backplane._look()
+    messages: list[Message] = []
+    try:
+        top = (await backplane._page(connection, None)).top
+        last = 0 if lines is None else max(top - lines, 0)
+        while last < top and (page := await backplane._page(connection, last)).messages:
+            messages.extend(page.messages)
+            last = messages[-1].payload_id
+    finally:
+        await backplane._close(connection)
+    return messages
+
+
 class _Tail:
     """One look at one backplane."""
 
@@ -60,18 +93,9 @@ class _Tail:
         from asgi_signalr.backplanes.tables import NothingYet
 
         try:
-            connection = await self._backplane._look()
+            messages = await _kept(self._backplane, lines)
         except NothingYet as error:
             raise TailError(str(error)) from error
-        messages: list[Message] = []
-        try:
-            top = (await self._backplane._page(connection, None)).top
-            last = 0 if lines is None else max(top - lines, 0)
-            while last < top and (page := await self._backplane._page(connection, last)).messages:
-                messages.extend(page.messages)
-                last = messages[-1].payload_id
-        finally:
-            await self._backplane._close(connection)
         if self._as_json:
             shown = [_to_dict(message, payload) for message in messages for payload in self._payloads(message)]
             sys.stdout.write(json.dumps({"schema": 1, "messages": shown}, indent=2, ensure_ascii=False) + "\n")
@@ -134,7 +158,7 @@ class _Tail:
             if self._as_json:
                 line = json.dumps(_to_dict(message, payload), ensure_ascii=False)
             else:
-                time = message.inserted_on.astimezone().strftime("%H:%M:%S")
+                time = _time_of(message).astimezone().strftime("%H:%M:%S")
                 who = sender.name_of(message.sender) or str(message.sender)[:8]
                 line = f"{message.payload_id:>5}  {time}  from {who}  {view.describe(payload)}"
                 if sys.stdout.isatty():
@@ -149,15 +173,20 @@ def at_words(line: str, columns: int) -> str:
     return textwrap.fill(spaced, max(columns, 20), subsequent_indent=" " * 7, break_on_hyphens=False)
 
 
+def _time_of(message: "Message") -> datetime:
+    """When a message was stored; an engine whose times have no zone means UTC."""
+    time: datetime = message.inserted_on
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def _to_dict(message: "Message", payload: bytes) -> dict[str, Any]:
     try:
         what = view.to_dict(payload)
     except ValueError as error:
         what = {"kind": "unknown", "error": str(error)}
-    time: datetime = message.inserted_on
     return {
         "id": message.payload_id,
-        "time": time.isoformat(),
+        "time": _time_of(message).isoformat(),
         "sender": str(message.sender),
         "server": sender.name_of(message.sender),
         "size": len(payload),

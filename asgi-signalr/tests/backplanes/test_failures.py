@@ -1,0 +1,222 @@
+"""What can happen to any engine, and to some of them only; `docs/backplanes.md` lists the cases with their tests."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from labkit.postgres import Server, temporary_server
+from labkit.postgres_cluster import Cluster
+
+LONG = 60.0  # seconds; a dropped connection is noticed by time-outs of ten
+
+
+class Way:
+    """What lies between a server and its store: a relay that can swallow everything, as a firewall does when idle."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._links: list[asyncio.Event] = []
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> Any:
+        server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self.port: int = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            server.close()
+
+    def swallow(self) -> None:
+        """The connections of now get nothing across any more, and nobody is told; new ones do."""
+        for each in self._links:
+            each.set()
+        self._links.clear()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_store, to_store = await asyncio.open_connection("127.0.0.1", self._port)
+        is_dropped = asyncio.Event()
+        self._links.append(is_dropped)
+
+        async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                if not is_dropped.is_set():
+                    target.write(data)
+                    await target.drain()
+
+        with contextlib.suppress(OSError):
+            await asyncio.wait(
+                [asyncio.create_task(pump(reader, to_store)), asyncio.create_task(pump(from_store, writer))],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        for each in (writer, to_store):
+            each.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["nats", "postgresql", "redis"])
+async def test_an_idle_connection_that_was_silently_dropped_costs_time_and_no_message(
+    stream_url: str, open_node: Any
+) -> None:
+    parts = urlsplit(stream_url)
+    assert parts.port
+    async with Way(parts.port).opened() as way:
+        behind = parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{way.port}").geturl()
+        one, other = await open_node(stream_url), await open_node(behind)
+        await one.send(b"1")
+        await other.has(b"1")
+        way.swallow()
+        await one.send(b"2")
+        await other.send(b"3")
+        async with asyncio.timeout(LONG):
+            while len(other.received) < 3 or len(one.received) < 3:  # noqa: ASYNC110  (longer than a node waits)
+                await asyncio.sleep(0.05)
+        assert one.received == other.received == [b"1", b"2", b"3"]
+        assert one.gaps == other.gaps == []
+        await other.backplane.stop()
+
+
+# PostgreSQL
+
+
+@pytest.fixture
+def small_queue() -> Iterator[Server]:
+    """A server whose queue of notifications holds half a megabyte."""
+    with temporary_server() as server:
+        server.create_database("signalr")
+        server.query("postgres", "ALTER SYSTEM SET max_notify_queue_pages = 64")
+        cluster = Cluster(
+            Path(server.query("postgres", "SHOW data_directory")[0]["data_directory"]).parent, temporary=True
+        )
+        cluster.stop()
+        cluster.start()
+        yield server
+
+
+@pytest.mark.slow
+async def test_a_listener_that_stays_in_a_transaction_holds_senders_up_and_loses_nothing(
+    small_queue: Server, open_node: Any
+) -> None:
+    url = small_queue.database_url("signalr")
+    one, other = await open_node(url), await open_node(url)
+    await one.send(b"1")
+    await other.has(b"1")
+    stuck, filler = await asyncpg.connect(url), await asyncpg.connect(url)
+    await stuck.execute("LISTEN anything")
+    await stuck.execute("BEGIN; SELECT 1")
+    for size in (7000, 100, 1):  # until not even the smallest has room
+        with pytest.raises(asyncpg.PostgresError, match="too many notifications"):
+            for number in range(10_000):
+                await filler.execute("SELECT pg_notify('anything', $1 || repeat('x', $2::int))", f"{number}", size)
+    await one.send(b"2")
+    async with asyncio.timeout(LONG):
+        while not (trouble := one.backplane.health["trouble"]):  # noqa: ASYNC110  (nobody would set an event)
+            await asyncio.sleep(0.05)
+    assert "too many notifications" in trouble
+    await stuck.execute("ROLLBACK")
+    await one.has(b"1", b"2")
+    await other.has(b"1", b"2")
+    assert one.gaps == other.gaps == []
+    for each in (stuck, filler):
+        await each.close()
+
+
+@pytest.fixture
+def pooler(request: pytest.FixtureRequest, postgres_server: Server, database_url: str, tmp_path: Path) -> Iterator[str]:
+    """The same database behind PgBouncer, whose pool is in the mode of the test."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("there is no PgBouncer here")
+    parts = urlsplit(database_url)
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    (tmp_path / "users").write_text(f'"{parts.username}" "{parts.password}"\n')
+    (tmp_path / "pgbouncer.ini").write_text(
+        f"[databases]\n* = host={parts.hostname} port={parts.port}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\npool_mode = {request.param}\n"
+        f"auth_type = plain\nauth_file = {tmp_path}/users\ndefault_pool_size = 4\n"
+        "ignore_startup_parameters = extra_float_digits\n"
+    )
+    tmp_path.chmod(0o755)
+    as_user = ["-u", "nobody"] if sys.platform != "win32" and Path("/proc/self").stat().st_uid == 0 else []
+    process = subprocess.Popen(
+        [program, *as_user, str(tmp_path / "pgbouncer.ini")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        yield parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{port}").geturl()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooler", ["session"], indirect=True)
+async def test_behind_a_pooler_in_session_mode_all_is_as_without(
+    pooler: str, open_node: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = await open_node(pooler), await open_node(pooler)
+    await one.send(b"1")
+    await other.has(b"1")
+    assert "polling" not in caplog.text
+    assert one.backplane.health["trouble"] is other.backplane.health["trouble"] is None
+    for each in (one, other):
+        await each.backplane.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooler", ["transaction"], indirect=True)
+async def test_behind_a_pooler_in_transaction_mode_it_says_what_to_do(
+    pooler: str, open_node: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = await open_node(pooler)
+    await node.send(b"1")
+    async with asyncio.timeout(LONG):
+        while "a pooler in transaction mode does" not in caplog.text:  # noqa: ASYNC110  (nobody would set an event)
+            await asyncio.sleep(0.05)
+    assert "connect to the database itself, or to a pool in session mode" in caplog.text
+    await node.backplane.stop()
+
+
+# SQLite
+
+
+async def test_a_rollback_of_another_writer_leaves_no_hole(open_node: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/signalr.db"
+    one, other = await open_node(url), await open_node(url)
+    await one.send(b"1")
+    await other.has(b"1")
+    file = sqlite3.connect(tmp_path / "signalr.db", timeout=20, isolation_level=None, check_same_thread=False)
+    with contextlib.closing(file) as slow:
+        await asyncio.to_thread(slow.execute, "BEGIN IMMEDIATE")
+        slow.execute("UPDATE SignalR_Messages_0_Id SET PayloadId = PayloadId + 1")
+        slow.execute(
+            "INSERT INTO SignalR_Messages_0 SELECT PayloadId, x'00', '2026-01-01 00:00:00.000000', ? "
+            "FROM SignalR_Messages_0_Id",
+            (uuid4().hex,),
+        )
+        await one.send(b"2")  # waits for the lock
+        slow.execute("ROLLBACK")
+    await one.has(b"1", b"2")
+    await other.has(b"1", b"2")
+    with contextlib.closing(sqlite3.connect(tmp_path / "signalr.db")) as file:
+        assert file.execute("SELECT PayloadId FROM SignalR_Messages_0 ORDER BY 1").fetchall() == [(1,), (2,)]
+    assert one.gaps == other.gaps == []
