@@ -258,7 +258,7 @@ Actual value: hidden
 Call log:
   - Expect "to_be_visible" with timeout 300ms
   - waiting for get_by_text("bread")
-    5 × locator resolved to <p hidden="">bread</p>
+    5 times locator resolved to <p hidden="">bread</p>
 """
 
 
