@@ -1,4 +1,4 @@
-"""Measure `labkit grade` beside `labkit verify`, one after the other, on the same work.
+"""Measure `labkit grade` beside `labkit verify`, one after the other, on the same work: time and memory.
 
 The work is made from the lab's recorded solutions: end, equivalents and mutants, in turns. Grading N of them may take
 0.6 times as long as verifying N of them one by one.
@@ -6,6 +6,7 @@ The work is made from the lab's recorded solutions: end, equivalents and mutants
 uv run python benchmarks/grade.py [N] [EX]
 """
 
+import contextlib
 import itertools
 import statistics
 import subprocess
@@ -14,6 +15,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 from labkit import record
 from labkit.author.mutants import Solution, written
@@ -25,13 +28,30 @@ SINGLE = 5
 """How many of them are verified one by one."""
 
 
-def seconds(command: list[str], cwd: Path | None = None) -> float:
+def measured(command: list[str], cwd: Path | None = None) -> tuple[float, int]:
+    """The seconds that a command takes, and the most bytes of memory that it and all below it have at one time."""
     began = time.perf_counter()
-    done = subprocess.run(
+    most = 0
+    with subprocess.Popen(
         [sys.executable, "-m", "labkit", *command], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    assert done.returncode in (0, 1), f"{command} ended with {done.returncode}"
-    return time.perf_counter() - began
+    ) as process:
+        while process.poll() is None:
+            most = max(most, memory(process.pid))
+            time.sleep(1)
+    assert process.returncode in (0, 1), f"{command} ended with {process.returncode}"
+    return time.perf_counter() - began, most
+
+
+def memory(pid: int) -> int:
+    """The bytes of a process and of all below it; of what several share (PSS, on Linux) each has its part."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        whole = psutil.Process(pid)
+        for each in (whole, *whole.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                known = each.memory_full_info()
+                total += getattr(known, "pss", known.uss)
+    return total
 
 
 def solutions(exercise: Exercise) -> Iterator[Solution]:
@@ -56,11 +76,12 @@ def main() -> int:
             folders.append(folder)
         singles = []
         for folder in folders[:SINGLE]:
-            singles.append(seconds(["verify", "--lab", str(lab.folder)], cwd=folder))
-        one = statistics.mean(singles)
-        whole = seconds(["grade", f"{temporary}/class", "--lab", str(lab.folder)])
+            singles.append(measured(["verify", "--lab", str(lab.folder)], cwd=folder))
+        one = statistics.mean(seconds for seconds, _ in singles)
+        whole, most = measured(["grade", f"{temporary}/class", "--lab", str(lab.folder)])
     ratio = whole / (one * count)
     print(f"{exercise.id}: verify {one:.1f} s each, grade {whole:.1f} s for {count}")
+    print(f"  memory: verify {max(most for _, most in singles) / 1e6:.0f} MB, grade {most / 1e6:.0f} MB")
     print(f"  grade / {count} verify: {ratio:.2f}, limit {LIMIT}: {'kept' if ratio <= LIMIT else 'MISSED'}")
     return int(ratio > LIMIT)
 

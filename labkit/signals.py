@@ -9,6 +9,8 @@ import contextlib
 import queue
 import signal
 import sys
+import threading
+from collections.abc import Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -53,6 +55,22 @@ def next_of(found: "queue.SimpleQueue[T]") -> T:
     while True:
         with contextlib.suppress(queue.Empty):
             return found.get(timeout=0.2)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Hear no Ctrl-C until the end of the `with` statement: for clearing up, also after an earlier one.
+
+    In a thread that hears no signals nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, _nothing)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _unblock() -> None:

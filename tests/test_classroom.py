@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ from typing import Any
 import msgspec
 import pytest
 from asgi_signalr.testing import RefusedError, TestClient, running
+from websockets.sync.client import connect
 
 from labkit import verdicts, workspace
-from labkit.classroom import joining
+from labkit.classroom import certificate, joining
 from labkit.classroom.board import Board
 from labkit.classroom.room import MOST_WRONG, STUCK, Room, Told, ToldCheck, ToldTask
 from labkit.errors import UsageError
@@ -26,6 +29,7 @@ from labkit.workspace import Workspace
 
 AT = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 TOKEN = "t" * 40
+Opened = tuple["subprocess.Popen[str]", str, str]
 
 
 @pytest.fixture
@@ -70,6 +74,13 @@ def test_the_board_shows_states_counts_and_who_is_stuck(room: Room) -> None:
     assert [each["stuck"] for each in room.to_json(AT + STUCK - timedelta(seconds=1))["trainees"]] == [None, None]
     room.tell(told(room, "ann", "passed"), AT + STUCK)
     assert room.to_json(AT + 2 * STUCK)["trainees"][0]["stuck"] is None
+
+
+def test_a_board_may_show_numbers_alone(tea: Lab) -> None:
+    room = Room(tea, datetime.now().astimezone() + timedelta(hours=1))
+    room.tell(told(room, name="Ann"), AT)
+    boards = [Board(room, TOKEN, "http://board", names=names) for names in (True, False)]
+    assert [board.to_json()["trainees"][0]["name"] for board in boards] == ["Ann", None]
 
 
 def test_a_code_expires_for_newcomers_and_cannot_be_guessed(room: Room) -> None:
@@ -210,47 +221,153 @@ def test_an_invitation_that_cannot_be_right_is_refused(url: str, code: str, said
         joining.Invitation(url, code)
 
 
+LABKIT = [sys.executable, "-m", "labkit"]
+
+
+@pytest.fixture
+def opened(tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Opened]]:
+    """Opens the board of the tea class as a process: it, and the address and the code that trainees type."""
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    with contextlib.ExitStack() as stack:
+
+        def open_(*more: str) -> Opened:
+            command = [*LABKIT, "class", "open", "--host", "127.0.0.1", "--no-open", "--lab", str(tea.folder), *more]
+            board = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8")
+            stack.callback(board.wait)
+            stack.callback(board.kill)
+            assert board.stdout is not None
+            url, code = next(line for line in board.stdout if "class join" in line).split()[-2:]
+            return board, url, code
+
+        yield open_
+
+
+def ask(folder: Path, *arguments: str) -> tuple[int, str]:
+    """What a command of `labkit class` says, with its exit code."""
+    done = subprocess.run([*LABKIT, "class", *arguments], cwd=folder, capture_output=True, encoding="utf-8")
+    return done.returncode, done.stdout + done.stderr
+
+
+def joined(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """A trainee's process, which says when it is in."""
+    return subprocess.Popen(
+        [*LABKIT, "class", "join", *arguments], cwd=folder, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+
+
+def number_of(joined: "subprocess.Popen[str]") -> int:
+    assert joined.stdout is not None
+    return int(next(line for line in joined.stdout if "You are number" in line).split()[3])
+
+
+@pytest.mark.slow
+def test_https_is_trusted_by_the_code_or_by_the_certificate_that_is_named(
+    opened: Callable[..., Opened], here: Workspace, tmp_path: Path
+) -> None:
+    _, url, code = opened("--tls")
+    assert (url.startswith("https://127.0.0.1:"), len(code)) == (True, 6 + 1 + 16)
+    trainee = joined(here.folder, url, code)
+    assert number_of(trainee) == 1
+    other = code[:-1] + ("A" if code[-1] != "A" else "B")
+    status, said = ask(here.folder, "join", url, other)
+    assert (status, "its certificate is another one" in said) == (2, True)
+    status, said = ask(here.folder, "join", url, code[:6])
+    assert (status, "does not trust the board's certificate" in said, "--ca FILE" in said) == (2, True, True)
+    assert ask(tmp_path, "close") == (0, "The class of 1 trainee is closed.\n")
+    trainee.terminate()
+    trainee.wait()
+    # A certificate of one's own.
+    file, key, _ = certificate.make(tmp_path, ("127.0.0.1",))
+    _, url, code = opened("--cert", str(file), "--key", str(key))
+    trainee = joined(here.folder, url, code, "--ca", str(file))
+    assert (number_of(trainee), len(code)) == (1, 6)
+    trainee.terminate()
+    trainee.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_thirty_processes_are_on_the_board_each_with_its_own(
+    opened: Callable[..., Opened], tea: Lab, tmp_path: Path
+) -> None:
+    board, url, code = opened("--keep", "kept.json")
+    first = workspace.create(tea, tea.exercises[0], tmp_path / "t0")
+    trainees = []
+    with contextlib.ExitStack() as stack:
+        for number in range(30):
+            folder = tmp_path / f"t{number}"
+            if number:
+                shutil.copytree(first.folder, folder)
+            verdict = Verdict.PASSED if number % 3 else Verdict.NOT_DONE
+            check = Check("a1.2/cup", "The cup is full.", "a1.2", 5)
+            tasks = (TaskReport("a1.2", "Pour it", ((check, Result(verdict, "a cup", "none")),)),)
+            if number >= 10:
+                verdicts.remember(folder, Report("a1", "workspace", 1.0, tasks), "digest", AT)
+            trainees.append(joined(folder, url, code, "--name", f"Trainee {number}"))
+            stack.callback(trainees[-1].wait)
+            stack.callback(trainees[-1].terminate)
+        assert sorted(number_of(each) for each in trainees) == list(range(1, 31))
+        assert ask(tmp_path / "t29", "send")[0] == 2  # the last verdict was a good one
+        assert ask(tmp_path / "t12", "send")[0] == 0
+        assert ask(tmp_path / "t3", "hand")[0] == 0
+        # Ten have not verified yet, ten of twenty pass.
+        verdicts.remember(tmp_path / "t0", Report("a1", "workspace", 1.0, tasks), "digest", AT)
+        seen = wait_for(
+            tmp_path,
+            lambda state: (
+                [each["tried"] for each in state["checks"]] == [21]
+                and any(each["hand"] for each in state["trainees"])
+                and any(each["failure"] for each in state["trainees"])
+            ),
+        )
+    assert seen["checks"] == [{"id": "a1.2/cup", "passed": 15, "tried": 21}]
+    assert {each["name"] for each in seen["trainees"] if each["hand"]} == {"Trainee 3"}
+    assert {each["name"] for each in seen["trainees"] if each["failure"]} == {"Trainee 12"}
+    assert ask(tmp_path, "close") == (0, "The class of 30 trainees is closed.\n")
+    assert board.wait(20) == 0
+    kept = json.loads((tmp_path / "kept.json").read_text("utf-8"))
+    assert len({each["number"] for each in kept["trainees"]}) == 30
+
+
+def wait_for(folder: Path, true: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """The board of the class that was opened in a folder, as its page sees it, once that is true."""
+    from labkit.live import keys
+
+    key = keys.read("class", folder)
+    board = "ws://127.0.0.1:" + f"{key.port}/signalr/board?access_token={key.token}"
+    with connect(board, open_timeout=60) as page:
+        page.send(
+            '{"protocol":"json","version":1}\x1e{"type":1,"invocationId":"1","target":"everything","arguments":[]}\x1e'
+        )
+        while True:
+            for text in str(page.recv(timeout=60)).split("\x1e"):
+                record = json.loads(text) if text else {}
+                state = record.get("result") or (record.get("arguments") or [None])[0]
+                if isinstance(state, dict) and true(state):
+                    return state
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
 @pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.slow
 def test_a_class_is_opened_joined_and_closed_by_commands(
-    tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[..., Opened], tea: Lab, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
     mine = workspace.create(tea, tea.exercises[0], tmp_path / "mine").folder
-    labkit = [sys.executable, "-m", "labkit"]
-
-    def opened(*more: str) -> tuple[subprocess.Popen[str], str, str]:
-        command = [*labkit, "class", "open", "--host", "127.0.0.1", "--no-open", "--lab", str(tea.folder), *more]
-        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8")
-        assert process.stdout is not None
-        line = next(line for line in process.stdout if "class join" in line)
-        url, code = line.split()[-2:]
-        return process, url, code
-
-    def ask(*arguments: str) -> str:
-        done = subprocess.run([*labkit, "class", *arguments], cwd=tmp_path, capture_output=True, encoding="utf-8")
-        return done.stdout + done.stderr
-
     board, url, code = opened()
-    refused = subprocess.run([*labkit, "class", "join", url, "NOCODE"], cwd=mine, capture_output=True, encoding="utf-8")
-    assert (refused.returncode, refused.stderr.splitlines()[0]) == (2, "This is not the class's join code.")
-    joined = subprocess.Popen(
-        [*labkit, "class", "join", url, code, "--name", "Ann"], cwd=mine, stdout=subprocess.PIPE, encoding="utf-8"
-    )
-    assert joined.stdout is not None
+    assert ask(mine, "join", url, "NOCODE")[1].splitlines()[-2] == "This is not the class's join code."
+    trainee = joined(mine, url, code, "--name", "Ann")
+    assert trainee.stdout is not None
     try:
-        assert next(line for line in joined.stdout if "number" in line) == "You are number 1 of the class.\n"
-        assert ask("remove", "Zoe").startswith("Unknown trainee")
-        assert ask("close") == "The class of 1 trainee is closed.\n"
+        assert number_of(trainee) == 1
+        assert ask(tmp_path, "remove", "Zoe")[1].startswith("Unknown trainee")
+        assert ask(tmp_path, "close") == (0, "The class of 1 trainee is closed.\n")
         assert board.wait(20) == 0
-        assert "cannot be reached" in next(line for line in joined.stdout if "reached" in line)
-        assert ask("close").startswith("No board is open")
+        assert "cannot be reached" in next(line for line in trainee.stdout if "reached" in line)
+        assert ask(tmp_path, "close")[1].startswith("No board is open")
     finally:
-        joined.terminate()
-        assert joined.wait(20) in (0, 130)
-        board.kill()
-        board.wait()
+        trainee.terminate()
+        assert trainee.wait(20) in (0, 130)
 
 
 class Line:

@@ -74,8 +74,8 @@ def test_no_message_is_missed(path: Path) -> None:
 
 @each_catalogue
 def test_translators_are_little_behind(path: Path) -> None:
-    """Between releases: nineteen of twenty messages are translated."""
-    assert len(missing(path)) <= len(messages(path)) / 19, missing(path)
+    """Between releases: four of five messages are translated."""
+    assert len(missing(path)) <= len(messages(path)) / 4, missing(path)
 
 
 @each_catalogue

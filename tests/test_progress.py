@@ -183,6 +183,15 @@ def test_the_help_with_a_command_says_more_at_each_press(mine: Workspace, capsys
     assert (direction, code) == ("It is typed in a terminal, in the folder of your workspace.", "labkit run ex1")
 
 
+def test_a_hint_says_nothing_twice_and_announces_nothing_that_is_not_there() -> None:
+    from labkit.cli.progress import _alone
+
+    assert _alone("Run it.\n\nYou should see its address:\n\nLeave it as it is.", "Run it.") == "Leave it as it is."
+    assert _alone("Check it.\n\nIt looks. In the end:", "Check it.") == "It looks."
+    assert _alone("Run it.", "Run it.") == ""
+    assert _alone("What is it?", "Run it.") == "What is it?"
+
+
 @pytest.mark.parametrize("called", ["uv", "path"])
 def test_what_comes_next_is_printed_as_labkit_was_called(
     called: str, mine: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -55,6 +55,19 @@ def test_the_job_that_lists_a_class_for_gitlab_writes_a_pipeline(tmp_path: Path)
     assert jobs["grade 2 of 2"]["script"][0] == INSTALL
 
 
+def test_a_container_installs_labkit_and_grades_one_submission() -> None:
+    text = workflows.render(Server.CONTAINER, False, ["dist/labkit 1.whl", "b @ https://example.org/b.whl"])
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if line.startswith(("COPY", "ENTRYPOINT")) or "labkit" in line] == [
+        'COPY ["dist/labkit 1.whl", "/wheels/"]',
+        "RUN python -m pip install --no-cache-dir '/wheels/labkit 1.whl' 'b @ https://example.org/b.whl'",
+        "RUN labkit setup --yes",
+        'ENTRYPOINT ["labkit", "grade", "--one"]',
+    ]
+    with pytest.raises(UsageError, match="grades one submission"):
+        workflows.render(Server.CONTAINER, True, ["labkit.whl"])
+
+
 def test_a_workflow_that_is_there_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["new", "ci", "gitlab", "--labkit", "x.whl", "--folder", str(tmp_path)]) == 0
     assert run(["new", "ci", "gitlab", "--labkit", "x.whl", "--folder", str(tmp_path)]) == 0

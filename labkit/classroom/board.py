@@ -39,13 +39,15 @@ MOST_BYTES = 512 * 1024
 class Board:
     """The board of a room; whoever has the `token` sees it, whoever has the room's code is on it.
 
-    `address` is what trainees join; `fingerprint` that of the board's own certificate, if it has made one.
+    `address` is what trainees join; `fingerprint` that of the board's own certificate, if it has made one. Without
+    `names` the board shows numbers alone.
     """
 
-    def __init__(self, room: Room, token: str, address: str, fingerprint: str = "") -> None:
+    def __init__(self, room: Room, token: str, address: str, fingerprint: str = "", names: bool = True) -> None:
         self.room = room
         self._address = address
         self._fingerprint = fingerprint
+        self._names = names
         self._token = token
         self._signalr = SignalR(
             max_message_size=MOST_BYTES, user=lambda scope: "the instructor" if self._knows(scope) else None
@@ -73,6 +75,8 @@ class Board:
     def to_json(self) -> dict[str, Any]:
         """The board as its page shows it."""
         state = self.room.to_json(_now())
+        if not self._names:
+            state["trainees"] = [{**each, "name": None} for each in state["trainees"]]
         return {**state, "code": self.invite(state["code"]), "address": self._address}
 
     def invite(self, code: str | None) -> str | None:

@@ -43,6 +43,9 @@ def open_(
         Path | None, typer.Option("--cert", metavar="FILE", help="A certificate, for https; with --key.")
     ] = None,
     key_file: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The certificate's key.")] = None,
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="Show numbers alone, also of trainees who give a name.")
+    ] = False,
     tls: Annotated[
         bool, typer.Option("--tls", help="https by a certificate that labkit makes now; the join code vouches for it.")
     ] = False,
@@ -87,7 +90,7 @@ def open_(
         folder = Path(own.enter_context(tempfile.TemporaryDirectory(prefix="labkit-")))
         hosts = (name, "127.0.0.1", "localhost", socket.gethostname())
         certificate, key_file, fingerprint = certificates.make(folder, hosts)
-    board = Board(room, key.token, f"{scheme}://{name}:{own_port}", fingerprint)
+    board = Board(room, key.token, f"{scheme}://{name}:{own_port}", fingerprint, names=not numbers)
     address = gate.address(own_port, key.token).replace("http://", f"{scheme}://", 1)
 
     def on_ready() -> None:

@@ -190,7 +190,8 @@ def grade(
         if format is Format.TEXT:
             if not_enforced := sandbox.lacking():
                 err.print(f"[dim]{escape(not_enforced)}[/]", soft_wrap=True)
-            _say_beginning(found, min(side_by_side, len(found.orders)), kept.folder)
+            how = f"by the cluster at {dask}" if dask else f"{min(side_by_side, len(found.orders))} at a time"
+            _say_beginning(found, how, kept.folder)
         grades = list(found.known)
         news = crew.News()
         with grade_screen.Shown(found, news) as shown:
@@ -263,13 +264,15 @@ def _check_options(
         raise UsageError(f"{out_file} is to end in .json or .zip.", "labkit grade --one DIR --out grade.zip")
 
 
-def _say_beginning(found: "Class", side_by_side: int, folder: Path) -> None:
+def _say_beginning(found: "Class", how: str, folder: Path) -> None:
     many = f"{found.size} submission{'s' if found.size > 1 else ''}"
     parts = [f"Grading {many}"]
     if found.again:
         parts.append(f"{found.again} of them as they were graded before")
-    if side_by_side > 1:
-        parts.append(f"{side_by_side} at a time")
+    if found.receipts:
+        parts.append(f"{len(found.receipts)} with a receipt")
+    if len(found.orders) > 1 and how != "1 at a time":
+        parts.append(how)
     say(f"{', '.join(parts)}. Grades: {escape(nearby(folder))}")
 
 

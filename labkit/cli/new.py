@@ -79,7 +79,10 @@ def lab(
 
 @commands.command()
 def ci(
-    server: Annotated[Server, typer.Argument(help="Whose workflow: that of GitHub or of GitLab.", show_default=False)],
+    server: Annotated[
+        Server,
+        typer.Argument(help="Whose workflow: that of GitHub or of GitLab; or a container file.", show_default=False),
+    ],
     labkit: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +97,10 @@ def ci(
     folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="The repository.")] = Path(),
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Write a workflow for a CI server: it verifies a trainee's repository on every push, or grades a whole class."""
+    """Write a workflow for a CI server: it verifies a trainee's repository on every push, or grades a whole class.
+
+    With `container` it is a Containerfile, for docker or podman: a container that grades one submission.
+    """
     from labkit import workflows
 
     if not labkit:
@@ -106,6 +112,9 @@ def ci(
         print_json({"file": str(file), "server": server.value, "class": is_class})
         return
     say(f"Wrote {escape(tree.nearby(file))}.")
+    if server is Server.CONTAINER:
+        say_next("docker build --tag labkit-grade --file Containerfile .")
+        return
     what = "put the class's work into submissions/" if is_class else "commit it with the workspace"
     say(f"[dim]next:[/] {what}, and push")
 

@@ -1,5 +1,6 @@
 """The commands that help on: status, next, hint, solve."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,11 +94,12 @@ def hint(
         return
     say(f"[bold]{wanted.step.id}[/]  {escape(wanted.step.text)}")
     for number, text in enumerate(told, start=1):
-        say()
         if number == 3:
+            say()
             show.plain(text)
-        else:
-            say(escape(text))
+        elif shown := _alone(text, wanted.step.text):
+            say()
+            say(escape(shown))
     say()
     if reached < 3:
         say_next(f"labkit hint{f' {step}' if step else ''}   (more: {'the direction' if reached == 1 else 'the code'})")
@@ -196,6 +198,12 @@ def _readings(found: Progress) -> list[StepProgress]:
     before = task.steps[: task.steps.index(step)]
     left = [each for each in before if not each.has_deed and not each.passed_over]
     return left[-5:]
+
+
+def _alone(text: str, heading: str) -> str:
+    """A hint below the step's heading: it says nothing twice, and announces nothing that is not there."""
+    paragraphs = text.removeprefix(heading).strip().split("\n\n")
+    return "\n\n".join(re.sub(r"(^|(?<=[.!?]) )[^.!?]*:$", "", each) for each in paragraphs if each).strip()
 
 
 def _step(found: Progress, text: str | None) -> StepProgress:

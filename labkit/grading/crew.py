@@ -9,15 +9,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from labkit import signals
+from labkit import hands
 from labkit.chapter import Task
 from labkit.errors import UsageError
 from labkit.grading.grades import Grade, Outcome
@@ -69,47 +68,10 @@ def grade(
 
     A submission whose verdict was the machine's fault, or labkit's, is tried once more, by another worker.
     """
-    waiting: queue.SimpleQueue[Order] = queue.SimpleQueue()
-    for order in orders:
-        waiting.put(order)
-    found: queue.SimpleQueue[Grade | BaseException] = queue.SimpleQueue()
     stopping = threading.Event()
-    hands = [
-        _Hand(lab, limits or Limits(), news or News(), stopping) for _ in range(min(max(jobs, 1), max(len(orders), 1)))
-    ]
-    with ThreadPoolExecutor(len(hands)) as pool:
-        for hand in hands:
-            pool.submit(_work, hand, waiting, found.put, stopping)
-        try:
-            for _ in orders:
-                grade = signals.next_of(found)
-                if isinstance(grade, BaseException):
-                    raise grade
-                yield grade
-        finally:
-            stopping.set()
-            for hand in hands:
-                hand.interrupt()
-
-
-def _work(
-    hand: "_Hand",
-    waiting: "queue.SimpleQueue[Order]",
-    tell: Callable[[Grade | BaseException], None],
-    stopping: threading.Event,
-) -> None:
-    """Grade one submission after the other."""
-    try:
-        with hand:
-            while not stopping.is_set():
-                try:
-                    order = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                if grade := hand.grade(order):
-                    tell(grade)
-    except BaseException as error:  # noqa: BLE001  (whoever listens raises it)
-        tell(error)
+    count = min(max(jobs, 1), len(orders))
+    crew = [_Hand(lab, limits or Limits(), news or News(), stopping) for _ in range(count)]
+    yield from hands.outcomes(orders, crew, stopping)
 
 
 class _Hand:
@@ -135,21 +97,23 @@ class _Hand:
         if self._worker:
             self._worker.stop()
 
-    def grade(self, order: Order) -> Grade | None:
-        """Grade one submission, twice if need be; None if nobody waits for it any more."""
-        grade = None
-        for attempt in range(1, ATTEMPTS + 1):
-            grade = self._try(order, attempt)
-            if self._stopping.is_set():
-                return None
-            if grade.outcome.is_verdict:
+    def do(self, order: Order) -> Grade:
+        """Grade one submission, twice if need be."""
+        grade = self._try(order, 1)
+        for attempt in range(2, ATTEMPTS + 1):
+            if grade.outcome.is_verdict or self._stopping.is_set():
                 break
             self._replace()
+            grade = self._try(order, attempt)
+        if self._stopping.is_set():
+            raise hands.Stopped
         return grade
 
     def _try(self, order: Order, attempt: int) -> Grade:
         began = time.monotonic()
         self._worker = self._worker or Worker()
+        if self._stopping.is_set():  # which may have been too early to find the worker
+            raise hands.Stopped
         attempted = _Attempt(order, self._limits, self._news)
         try:
             outcome = attempted.run(

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from labkit import tree, workspace
@@ -9,6 +10,7 @@ from labkit.errors import UsageError
 from labkit.grading.limits import Guard, Limits
 from labkit.grading.messages import Checked, Collected, Graded, Message
 from labkit.lab import Exercise
+from labkit.sandbox.watch import Watch
 from labkit.verify import running_copy
 from labkit.verify.report import Check, Result
 from labkit.verify.run import Progress, verify
@@ -36,7 +38,9 @@ def grade(
     here = _workspace(exercise, folder)
     subject = Subject(exercise, folder, "workspace", here)
     with Guard(limits, Path(tempfile.gettempdir()), running_copy.place(subject, Path()).as_posix()) as guard:
-        report = verify(subject, progress=_Telling(tell), everything=everything, warm=warm)
+        # The staged work of all others lies beside it.
+        watched = replace(subject, watch=Watch((folder.parent,), guard.note))
+        report = verify(watched, progress=_Telling(tell), everything=everything, warm=warm)
     return Graded(report, tuple(guard.deeds))
 
 

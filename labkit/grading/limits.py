@@ -57,12 +57,16 @@ class Guard:
         self._ended.set()
         self._thread.join()
 
+    def note(self, deed: str) -> None:
+        """Take down what the app did and must not, once. From any thread."""
+        if deed not in self.deeds:
+            self.deeds.append(deed)
+
     def _watch(self) -> None:
         while not self._ended.wait(PAUSE):
             programs = _programs()
             if programs and (deed := self._too_much(programs)):
-                if deed not in self.deeds:
-                    self.deeds.append(deed)
+                self.note(deed)
                 _kill(programs)
 
     def _too_much(self, programs: "list[psutil.Process]") -> str | None:
@@ -83,13 +87,17 @@ def _programs() -> "list[psutil.Process]":
     import psutil
 
     found: dict[int, psutil.Process] = {}
-    for child in psutil.Process().children():
+    for each in psutil.Process().children(recursive=True):  # one look at the whole machine; parents come first
         with contextlib.suppress(psutil.Error):
-            command = child.cmdline()
-            is_watchdog = command[1:4] == ["-I", "-S", "-c"]
-            if not is_watchdog and not any(name in command for name in _OWN):
-                found |= {each.pid: each for each in (child, *child.children(recursive=True))}
+            parent = each.ppid()
+            if parent in found or (parent == os.getpid() and not _is_own(each.cmdline())):
+                found[each.pid] = each
     return list(found.values())
+
+
+def _is_own(command: list[str]) -> bool:
+    is_watchdog = command[1:4] == ["-I", "-S", "-c"]
+    return is_watchdog or any(name in command for name in _OWN)
 
 
 def _memory(programs: "list[psutil.Process]") -> int:

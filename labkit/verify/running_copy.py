@@ -85,9 +85,11 @@ def run(subject: Subject, folder: Path, server: "Server | None", url: str | None
     command = tuple(part.replace("{python}", python) for part in app.command)
     data = data_folder(folder)
     logs(folder).mkdir(parents=True)
+    watch = subject.watch
+    variables = {**app.environment, **(watch.environment if watch else {})}
     with instances.running(
         # A verdict does not depend on who verifies: nothing of theirs is passed on.
-        replace(app, command=command, pass_environment=()),
+        replace(app, command=command, environment=variables, pass_environment=()),
         folder,
         data=data,
         secret=secrets.token_hex(32),
@@ -95,6 +97,7 @@ def run(subject: Subject, folder: Path, server: "Server | None", url: str | None
         count=app.instances,
         database_server=url,
         logs=logs(folder),
+        on_line=watch.hear if watch else None,
         grace=0,
         sandbox=Sandbox(write=(folder,), connect=_ports(url)),
     ) as started:

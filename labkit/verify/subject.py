@@ -10,6 +10,7 @@ from labkit import workspace
 from labkit.errors import UsageError
 from labkit.lab import Exercise, Lab, carried_lab
 from labkit.places import cache_folder
+from labkit.sandbox.watch import Watch
 from labkit.workspace import Workspace
 
 KEPT_RUNS = 5
@@ -24,6 +25,8 @@ class Subject:
     folder: Path
     kind: str
     workspace: Workspace | None
+    watch: Watch | None = None
+    """Who is told what the app tries that it must not."""
 
     @property
     def said(self) -> str:

@@ -335,28 +335,44 @@ def test_a_class_is_graded_and_what_has_not_changed_is_not_graded_again(kiosk: L
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform == "win32", reason="its app uses what POSIX has")
 def test_what_one_submission_does_costs_the_others_nothing(kiosk: Lab, made: Make, tmp_path: Path) -> None:
     class_ = made("alice").parent.parent
     at = "import sys\n"
     made("forks", edit=(at, "import os, sys, time\nfor n in range(40):\n    os.fork() or time.sleep(100)\n"))
-    made("hoards", edit=(at, "import sys, time\nhoard = bytearray(b'1') * 400_000_000\ntime.sleep(100)\n"))
+    made("hoards", edit=(at, "import sys, time\nhoard = bytearray(b'1') * 900_000_000\ntime.sleep(100)\n"))
     made("writes", edit=(at, "import sys, time\nopen('film', 'wb').write(bytes(30_000_000))\ntime.sleep(100)\n"))
     hang = "Shop.asked = getattr(Shop, 'asked', 0) + 1\n        Shop.asked > 1 and __import__('time').sleep(100)"
     made("waits", edit=("def do_GET(self):", f"def do_GET(self):\n        {hang}"))
-    limits = Limits(seconds=60, memory=200_000_000, processes=30, disk=20_000_000)
+    other = tmp_path / "grades" / "submissions" / "alice-b1" / "shop.py"
+    tries = "import socket, sys\ntry:\n    {}\nexcept OSError:\n    pass\n"
+    made("reads", edit=(at, tries.format(f"open({str(other)!r}).read()")))
+    made("squats", edit=(at, tries.format("socket.socket().bind(('127.0.0.1', 8123))")))
+    made("enters", edit=(at, tries.format("open('/proc/4194300/environ').read()")))
+    fakes = made("fakes", "begin")
+    (fakes / "conftest.py").write_text("def pytest_runtest_makereport(item, call):\n    call.excinfo = None\n", "utf-8")
+    (fakes / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n", "utf-8")
+    limits = Limits(seconds=60, memory=600_000_000, processes=30, disk=20_000_000)
     grades = {each.name: each for each in grade_all(kiosk, class_, Results(tmp_path / "grades"), limits)}
     assert {name: each.outcome for name, each in grades.items()} == {
         "alice": Outcome.VERIFIED,
+        "enters": Outcome.STOPPED,
+        "fakes": Outcome.VERIFIED,
         "forks": Outcome.STOPPED,
         "hoards": Outcome.STOPPED,
+        "reads": Outcome.STOPPED,
+        "squats": Outcome.STOPPED,
         "writes": Outcome.STOPPED,
         "waits": Outcome.STOPPED,
     }
     assert [name for name, each in grades.items() if each.passed] == ["alice"]
     assert {name: each.remark for name, each in grades.items() if each.remark} == {
+        "enters": "The app tried to get into another process, /proc/4194300/environ.",
+        "reads": f"The app tried to read the work of others, {other}.",
+        "squats": "The app tried to take port 8123.",
         "forks": "The app started more than 30 processes, and was ended.",
-        "hoards": "The app used more than 0.2 GB of memory, and was ended.",
+        "hoards": "The app used more than 0.6 GB of memory, and was ended.",
         "writes": "The app wrote more than 20 MB to the disk, and was ended.",
         "waits": "It took longer than 60 s, and was ended.",
     }
@@ -511,7 +527,7 @@ def test_a_cluster_that_is_not_there_is_named(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX")
 @pytest.mark.usefixtures("signals_as_in_a_terminal")
-def test_ctrl_c_loses_no_grade_and_leaves_nothing_running(kiosk: Lab, made: Make, tmp_path: Path) -> None:
+def test_ctrl_c_twice_loses_no_grade_and_leaves_nothing_running(kiosk: Lab, made: Make, tmp_path: Path) -> None:
     made("alice")
     made("waits", edit=("def do_GET(self):", "def do_GET(self):\n        __import__('time').sleep(100)"))
     command = [sys.executable, "-m", "labkit", "grade", "class", "--lab", str(kiosk.folder), "--jobs", "2"]
@@ -521,6 +537,7 @@ def test_ctrl_c_loses_no_grade_and_leaves_nothing_running(kiosk: Lab, made: Make
     for line in process.stderr:
         if line.startswith("✓ alice"):
             process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)  # somebody who has no patience
         else:
             seen.append(line)
     assert process.wait(60) == 130

@@ -3,7 +3,8 @@
 labkit asks by making the file that LABKIT_STACKS names, and finds the answer beside it, `.answer`: a line
 `FILE<tab>LINE<tab>FUNCTION<tab>` for each call, the outermost first, and an empty line after each stack; `passes on` is
 what an ASGI application does that is called for every request, as middleware is. The app, and what it starts, see
-nothing of this: neither the variable nor the folder on the path.
+nothing of this: neither the variables nor the folder on the path. Where a class is graded, it also tells what the app
+tries that is not its own.
 """
 
 import gc
@@ -62,6 +63,48 @@ def _listen(request: str) -> None:
                 continue
 
 
+def _watch(told: str) -> None:
+    """Tell, on a line of the log, what the app tries that is not its own: see `sandbox/watch`."""
+    from urllib.parse import unquote
+
+    own, *folders = told.split(os.pathsep)
+    home, port, neighbours = os.path.realpath(os.getcwd()), int(own), [unquote(each) for each in folders]
+    said: set[str] = set()
+
+    def tell(deed: str) -> None:
+        if deed not in said and len(said) < 10:
+            said.add(deed)
+            os.write(2, f"\nlabkit: the app {deed}\n".encode("utf-8", "backslashreplace"))
+
+    def look(event: str, place: object) -> None:
+        if not isinstance(place, (str, bytes)):
+            return
+        path = os.path.abspath(os.fsdecode(place))
+        if any(path == folder or path.startswith(folder + os.sep) for folder in neighbours):
+            tell(f"tried to read the work of others, {path}")
+        elif event != "open" and home.startswith(path.rstrip(os.sep) + os.sep):
+            tell(f"looked round outside of its own folder, in {path}")
+        else:
+            parts = path.split(os.sep)
+            of_process = parts[1:2] == ["proc"] and len(parts) > 3 and parts[2].isdigit() and parts[3] in _PRIVATE
+            if of_process and int(parts[2]) != os.getpid():
+                tell(f"tried to get into another process, {path}")
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        if event in _LOOKING and arguments:
+            look(event, arguments[0])
+        elif event == "socket.bind":
+            address = arguments[1]
+            if isinstance(address, tuple) and len(address) > 1 and address[1] not in (0, port):
+                tell(f"tried to take port {address[1]}")
+
+    sys.addaudithook(hear)
+
+
+_LOOKING = frozenset({"open", "os.listdir", "os.scandir"})
+_PRIVATE = frozenset({"cwd", "environ", "fd", "map_files", "maps", "mem", "root", "task"})
+
+
 def _begin() -> None:
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [each for each in sys.path if os.path.abspath(each or ".") != folder]
@@ -69,6 +112,9 @@ def _begin() -> None:
     request = os.environ.pop("LABKIT_STACKS", None)
     if request:
         threading.Thread(target=_listen, args=(request,), name="labkit", daemon=True).start()
+    watch = os.environ.pop("LABKIT_WATCH", None)
+    if watch:
+        _watch(watch)
     hiding = sys.modules.pop("sitecustomize")
     try:
         importlib.import_module("sitecustomize")  # the one of this Python, which ours has hidden
