@@ -5,10 +5,13 @@ import contextlib
 import shutil
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,23 +19,33 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from labkit.postgres import Server, temporary_server
 from labkit.postgres_cluster import Cluster
+
+from . import stores
 
 LONG = 60.0  # seconds; a dropped connection is noticed by time-outs of ten
 
 
 class Way:
-    """What lies between a server and its store: a relay that can swallow everything, as a firewall does when idle."""
+    """What lies between a server and its store: a relay that can swallow everything, as a firewall does when idle.
 
-    def __init__(self, port: int) -> None:
+    With `tls` it ends TLS before the store, as stunnel does.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._port = port
+        self._tls = tls
         self._links: list[asyncio.Event] = []
 
     @contextlib.asynccontextmanager
     async def opened(self) -> Any:
-        server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._relay, "127.0.0.1", 0, ssl=self._tls)
         self.port: int = server.sockets[0].getsockname()[1]
         try:
             yield self
@@ -143,11 +156,16 @@ def pooler(request: pytest.FixtureRequest, postgres_server: Server, database_url
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     (tmp_path / "users").write_text(f'"{parts.username}" "{parts.password}"\n')
+    mode, _, tls = request.param.partition(" ")
+    if tls:
+        certify(tmp_path)
     (tmp_path / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={parts.hostname} port={parts.port}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\npool_mode = {request.param}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\npool_mode = {mode}\n"
         f"auth_type = plain\nauth_file = {tmp_path}/users\ndefault_pool_size = 4\n"
         "ignore_startup_parameters = extra_float_digits\n"
+        + (f"client_tls_sslmode = require\nclient_tls_key_file = {tmp_path}/key\n" if tls else "")
+        + (f"client_tls_cert_file = {tmp_path}/certificate\n" if tls else "")
     )
     tmp_path.chmod(0o755)
     as_user = ["-u", "nobody"] if sys.platform != "win32" and Path("/proc/self").stat().st_uid == 0 else []
@@ -194,6 +212,84 @@ async def test_behind_a_pooler_in_transaction_mode_it_says_what_to_do(
             await asyncio.sleep(0.05)
     assert "connect to the database itself, or to a pool in session mode" in caplog.text
     await node.backplane.stop()
+
+
+# TLS
+
+
+def certify(folder: Path) -> None:
+    """Write a certificate of 127.0.0.1 that vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a backplane")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "key").write_bytes(private)
+
+
+async def _are_joined(open_node: Any, url: str) -> None:
+    one, other = await open_node(url), await open_node(url)
+    await one.send(b"1")
+    await other.has(b"1")
+    for each in (one, other):
+        await each.backplane.stop()
+
+
+async def _is_refused(open_node: Any, url: str) -> None:
+    stranger = await open_node(url)
+    assert "certificate" in str(stranger.backplane.health["trouble"]).lower()
+    await stranger.backplane.stop()
+
+
+@pytest.mark.slow
+async def test_redis_is_reached_by_tls_and_a_strange_certificate_is_refused(
+    redis_url: str, open_node: Any, tmp_path: Path
+) -> None:
+    certify(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    parts = urlsplit(redis_url)
+    assert parts.port
+    async with Way(parts.port, context).opened() as way:
+        url = parts._replace(scheme="rediss", netloc=f"127.0.0.1:{way.port}").geturl()
+        await _are_joined(open_node, f"{url}?ssl_ca_certs={tmp_path}/certificate")
+        await _is_refused(open_node, url)
+
+
+@pytest.mark.slow
+async def test_nats_is_reached_by_tls_and_a_strange_certificate_is_refused(
+    open_node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certify(tmp_path)
+    settings = (
+        f'jetstream {{ store_dir: "{tmp_path.as_posix()}/store" }}\n'
+        f'tls {{ cert_file: "{tmp_path.as_posix()}/certificate", key_file: "{tmp_path.as_posix()}/key" }}\n'
+    )
+    with stores.running(stores.nats_store(tmp_path / "nats", settings)) as store:
+        url = store.url.replace("nats://", "tls://")
+        await _is_refused(open_node, url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
+        await _are_joined(open_node, url)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooler", ["session tls"], indirect=True)
+async def test_postgresql_is_reached_by_tls_and_a_strange_certificate_is_refused(
+    pooler: str, open_node: Any, tmp_path: Path
+) -> None:
+    await _are_joined(open_node, f"{pooler}?sslmode=verify-full&sslrootcert={tmp_path}/certificate")
+    certify(tmp_path)  # another one
+    await _is_refused(open_node, f"{pooler}?sslmode=verify-full&sslrootcert={tmp_path}/certificate")
 
 
 # SQLite
