@@ -179,7 +179,8 @@ class StatisticsPage:
         self._seen: JSHandle | None = None
         if has_own_clock:
             self.page.clock.install()
-        self.page.on("framenavigated", lambda frame: self._on_load() if frame == self.page.main_frame else None)
+        # Not "framenavigated", which comes for an address that a script has changed as well.
+        self.page.on("domcontentloaded", lambda _: self._on_load())
         self.page.on("response", self._on_response)
         self._asking = 0
         self.page.on("request", lambda _: self._count(1))

@@ -182,13 +182,18 @@ class Scene:
         self._new_browser_context, self._new_wire = new_browser_context, new_wire
 
     @property
-    def patience(self) -> float:
-        """How many seconds are waited for what should come; less, once something has not come.
+    def allowed(self) -> float:
+        """How many seconds anything may take.
 
         On a machine that is busy with something else, all takes longer: seeing how long the browser takes to say
         what a page shows, one allows for that.
         """
-        return BRIEFLY if self._gave_up else WAIT + 10 * (median(self._trips) if self._trips else 0)
+        return WAIT + 10 * (median(self._trips) if self._trips else 0)
+
+    @property
+    def patience(self) -> float:
+        """How many seconds are waited for what should come; less, once something has not come."""
+        return BRIEFLY if self._gave_up else self.allowed
 
     @property
     def gave_up(self) -> bool:

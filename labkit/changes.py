@@ -47,10 +47,10 @@ def write(folder: Path, change: Change, scratch: str = "") -> None:
         raise
 
 
-def content(path: Path) -> bytes | None:
-    """The file's content, or `None` when it is not there."""
+def content(path: Path, most: int = tree.LARGE) -> bytes | None:
+    """The file's content, or `None` when it is not there; from `most` bytes on a stand-in for it."""
     try:
-        return tree.read(path)
+        return tree.read(path, most)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -3,6 +3,7 @@
 An author runs these checks over a lab as a test; `labkit new` makes labs that pass them at once.
 """
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,11 @@ from labkit.errors import LabError, UsageError
 from labkit.files import read_text
 from labkit.lab import Exercise, Lab
 from labkit.snippets import TodoLine
+
+
+def check_problems(exercise: Exercise) -> list[str]:
+    """What is wrong with an exercise's checks, as far as their source tells, each as a sentence."""
+    return list(_check_problems(exercise)) if exercise.checks.is_dir() else []
 
 
 def problems(lab: Lab) -> list[str]:
@@ -96,14 +102,32 @@ def _encoding_problems(exercise: Exercise) -> Iterator[str]:
 def _app_problems(exercise: Exercise) -> Iterator[str]:
     for path in exercise.begin.rglob("*"):
         relative = path.relative_to(exercise.begin).as_posix()
+        if "node_modules" in path.relative_to(exercise.begin).parts[:-1]:
+            continue
+        if path.name == "node_modules":
+            yield (
+                f"begin/{relative}: a folder of this name is copied nowhere, not to end, to a workspace, or by verify; "
+                "what the app needs of it belongs into a folder of another name."
+            )
         if path.is_symlink():
             yield f"begin/{relative} is a link; a link does not survive every system's copy."
         if path.suffix == ".jinja" or "{" in path.name:
             yield f"begin/{relative}: copying would fill in its name or its content."
         if relative in tree.BESIDE:
             yield f"begin/{relative}: `labkit start` puts its own there."
+    yield from _command_problems(exercise)
     for place, line, text in snippets.unfilled(exercise.begin):
         yield f"begin/{place}:{line} has a placeholder {text} that nobody fills in."
+
+
+def _command_problems(exercise: Exercise) -> Iterator[str]:
+    """Files that the app's command names, as words with an ending, and that begin does not have."""
+    lines = (exercise.folder / "exercise.toml").read_text(encoding="utf-8", errors="replace").split("\n")
+    for word in exercise.app.command[1:]:
+        is_file = re.fullmatch(r"(?![-/])[\w./-]+\.(?:py|js|mjs|cjs|ts|rb|sh|jar)", word)
+        if is_file and not (exercise.begin / word).is_file():
+            line = next((n for n, text in enumerate(lines, start=1) if f'"{word}"' in text or f"'{word}'" in text), 1)
+            yield f"exercise.toml:{line}: the app's command names {word}, and there is no begin/{word}."
 
 
 def _snippet_problems(exercise: Exercise) -> Iterator[str]:
@@ -183,7 +207,10 @@ def _check_problems(exercise: Exercise) -> Iterator[str]:
         return
     for check in declared:
         if not check.title:
-            yield f"{check.where}: the check {check.name} has no docstring for the trainee to read."
+            yield (
+                f"{check.where}: the check {check.name} has no docstring for the trainee to read: write under its def "
+                "what is true once the task is done."
+            )
         if len(check.tasks) != 1:
             yield f"{check.where}: the check {check.name} is not marked with one task."
         for number in check.tasks:
@@ -191,7 +218,9 @@ def _check_problems(exercise: Exercise) -> Iterator[str]:
                 yield f"{check.where}: the check {check.name} is marked with task {number}, which does not exist."
         for name in check.snippets:
             if name not in exercise.snippets:
-                yield f"{check.where}: the check {check.name} names the unknown snippet {name}."
+                near = difflib.get_close_matches(name, exercise.snippets, n=1)
+                meant = f"write {near[0]}" if near else "remove it, or add its file"
+                yield f"{check.where}: the check {check.name} names the unknown snippet {name}: {meant}."
     places: dict[tuple[int, str], list[str]] = {}
     for check in declared:
         for number in check.tasks:

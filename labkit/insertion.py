@@ -254,6 +254,13 @@ def _missing(folder: Path, exercise: Exercise, sight: Sight, values: Mapping[int
     numbers = {todo.line for todo in snippets.todo_lines_of(place.path, "\n".join(lines))}
     earlier = [line for number, line in enumerate(lines, start=1) if line.strip() and number not in numbers]
     after = f"after the line\n\n    {earlier[-1].strip()}\n\n" if earlier else "at the beginning of the file, "
+    others = [todo for todo in snippets.todo_lines(folder) if todo.name not in exercise.snippets]
+    if stray := next((todo for todo in others if todo.path == place.path), None):
+        return UsageError(
+            f"There is no TODO line for {snippet.name}, but {stray.path}:{stray.line} has one for {stray.name}, "
+            "which this version of the lab does not know: the workspace was made from another one.",
+            "labkit update   (brings the workspace to this version, and keeps your work)",
+        )
     gone = "" if (folder / place.path).is_file() else " (a file that is missing as well)"
     rest = "and neither is its code"
     if sight.is_guess:

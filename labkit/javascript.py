@@ -8,7 +8,7 @@ from labkit.files import read_safely
 
 _THROWN = re.compile(r"^(?:Uncaught )?(?P<type>[A-Z]\w*(?:Error|Exception)|Error)(?: \[\w+\])?: (?P<text>.+)$")
 _ABOVE = re.compile(r"^(?:file://)?(?P<path>(?:/|[A-Za-z]:[\\/]).*):(?P<line>\d+)$")
-_FRAME = re.compile(r"^\s+at .*?\(?(?:file://)?(?P<path>(?:/|[A-Za-z]:[\\/])[^()]*?):(?P<line>\d+):\d+\)?$")
+_FRAME = re.compile(r"^\s+at .*?\(?(?:file://)?(?P<path>(?:/|[A-Za-z]:[\\/])[^()]*?):(?P<line>\d+):\d+\)?(?: \{)?$")
 _IMPORTED = re.compile(r"Cannot find (?:module|package) '(?P<name>[^']+)'(?: imported from (?P<path>.+))?")
 
 _MOST = 1_000_000

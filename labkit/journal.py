@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import changes
+from labkit import changes, documents
 from labkit.changes import Change, FileChange
 from labkit.errors import UsageError
 from labkit.files import Within
@@ -202,7 +202,7 @@ class Journal:
         folders that it has put away, with where they are.
         """
         try:
-            described: dict[str, Any] = json.loads(self._files.read(f"{record}/change.json") or b"")
+            described: dict[str, Any] = documents.parse_json(self._files.read(f"{record}/change.json") or b"")
             entries = [(entry["path"], entry["existed"], entry["after"]) for entry in described["files"]]
             if not all(isinstance(path, str) and isinstance(existed, bool) for path, existed, _ in entries):
                 raise ValueError("a file has no path")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from labkit import documents
 from labkit.errors import LabError
 from labkit.files import locked, write_whole
 from labkit.places import state_folder
@@ -77,7 +78,7 @@ def trust(lab: Path) -> None:
 
 def _labs() -> list[Path]:
     try:
-        return [Path(lab) for lab in json.loads(_path().with_name("labs.json").read_bytes())["labs"]]
+        return [Path(lab) for lab in documents.read_json(_path().with_name("labs.json"))["labs"]]
     except (LabError, OSError, ValueError, KeyError, TypeError):
         return []
 
@@ -88,7 +89,7 @@ def _path() -> Path:
 
 def _read() -> list[Known]:
     try:
-        rows = json.loads(_path().read_bytes())["workspaces"]
+        rows = documents.read_json(_path())["workspaces"]
         return [Known(Path(row["folder"]), row["exercise"], Path(row["lab"]), row["used"]) for row in rows]
     except (LabError, OSError, ValueError, KeyError, TypeError):
         return []

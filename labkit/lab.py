@@ -1,10 +1,8 @@
 """A lab is data: exercises with tasks and steps, their apps, snippets and checks. This module finds and reads it."""
 
 import difflib
-import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -12,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, chapter, form, known, language, prose
+from labkit import __version__, chapter, documents, form, known, language, prose
 from labkit.chapter import Chapter, Step, Task
 from labkit.errors import UsageError, unknown
 from labkit.files import read_text
@@ -284,7 +282,7 @@ def _lab_round(start: Path) -> Path | None:
     """The lab that a workspace at or above `start` was made from with `--lab`; else the one that `start` is in."""
     for folder in (start, *start.parents):
         try:
-            remembered = json.loads((folder / ".labkit" / "workspace.json").read_bytes())["lab"]
+            remembered = documents.read_json(folder / ".labkit" / "workspace.json")["lab"]
         except (OSError, ValueError, KeyError, TypeError):
             continue
         named = Path(remembered) if isinstance(remembered, str) and "\0" not in remembered else None
@@ -329,10 +327,10 @@ def _exercise(lab: Path, name: str) -> Exercise:
 def read_toml(path: Path, wanted: form.Form | None) -> dict[str, Any]:
     """Read a TOML file of that form; raises UsageError, which names the file and the entry, if it has another one."""
     try:
-        table = tomllib.loads(read_text(path))
+        table = documents.parse_toml(read_text(path))
     except FileNotFoundError:
         raise UsageError(f"{path} is missing.", "Restore the file, or name another lab with --lab DIR.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not valid TOML: {error}.", "Mend the file.") from error
     if wanted is not None:
         form.check(path, table, wanted)

@@ -19,13 +19,13 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import locked
 from labkit.places import data_folder
-from labkit.postgres_cluster import KEEPER, WINDOWS, Cluster, installed_binaries, lab_home, program
+from labkit.postgres_cluster import INIT_TIMEOUT, KEEPER, WINDOWS, Cluster, installed_binaries, lab_home, program
 
 SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
 HIDDEN = ("postgres", "template0", "template1")
 """Databases that every server has and no lab means."""
 PATIENCE = 40.0
-"""How many seconds a statement may take; on labkit's own servers PostgreSQL itself ends it ten seconds earlier."""
+"""How many seconds a statement in an app's database may take; PostgreSQL itself ends it ten seconds earlier."""
 
 
 class TooLong(LabError):  # noqa: N818  (a fact, as `verify` reports it)
@@ -152,8 +152,9 @@ class Server:
             *options,
         ]
         # An app may set for its database where names are looked up. (A pooler before another server takes no options.)
-        limit = f"-c statement_timeout={PATIENCE - 10:g}s"
-        settings = {"PGOPTIONS": f"-c search_path=public {limit}"} if self.admin else {}
+        is_apps = database not in HIDDEN
+        limit = f" -c statement_timeout={PATIENCE - 10:g}s" if is_apps else ""
+        settings = {"PGOPTIONS": f"-c search_path=public{limit}"} if self.admin else {}
         try:
             result = subprocess.run(
                 [*command, without_password(role.database_url(database))],
@@ -162,11 +163,11 @@ class Server:
                 encoding="utf-8",
                 errors="replace",
                 env={**role.environment(), "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10", **settings},
-                timeout=PATIENCE,
+                timeout=PATIENCE if is_apps else INIT_TIMEOUT,
             )
         except subprocess.TimeoutExpired as error:
             raise MachineError(
-                f"The PostgreSQL server {self.address} did not answer within {PATIENCE:g} s.",
+                f"The PostgreSQL server {self.address} did not answer within {error.timeout:g} s.",
                 "labkit db stop, and then repeat the command",
             ) from error
         if result.returncode == 0:

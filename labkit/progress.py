@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from labkit import language, recognition, snippets, tree, verdicts
+from labkit import documents, language, recognition, snippets, tree, verdicts
 from labkit.chapter import Step, Task
 from labkit.files import locked, write_whole
 from labkit.lab import Exercise
@@ -301,7 +301,7 @@ def _path(workspace: Workspace) -> Path:
 
 def _read(workspace: Workspace) -> Mapping[str, Any]:
     try:
-        document = json.loads(_path(workspace).read_bytes())
+        document = documents.read_json(_path(workspace))
     except (OSError, ValueError):
         return {}  # nothing depends on it: it is made anew
     if not isinstance(document, dict):

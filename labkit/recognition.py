@@ -82,6 +82,13 @@ def look(exercise: Exercise, folder: Path, texts: Mapping[str, str] | None = Non
     return _Look(exercise, dict(snippets.texts(folder)) if texts is None else texts).sights()
 
 
+_MOST_READ = 200_000
+"""How many characters a file may have that is compared with snippets otherwise than line by line: some 5,000 lines."""
+
+_MOST_SEARCHED = 300_000
+"""How many characters of other files are searched for code that is in the wrong one."""
+
+
 class _Look:
     """One look: snippets whose code is found first leave the rest to the others."""
 
@@ -138,7 +145,8 @@ class _Look:
 
     def _new(self, path: str) -> list[tuple[Token, ...]]:
         """What a file has beyond begin's, and is not taken yet."""
-        if self._texts.get(path) == self._base_text(path):
+        text = self._texts.get(path)
+        if text == self._base_text(path) or len(text or "") > _MOST_READ:
             return []
         return likeness.new(self._code(path), self._base(path), frozenset(self._taken.get(path, ())))
 
@@ -182,9 +190,11 @@ class _Look:
         wanted = [token for unit in self._wanted[name].units for token in unit]
         if all(token.is_import for token in wanted):
             return None
-        for path in self._texts:
-            if path == self._home(name):
+        room = _MOST_SEARCHED
+        for path, text in self._texts.items():
+            if path == self._home(name) or len(text) > room or text == self._base_text(path):
                 continue
+            room -= len(text)
             match = self._match(name, path)
             if match.score >= COMPLETE and match.weight >= _SUBSTANTIAL:
                 sight = Sight(name, Likeness.MISPLACED, fault=f"in another file than {self._home(name)}")

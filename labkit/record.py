@@ -4,14 +4,13 @@ It says from which lab and begin the folder was made, and what labkit did for it
 Nothing in it is secret, and nothing belongs to one machine: that is in `.labkit`.
 """
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__
+from labkit import __version__, documents
 from labkit.errors import UsageError
 from labkit.files import Within
 
@@ -57,7 +56,7 @@ def read(folder: Path) -> Record | None:
     """
     path = folder / NAME
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table = documents.read_toml(path)
         _refuse_newer(folder, table)
         return _record(table)
     except (FileNotFoundError, NotADirectoryError):

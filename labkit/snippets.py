@@ -16,9 +16,9 @@ from labkit import tree
 from labkit.errors import UsageError
 from labkit.lab import Exercise, Snippet
 
-_BEGINNING = r"^(?P<indent>\ufeff?[ \t]*)(?:\#|//|--|\{?/\*|\{\#|<!--)[ \t]*TODO[ \t]+"
+_BEGINNING = r"^(?P<indent>\ufeff?[ \t]*)(?:\#|//|--|;+|%+|\(\*|\{?/\*|\{\#|<!--)[ \t]*TODO[ \t]+"
 _TODO = re.compile(
-    _BEGINNING + r"(?P<name>[a-z0-9][a-z0-9_.-]*):[ \t]*(?P<text>.*?)[ \t]*(?:\#\}|-->|\*/\}?)?[ \t]*\r?$"
+    _BEGINNING + r"(?P<name>[a-z0-9][a-z0-9_.-]*):[ \t]*(?P<text>.*?)[ \t]*(?:\#\}|-->|\*/\}?|\*\))?[ \t]*\r?$"
 )
 _ANY_WORD = re.compile(_BEGINNING + r"(?P<name>[^\s:]+):")
 _MEANT = re.compile(r"TODO:?[ \t]+(?P<name>[\w.-]*\w)(?P<colon>:?)", re.IGNORECASE)
@@ -164,9 +164,9 @@ def todo_lines_of(path: str, text: str) -> Iterator[TodoLine]:
 
 
 def texts(folder: Path, having: str = "") -> Iterator[tuple[str, str]]:
-    """The text files of an app folder, path and text: of all, or of those that have this word."""
+    """The text files of an app folder that may be code, path and text: of all, or of those that have this word."""
     needle = having.encode()
-    for path in tree.app_files(folder):
+    for path in tree.code_files(folder):
         try:
             content = tree.read(folder / path)
         except FileNotFoundError:  # it went after the folder was listed: an editor's own, or what becomes another file

@@ -44,8 +44,11 @@ that `labkit update` puts beside yours.
 HUGE = 200_000_000
 """From how many bytes on a file is no part of an app: a film, a disk image, a log that never ended."""
 
-LARGE = 5_000_000
+LARGE = 1_000_000
 """From how many bytes on nobody has written a file, and nobody wants to see it."""
+
+MOST_CODE = 8_000_000
+"""How many bytes of an app are looked through for code, the smallest files first: the others are data."""
 
 
 def _is_file(entry: "os.DirEntry[str]", most: float) -> bool:
@@ -80,6 +83,23 @@ def app_files(folder: Path, most: float = HUGE) -> Iterator[str]:
     yield from walk(str(folder), "")
 
 
+def code_files(folder: Path) -> list[str]:
+    """Those of the app's files that somebody may have written, in their order: none is large, nor are all together."""
+    sizes = {}
+    for path in app_files(folder, LARGE):
+        with contextlib.suppress(OSError):  # it went after the folder was listed
+            sizes[path] = (folder / path).stat().st_size
+    if sum(sizes.values()) <= MOST_CODE:
+        return list(sizes)
+    chosen, room = set(), MOST_CODE
+    for path in sorted(sizes, key=lambda path: sizes[path]):
+        room -= sizes[path]
+        if room < 0:
+            break
+        chosen.add(path)
+    return [path for path in sizes if path in chosen]
+
+
 def digest(folder: Path) -> str:
     """A number for the app's files, their paths and contents: SHA-256, in hexadecimal digits."""
     paths = list(app_files(folder))
@@ -111,9 +131,9 @@ def _digest(files: Iterable[tuple[str, Path | bytes]]) -> str:
     return whole.hexdigest()
 
 
-def read(path: Path) -> bytes:
-    """What a file has in it, to be compared or shown; of a large one a stand-in, which is no text and as unique."""
-    if path.stat().st_size < LARGE:
+def read(path: Path, most: int = LARGE) -> bytes:
+    """What a file has in it, to be compared or shown; from `most` bytes on a stand-in, no text and as unique."""
+    if path.stat().st_size < most:
         return path.read_bytes()
     whole = hashlib.sha256()
     with path.open("rb") as file:

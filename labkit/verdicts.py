@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import tree
+from labkit import documents, tree
 from labkit.files import locked, write_whole
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def failures(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _part(folder: Path, name: str, needed: str) -> dict[str, dict[str, Any]]:
     try:
-        document = json.loads((folder / ".labkit" / _NAME).read_bytes())
+        document = documents.read_json(folder / ".labkit" / _NAME)
         return {str(id_): each for id_, each in document[name].items() if isinstance(each, dict) and needed in each}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # nothing depends on it: the next run makes it anew

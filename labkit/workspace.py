@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import __version__, changes, companions, known, places, record, tree, usage
+from labkit import __version__, changes, companions, documents, known, places, record, tree, usage
 from labkit.changes import Change, FileChange
 from labkit.errors import LabError, MachineError, UsageError, unknown
 from labkit.files import Within, is_free, locked, write_whole
@@ -256,17 +256,23 @@ def copy_app(folder: Path, to: Path) -> None:
             shutil.copyfile(folder / path, target)
 
 
+MOST_COMPARED = 5_000_000
+"""How many bytes of files that differ are compared line by line; of the others it is only said that they differ."""
+
+
 def compare(folder: Path, end: Path) -> list[Difference]:
     """What has to become of `folder` to be equal to `end`: empty if they are, byte for byte."""
     if not end.is_dir():
         raise UsageError(f"This exercise has no {end.name} to compare with: {end} is missing.")
     mine, theirs = set(tree.app_files(folder)), set(tree.app_files(end))
-    differences = []
+    differences, room = [], MOST_COMPARED
     for path in sorted(mine | theirs):
-        before = changes.content(folder / path) if path in mine else None
-        after = changes.content(end / path) if path in theirs else None
+        most = min(room, tree.LARGE)
+        before = changes.content(folder / path, most) if path in mine else None
+        after = changes.content(end / path, most) if path in theirs else None
         if before == after:
             continue
+        room -= len(before or b"") + len(after or b"")
         kind = "missing" if before is None else "extra" if after is None else "changed"
         added, removed = changes.counts(before, after)
         diff = changes.diff(before, after, f"yours/{path}", f"{end.name}/{path}")
@@ -441,7 +447,7 @@ def _description(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / ".labkit" / "workspace.json"
     try:
-        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        table: dict[str, Any] = documents.parse_json(documents.read(path).decode("utf-8"))
         schema, made_by = table.get("schema", 0), table.get("labkit", "unknown")
         if isinstance(schema, int) and schema > SCHEMA:
             raise UsageError(

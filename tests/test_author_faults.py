@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from labkit import content, insertion, scaffold, snippets, workspace
+from labkit import content, diagnosis, insertion, recognition, scaffold, snippets, workspace
+from labkit.diagnosis import AppDidNotStart
 from labkit.errors import UsageError
 from labkit.lab import Lab, find_lab
+from labkit.recognition import Likeness
+from labkit.verify.causes import Facts, of_start
 
 APP = "exercises/a1-brew/begin/app.py"
 
@@ -30,7 +33,7 @@ def written(lab: Path, path: str, old: str, new: str) -> Lab:
         ("# TODO pour it into the cup", "a colon is missing after pour"),
         ("# todo pour: pour it", "it has to be a comment alone on its line"),
         ("kettle = 2  # TODO pour: pour it", "it has to be a comment alone on its line"),
-        ("; TODO pour: pour it", "it has to be a comment alone on its line"),
+        ("' TODO pour: pour it", "it has to be a comment alone on its line"),
     ],
 )
 def test_a_line_that_is_nearly_a_todo_line_is_named_with_its_fault(tea_folder: Path, line: str, why: str) -> None:
@@ -108,3 +111,87 @@ def test_the_same_exercise_is_not_made_twice(tmp_path: Path) -> None:
     assert caught.value.message == "ex2-sharing-lists is there already. Nothing was changed."
     assert caught.value.next == ("Choose another name, or a number of its own: labkit new exercise ex3-sharing-lists")
     assert (lab.folder / "lab.toml").read_bytes() == before
+
+
+def test_a_mark_that_is_stale_and_a_missing_docstring_are_named_with_what_to_write(tea_folder: Path) -> None:
+    checks = tea_folder / "exercises" / "a1-brew" / "checks" / "test_brew.py"
+    checks.write_text(
+        "import pytest\n\n\n@pytest.mark.task(1)\ndef test_pot() -> None:\n    pass\n\n\n"
+        '@pytest.mark.task(2)\n@pytest.mark.snippets("por", "sugar")\ndef test_cup() -> None:\n    """It is full."""\n',
+        encoding="utf-8",
+    )
+    (exercise,) = find_lab(tea_folder).exercises
+
+    assert content.check_problems(exercise) == [
+        "checks/test_brew.py:5: the check test_pot has no docstring for the trainee to read: "
+        "write under its def what is true once the task is done.",
+        "checks/test_brew.py:11: the check test_cup names the unknown snippet por: write pour.",
+        "checks/test_brew.py:11: the check test_cup names the unknown snippet sugar: remove it, or add its file.",
+    ]
+
+
+def test_a_command_that_names_a_file_in_vain_has_its_line(tea_folder: Path) -> None:
+    lab = written(tea_folder, "exercises/a1-brew/exercise.toml", '"app.py"', '"ap.py"')
+
+    assert "a1-brew: exercise.toml:2: the app's command names ap.py, and there is no begin/ap.py." in content.problems(
+        lab
+    )
+
+
+def test_verify_says_that_the_lab_is_at_fault_for_such_a_command(tea_folder: Path) -> None:
+    (exercise,) = written(tea_folder, "exercises/a1-brew/exercise.toml", '"app.py"', '"ap.py"').exercises
+    lines = [f"python: can't open file '{exercise.begin}/ap.py': [Errno 2] No such file or directory"]
+    error = diagnosis.ended("The app", 2, lines, exercise.begin, exercise.begin / "instance-1.log")
+    assert isinstance(error, AppDidNotStart)
+    description = exercise.folder / "exercise.toml"
+
+    found = of_start(Facts(exercise.begin, exercise.begin), error)
+
+    assert found.cause == (
+        "The app does not start: its command names ap.py, which is not there. The lab is at fault: "
+        f'{description}:2 names it, and begin/ has it not.\n    2 | command = ["{{python}}", "ap.py", "{{port}}"]'
+    )
+    assert found.next == f"Its author corrects `command` in {description}, line 2, or adds begin/ap.py."
+
+
+def test_a_file_of_begin_that_the_trainee_has_lost_is_to_be_brought_back(tea: Lab, tmp_path: Path) -> None:
+    (exercise,) = tea.exercises
+    mine = workspace.create(tea, exercise, tmp_path / "mine").folder
+    (mine / "app.py").unlink()
+    lines = [f"python: can't open file '{mine}/app.py': [Errno 2] No such file or directory"]
+    error = diagnosis.ended("The app", 2, lines, mine, mine / "instance-1.log")
+    assert isinstance(error, AppDidNotStart)
+
+    assert of_start(Facts(mine, exercise.begin), error).next == "labkit reset app.py"
+
+
+def test_npms_folder_in_begin_is_named(tea_folder: Path) -> None:
+    package = tea_folder / "exercises" / "a1-brew" / "begin" / "node_modules" / "tea"
+    package.mkdir(parents=True)
+    (package / "index.js").write_text("", encoding="utf-8")
+
+    found = content.problems(find_lab(tea_folder))
+
+    assert found == [
+        "a1-brew: begin/node_modules: a folder of this name is copied nowhere, not to end, to a workspace, or by "
+        "verify; what the app needs of it belongs into a folder of another name."
+    ]
+
+
+def test_a_todo_line_of_another_version_of_the_lab_is_named(tea: Lab, tea_folder: Path, tmp_path: Path) -> None:
+    mine = workspace.create(tea, tea.exercises[0], tmp_path / "mine").folder
+    for file in (tea_folder / "exercises" / "a1-brew" / "README.md", tea_folder / APP):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("insert pour", "insert fill").replace("TODO pour", "TODO fill"), encoding="utf-8")
+    (tea_folder / "snippets" / "a1-brew" / "pour.py").rename(tea_folder / "snippets" / "a1-brew" / "fill.py")
+    (exercise,) = find_lab(tea_folder).exercises
+
+    with pytest.raises(UsageError) as caught:
+        insertion.insert(mine, exercise, ["fill"])
+
+    assert caught.value.message == (
+        "There is no TODO line for fill, but app.py:3 has one for pour, which this version of the lab does not know: "
+        "the workspace was made from another one."
+    )
+    assert caught.value.next == "labkit update   (brings the workspace to this version, and keeps your work)"
+    assert recognition.look(exercise, mine)["fill"].likeness is Likeness.ABSENT

@@ -120,12 +120,13 @@ def test_the_small_lab_is_whole(tea: Lab) -> None:
         (
             "checks/test_brew.py",
             ('    """The pot is there."""', "    pass"),
-            "checks/test_brew.py:5: the check test_pot has no docstring for the trainee to read.",
+            "checks/test_brew.py:5: the check test_pot has no docstring for the trainee to read: "
+            "write under its def what is true once the task is done.",
         ),
         (
             "checks/test_brew.py",
             ("@pytest.mark.task(2)", '@pytest.mark.task(2)\n@pytest.mark.snippets("spill")'),
-            "checks/test_brew.py:11: the check test_cup names the unknown snippet spill.",
+            "checks/test_brew.py:11: the check test_cup names the unknown snippet spill: remove it, or add its file.",
         ),
     ],
 )

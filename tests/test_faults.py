@@ -251,3 +251,26 @@ def test_what_the_machine_does_to_the_browser_is_not_the_trainees_fault(
     found = judging.verdict(Error(message))
     assert found.verdict is verdict
     assert words is None or found.cause == words
+
+
+HIDDEN = """Locator expected to be visible
+Actual value: hidden
+Call log:
+  - Expect "to_be_visible" with timeout 300ms
+  - waiting for get_by_text("bread")
+    5 times locator resolved to <p hidden="">bread</p>
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "expected", "seen"),
+    [
+        (HIDDEN, "the text “bread” to be visible", "hidden"),
+        ("assert 'text/event-stream' in 'application/json'", "'text/event-stream' in it", "'application/json'"),
+        ("assert 2 == 3", "3", "2"),
+    ],
+    ids=["of Playwright", "in", "equal"],
+)
+def test_a_plain_assertion_of_a_check_is_told_in_words(message: str, expected: str, seen: str) -> None:
+    found = judging.verdict(AssertionError(message))
+    assert (found.verdict, found.expected, found.seen) == (Verdict.NOT_DONE, expected, seen)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from labkit import insertion, workspace
 from labkit.changes import Change, FileChange
-from labkit.errors import UsageError
-from labkit.files import Within
+from labkit.errors import MachineError, UsageError
+from labkit.files import Within, locked
 from labkit.lab import Exercise, Lab
 from labkit.workspace import Workspace
 
@@ -238,3 +238,13 @@ def app(made: Workspace) -> dict[str, bytes]:
     """The files of the app, and its data, as they are now."""
     files = contents(made.folder).items()
     return {path: each for path, each in files if not path.startswith(".labkit/") or path == DATA}
+
+
+def test_a_lock_that_somebody_keeps_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    lock = tmp_path / "mine" / "lock"
+    with locked(lock), ThreadPoolExecutor(1) as elsewhere, pytest.raises(MachineError) as caught:
+        elsewhere.submit(lambda: locked(lock, patience=0.05).__enter__()).result()
+    assert caught.value.message == f"Another labkit command has kept {lock.parent} to itself for 0.05 s."
+    assert caught.value.next == "Wait until it has ended, or end it; then repeat the command."
+    with locked(lock):
+        pass

@@ -10,10 +10,21 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from labkit import postgres_cluster
+from labkit import postgres, postgres_cluster
 from labkit.errors import LabError, MachineError, UsageError
-from labkit.postgres import ExternalServer, LabServer, Server, find_server, temporary_server, without_password
+from labkit.files import locked
+from labkit.postgres import (
+    ExternalServer,
+    LabServer,
+    Server,
+    TooLong,
+    find_server,
+    temporary_server,
+    without_password,
+)
 from labkit.postgres_cluster import Account, Cluster, can_enter
 
 as_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root changes accounts")
@@ -381,3 +392,63 @@ def test_no_link_is_followed_in_the_servers_folder(lab_home: Path, tmp_path: Pat
         (home / name).unlink()
     lab.start()
     assert lab.stop()
+
+
+WORDS = st.one_of(st.binary(max_size=60), st.integers().map(lambda number: b"%d" % number), st.just(b"\xd9\xa3"))
+NOTE = st.lists(WORDS, max_size=9).map(b"\n".join)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(note=NOTE, users=st.lists(st.sampled_from(["x", "-1", "1", "9" * 30, "٣", "0"]), max_size=3))
+def test_whatever_the_notes_of_a_server_have_they_are_no_server_and_end_nobody(
+    tmp_path: Path, note: bytes, users: list[str]
+) -> None:
+    cluster = Cluster(tmp_path, temporary=False)
+    for path in (cluster.data, tmp_path / "users"):
+        path.mkdir(exist_ok=True)
+    (tmp_path / "password").write_text("secret")
+    (cluster.data / "postmaster.pid").write_bytes(note)
+    (tmp_path / "port").write_bytes(note)
+    for name in users:
+        (tmp_path / "users" / name).touch()
+    assert cluster.running() is None
+    assert 0 < cluster._port(again=True) < 65536
+    cluster.stop()
+    cluster._remove_leftover()
+    assert not postgres_cluster._in_use(cluster)
+    assert list((tmp_path / "users").iterdir()) == []
+
+
+def test_a_statement_that_waits_for_the_app_comes_to_an_end(
+    postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres_server.create_database("locked")
+    postgres_server.query("locked", "CREATE TABLE pots (id int)")
+    address = postgres_server.database_url("locked")
+    with subprocess.Popen([postgres.psql(), address], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as app:
+        assert app.stdin
+        assert app.stdout
+        app.stdin.write(b"BEGIN; LOCK TABLE pots;\n")
+        app.stdin.flush()
+        assert [app.stdout.readline(), app.stdout.readline()] == [b"BEGIN\n", b"LOCK TABLE\n"]
+        monkeypatch.setattr(postgres, "PATIENCE", 10.2)  # PostgreSQL itself ends it after 0.2 s
+        with pytest.raises(TooLong) as caught:
+            postgres_server.query("locked", "SELECT * FROM pots")
+        app.kill()
+    assert caught.value.message == (
+        "The database locked gave no answer within 0.2 s: "
+        "something else that uses it, the app for example, keeps a table locked."
+    )
+
+
+def test_whoever_gives_up_at_a_locked_folder_has_started_nothing(lab_home: Path) -> None:
+    lab_home.mkdir()
+    with locked(lab_home / "lock"):
+        keeper = subprocess.Popen(
+            [sys.executable, "-P", "-m", postgres_cluster.KEEPER, "stay", lab_home],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        said, _ = keeper.communicate(timeout=60)  # which ends its input
+    assert (said, keeper.returncode) == (b"", 1)
+    assert [path.name for path in lab_home.iterdir()] == ["lock"]

@@ -105,3 +105,84 @@ def test_a_start_that_cannot_be_explained_still_ends(tmp_path: Path, code: str) 
         instances.running(app, folder, data=tmp_path / "data", secret="s", id="i", count=1),
     ):
         pass
+
+
+MEASURED = """
+import sys
+from labkit.cli import run
+from pathlib import Path
+for command in sys.argv[1:]:
+    run(command.split())
+(peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+print(int(peak.split()[1]) // 1024, file=sys.stderr)
+"""
+"""Runs commands, and tells how many MB this process had in memory at most."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("kind", ["many files", "long lines", "short lines", "films"])
+def test_whatever_the_workspace_holds_labkit_takes_less_than_200_mb(
+    mine: Workspace, tea_folder: Path, kind: str
+) -> None:
+    text = b"x = 'TODO tea'\n" * 65_000
+    made = {
+        "many files": {f"n{n}.py": text for n in range(100)},
+        "long lines": {f"n{n}.js": b"x" * (tree.LARGE * (n + 1) - 1) for n in range(6)},
+        "short lines": {f"n{n}.html": b"\n" * (tree.LARGE * (n + 1) - 1) for n in range(6)},
+        "films": {},
+    }[kind]
+    for name, content in made.items():
+        (mine.folder / name).write_bytes(content)
+    for number in range(20 if kind == "films" else 0):
+        with (mine.folder / f"{number}.mp4").open("wb") as film:
+            film.truncate(20_000_000)
+    commands = ("status", "list", "diff", "snippet insert pour", "undo --yes", "reset app.py --yes", "pack", "next")
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", MEASURED, *commands],
+        cwd=mine.folder,
+        env={**os.environ, "LABKIT_LAB": str(tea_folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert int(result.stderr.splitlines()[-1]) < 200
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_however_much_an_app_says_labkit_keeps_some_of_it_and_counts_the_rest(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from labkit import instances
+from labkit.lab import App
+says = "import sys; [sys.stdout.write('x' * 1_000_000) for _ in range(200)]; raise SystemExit(1)"
+folder = Path(sys.argv[1])
+try:
+    with instances.running(
+        App(("{python}", "-c", says), "/", "/", 1, {}), folder, data=folder, secret="", id="", count=1
+    ):
+        pass
+except Exception as error:
+    print(len(str(error)))
+(peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+print(int(peak.split()[1]) // 1024)
+"""
+    said = subprocess.run([sys.executable, "-P", "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    length, peak = map(int, said.stdout.split())
+    log = (tmp_path / "logs" / "instance-1.log").read_bytes()
+    assert (length < 100_000, peak < 200) == (True, True)
+    assert len(log) < instances.MOST_LOG + 100
+    assert log.splitlines()[-1].endswith(b" more bytes of the log are left out.)")
+
+
+def test_of_much_code_the_smallest_files_are_looked_through(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"data-{number:02}.csv").write_bytes(b"1\n" * 499_000)
+    (tmp_path / "app.py").write_text("tea = 1\n")
+    (tmp_path / "zoo.py").write_text("cup = 1\n")
+    found = tree.code_files(tmp_path)
+    assert {"app.py", "zoo.py"} < set(found)
+    assert found == sorted(found)
+    assert sum((tmp_path / path).stat().st_size for path in found) <= tree.MOST_CODE

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from labkit import verdicts
+from labkit import documents, verdicts
 from labkit.classroom import certificate
 from labkit.classroom.room import MOST_TEXT
 from labkit.errors import UsageError
@@ -245,7 +245,7 @@ def _sendable(text: str) -> str:
 
 def _remembered(here: Workspace) -> dict[str, Any]:
     try:
-        known = json.loads(_path(here).read_bytes())
+        known = documents.read_json(_path(here))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

@@ -105,6 +105,8 @@ def verify(
             out.print()
         out.print("Stopped watching: nothing of it runs any more.")
         return ExitCode.OK
+    if solution:
+        _note_checks(subject.exercise)
     if solution is Solution.END:
         _note_stale_end(the_lab, subject.exercise)
     digest = tree.digest(subject.folder)
@@ -244,6 +246,14 @@ def _say_following(lab: Lab, subject: subjects.Subject, report: Report) -> None:
             numbers = " and ".join(task.id.rpartition(".")[2] for task in report.tasks)
             out.print(f"[green]Task{'s' if len(report.tasks) > 1 else ''} {numbers}: well done.[/]")
         following.say_following(lab, found)
+
+
+def _note_checks(exercise: Exercise) -> None:
+    """Tell an author on stderr what is wrong with the checks, though they can be run."""
+    from labkit import content
+
+    for problem in content.check_problems(exercise):
+        err.print(f"[dim]note: {escape(problem)}[/]", soft_wrap=True)
 
 
 def _note_stale_end(lab: Lab, exercise: Exercise) -> None:

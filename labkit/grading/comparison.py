@@ -1,12 +1,12 @@
 """What has changed since an earlier report of the same class."""
 
-import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labkit import documents
 from labkit.errors import UsageError
 from labkit.grading.grades import Grade
 
@@ -44,7 +44,7 @@ def read(earlier: Path) -> dict[str, Any]:
                 content = archive.read(DOCUMENT)
         else:
             content = (earlier / DOCUMENT if earlier.is_dir() else earlier).read_bytes()
-        document = json.loads(content)
+        document = documents.parse_json(content)
         if isinstance(document["submissions"], list):
             return dict(document)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):

@@ -10,8 +10,6 @@ from labkit.lab import Exercise
 FEWEST = 4
 """How many lines of one's own there have to be: fewer may well be the same by chance."""
 
-_LARGE = 1_000_000
-
 
 def digest(exercise: Exercise, folder: Path) -> str | None:
     """A hash of the lines that neither begin nor end have, in their order, whatever the space in them.
@@ -26,6 +24,6 @@ def digest(exercise: Exercise, folder: Path) -> str | None:
 
 
 def _lines(folder: Path) -> Iterable[str]:
-    for path in tree.app_files(folder) if folder.is_dir() else ():
-        if (folder / path).stat().st_size < _LARGE and (text := tree.text((folder / path).read_bytes())) is not None:
+    for path in tree.code_files(folder) if folder.is_dir() else ():
+        if (text := tree.text(tree.read(folder / path))) is not None:
             yield from ("".join(line.split()) for line in text.splitlines() if line.strip())

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit import documents
 from labkit.places import data_folder
 
 
@@ -22,7 +23,7 @@ class Key:
 def read(page: str, folder: Path) -> Key:
     """The key of a page about a folder: as it was, else a new one."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        document = json.loads(_path(page, folder).read_bytes())
+        document = documents.read_json(_path(page, folder))
         token, port = document["token"], document["port"]
         if isinstance(token, str) and len(token) >= 32 and isinstance(port, int) and 0 < port < 65536:
             return Key(token, port)

@@ -4,23 +4,19 @@ A service is a module here with a `Service` in it; `find` gives it by its name. 
 `running`, its URL is the address of a server without the name of a database, to which an app adds one.
 """
 
-import tomllib
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from labkit import documents
 from labkit.errors import UsageError, unknown
-from labkit.files import read_safely
 from labkit.lab import Database
 
 if TYPE_CHECKING:
     from labkit.tables import Rows, Table
 
 NAMES = ("nats", "postgres", "redis", "sqlite")
-
-_LONGEST = 1 << 20
-"""How many bytes of a pyproject.toml are read."""
 
 
 class Service(Protocol):
@@ -104,9 +100,8 @@ def _is_declared(wanted: str, app: Path) -> bool:
     from packaging.utils import canonicalize_name
 
     try:
-        text = read_safely(app / "pyproject.toml", _LONGEST).decode("utf-8-sig", "replace")
-        lines = tomllib.loads(text)["project"]["dependencies"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        lines = documents.read_toml(app / "pyproject.toml")["project"]["dependencies"]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     if not isinstance(lines, list):
         return False

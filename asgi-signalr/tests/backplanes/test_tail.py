@@ -122,16 +122,19 @@ async def test_the_last_messages_are_enough_if_asked(database_url: str, open_nod
 
 
 @pytest.mark.parametrize(
-    ("database", "message"),
-    [
-        ("nowhere", 'database "nowhere" does not exist on '),
-        ("postgres", "no backplane tables"),
-    ],
+    ("name", "message"),
+    [("nowhere", 'database "nowhere" does not exist on '), (None, "no backplane tables")],
+    ids=["no database", "no tables"],
 )
 def test_what_cannot_be_shown_is_said(
-    postgres_server: Server, capsys: pytest.CaptureFixture[str], database: str, message: str
+    postgres_server: Server,
+    database_url: str,
+    capsys: pytest.CaptureFixture[str],
+    name: str | None,
+    message: str,
 ) -> None:
-    assert main(["tail", postgres_server.database_url(database), "--once"]) == 1
+    url = database_url if name is None else postgres_server.database_url(name)
+    assert main(["tail", url, "--once"]) == 1
     assert message in capsys.readouterr().err
 
 

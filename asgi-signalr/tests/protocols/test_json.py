@@ -109,6 +109,7 @@ def test_one_frame_may_hold_several_messages_and_a_part_of_one() -> None:
         (b'{"type":99999999999}\x1e', NO_NUMBER.format(32)),
         (b'{"type":7,"allowReconnect":1}\x1e', "Expected 'allowReconnect' to be true or false."),
         (CALL % b'"streamIds":[null]', "Null value for 'streamIds' is not valid."),
+        (CALL % b'"streamIds":[1]', "Cannot get the value of a token type 'Number' as a string."),
         (CALL % b'"streamIds":{}', "Expected 'streamIds' to be of type Array."),
         (CALL % b'"headers":null', "Expected 'headers' to be of type StartObject."),
         (CALL % b'"headers":{"a":{}}', "Expected header 'a' to be of type String."),

@@ -94,6 +94,9 @@ class Live:
     told_unstored: bool
     """Whether a page was told of an answer that could not be committed."""
 
+    allowed: float
+    """How many seconds an answer may take on this machine."""
+
     overtaken: tuple[float, float] | None
     """Of a page that was told the newest first: how many answers it should show in the end, and how many it did."""
 
@@ -208,6 +211,7 @@ class _Scene(Scene):
             scripted=scripted,
             strangers=attempts.result(),
             told_unstored=self._is_told_unstored(watched, others[0]),
+            allowed=self.allowed,
             overtaken=self._overtaken(watched, released),
         )
 

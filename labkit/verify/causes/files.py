@@ -16,9 +16,11 @@ _ZEROS = 0.2
 
 def misencoded(app: Path, begin: Path) -> Iterator[Finding]:
     """Text files that were saved in another encoding than UTF-8."""
-    for path in tree.app_files(app):
+    for path in tree.code_files(app):
+        if not path.endswith(_TEXTS):
+            continue
         content = tree.read(app / path)
-        if not path.endswith(_TEXTS) or tree.text(content) is not None:
+        if tree.text(content) is not None:
             continue
         original = begin / path
         if original.is_file() and tree.text(original.read_bytes()) is None:

@@ -213,12 +213,8 @@ _LINE = """async ([url, line]) => (await (await fetch(url)).text()).split("\\n")
 
 def _texts(folder: Path) -> dict[str, str]:
     found = {}
-    for path in tree.app_files(folder) if folder.is_dir() else ():
-        content = tree.read(folder / path)
-        if len(content) < _LARGE and (text := tree.text(content)) is not None:
+    for path in tree.code_files(folder) if folder.is_dir() else ():
+        text = tree.text(tree.read(folder / path))
+        if text is not None:
             found[path] = text.replace("\r\n", "\n")
     return found
-
-
-_LARGE = 1_000_000
-"""From how many bytes on a file is nothing that a trainee has written."""

@@ -144,6 +144,9 @@ class HubDispatcher:
         if calls.lent > MOST_LENT:
             raise InvalidDataError(f"The client owes the answers that {MOST_LENT} of its calls wait for.")
         method = self._methods.get(folded(message.target))
+        if type(message.arguments) is CutOff and method is not None:
+            self._refuse_or_end(connection, method, message, message.arguments.error)
+            return None
         uploads: Sequence[Upload] = ()
         if message.stream_ids:
             try:
@@ -156,6 +159,22 @@ class HubDispatcher:
             return None
         calls.waiting.append((method, message, uploads))
         return calls.room() if len(calls.waiting) > LOOK_AHEAD else None
+
+    def _refuse_or_end(
+        self, connection: HubConnection, method: HubMethod, message: CallMessage, error: ValueError
+    ) -> None:
+        """Answer a call whose message is broken behind its arguments: if they do not fit, that is all there is to say.
+
+        Raises:
+            InvalidDataError: they fit.
+
+        """
+        try:
+            self._bind(connection, method, message)
+        except CallRefusedError as refusal:
+            _answer_error(connection, message, str(refusal))
+        else:
+            raise error
 
     def _begin_alone(self, connection: HubConnection, message: Invocation) -> bool:
         """Begin a call that has come alone; False if the conversation has to read it, or has come to its end."""
@@ -455,7 +474,7 @@ class HubDispatcher:
     # Arguments.
 
     def _bind(self, connection: HubConnection, method: HubMethod, message: CallMessage) -> list[Any]:
-        """Turn a client's arguments into the method's. The connection ends if they are all that could be read.
+        """Turn a client's arguments into the method's.
 
         Raises:
             CallRefusedError: they do not fit.
@@ -463,7 +482,7 @@ class HubDispatcher:
         """
         target = message.target
         try:
-            bound = method.bind(message.arguments, connection.protocol)
+            return method.bind(message.arguments, connection.protocol)
         except Exception as failure:  # a type's own validation may raise anything
             reason = outline(failure)
             logger.debug("%s.%s cannot be called: %s", self.name, target, reason)
@@ -471,10 +490,6 @@ class HubDispatcher:
             invalid = InvalidDataError(str(failure) if is_number else f"{NOT_BOUND} {failure}")
             text = for_client(_not_invoked(method.name), invalid, connection.options.detailed_errors)
             raise CallRefusedError(text, f"the arguments do not fit: {reason}") from failure
-        if type(message.arguments) is CutOff:
-            connection.fail(message.arguments.error, allow_reconnect=True)
-            raise CallRefusedError(str(message.arguments.error), "its message is broken")
-        return bound
 
     def _check_call(self, connection: HubConnection, method: HubMethod, message: CallMessage) -> None:
         """See that a method whose rule is no function may be called, and is called as what it is.

@@ -241,11 +241,15 @@ def check_object(wire: Any) -> None:
 
     """
     if not isinstance(wire, dict):
-        kind = str(wire) if isinstance(wire, bool) else _TOKENS_OF.get(type(wire), "Number")
-        raise InvalidDataError(f"Unexpected JSON Token Type '{kind}'. Expected a JSON Object.")
+        raise InvalidDataError(f"Unexpected JSON Token Type '{_token(wire)}'. Expected a JSON Object.")
 
 
-_TOKENS_OF = {list: "Array", str: "String", type(None): "Null"}
+def _token(value: Any) -> str:
+    """Name what a value is in JSON, as .NET does."""
+    return str(value) if isinstance(value, bool) else _TOKENS_OF.get(type(value), "Number")
+
+
+_TOKENS_OF = {list: "Array", dict: "Object", str: "String", type(None): "Null"}
 
 
 # What each property has to be, whatever the message: they are looked at as they come.
@@ -293,7 +297,10 @@ def _check_stream_ids(value: Any, name: str) -> None:
     for each in value:
         if each is None:
             raise InvalidDataError(f"Null value for '{name}' is not valid.")
-        check_text(each, name)
+        if not isinstance(each, str):
+            token = {"Array": "StartArray", "Object": "StartObject"}.get(_token(each), _token(each))
+            text = f"Cannot get the value of a token type '{token}' as a string."
+            raise NamedDataError("InvalidOperationException", text)
 
 
 def _check_bool(value: Any, name: str) -> None:
