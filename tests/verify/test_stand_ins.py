@@ -97,6 +97,14 @@ def test_the_solution_passes_with_each_service(tmp_path: Path, name: str) -> Non
             "asgi-signalr[redis] in pyproject.toml is for Valkey, the code's memory:// is not",
             "Write settings.database_server in its place, or declare the extra that fits it.",
         ),
+        (
+            "nats",
+            'import uuid\n\n    signalr.use_backplane(f"{settings.database_server}/{uuid.uuid4().hex}")',
+            "the-second-instance-hears-the-first",
+            "the message of instance 1 does not reach instance 2",
+            None,
+        ),
+        ("sqlite", "pass", "the-tables-are-there", None, None),
     ],
 )
 def test_a_wrong_solution_is_found_with_each_service(
