@@ -1,17 +1,19 @@
 """Whether there is a screen that a window could open on, and pages opened on it."""
 
+import json
 import os
 import subprocess
 import sys
 import webbrowser
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from labkit import browser
 from labkit.errors import LabError
 from labkit.places import cache_folder
 
-_WIDTH, _HEIGHT = 683, 740
-"""Of a window, in pixels: two of them fit side by side on the smallest laptop."""
+_WIDTH, _HEIGHT, _EDGE = 673, 740, 20
+"""Of a window, in pixels, and between two: they fit side by side on the smallest laptop."""
 
 
 def has_display() -> bool:
@@ -37,7 +39,7 @@ def open_pages(addresses: Sequence[str]) -> bool:
 
 
 def _side_by_side(addresses: Sequence[str]) -> bool:
-    """Each page in a window of its own: only a Chromium of the machine takes places from its command line."""
+    """Both pages in windows of one browser, so that who logs in on one is logged in on the other."""
     try:
         program = browser.find(install=False, headless=False).executable
         profile = cache_folder() / "windows"
@@ -45,23 +47,35 @@ def _side_by_side(addresses: Sequence[str]) -> bool:
         return False
     if program is None:
         return False
-    for number, address in enumerate(addresses):
-        # A profile for each: a browser that runs already would take the page into a window of its own choice.
-        options = [
-            f"--user-data-dir={profile / str(number + 1)}",
-            "--no-first-run",
-            "--no-default-browser-check",
-            f"--window-position={number * _WIDTH},0",
-            f"--window-size={_WIDTH},{_HEIGHT}",
-        ]
-        try:
-            subprocess.Popen(
-                [str(program), *options, address],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=os.name != "nt",
-            )
-        except OSError:
-            return False
+    command = [
+        str(program),
+        # Not the person's own profile: a browser that runs already would take the pages into windows of its choice.
+        f"--user-data-dir={profile}",
+        "--no-first-run",
+        "--no-default-browser-check",
+        "--disable-popup-blocking",
+        f"--window-size={_WIDTH},{_HEIGHT}",
+        "--new-window",
+        _opening(*addresses),
+    ]
+    try:
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=os.name != "nt",
+        )
+    except OSError:
+        return False
     return True
+
+
+def _opening(left: str, right: str) -> str:
+    """The address of a page that opens the second one beside itself, and turns into the first one.
+
+    A command line can say where a browser's first window is, and no other.
+    """
+    place = f"popup,left={_WIDTH + _EDGE},top=0,width={_WIDTH},height={_HEIGHT}"
+    script = f"open({json.dumps(right)}, '', {json.dumps(place)}); location.replace({json.dumps(left)})"
+    return f"data:text/html,{quote(f'<script>{script}</script>')}"
