@@ -12,10 +12,9 @@ import psutil
 import pytest
 from asgi_signalr.backplanes import Backplane, open_backplane
 
-from labkit import services
+from labkit import postgres, services
 from labkit.errors import MachineError, UsageError
 from labkit.lab import Database
-from labkit.postgres import Server
 from labkit.services.program import Program
 
 INSTEAD = {"redis": "tea[kettle]", "sqlite": "tea"}
@@ -78,7 +77,9 @@ def test_a_service_joins_servers_until_it_ends_and_tells_where_it_is(
     assert kind.existing(tmp_path) is None
     with kind.running(tmp_path) as url:
         if name == "postgres":
-            Server(url).create_database("shop")
+            server = postgres.find_server().existing()
+            assert server is not None
+            server.create_database("shop")
         assert asyncio.run(exchange(f"{url}/shop")) == [b"hello"]
         assert kind.existing(tmp_path) == url
         _is_seen(kind, url, *SEEN[name])

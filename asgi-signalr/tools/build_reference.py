@@ -51,6 +51,8 @@ def build(folder: Path) -> None:
         warnings.simplefilter("error")
         # What is private is not shown, so it does not matter how it is annotated.
         warnings.filterwarnings("ignore", r"Error parsing type annotation .* for [\w.]+\._\w+\.")
+        # Before Python 3.12 a TypedDict does not tell which of its keys it inherits.
+        warnings.filterwarnings("ignore", r"Cannot determine where [\w.]+Options\.\w+ is taken from")
         pdoc.pdoc(*MODULES, output_directory=folder)
 
 

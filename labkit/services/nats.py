@@ -66,7 +66,15 @@ async def _ask(url: str, question: Callable[[Any], Awaitable[R]]) -> R:
     async def ignore(_: Exception) -> None: ...
 
     try:
-        client = await nats.connect(url, allow_reconnect=False, connect_timeout=5, error_cb=ignore)
+        client = await nats.connect(
+            url,
+            allow_reconnect=False,
+            # These hold for the first attempts, too, which otherwise go on for two minutes.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0.1,
+            connect_timeout=5,
+            error_cb=ignore,
+        )
         try:
             return await question(client.jetstream())
         finally:
