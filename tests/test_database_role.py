@@ -12,7 +12,7 @@ from labkit.postgres import LabServer, Server, without_password
 from labkit.postgres_cluster import Cluster
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own(postgres_server: Server) -> str:
     """A database that was made for an app."""
     postgres_server.create_database("of_an_app")
