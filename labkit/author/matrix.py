@@ -1,16 +1,15 @@
 """Verifies many solutions, several at a time, and judges the checks by what they say about each."""
 
-import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-from labkit import signals
+from labkit import hands
 from labkit.author.mutants import Solution
 from labkit.errors import LabError, UsageError
 from labkit.verify.report import Check, Report, Result, Verdict
@@ -128,29 +127,34 @@ def run(solutions: Sequence[Solution], workers: int = WORKERS) -> Generator[Outc
     if not solutions:
         return
     # Exercise by exercise, because a warm process has the checks of one.
-    waiting: queue.SimpleQueue[Solution] = queue.SimpleQueue()
-    for each in sorted(solutions, key=lambda each: each.exercise.name):
-        waiting.put(each)
-    found: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
+    ordered = sorted(solutions, key=lambda each: each.exercise.name)
     stopping = threading.Event()
-    kept: list[Warm] = []
-    with ThreadPoolExecutor(min(workers, len(solutions))) as pool:
-        for _ in range(min(workers, len(solutions))):
-            pool.submit(_work, waiting, found.put, stopping, kept)
-        try:
-            for _ in solutions:
-                outcome = signals.next_of(found)
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                yield outcome
-        finally:
-            stopping.set()
-            for warm in kept:
-                warm.interrupt()
+    yield from hands.outcomes(ordered, [_Hand(stopping) for _ in range(min(workers, len(ordered)))], stopping)
 
 
-class _Stopped(Exception):  # noqa: N818  (a wish, no error)
-    """Nobody listens any more."""
+class _Hand:
+    """Verifies one solution after the other, with a browser and a database server of its own."""
+
+    def __init__(self, stopping: threading.Event) -> None:
+        self._progress = _UntilStopped(stopping)
+        self._warm = Warm()
+
+    def __enter__(self) -> Self:
+        """Use it until the end of the `with` statement."""
+        self._warm.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End what is kept warm."""
+        self._warm.__exit__(kind, error, at)
+
+    def do(self, solution: Solution) -> Outcome:
+        """Verify one solution."""
+        return examine(solution, self._warm, self._progress)
+
+    def interrupt(self) -> None:
+        """End the checks. For another thread."""
+        self._warm.interrupt()
 
 
 class _UntilStopped(Progress):
@@ -177,29 +181,7 @@ class _UntilStopped(Progress):
 
     def _look(self) -> None:
         if self._stopping.is_set():
-            raise _Stopped
-
-
-def _work(
-    waiting: "queue.SimpleQueue[Solution]",
-    tell: "Callable[[Outcome | BaseException], None]",
-    stopping: threading.Event,
-    kept: list[Warm],
-) -> None:
-    """Verify one solution after the other; `kept` gets what is kept warm for that."""
-    try:
-        with Warm() as warm:
-            kept.append(warm)
-            while not stopping.is_set():
-                try:
-                    solution = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                tell(examine(solution, warm, _UntilStopped(stopping)))
-    except _Stopped:
-        return
-    except BaseException as error:  # noqa: BLE001  (whoever listens raises it)
-        tell(error)
+            raise hands.Stopped
 
 
 def examine(solution: Solution, warm: Warm, progress: Progress | None = None) -> Outcome:
