@@ -4,15 +4,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from labkit import tree
 from labkit.files import read_safely
 
 _THROWN = re.compile(r"^(?:Uncaught )?(?P<type>[A-Z]\w*(?:Error|Exception)|Error)(?: \[\w+\])?: (?P<text>.+)$")
 _ABOVE = re.compile(r"^(?:file://)?(?P<path>(?:/|[A-Za-z]:[\\/]).*):(?P<line>\d+)$")
 _FRAME = re.compile(r"^\s+at .*?\(?(?:file://)?(?P<path>(?:/|[A-Za-z]:[\\/])[^()]*?):(?P<line>\d+):\d+\)?(?: \{)?$")
 _IMPORTED = re.compile(r"Cannot find (?:module|package) '(?P<name>[^']+)'(?: imported from (?P<path>.+))?")
-
-_MOST = 1_000_000
-"""How many bytes of a file are looked through."""
 
 Thrown = tuple[str, str, tuple[str, int] | None]
 """Type and text of an error, and the file and the line (from 1) that it comes from."""
@@ -48,5 +46,5 @@ def _import(text: str, folder: Path) -> tuple[str, int] | None:
     if match is None or match["path"] is None or not _is_own(match["path"], folder):
         return None
     name = Path(match["name"]).name
-    lines = read_safely(Path(match["path"]), _MOST).decode("utf-8", "replace").splitlines()
+    lines = read_safely(Path(match["path"]), tree.LARGE).decode("utf-8", "replace").splitlines()
     return next(((match["path"], n) for n, line in enumerate(lines, start=1) if name in line), None)

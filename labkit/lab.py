@@ -112,13 +112,12 @@ class Exercise:
         """What the trainee reads: the title, the tasks and their steps."""
         path = self.folder / "README.md"
         found = chapter.read(path, self.id)
-        if language.chosen() is None:
-            return found
-        said = prose.translated(found.source, self._in_language, language.translated)
-        return chapter.parse(said, self.id, path)
+        said = prose.in_language(found.source, self._lab)
+        return found if said == found.source else chapter.parse(said, self.id, path)
 
-    def _in_language(self, text: str) -> str:
-        return language.of_lab(self.folder.parent.parent, text)
+    @property
+    def _lab(self) -> Path:
+        return self.folder.parent.parent
 
     @cached_property
     def hints(self) -> dict[str, Hint]:
@@ -132,7 +131,9 @@ class Exercise:
         table = read_toml(path, None)
         for key, hint in table.items():
             form.check_table(path, hint, form.HINT, key)
-        said = {key: {name: self._in_language(text) for name, text in hint.items()} for key, hint in table.items()}
+        said = {
+            key: {name: language.of_lab(self._lab, text) for name, text in hint.items()} for key, hint in table.items()
+        }
         return {key: Hint(**hint) for key, hint in said.items()}
 
     def hint(self, step: Step) -> Hint | None:

@@ -40,7 +40,7 @@ def marked(*words: str) -> tuple[str, ...]:
 
 def translated(text: str) -> str:
     """A message in the language that is asked for; as it is, if there is no translation of it."""
-    catalogue = _catalogue(chosen(), _labs())
+    catalogue = _catalogue(chosen(), tuple(_used))
     return (catalogue.find(text) or text) if catalogue else text
 
 
@@ -57,10 +57,6 @@ def of_lab(folder: Path, text: str) -> str:
 
 
 _used: list[Path] = []
-
-
-def _labs() -> tuple[Path, ...]:
-    return tuple(_used)
 
 
 @functools.cache
@@ -103,10 +99,6 @@ class Messages(gettext.NullTranslations):
         source, target = parts.get("msgid"), parts.get("msgstr")
         if source and target and not fuzzy:
             self.all[source] = target
-
-    def gettext(self, message: str) -> str:
-        """The translation of a message, itself if there is none."""
-        return self.all.get(message, message)
 
 
 class Catalogue:
@@ -223,13 +215,13 @@ def _fields(text: str) -> list[str]:
 
 
 def _literals(text: str) -> list[str]:
-    return [text[start:end] for start, end in _between(text)]
-
-
-def _between(text: str) -> list[tuple[int, int]]:
-    ends = [(match.start(), match.end()) for match in _FIELD.finditer(text) if match[1] is not None]
-    starts = [0, *(end for _, end in ends)]
-    return list(zip(starts, [*(start for start, _ in ends), len(text)], strict=True))
+    """What a message says between its fields."""
+    found, end = [], 0
+    for match in _FIELD.finditer(text):
+        if match[1] is not None:
+            found.append(text[end : match.start()])
+            end = match.end()
+    return [*found, text[end:]]
 
 
 def _unescaped(text: str) -> str:

@@ -47,10 +47,7 @@ def files(lab: Lab, exercise: Exercise) -> dict[str, bytes]:
 
 def page(lab: Lab, path: Path) -> str:
     """A page of the manual in the reader's language, as far as the lab's catalogue has it."""
-    text = read_text(path)
-    if language.chosen() is None:
-        return text
-    return prose.translated(text, lambda passage: language.of_lab(lab.folder, passage), language.translated)
+    return prose.in_language(read_text(path), lab.folder)
 
 
 def broken_links(lab: Lab, path: Path) -> Iterator[str]:

@@ -52,12 +52,6 @@ def hold(count: int) -> Iterator[Held]:
         yield Held(sockets)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses, by the operating system's choice."""
-    with hold(count) as held:
-        return held.ports
-
-
 def check_ports(first: int, count: int) -> None:
     """Make sure that nobody uses these ports.
 

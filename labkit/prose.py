@@ -7,9 +7,13 @@ import re
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from labkit import language
 
 WIDTH = 120
 """The most columns of a line that is written anew."""
@@ -66,6 +70,13 @@ def translated(page: str, look_up: Callable[[str], str], printed: Callable[[str]
         else:
             lines[passage.first : passage.last] = _written(lines[passage.first : passage.last], said)
     return "\n".join(lines)
+
+
+def in_language(page: str, lab: Path) -> str:
+    """A page of the lab in this folder, in the reader's language as far as the lab's catalogue has it."""
+    if language.chosen() is None:
+        return page
+    return translated(page, partial(language.of_lab, lab), language.translated)
 
 
 def _written(lines: list[str], said: str) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from labkit import __version__, tree
+from labkit import __version__, documents, tree
 from labkit.files import Within, read_safely, write_whole
 from labkit.lab import Exercise, Lab
 from labkit.places import ADVICE, data_folder
@@ -21,7 +21,6 @@ from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 NAME = "lab-receipt.json"
 """The receipt's file, in the workspace's own folder: git and `labkit pack` carry it."""
 
-_LARGE = 1_000_000
 _KEY = "receipt-key"
 
 
@@ -106,7 +105,7 @@ def read(folder: Path, lab: Lab, exercise: Exercise) -> Receipt | None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        file = msgspec.json.decode(read_safely(folder / NAME, _LARGE), type=_File)
+        file = msgspec.json.decode(read_safely(folder / NAME, documents.MOST), type=_File)
         Ed25519PublicKey.from_public_bytes(base64.b64decode(file.key)).verify(
             base64.b64decode(file.signature), _bytes(file.signed)
         )

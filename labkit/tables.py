@@ -1,8 +1,10 @@
 """Looks into a database: its tables, and the rows of one, for people."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from labkit.errors import unknown
 from labkit.lab import Database
@@ -36,6 +38,9 @@ class Table:
 
     name: str
     rows: int
+
+
+T = TypeVar("T", bound=Table)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def shown_bytes(value: bytes) -> str:
     return text if len(value) <= _BYTES_SHOWN else f"{text} … ({len(value)} bytes)"
 
 
-def choose(found: list[Table], name: str, advice: str) -> Table:
+def choose(found: Sequence[T], name: str, advice: str) -> T:
     """The table that a name means, which may leave out the schema.
 
     Raises:
@@ -122,8 +127,7 @@ def rows(server: Server, database: str, table: str, limit: int) -> Rows:
 
     """
     known = _tables(server, database)
-    name = choose([*known], table, f"labkit db tables {database}").name
-    chosen = next(each for each in known if each.name == name)
+    chosen = choose(known, table, f"labkit db tables {database}")
     columns = server.query(database, _COLUMNS.format(oid=chosen.oid))
     if not columns:
         return Rows(chosen.name, [], [], chosen.rows)

@@ -320,7 +320,8 @@ def test_a_port_that_another_labkit_uses_is_told_as_such(run: Run) -> None:
 
 
 def test_given_ports_are_used_in_order(run: Run) -> None:
-    port = ports.free_ports(1)[0]
+    with ports.hold(1) as held:
+        (port,) = held.ports
     with run(first_port=port) as running:
         assert [each.port for each in running.list] == [port]
 

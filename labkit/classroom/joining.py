@@ -5,7 +5,6 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -32,41 +31,30 @@ PATIENCE = 10.0
 _END = "\x1e"
 
 
-@dataclass(frozen=True)
 class Invitation:
     """What a trainee has from the board: its address and the join code; `ca` is a certificate that vouches for it.
 
     Raises UsageError for what is no address, or a `ca` that cannot be read.
     """
 
-    url: str
-    code: str
-    ca: Path | None = None
-    address: str = field(init=False)
-    tls: ssl.SSLContext | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        parts = urlsplit(self.url if "://" in self.url else f"http://{self.url}")
+    def __init__(self, url: str, code: str, ca: Path | None = None) -> None:
+        self.url = url
+        self.fingerprint = code.strip().upper().partition("-")[2]
+        """The fingerprint in the code, if the board has made its own certificate."""
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         schemes = {"http": "ws", "https": "wss"}
         if parts.scheme not in schemes or not parts.hostname:
-            raise UsageError(f"{self.url} is no address of a board.", "labkit class join http://HOST:PORT CODE")
+            raise UsageError(f"{url} is no address of a board.", "labkit class join http://HOST:PORT CODE")
         if self.fingerprint and parts.scheme == "http":
-            raise UsageError(
-                "This code is that of an https board.", f"labkit class join https://{parts.netloc} {self.code}"
-            )
-        object.__setattr__(self, "address", urlunsplit((schemes[parts.scheme], parts.netloc, "/signalr/join", "", "")))
-        object.__setattr__(self, "tls", self._context() if parts.scheme == "https" else None)
+            raise UsageError("This code is that of an https board.", f"labkit class join https://{parts.netloc} {code}")
+        self.address = urlunsplit((schemes[parts.scheme], parts.netloc, "/signalr/join", "", ""))
+        self.tls = self._context(ca) if parts.scheme == "https" else None
 
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint in the code, if the board has made its own certificate."""
-        return self.code.strip().upper().partition("-")[2]
-
-    def _context(self) -> ssl.SSLContext:
+    def _context(self, ca: Path | None) -> ssl.SSLContext:
         try:
-            context = ssl.create_default_context(cafile=self.ca)
+            context = ssl.create_default_context(cafile=ca)
         except (OSError, ssl.SSLError) as error:
-            raise UsageError(f"{self.ca} is no certificate: {error}.", "Name a file in PEM: --ca FILE") from error
+            raise UsageError(f"{ca} is no certificate: {error}.", "Name a file in PEM: --ca FILE") from error
         if self.fingerprint:  # which `check` compares, before anything is sent
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -2,7 +2,7 @@
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -280,13 +280,9 @@ def _look_into_service(
     if table is None and name != database:
         table = name
     if table is None:
-        busiest = max(found, key=lambda each: each.rows, default=None)
-        advice = (
-            f"labkit db tables {database} {argument(Path(busiest.name))} --backplane {backplane}"
-            if busiest
-            else "labkit run"
+        _print_tables(
+            database, found, format, lambda each: f"{database} {argument(Path(each))} --backplane {backplane}"
         )
-        _print_tables(database, found, format, advice)
         return
     chosen = looking.choose(found, table, f"labkit db tables --backplane {backplane}")
     content = service.rows(url, database, chosen.name, limit)
@@ -379,11 +375,13 @@ def _report(
     say_next(coming)
 
 
-def _print_tables(database: str, found: "list[looking.Table]", format: Format, advice: str | None = None) -> None:
+def _print_tables(
+    database: str, found: "list[looking.Table]", format: Format, typed: Callable[[str], str] | None = None
+) -> None:
+    """Print what tables there are; `typed` is what follows `labkit db tables` to see the one of a name."""
+    typed = typed or (lambda name: f"{database} {name}")
     busiest = max(found, key=lambda each: each.rows, default=None)
-    if advice is None:
-        advice = f"labkit db tables {database} {busiest.name}" if busiest else "labkit run"
-    coming = following.after("db tables", advice)
+    coming = following.after("db tables", f"labkit db tables {typed(busiest.name)}" if busiest else "labkit run")
     if format is Format.JSON:
         print_json(
             {

@@ -100,10 +100,8 @@ def _taken_over(order: Order, future: Any) -> Grade:
     if error is None:
         with tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as temporary:
             folder = Path(temporary) / "results"
-            archive = Path(temporary) / "results.zip"
-            archive.write_bytes(future.result())
-            with contextlib.suppress(Unreadable):
-                archives.unpack(archive, folder, everything=True)
+            with contextlib.suppress(MachineError):
+                _unpack(future.result(), folder)
             other = Results(folder)
             if found := other.get(order.begun.key):
                 # The results that the order's folder is in: `submissions/NAME`.

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from labkit.postgres import Server
 
 
-LARGE = 1_000_000
-"""From how many bytes on a file beside the app is left out."""
-
-
 @dataclass(frozen=True)
 class RunningCopy:
     """A copy of the app in `folder` whose instances run; `server` is theirs alone, if they need one."""
@@ -67,7 +63,7 @@ def _take(path: Path, to: Path) -> None:
         return
     if path.is_dir():
         to.mkdir()
-    elif path.name in tree.BESIDE and path.is_file() and path.stat().st_size < LARGE:
+    elif path.name in tree.BESIDE and path.is_file() and path.stat().st_size < tree.LARGE:
         shutil.copyfile(path, to)
 
 

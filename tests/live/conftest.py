@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -61,24 +62,29 @@ def party(tmp_path: Path) -> Path:
     return scaffold.new_lab("party", tmp_path / "party").folder
 
 
+@asynccontextmanager
+async def running_guide(folder: Path, lab: Path) -> AsyncIterator[RunningGuide]:
+    """A guide of a lab, started in that folder."""
+    guide = RunningGuide(folder, lab)
+    await guide.start()
+    yield guide
+    await guide.stop()
+
+
 @pytest.fixture
 async def guide(tmp_path: Path, party: Path) -> AsyncIterator[RunningGuide]:
     """A guide of that lab, started in an empty folder."""
     (tmp_path / "work").mkdir()
-    guide = RunningGuide(tmp_path / "work", party)
-    await guide.start()
-    yield guide
-    await guide.stop()
+    async with running_guide(tmp_path / "work", party) as guide:
+        yield guide
 
 
 @pytest.fixture
 async def second_guide(tmp_path: Path, party: Path) -> AsyncIterator[RunningGuide]:
     """Another one of the same lab, in another folder."""
     (tmp_path / "other").mkdir()
-    guide = RunningGuide(tmp_path / "other", party)
-    await guide.start()
-    yield guide
-    await guide.stop()
+    async with running_guide(tmp_path / "other", party) as guide:
+        yield guide
 
 
 @pytest.fixture

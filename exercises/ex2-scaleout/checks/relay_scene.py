@@ -7,7 +7,6 @@ others have put there, and puts something there.
 """
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -133,32 +132,25 @@ def relay(
 @pytest.fixture(scope="session")
 def backplane(relay: Relay, databases: Databases) -> Backplane:
     """The backplane's tables and rows, after the answers; and what one more server's message does."""
-    if databases.instead:
-        return _of_service(relay, databases)
-    name, tables = next(
-        (
-            (name, tables)
-            for name in ([databases.named] if databases.named else databases.existing)
-            if "messages_0" in (tables := _tables(databases, name))
-        ),
-        (databases.named, []),
-    )
-    if name is None or not tables:
-        return Backplane(name, tables, [], [])
-    rows = [_row(each) for each in _query(databases, name, ROWS)]
+    name, tables, rows = _of_service(databases) if databases.instead else _of_postgres(databases)
     last = next((each for each in reversed(rows) if each.content), None)
-    if last is None:
-        return Backplane(name, tables, rows, list(relay.pages))
-    deaf = _repeat(relay, last, lambda: _query(databases, name, REPEAT.format(payload=last.payload)))
+    if not tables:
+        return Backplane(name, [], [], [])
+    deaf = _repeat(relay, databases, name, last) if last else list(relay.pages)
     return Backplane(name, tables, rows, deaf)
 
 
-def _of_service(relay: Relay, databases: Databases) -> Backplane:
-    """The same of what stands in for PostgreSQL, read and written as a server of the application does."""
-    url, name = stand_in.url_of(databases), databases.named
-    kept = stand_in.kept(url)
-    if kept is None:
-        return Backplane(name, [], [], [])
+def _of_postgres(databases: Databases) -> tuple[str | None, list[str], list[Row]]:
+    """The database that has a stream, its tables, and the stream's rows; else what the code names."""
+    for name in [databases.named] if databases.named else databases.existing:
+        if "messages_0" in (tables := _tables(databases, name)):
+            return name, tables, [_row(each) for each in _query(databases, name, ROWS)]
+    return databases.named, [], []
+
+
+def _of_service(databases: Databases) -> tuple[str | None, list[str], list[Row]]:
+    """The same of what stands in for PostgreSQL, read as one more server does it; its stream is its only table."""
+    kept = stand_in.kept(stand_in.url_of(databases))
     rows = [
         _row(
             {
@@ -168,19 +160,18 @@ def _of_service(relay: Relay, databases: Databases) -> Backplane:
                 "at": each.inserted_on.timestamp(),
             }
         )
-        for each in kept
+        for each in kept or ()
     ]
-    last = next((each for each in reversed(rows) if each.content), None)
-    if last is None:
-        return Backplane(name, [stand_in.name_of(databases)], rows, list(relay.pages))
-    deaf = _repeat(relay, last, lambda: stand_in.publish(url, bytes.fromhex(last.payload)))
-    return Backplane(name, [stand_in.name_of(databases)], rows, deaf)
+    return databases.named, [] if kept is None else [stand_in.name_of(databases)], rows
 
 
-def _repeat(relay: Relay, last: Row, put: Callable[[], object]) -> list[StatisticsPage]:
+def _repeat(relay: Relay, databases: Databases, name: str | None, last: Row) -> list[StatisticsPage]:
     """Put a message into the stream once more; the pages that it did not reach."""
     began = time.time()
-    put()
+    if databases.instead:
+        stand_in.publish(stand_in.url_of(databases), bytes.fromhex(last.payload))
+    else:
+        _query(databases, str(name), REPEAT.format(payload=last.payload))
 
     def deaf() -> list[StatisticsPage]:
         return [page for page in relay.pages if last.content not in [news.content for news in page.news(began)]]

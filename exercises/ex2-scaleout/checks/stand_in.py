@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SUGGESTED = "signalr"
-"""The name that the manual gives the stream."""
+"""The name that the manual gives the database, or the stream."""
 
 _FIXED = re.compile(r"(?:use_backplane\(|open_backplane\(|backplane=)\s*[rRbBfF]*[\"']([a-z+]+)://")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import stand_in
+from stand_in import SUGGESTED
 
 from labkit.checking import WAIT, Databases, NotDone
 
@@ -13,10 +14,6 @@ pytestmark = [pytest.mark.task(2), pytest.mark.budget(120)]
 
 RESERVED = ("postgres", "template0", "template1")
 """The databases that every server has."""
-
-SUGGESTED = "signalr"
-"""The name that the manual gives the database."""
-
 
 PROBE = "labkit-probe"
 """The stream in which a message is tried: one of its own, which the application does not hear."""

@@ -7,13 +7,13 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
 from asgi_signalr.errors import InvalidDataError, NamedDataError
 from asgi_signalr.protocols import HubProtocol
-from asgi_signalr.protocols.json import check_int, check_object, check_text
+from asgi_signalr.protocols.json import check_int, check_object, check_text, refuse_word
 
 SEPARATOR = b"\x1e"
 AGREED = b"{}" + SEPARATOR
@@ -104,7 +104,7 @@ def _with_half_characters(request: bytes, error: Exception) -> Any:
 
     """
     try:
-        return json.loads(request.decode(), parse_constant=_refuse)
+        return json.loads(request.decode(), parse_constant=refuse_word)
     except (ValueError, RecursionError):
         raise NamedDataError("JsonReaderException", str(error)) from None
 
@@ -115,10 +115,6 @@ def _half_text(text: str, at: int) -> str:
         return "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate."
     wrong = text[at] if is_second else text[at + 1]
     return f"Cannot read invalid UTF-16 JSON text as string. Invalid surrogate value: '0x{ord(wrong):X}'."
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
 
 
 def refused(error: str) -> bytes:

@@ -204,7 +204,7 @@ def _without_unreadable(record: bytes | bytearray, error: Exception) -> Any:
 
     """
     try:
-        wire = json.loads(record.decode(), parse_constant=_refuse, parse_int=_number, parse_float=_number)
+        wire = json.loads(record.decode(), parse_constant=refuse_word, parse_int=_number, parse_float=_number)
         if isinstance(wire, dict):
             for name in _VALUES & wire.keys():
                 count = len(wire[name]) if isinstance(wire[name], list) else 0
@@ -229,7 +229,13 @@ def _number(text: str) -> int | float:
     return int(text) if len(text) < 20 and text.lstrip("-").isdecimal() else 0.0
 
 
-def _refuse(word: str) -> NoReturn:
+def refuse_word(word: str) -> NoReturn:
+    """Refuse what Python's decoder takes for a number, and JSON does not know: NaN and Infinity.
+
+    Raises:
+        ValueError: always.
+
+    """
     raise ValueError(f"{word} is no JSON")
 
 
