@@ -16,7 +16,9 @@ def line(start: str) -> str | None:
         try:
             with open(os.path.join(folder, _NAME), encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH118, PTH123  (pathlib alone takes as long to import)
                 kept, _, files = file.read().partition("\n")
-            return kept + ("" if files == _files(folder) else " *")
+            # Somebody else may have made the folder: nothing of the line gives a terminal orders.
+            shown = "".join(filter(str.isprintable, kept))
+            return shown + ("" if files == _files(folder) else " *")
         except OSError:
             above = os.path.dirname(folder)  # noqa: PTH120  (as above)
             if above == folder:

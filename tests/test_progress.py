@@ -126,6 +126,11 @@ def test_status_is_a_line_that_tells_of_changed_files(brew: Exercise, mine: Work
     assert status.line(str(mine.folder.parent)) is None
 
 
+def test_status_gives_a_terminal_no_orders(mine: Workspace) -> None:
+    (mine.folder / ".labkit" / "status").write_bytes(b"a1\x1b[2J task\x80 1\n")
+    assert status.line(str(mine.folder)) == "a1[2J task 1 *"
+
+
 def test_the_end_of_the_lab_is_said(brew: Exercise, mine: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     insert(mine, brew, "pour", "cup-label")
     verify(mine, brew, "a1.1", "a1.2")
