@@ -255,7 +255,10 @@ class _Front:
 
         for request in self._balancer.requests():
             if request.is_page:
-                tell(request.instance, f"{request.method} {request.path} {request.status}")
+                tell(
+                    request.instance,
+                    f"served {request.path}" + (f" ({request.status})" if request.status != 200 else ""),
+                )
         if not self._running.are_up:
             return
         if self._of is not self._running.now:  # all of them are new
@@ -467,7 +470,8 @@ def _announce(running: _Instances, front: _Front | None) -> None:
     subject = running.subject
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     if front is not None:
-        table.add_row("", Text(front.page, style="bold"))
+        count = len(running.now.list)
+        table.add_row(Text(front.page, style="bold"), f"a load balancer, {count} instances behind it")
     for instance in running.now.list if front is None else ():
         number = Text(f"{instance.number}", style=_colour(instance.number))
         table.add_row(number, Text(_page(subject.exercise, instance), style="bold"))
