@@ -17,7 +17,8 @@ from labkit import services, workspace
 from labkit.cli import run
 from labkit.console import out
 from labkit.lab import find_lab
-from labkit.postgres import LabServer, Server, without_password
+from labkit.services.postgres.lab_server import LabServer
+from labkit.services.postgres.server import Server, without_password
 
 Shown = Callable[..., dict[str, Any]]
 
@@ -240,7 +241,8 @@ def test_the_help_of_the_shell_teaches_listen_and_notify(capsys: pytest.CaptureF
 
 
 def test_the_commands_import_nothing_heavy_before_they_run() -> None:
-    code = "import sys, labkit.cli.database; print([m for m in ('psutil', 'labkit.postgres') if m in sys.modules])"
+    heavy = ("psutil", "labkit.services.postgres.server")
+    code = f"import sys, labkit.cli.database; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

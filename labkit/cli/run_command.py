@@ -452,13 +452,14 @@ def _server(subject: _Subject) -> Iterator[str]:
 
     On the lab's own server these databases would do a step of the exercise for the trainee.
     """
-    from labkit import postgres
+    from labkit.services.postgres.keeper import temporary_server
+    from labkit.services.postgres.lab_server import find_server
 
     if subject.own:
-        with postgres.find_server().running() as server:
+        with find_server().running() as server:
             yield server.url
         return
-    with postgres.temporary_server() as server:
+    with temporary_server() as server:
         if subject.folder == subject.exercise.end:
             for name in subject.exercise.database.solution if subject.exercise.database else ():
                 server.create_database(name)
@@ -521,10 +522,10 @@ class _Watch:
     """Tells when the database server ends, and when it is back: the instances say no more than that they miss it."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        from labkit import postgres
+        from labkit.services.postgres.lab_server import find_server
 
         self._say = say
-        self._server = postgres.find_server()
+        self._server = find_server()
         self._was_up = True
         self._next_look = 0.0
 

@@ -19,7 +19,7 @@ from labkit.ports import HOST, hold, listens
 from labkit.processes import Group
 
 if TYPE_CHECKING:
-    from labkit.tables import Rows, Table
+    from labkit.services.tables import Rows, Table
 
 _START_TIMEOUT = 20.0
 _ATTEMPTS = 3

@@ -9,7 +9,7 @@ from playwright.sync_api import TimeoutError as TooLate
 from labkit import browser
 from labkit.checking import NotDone
 from labkit.errors import MachineError
-from labkit.postgres import TooLong
+from labkit.services.postgres.server import TooLong
 from labkit.verify.causes.finding import Dialog
 from labkit.verify.report import Result, Verdict
 

@@ -29,7 +29,7 @@ from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
     from labkit.instances import Instances
-    from labkit.postgres import Server
+    from labkit.services.postgres.server import Server
     from labkit.verify.warm import Warm
 
 START = 60.0
@@ -275,9 +275,9 @@ class _Run:
         return tuple(replace(each, url=url) for each, url in zip(copy.running, front.entrances, strict=True))
 
     def _own_server(self, stack: ExitStack) -> "Server":
-        from labkit import postgres
+        from labkit.services.postgres.keeper import temporary_server
 
-        return self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
+        return self._warm.server() if self._warm else stack.enter_context(temporary_server())
 
     def _blocked(self, error: LabError, app: Path) -> Result:
         """The result that an app gives which does not start; other errors are raised on."""
