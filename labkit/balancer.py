@@ -25,45 +25,7 @@ SERVED_BY = "X-Served-By"
 _ATTEMPTS = 3
 _REQUESTS, _TROUBLE = "requests.log", "caddy.log"
 
-_SETTINGS = """\
-{{
-	admin off
-	auto_https off
-	persist_config off
-	grace_period 1s
-	log {{
-		output file {trouble}
-		level WARN
-	}}
-}}
-"""
-
-_STICKY = """\
-cookie {cookie} {secret} {{
-			fallback round_robin
-		}}"""
-
-# A site takes requests whatever name they are for: a forwarded port has a name of its own.
-_SITE = """
-http://:{port} {{
-	bind {host}
-	log {{
-		output file {requests}
-		format json
-	}}
-	map {{http.reverse_proxy.upstream.port}} {{instance}} {{
-{names}
-	}}
-	reverse_proxy {upstreams} {{
-		lb_policy {policy}
-		lb_try_duration 5s
-		lb_try_interval 100ms
-		fail_duration 2s
-		header_up {served_by} "instance {{instance}}"
-		header_down {served_by} "instance {{instance}}"
-	}}
-}}
-"""
+_TEMPLATE = Path(__file__).parent / "templates" / "balancer" / "Caddyfile"
 
 
 @dataclass(frozen=True)
@@ -157,22 +119,23 @@ def running(
 
 def _write(folder: Path, ports: Sequence[int], main: int, others: Sequence[int]) -> None:
     """Write what Caddy is to do; the secret is what it signs its cookies with."""
-    sticky = _STICKY.format(cookie=f"labkit-{secrets.token_hex(4)}", secret=secrets.token_hex(16))
-    numbers = {each: number for number, each in enumerate(ports, start=1)}
+    import jinja2
 
-    def site(at: int, upstreams: Sequence[int]) -> str:
-        return _SITE.format(
-            port=at,
-            host=HOST,
-            requests=_REQUESTS,
-            names="\n".join(f"\t\t{each} {numbers[each]}" for each in upstreams),
-            upstreams=" ".join(f"{HOST}:{each}" for each in upstreams),
-            policy=sticky if len(upstreams) > 1 else "first",
-            served_by=SERVED_BY,
-        )
-
-    sites = [site(main, ports), *(site(at, [each]) for at, each in zip(others, ports, strict=False))]
-    (folder / "Caddyfile").write_text(_SETTINGS.format(trouble=_TROUBLE) + "".join(sites), encoding="utf-8")
+    numbers = {port: number for number, port in enumerate(ports, start=1)}
+    alone = [{"port": at, "instances": {port: numbers[port]}} for at, port in zip(others, ports, strict=False)]
+    template = jinja2.Template(
+        _TEMPLATE.read_text(encoding="utf-8"), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    text = template.render(
+        sites=[{"port": main, "instances": numbers}, *alone],
+        host=HOST,
+        requests=_REQUESTS,
+        trouble=_TROUBLE,
+        cookie=f"labkit-{secrets.token_hex(4)}",
+        secret=secrets.token_hex(16),
+        served_by=SERVED_BY,
+    )
+    (folder / "Caddyfile").write_text(text, encoding="utf-8", newline="\n")
     (folder / _REQUESTS).unlink(missing_ok=True)
 
 
