@@ -347,10 +347,17 @@ class Shown:
             err.print(f"{sign} {escape(check.task)}  {show.shown(check.title)}{said}", soft_wrap=True)
 
     def _table(self) -> Table:
+        """A line for each check, as many as the terminal has room for: a taller one would leave lines behind."""
         from rich.spinner import Spinner
 
         table = Table(box=None, show_header=False, padding=(0, 1))
-        for check in self._checks.values():
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        checks = list(self._checks.values())
+        in_hand = next((n for n, check in enumerate(checks) if check.id not in self._results), len(checks))
+        room = max(err.height - 3, 1)
+        first = max(0, min(in_hand - room // 2, len(checks) - room))
+        for check in checks[first : first + room]:
             result = self._results.get(check.id)
             if result:
                 sign, style = SIGNS[result.verdict]
@@ -359,6 +366,6 @@ class Shown:
                 table.add_row(Spinner("dots"), show.shown(check.title))
             else:
                 table.add_row("[dim]·[/]", f"[dim]{show.shown(check.title)}[/]")
-        if self._what and self._what not in {check.title for check in self._checks.values()}:
+        if self._what and self._what not in {check.title for check in checks}:
             table.add_row(Spinner("dots"), f"{show.shown(self._what)} …")
         return table
