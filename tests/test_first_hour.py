@@ -186,21 +186,7 @@ def test_labkit_alone_shows_what_a_trainee_needs_on_one_screen(capsys: pytest.Ca
     assert (code, lines[0], len(lines) <= 23) == (0, "Usage: labkit COMMAND [ARGS]...", True)
     assert max(map(len, lines)) <= 80
     shown = [line.split()[0] for line in lines if line.startswith("  ")]
-    assert shown == [
-        "setup",
-        "list",
-        "start",
-        "next",
-        "chapter",
-        "guide",
-        "snippet",
-        "run",
-        "verify",
-        "hint",
-        "diff",
-        "undo",
-        "reset",
-    ]
+    assert " ".join(shown) == "setup list start next chapter guide snippet run verify hint diff undo reset"
 
 
 def test_labkit_alone_and_its_groups_show_their_help_and_no_circle(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,7 +70,7 @@ _FIRST = {
 
 def say_first() -> None:
     """Say what labkit is, how to begin, and the commands that a trainee needs."""
-    out.print(Text.assemble(("Usage:", "bold"), " ", form("labkit COMMAND [ARGS]...")))
+    out.print(Text.assemble((translated("Usage:"), "bold"), f" {form('labkit')} COMMAND [ARGS]..."))
     say()
     for paragraph in ABOUT.split("\n\n"):
         say(translated(paragraph).replace("**", ""))
