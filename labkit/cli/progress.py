@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import insertion, progress, status
+from labkit import insertion, progress, snippets, status
 from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
