@@ -14,7 +14,7 @@ from asgi_signalr.backplanes import Backplane, open_backplane
 from asgi_signalr.backplanes.nats import NatsBackplane
 from asgi_signalr.backplanes.postgres import PostgresBackplane
 from asgi_signalr.backplanes.redis import RedisBackplane
-from asgi_signalr.backplanes.sql import SqlBackplane
+from asgi_signalr.backplanes.sqlite import SqliteBackplane
 from nats.js.errors import NotFoundError
 
 from labkit.services.postgres.server import Server
@@ -28,7 +28,7 @@ ENGINES: dict[str, Any] = {
     "nats": NatsBackplane,
     "postgresql": PostgresBackplane,
     "redis": RedisBackplane,
-    "sqlite": SqlBackplane,
+    "sqlite": SqliteBackplane,
 }
 
 
