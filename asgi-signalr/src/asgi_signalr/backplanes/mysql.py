@@ -26,7 +26,7 @@ class MysqlBackplane(SqlBackplane):
         parsed = make_url(url)
         if not parsed.database:
             raise ValueError(f"The URL names no database: {parsed.get_backend_name()}://user:password@host/DATABASE.")
-        driver = f"{parsed.get_backend_name()}+aiomysql"
+        driver = f"{parsed.get_backend_name()}+asyncmy"
         super().__init__(
             f"{parsed.host or 'localhost'}:{parsed.port or 3306}/{parsed.database}",
             parsed.set(drivername=driver),
