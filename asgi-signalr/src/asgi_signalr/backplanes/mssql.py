@@ -15,8 +15,8 @@ class MssqlBackplane(SqlBackplane):
     """Joins the servers that use one database; `open_backplane("mssql://user:password@host/database")` makes it.
 
     The database must exist; the tables are made on first use, in the schema SignalR. The driver is Microsoft's for
-    ODBC, which has to be installed; `?driver=` in the URL names another one than the newest. The options are those of
-    every `SqlBackplane`.
+    ODBC, which has to be installed on the machine; `?driver=` in the URL names another one than the newest. The options
+    are those of every `SqlBackplane`.
     """
 
     def __init__(self, url: str, **options: Unpack[TableOptions]) -> None:
