@@ -128,7 +128,11 @@ def test_a_placeholder_is_refused_before_anything_starts(capsys: pytest.CaptureF
 
 
 def test_tables_are_listed_with_their_rows(database: str, postgres_server: Server, shown: Shown) -> None:
-    assert shown("db", "tables", database)["tables"] == []
+    assert shown("db", "tables", database) == {
+        "database": database,
+        "tables": [],
+        "next": "labkit run   (use the application in the browser, then look again)",
+    }
     postgres_server.query(
         database,
         'CREATE SCHEMA "Odd one"; CREATE TABLE "Odd one"."a ""b""" (x int); CREATE TABLE orders (id int PRIMARY KEY);'
@@ -179,7 +183,11 @@ def test_the_rows_of_a_table_can_be_seen(
     [
         (["tables", "no-such-one"], "Unknown database “no-such-one”."),
         (["shell", "no-such-one"], "Unknown database “no-such-one”."),
-        (["tables", "{database}", "nothing"], "Unknown table “nothing”."),
+        (
+            ["tables", "{database}", "nothing"],
+            "Unknown table “nothing”. There are no tables yet: the application makes them when somebody uses it.\n"
+            "next: labkit run   (use the application in the browser, then look again)\n",
+        ),
     ],
 )
 def test_an_unknown_name_is_an_error(

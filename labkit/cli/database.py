@@ -381,9 +381,14 @@ def _print_tables(
     database: str, found: "list[Kept]", format: Format, typed: Callable[[str], str] | None = None
 ) -> None:
     """Print what tables there are; `typed` is what follows `labkit db tables` to see the one of a name."""
+    from labkit.services.tables import FIRST_TABLES, NO_TABLES
+
     typed = typed or (lambda name: f"{database} {name}")
     busiest = max(found, key=lambda each: each.rows, default=None)
-    coming = following.after("db tables", f"labkit db tables {typed(busiest.name)}" if busiest else "labkit run")
+    if busiest is None:  # looking was in vain: the step is still to be done
+        coming = FIRST_TABLES
+    else:
+        coming = following.after("db tables", f"labkit db tables {typed(busiest.name)}")
     if format is Format.JSON:
         print_json(
             {
@@ -394,7 +399,7 @@ def _print_tables(
         )
         return
     if not found:
-        say(f"The database {escape(database)} has no tables yet: the application that uses it makes them.")
+        say(NO_TABLES)
     else:
         grid = Table(box=None, pad_edge=False)
         grid.add_column(show.shown("table"), overflow="fold")

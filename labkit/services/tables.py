@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from labkit.errors import unknown
+from labkit.errors import UsageError, unknown
 
 BYTES_SHOWN = 400
+NO_TABLES = "There are no tables yet: the application makes them when somebody uses it."
+FIRST_TABLES = "labkit run   (use the application in the browser, then look again)"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ def choose(found: Sequence[T], name: str, advice: str) -> T:
         UsageError: there is none, or it may be several.
 
     """
+    if not found:
+        raise UsageError(f"Unknown table “{name}”. {NO_TABLES}", FIRST_TABLES)
     matching = [each for each in found if name in (each.name, each.name.partition(".")[2])]
     if len(matching) != 1:
         raise unknown("table", name, [each.name for each in found], advice)
