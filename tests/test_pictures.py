@@ -32,7 +32,7 @@ def test_the_pictures_of_a_chapter_are_those_that_there_are(exercise: Exercise) 
 
 
 def shown(snapshots: bytes, names: set[str]) -> dict[str, list[str]]:
-    """What pictures show. Servers tell each other of themselves when they come to it: in a terminal's, order is none."""
+    """What pictures show; of a terminal's the lines alone, as servers tell of themselves when they come to it."""
     found = json.loads(snapshots)
     return {
         name: sorted({line for text in texts for line in text.splitlines()}) if f"{name}.svg" in names else texts
