@@ -203,6 +203,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(
     frames=st.lists(FRAMES, max_size=8),
