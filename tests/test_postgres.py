@@ -1,6 +1,7 @@
 """PostgreSQL servers: real ones, started and stopped for these tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from labkit.services.postgres.account import Account, can_enter
 from labkit.services.postgres.cluster import Cluster
 from labkit.services.postgres.keeper import temporary_server
 from labkit.services.postgres.lab_server import ExternalServer, LabServer, find_server
-from labkit.services.postgres.server import Server, TooLong, without_password
+from labkit.services.postgres.server import Server, Unusable, without_password
+from labkit.verify import judging
+from labkit.verify.report import Verdict
 
 as_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root changes accounts")
 
@@ -189,6 +192,7 @@ def test_the_labs_own_server_stays_from_start_to_stop_and_keeps_its_databases(la
     assert lab.existing() is None
 
 
+@pytest.mark.slow
 def test_a_shared_server_runs_until_its_last_user_is_done(lab_home: Path) -> None:
     lab = LabServer(lab_home)
     first, second = lab.running(), lab.running()
@@ -200,6 +204,7 @@ def test_a_shared_server_runs_until_its_last_user_is_done(lab_home: Path) -> Non
     assert lab.existing() is None
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_its_last_words(lab_home: Path) -> None:
     lab = LabServer(lab_home)
     with lab.running() as server:
@@ -269,6 +274,32 @@ def test_as_root_no_folder_is_opened_and_the_server_runs_elsewhere() -> None:
             assert (closed / "postgres").is_symlink()
         finally:
             Cluster((closed / "postgres").resolve(), temporary=False).remove()
+
+
+@as_root
+def test_as_root_what_was_put_elsewhere_goes_with_the_temporary_folder_that_wanted_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        temporary = Path(name)
+        temporary.chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        homes = {}
+        for number in ("1", "2", "3"):
+            (temporary / number).mkdir(mode=0o700)
+            homes[number] = account.lab_home(temporary / number / "postgres")
+            (homes[number] / "data").mkdir(parents=True)
+            (homes[number] / "password").touch()
+        (homes["3"] / "data" / "postmaster.pid").touch()  # its server runs
+        shutil.rmtree(temporary / "2")
+        shutil.rmtree(temporary / "3")
+        assert account.lab_home(temporary / "1" / "postgres") == homes["1"]
+        assert all(home.exists() for home in homes.values())  # nothing is made, and so nothing is swept
+        (temporary / "4").mkdir(mode=0o700)
+        new = account.lab_home(temporary / "4" / "postgres")
+        left = {path.name for path in (temporary / "labkit").iterdir()}
+    kept = [homes["1"].name, homes["3"].name]
+    assert left == {*kept, *(f"{each}.wanted" for each in (*kept, new.name))}
 
 
 @pytest.mark.slow
@@ -427,13 +458,41 @@ def test_a_statement_that_waits_for_the_app_comes_to_an_end(
         app.stdin.flush()
         assert [app.stdout.readline(), app.stdout.readline()] == [b"BEGIN\n", b"LOCK TABLE\n"]
         monkeypatch.setattr(server, "PATIENCE", 10.2)  # PostgreSQL itself ends it after 0.2 s
-        with pytest.raises(TooLong) as caught:
+        with pytest.raises(Unusable) as caught:
             postgres_server.query("locked", "SELECT * FROM pots")
         app.kill()
     assert caught.value.message == (
         "The database locked gave no answer within 0.2 s: "
         "something else that uses it, the app for example, keeps a table locked."
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "said"),
+    [
+        (
+            "ALTER DATABASE shut CONNECTION LIMIT 0",
+            "SELECT 1",
+            "takes no more connections: something else that uses it, the app for example, has them all.",
+        ),
+        (
+            "SELECT 1",
+            "SELECT pg_terminate_backend(pg_backend_pid())",
+            "cannot be asked, although its server runs: FATAL: terminating connection",
+        ),
+    ],
+    ids=["connections used up", "connections ended"],
+)
+def test_a_database_that_the_app_has_shut_is_not_the_machines_fault(
+    postgres_server: Server, before: str, asked: str, said: str
+) -> None:
+    postgres_server.create_database("shut")
+    postgres_server.query("shut", before)
+    with pytest.raises(Unusable, match=rf"^The database shut {re.escape(said)}"):
+        postgres_server.query("shut", asked)
+    found = judging.verdict(Unusable("It takes no more connections."))
+    assert (found.verdict, found.expected, found.seen) == (Verdict.NOT_DONE, "the database answers", "no answer")
+    postgres_server.drop_database("shut")
 
 
 def test_whoever_gives_up_at_a_locked_folder_has_started_nothing(lab_home: Path) -> None:

@@ -21,8 +21,8 @@ PATIENCE = 40.0
 """How many seconds a statement in an app's database may take; PostgreSQL itself ends it ten seconds earlier."""
 
 
-class TooLong(LabError):  # noqa: N818  (a fact, as `verify` reports it)
-    """A statement had no answer in time: something else in its database, the app for example, holds a lock."""
+class Unusable(LabError):  # noqa: N818  (a fact, as `verify` reports it)
+    """A database that its server runs, and that cannot be asked: by what the app, or something else, does in it."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class Server:
 
         Raises:
             UsageError: there is no such database.
+            Unusable: it cannot be asked, because of what the app or something else does in it.
             LabError: the server refuses the statement.
             MachineError: the server does not answer.
         """
@@ -109,11 +110,12 @@ class Server:
 
         Raises:
             UsageError: there is no such database.
+            Unusable: it cannot be asked, because of what the app or something else does in it.
             MachineError: the server does not answer.
         """
         try:
             said = self._psql(database, sql="LISTEN labkit_probe;\nNOTIFY labkit_probe;\n")
-        except (UsageError, MachineError):
+        except (UsageError, MachineError, Unusable):
             raise
         except LabError:
             return False
@@ -133,6 +135,13 @@ class Server:
         """The environment for a program that is to use this server without a password on its command line."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         return {**kept, "PGPASSWORD": unquote(urlsplit(self.url).password or ""), "PGCLIENTENCODING": "UTF8"}
+
+    def _runs(self) -> bool:
+        """Whether the server answers labkit's own role, for which PostgreSQL reserves connections."""
+        try:
+            return self.admin is not None and self.query("postgres", "SELECT 1 AS one") == [{"one": "1"}]
+        except LabError:
+            return False
 
     def _psql(self, database: str, *options: str, sql: str) -> str:
         role = Server(self.admin_url) if database in HIDDEN else self
@@ -167,7 +176,7 @@ class Server:
             return result.stdout
         said = " ".join(result.stderr.split())
         if "canceling statement due to" in said:
-            raise TooLong(
+            raise Unusable(
                 f"The database {database} gave no answer within {PATIENCE - 10:g} s: "
                 "something else that uses it, the app for example, keeps a table locked.",
                 "Stop what uses it, then repeat the command.",
@@ -175,10 +184,26 @@ class Server:
         if re.search(r'database ".*" does not exist', said):
             raise unknown("database", database, self.databases(), f"labkit db create {database}")
         if result.returncode == 2:  # psql's status for a connection that failed or was lost
+            if is_apps and self._runs():
+                raise _shut(database, said)
             raise MachineError(
                 f"The PostgreSQL server {self.address} does not answer: {said}", "labkit db status shows what runs."
             )
         raise LabError(f"PostgreSQL refuses: {re.sub(r'^psql:<stdin>:[0-9]+: ', '', said)}")
+
+
+def _shut(database: str, said: str) -> Unusable:
+    """The error of a database that lets nobody in, by PostgreSQL's words."""
+    if re.search(r"too many (clients|connections)|connection slots", said):
+        return Unusable(
+            f"The database {database} takes no more connections: something else that uses it, "
+            "the app for example, has them all.",
+            "Close each connection that is not needed any more; a pool of a few is enough.",
+        )
+    return Unusable(
+        f"The database {database} cannot be asked, although its server runs: {said}",
+        "Look for what the app does with its connections, its role and its database.",
+    )
 
 
 def without_password(url: str) -> str:
