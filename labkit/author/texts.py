@@ -201,7 +201,8 @@ class _Finder:
 
 _CODE = re.compile(
     r"^\s*(?:SELECT|CREATE|WITH|LISTEN|ctid|encode|def|import|from|sudo|winget|REVOKE|-c) "
-    r"|UNION ALL|CASE WHEN|Wheel-Version: |^of_table\.|^[a-z]+\.?\{\w+\}$|[<>]/?[a-z]+[ >/]|\\[dwsb(]|[a-z]\(\)?;|=>|^--\w|^[a-z-]+/[a-z.+*-]+$|\bfunction\s*\(|%Y-%m"
+    r"|UNION ALL|CASE WHEN|Wheel-Version: |^of_table\.|^[a-z]+\.?\{\w+\}$"
+    r"|[<>]/?[a-z]+[ >/]|\\[dwsb(]|[a-z]\(\)?;|=>|^--\w|^[a-z-]+/[a-z.+*-]+$|\bfunction\s*\(|%Y-%m"
     r"|^\{sys_executable\} -m|^uv [a-z]|\.app/|^bold \w+$|^db \w+$"
     r"|^(?:Windows NT|Macintosh|Mozilla)|Application Support"
 )
