@@ -51,6 +51,11 @@ MOST_CODE = 8_000_000
 """How many bytes of an app are looked through for code, the smallest files first: the others are data."""
 
 
+def is_tools_folder(path: str | Path) -> bool:
+    """Whether a folder is what tools have made beside an app: by its name, or as an environment of Python's."""
+    return os.path.basename(path) in IGNORED_FOLDERS or os.path.exists(os.path.join(path, "pyvenv.cfg"))  # noqa: PTH118, PTH119, PTH110  (for each folder of a workspace)
+
+
 def _is_file(entry: "os.DirEntry[str]", most: float) -> bool:
     try:
         return entry.is_file() and entry.stat().st_size < most
@@ -75,7 +80,7 @@ def app_files(folder: Path, most: float = HUGE) -> Iterator[str]:
             if not prefix and entry.name in BESIDE:
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in IGNORED_FOLDERS:
+                if not is_tools_folder(entry.path):
                     yield from walk(entry.path, f"{prefix}{entry.name}/")
             elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and _is_file(entry, most):
                 yield prefix + entry.name
