@@ -27,7 +27,9 @@ IGNORED_FOLDERS = frozenset(
 )
 IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock"})
 
-BESIDE = frozenset({".gitignore", "lab-receipt.json", "lab-workspace.toml", "manual", "uv.toml", "wheels"})
+BESIDE = frozenset(
+    {".gitignore", "lab-receipt.json", "lab-verdicts.json", "lab-workspace.toml", "manual", "uv.toml", "wheels"}
+)
 """What labkit puts beside the app, in the workspace's own folder and nowhere below."""
 
 OF_THE_LAB = ".lab-new"

@@ -363,7 +363,9 @@ def test_a_class_is_opened_joined_and_closed_by_commands(
         assert ask(tmp_path, "remove", "Zoe")[1].startswith("Unknown trainee")
         assert ask(tmp_path, "close") == (0, "The class of 1 trainee is closed.\n")
         assert board.wait(20) == 0
-        assert "cannot be reached" in next(line for line in trainee.stdout if "reached" in line)
+        assert next(line for line in trainee.stdout if "reached" in line) == (
+            "The board cannot be reached (it has been closed, unless it opens again); trying again …\n"
+        )
         assert ask(tmp_path, "close")[1].startswith("No board is open")
     finally:
         trainee.terminate()
