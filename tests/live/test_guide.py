@@ -16,6 +16,7 @@ from labkit.lab import find_lab
 from labkit.live.guide import STATIC, Guide
 
 Labkit = Callable[..., Awaitable[str]]
+StartsApp = Callable[[Path], Awaitable[asyncio.subprocess.Process]]
 
 
 class RunningGuide(Protocol):
@@ -137,6 +138,32 @@ async def test_what_is_done_elsewhere_shows_on_every_page(
     assert "passed" in await labkit("verify", cwd=workspace)
     for each in (page, other):
         await expect(each.locator("#left-over")).to_have_text("Done: well done!")
+
+
+@pytest.mark.slow
+async def test_an_app_that_runs_in_another_window_shows_and_is_not_run_twice(
+    page: Page, guide: RunningGuide, labkit: Labkit, app_in_another_window: StartsApp
+) -> None:
+    await labkit("start", "ex1")
+    workspace = guide.folder / "ex1-first-steps"
+    shown = page.locator("[data-app]")
+    process = await app_in_another_window(workspace)
+    await expect(shown).to_have_text("Running in another window.")
+    url = await page.locator("#app a").get_attribute("href")
+    assert url is not None
+    assert (await page.request.get(url)).ok
+    await open_task(page, "Exploring the app")
+    await press(page, "labkit run ex1")
+    await expect(page.locator("#said")).to_have_text(f"It runs already, in another window: {url}.")
+    app = workspace / "app.py"
+    app.write_text(app.read_text() + "\n")
+    await expect(shown).to_have_text("Running in another window, but not your latest.")
+    process.kill()  # without a chance to say so
+    await expect(shown).to_have_text("It does not run.")
+    process = await app_in_another_window(workspace)
+    await expect(shown).to_have_text("Running in another window.")
+    process.terminate()
+    await expect(shown).to_have_text("It does not run.")
 
 
 @pytest.mark.slow

@@ -361,6 +361,10 @@ function drawWorkspace(state) {
 }
 
 function appInWords(app) {
+  if (app.state === "elsewhere") {
+    if (!app.instances.length) return "It is being started in another window, or waits there.";
+    return app.stale.length ? "Running in another window, but not your latest." : "Running in another window.";
+  }
   if (app.state === "stopped") return "It does not run.";
   if (app.state === "starting") return "Starting …";
   if (app.state === "ended") return "It has ended.";
@@ -373,16 +377,18 @@ function drawApp(state) {
   put("app", [state.id, app, state.workspace], () => {
     if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
     const going = app.state === "running";
+    const shown = going || (app.state === "elsewhere" && app.instances.length > 0);
     const several = app.instances.length > 1;
     return [
       make("p", { textContent: appInWords(app), "data-app": app.state }),
       ...app.instances.map((each) => make("p", {}, several && `${each.number} `, make("a", { href: reachable(each.url), target: `instance-${each.number}`, rel: "noreferrer", textContent: reachable(each.url) }))),
       app.stale.length > 0 && make("p", { className: "stale", textContent: `Changed since it started: ${app.stale.join(", ")}` }),
       app.error && make("p", { className: "wrong", textContent: app.error.message + (app.error.next ? `\nnext: ${app.error.next}` : "") }),
-      !going && withCommand(pressed("Run", { do: "run" }, { className: "main" }), `labkit run ${state.id}`),
-      going && withCommand(make("button", { textContent: "Open side by side", onclick: () => openSideBySide(app.pages.map(reachable)) }), `labkit run ${state.id} --open`),
+      !shown && withCommand(pressed("Run", { do: "run" }, { className: "main" }), `labkit run ${state.id}`),
+      shown && withCommand(make("button", { textContent: "Open side by side", onclick: () => openSideBySide(app.pages.map(reachable)) }), `labkit run ${state.id} --open`),
       going && withCommand(pressed("Restart", { do: "restart" }, { className: app.stale.length || app.silent.length ? "main" : "" }), "r, where labkit run runs"),
       going && withCommand(pressed("Stop", { do: "stop" }), "Ctrl-C there"),
+      app.state === "elsewhere" && make("p", { className: "aside", textContent: "There r restarts it, and Ctrl-C stops it." }),
     ];
   });
 }
