@@ -306,7 +306,9 @@ class Guide:
         try:
             return JSONResponse(await asyncio.to_thread(work))
         except LabError as error:
-            return JSONResponse({"error": {"message": error.message, "next": error.next}}, status_code=409)
+            action = rendering.action_of(error.next) if error.next else None
+            told = {"message": error.message, "next": error.next, "action": action}
+            return JSONResponse({"error": told}, status_code=409)
         except OSError as error:
             message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
             return JSONResponse({"error": {"message": message, "next": None}}, status_code=409)
