@@ -174,7 +174,7 @@ class Guide:
         around: tuple[int, ...] = ()
         looked = 0.0
         while True:
-            before, around = around, await asyncio.to_thread(desk.surroundings)
+            before, around = around, desk.surroundings()
             if around == before and time.monotonic() < looked + OTHERS:
                 await asyncio.sleep(AGAIN)
                 continue
@@ -187,7 +187,7 @@ class Guide:
             unverified: set[str] = set()
             async for paths in saves(found.folder):
                 if not paths:
-                    before, around = around, await asyncio.to_thread(desk.surroundings)
+                    before, around = around, desk.surroundings()
                     if time.monotonic() < looked + OTHERS and around == before:
                         continue
                     looked = time.monotonic()
