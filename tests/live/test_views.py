@@ -61,7 +61,9 @@ async def test_axe_finds_nothing_serious(
         for hint in await page.locator("main .hints button").all():
             await hint.click()
         found[await buttons.nth(at).inner_text()] = await findings(page)
+    await labkit("snippet", "insert", "show-visits", cwd=guide.folder / "ex1-first-steps")
     await look_at(page, "Your work")
+    await expect(page.locator("#workspace button", has_text="Undo")).to_be_visible()
     for button in ("Compare", "Reset"):
         await page.locator("#workspace button", has_text=button).click()
         await expect(page.locator("dialog[open]")).to_be_visible()
