@@ -300,7 +300,7 @@ def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) 
     known = list(tree.app_files(exercise.begin))
     for path in paths or ():
         if path not in known:
-            raise unknown("file", path, known, f"labkit reset {exercise.id} brings all files back")
+            raise unknown("file", path, known, "labkit diff --stat   (lists the files that differ)")
     files, within = [], Within(folder)
     for path in known if paths is None else paths:
         before, after = within.read(path), (exercise.begin / path).read_bytes()

@@ -51,6 +51,8 @@ def verdict(error: BaseException) -> Result:
         return fault(error)
     if isinstance(error, AssertionError):
         return _assertion(str(error))
+    if "reading from the driver" in str(error):  # which is of no class of its own
+        return Result(Verdict.ENVIRONMENT, cause=f"Playwright's driver has ended: {error}", next="labkit doctor")
     return fault(error)
 
 
