@@ -192,6 +192,7 @@ def test_the_labs_own_server_stays_from_start_to_stop_and_keeps_its_databases(la
     assert lab.existing() is None
 
 
+@pytest.mark.slow
 def test_a_shared_server_runs_until_its_last_user_is_done(lab_home: Path) -> None:
     lab = LabServer(lab_home)
     first, second = lab.running(), lab.running()
@@ -203,6 +204,7 @@ def test_a_shared_server_runs_until_its_last_user_is_done(lab_home: Path) -> Non
     assert lab.existing() is None
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_its_last_words(lab_home: Path) -> None:
     lab = LabServer(lab_home)
     with lab.running() as server:
