@@ -224,6 +224,22 @@ def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     assert "the disk is full" in fault.message
 
 
+@as_root
+def test_an_account_without_a_name_is_told_the_way_out(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from labkit.services.postgres.cluster import Cluster\n"
+        "Cluster(Path(sys.argv[1]), temporary=True).create()"
+    )
+    unshare = ["unshare", "--user", "--map-user=12345"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("this machine has no user namespaces")
+    said = subprocess.run([*unshare, sys.executable, "-c", code, tmp_path], capture_output=True, text=True).stderr
+    assert said.splitlines()[-1] == (
+        "labkit.errors.MachineError: "
+        "PostgreSQL does not run here: your account, number 12345, has no name on this machine."
+    )
+
+
 def test_no_binaries_on_this_platform_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MachineError, match="no PostgreSQL binaries for this platform") as caught:
