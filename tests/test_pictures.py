@@ -1,5 +1,6 @@
 """The chapters' pictures are there, small, and show what the app shows."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -29,6 +30,21 @@ def test_the_pictures_of_a_chapter_are_those_that_there_are(exercise: Exercise) 
     assert sorted(shown) == sorted(there)
     assert sorted(snapshots) == sorted(Path(name).stem for name in there)
     assert [name for name, content in there.items() if len(content) > pictures.LARGEST or not kind(name, content)] == []
+
+
+def test_the_picture_of_a_verdict_has_the_checks_that_there_are() -> None:
+    """A check that is added, or told in other words, wants `labkit author pictures ex1`."""
+    ex1 = LAB.exercises[0]
+    kept = json.loads((pictures.folder_of(ex1) / pictures.SNAPSHOTS).read_bytes())
+    printed = " ".join(kept["verified"][0].split())
+    titles = [
+        (ast.get_docstring(node) or "").split("\n")[0]
+        for path in sorted(ex1.checks.glob("test_*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert [title for title in titles if f"✓ {pictures._VOLATILE.sub('N', title)}" not in printed] == []
+    assert printed.count("✓") == len(titles)
 
 
 def shown(snapshots: bytes, names: set[str]) -> dict[str, list[str]]:
