@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 
 from labkit.lab import Exercise, find_lab
 
-pytestmark = [pytest.mark.by_hand, pytest.mark.timeout(900)]  # a minute or two each, and many on a loaded machine
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a minute each, and more on a loaded machine
 LAB = find_lab()
 
 
@@ -138,18 +138,23 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     await expect(page.locator("#messages")).to_contain_text("updateStatistics")
 
 
-async def test_what_is_done_at_the_terminal_shows_on_the_page(page: Page, guide: RunningGuide) -> None:
-    exercise = LAB.exercises[0]
-    await choose(page, exercise)
-    await labkit("start", exercise.id, cwd=guide.folder)
-    workspace = guide.folder / exercise.name
-    for task in exercise.tasks:
-        await open_task(page, task.title)
-        for step in task.steps:
-            for name in step.inserted:
-                await labkit("snippet", "insert", name, cwd=workspace)
-            if step.inserted:
-                await expect(page.locator(f'main li.done[data-step="{step.id}"]')).to_be_visible()
-    await labkit("verify", cwd=workspace)
-    for task in exercise.tasks:
-        await expect(page.locator("#tasks li", has_text=task.title).locator(".state")).to_have_text("✓")
+async def test_what_is_done_at_the_terminal_shows_on_the_page(
+    page: Page, guide: RunningGuide, stopped_database: None
+) -> None:
+    expect.set_options(timeout=180_000)
+    for exercise in LAB.exercises:
+        await choose(page, exercise)
+        await labkit("start", exercise.id, cwd=guide.folder)
+        workspace = guide.folder / exercise.name
+        if exercise.database:
+            await labkit("db", "create", exercise.database.solution[0], cwd=workspace)
+        for task in exercise.tasks:
+            await open_task(page, task.title)
+            for step in task.steps:
+                for name in step.inserted:
+                    await labkit("snippet", "insert", name, cwd=workspace)
+                if step.inserted:
+                    await expect(page.locator(f'main li.done[data-step="{step.id}"]')).to_be_visible()
+        await labkit("verify", cwd=workspace)
+        for task in exercise.tasks:
+            await expect(page.locator("#tasks li", has_text=task.title).locator(".state")).to_have_text("✓")
