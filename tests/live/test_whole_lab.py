@@ -117,8 +117,7 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     workspace = guide.folder / exercise.name
     await choose(page, exercise)
     await expect(page.locator("#workspace .path")).to_have_text(exercise.name)
-    await labkit("solve", "--to", exercise.tasks[-1].id, cwd=workspace)
-    await labkit("db", "create", "signalr", cwd=workspace)
+    await labkit("solve", "--to", exercise.tasks[-1].id, cwd=workspace)  # which creates the database
     await page.locator("#app button", has_text="Run").click()
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
     await page.locator("#database button", has_text="Follow").click()
