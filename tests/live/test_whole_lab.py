@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 
 from labkit.lab import Exercise, find_lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a minute each, and more on a loaded machine
+pytestmark = pytest.mark.timeout(900)  # a minute each, and more on a loaded machine
 LAB = find_lab()
 
 
@@ -93,6 +93,7 @@ async def press_everything(page: Page, browser: Browser, exercise: Exercise) -> 
                 await answer(browser, await page.locator("#app a").first.get_attribute("href") or "")
 
 
+@pytest.mark.slow
 async def test_from_an_empty_folder_to_both_exercises_verified_on_the_page_alone(
     page: Page, browser: Browser, guide: RunningGuide, stopped_database: None
 ) -> None:
@@ -109,6 +110,7 @@ async def test_from_an_empty_folder_to_both_exercises_verified_on_the_page_alone
         await expect(page.locator("[data-app]")).to_have_text("It does not run.")
 
 
+@pytest.mark.by_hand
 async def test_the_page_stays_while_the_database_server_is_started_anew(
     page: Page, browser: Browser, guide: RunningGuide, stopped_database: None
 ) -> None:
@@ -137,6 +139,7 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     await expect(page.locator("#messages")).to_contain_text("updateStatistics")
 
 
+@pytest.mark.by_hand
 async def test_what_is_done_at_the_terminal_shows_on_the_page(
     page: Page, guide: RunningGuide, stopped_database: None
 ) -> None:
