@@ -5,7 +5,7 @@ import queue
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,10 +130,9 @@ def run(
         with ExitStack() as stack:
             subject = replace(stack.enter_context(_subject(lab, exercise, solution)), backplane=backplane)
             count = instances or subject.exercise.app.instances
-            if subject.workspace:
-                stack.enter_context(usage.noted(subject.folder))
+            note = stack.enter_context(usage.noted(subject.folder)) if subject.workspace else _nobody
             server = _database(stack, subject, port, count)
-            running = _Instances(subject, count, None if balancer else port, server, lines)
+            running = _Instances(subject, count, None if balancer else port, server, lines, note)
             stack.callback(running.stop)
             running.start()
             if balancer:
@@ -166,15 +165,28 @@ def run(
     return ExitCode.OK
 
 
-class _Instances:
-    """The instances of the app, which can be started again on the same ports."""
+def _nobody(ports: Sequence[int]) -> None:
+    """Tell nobody of the instances of a solution: it is no trainee's work."""
 
-    def __init__(self, subject: _Subject, count: int, port: int | None, server: str | None, lines: _Lines) -> None:
+
+class _Instances:
+    """The instances of the app, which can be started again on the same ports; `note` hears where they answer."""
+
+    def __init__(
+        self,
+        subject: _Subject,
+        count: int,
+        port: int | None,
+        server: str | None,
+        lines: _Lines,
+        note: Callable[[Sequence[int]], None],
+    ) -> None:
         self.subject = subject
         self._count = count
         self._port = port
         self._server = server
         self._lines = lines
+        self._note = note
         self._ports: list[int] = []
         self._stack = ExitStack()
         self._now: Instances | None = None
@@ -214,6 +226,7 @@ class _Instances:
                 )
             )
         self._ports = [each.port for each in self._now.list]
+        self._note(self._ports)
 
     def forget_lines(self) -> None:
         """Drop what was logged and not shown: an error has said it."""
@@ -223,6 +236,8 @@ class _Instances:
 
     def stop(self) -> None:
         """Stop them, if they run."""
+        if self._now is not None:
+            self._note(())
         self._now = None
         self._stack.close()
 
