@@ -318,6 +318,22 @@ def test_as_root_what_was_put_elsewhere_goes_with_the_temporary_folder_that_want
     assert left == {*kept, *(f"{each}.wanted" for each in (*kept, new.name))}
 
 
+@as_root
+def test_in_a_namespace_of_root_alone_it_is_said_that_no_account_can_run_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in some containers without root's rights; handing files to an account there fails as an invalid argument."""
+    alone = tmp_path / "uid_map"
+    alone.write_text("         0          0          1\n")
+    monkeypatch.setattr(account, "_MAPS", (alone, alone))
+    with pytest.raises(MachineError) as caught:
+        account.account()
+    assert caught.value.message == (
+        "PostgreSQL does not run as root, and root has no other account to run it under here: "
+        "this is a container, or a namespace, of one account."
+    )
+
+
 @pytest.mark.slow
 @as_root
 def test_as_root_binaries_that_the_account_cannot_reach_are_copied_once(
