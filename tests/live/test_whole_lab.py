@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 
 from labkit.lab import Exercise, find_lab
 
-pytestmark = [pytest.mark.by_hand, pytest.mark.timeout(900)]  # a minute or two each, and many on a loaded machine
+pytestmark = pytest.mark.timeout(900)  # a minute each, and more on a loaded machine
 LAB = find_lab()
 
 
@@ -93,6 +93,7 @@ async def press_everything(page: Page, browser: Browser, exercise: Exercise) -> 
                 await answer(browser, await page.locator("#app a").first.get_attribute("href") or "")
 
 
+@pytest.mark.slow
 async def test_from_an_empty_folder_to_both_exercises_verified_on_the_page_alone(
     page: Page, browser: Browser, guide: RunningGuide, stopped_database: None
 ) -> None:
@@ -109,6 +110,7 @@ async def test_from_an_empty_folder_to_both_exercises_verified_on_the_page_alone
         await expect(page.locator("[data-app]")).to_have_text("It does not run.")
 
 
+@pytest.mark.by_hand
 async def test_the_page_stays_while_the_database_server_is_started_anew(
     page: Page, browser: Browser, guide: RunningGuide, stopped_database: None
 ) -> None:
@@ -117,8 +119,7 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     workspace = guide.folder / exercise.name
     await choose(page, exercise)
     await expect(page.locator("#workspace .path")).to_have_text(exercise.name)
-    await labkit("solve", "--to", exercise.tasks[-1].id, cwd=workspace)
-    await labkit("db", "create", "signalr", cwd=workspace)
+    await labkit("solve", "--to", exercise.tasks[-1].id, cwd=workspace)  # which creates the database
     await page.locator("#app button", has_text="Run").click()
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
     await page.locator("#database button", has_text="Follow").click()
@@ -138,18 +139,24 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     await expect(page.locator("#messages")).to_contain_text("updateStatistics")
 
 
-async def test_what_is_done_at_the_terminal_shows_on_the_page(page: Page, guide: RunningGuide) -> None:
-    exercise = LAB.exercises[0]
-    await choose(page, exercise)
-    await labkit("start", exercise.id, cwd=guide.folder)
-    workspace = guide.folder / exercise.name
-    for task in exercise.tasks:
-        await open_task(page, task.title)
-        for step in task.steps:
-            for name in step.inserted:
-                await labkit("snippet", "insert", name, cwd=workspace)
-            if step.inserted:
-                await expect(page.locator(f'main li.done[data-step="{step.id}"]')).to_be_visible()
-    await labkit("verify", cwd=workspace)
-    for task in exercise.tasks:
-        await expect(page.locator("#tasks li", has_text=task.title).locator(".state")).to_have_text("✓")
+@pytest.mark.by_hand
+async def test_what_is_done_at_the_terminal_shows_on_the_page(
+    page: Page, guide: RunningGuide, stopped_database: None
+) -> None:
+    expect.set_options(timeout=180_000)
+    for exercise in LAB.exercises:
+        await choose(page, exercise)
+        await labkit("start", exercise.id, cwd=guide.folder)
+        workspace = guide.folder / exercise.name
+        if exercise.database:
+            await labkit("db", "create", exercise.database.solution[0], cwd=workspace)
+        for task in exercise.tasks:
+            await open_task(page, task.title)
+            for step in task.steps:
+                for name in step.inserted:
+                    await labkit("snippet", "insert", name, cwd=workspace)
+                if step.inserted:
+                    await expect(page.locator(f'main li.done[data-step="{step.id}"]')).to_be_visible()
+        await labkit("verify", cwd=workspace)
+        for task in exercise.tasks:
+            await expect(page.locator("#tasks li", has_text=task.title).locator(".state")).to_have_text("✓")
