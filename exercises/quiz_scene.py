@@ -45,6 +45,9 @@ class Seen:
     ended: float = 0.0
     """When the response came, in seconds since 1970."""
 
+    reloads: int = 0
+    """How often the page had been loaded anew by then."""
+
     @property
     def counters(self) -> str:
         """What the counters showed, in words that differ from what was expected."""
@@ -59,6 +62,8 @@ class Seen:
         """Which half is at fault as far as the wire tells: the server with its message, or the page with its script."""
         if self.page.trouble:
             return self.page.trouble
+        if self.reloads > 0:
+            return "the page reloads itself, and shows no message meanwhile"
         if not self.page.connected:
             return "the page is not connected to the hub"
         if not self.news:
@@ -292,7 +297,7 @@ class Scene:
         for page, figures in zip(pages, before, strict=True):
             shown = [at for at, *counters in page.shown() if tuple(counters) == (expected.correct, expected.incorrect)]
             late = shown[0] - ended - (allowed - WAIT) if shown and not page.has_own_clock else None
-            seen = Seen(page, figures, page.figures(), expected, page.news(began), late, ended)
+            seen = Seen(page, figures, page.figures(), expected, page.news(began), late, ended, page.reloads)
             if seen.news and seen.after.shows(expected):
                 page.learn(seen.news[-1], seen.after)
             moment.seen.append(seen)
