@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import quiz_hub
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, ViewportSize
 from quiz_group import Answer, Group, together
 from quiz_hub import News
 from quiz_pages import Figures, Player, StatisticsPage
@@ -25,6 +25,9 @@ BRIEFLY = 0.5
 LEFT = "the page was connected to the hub, and its connection has ended: a script of the page stops it"
 
 OTHERWISE = "the hub's message has other figures"
+
+WINDOW: ViewportSize = {"width": 640, "height": 480}
+"""How large the windows are, in pixels: drawing them takes much of the time of a run."""
 
 NewContext = Callable[..., BrowserContext]
 NewWire = Callable[[], Wire]
@@ -235,7 +238,7 @@ class Scene:
 
     def new_context(self, wire: Wire, **options: Any) -> BrowserContext:
         """A browser context on this wire."""
-        return self._new_browser_context(proxy=wire.proxy, **options)
+        return self._new_browser_context(proxy=wire.proxy, viewport=WINDOW, **options)
 
     def settle(self, *pages: StatisticsPage) -> None:
         """Wait until these pages are connected, or were refused, or have not even begun when it was time to.
@@ -393,4 +396,5 @@ class Ledger:
 def player(new_browser_context: NewContext, new_wire: NewWire, instances: tuple[RunningInstance, ...]) -> Player:
     """A new user on the Play page of the first instance."""
     wire = new_wire()
-    return Player(new_browser_context(proxy=wire.proxy), wire, instances[0])
+    context = new_browser_context(proxy=wire.proxy, viewport=WINDOW, reduced_motion="reduce")
+    return Player(context, wire, instances[0])
