@@ -26,8 +26,8 @@ LEFT = "the page was connected to the hub, and its connection has ended: a scrip
 
 OTHERWISE = "the hub's message has other figures"
 
-WINDOW: ViewportSize = {"width": 640, "height": 480}
-"""How large the windows are, in pixels: drawing them takes much of the time of a run."""
+WINDOW: ViewportSize = {"width": 700, "height": 700}
+"""How large the windows are, in pixels: no larger than what is looked at needs, for drawing takes time."""
 
 NewContext = Callable[..., BrowserContext]
 NewWire = Callable[[], Wire]
