@@ -7,7 +7,8 @@ import pytest
 
 from labkit import browser
 from labkit.errors import MachineError
-from labkit.postgres import Server, temporary_server
+from labkit.services.postgres.keeper import temporary_server
+from labkit.services.postgres.server import Server
 
 # Hundreds of processes of the tests import the same modules: whatever the environment says, they keep their bytecode.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

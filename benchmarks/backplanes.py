@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit import services
-from labkit.postgres import temporary_server
+from labkit.services.postgres.keeper import temporary_server
 
 RATE = 50
 SIZE = 256

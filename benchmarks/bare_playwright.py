@@ -28,7 +28,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from labkit.browser import launch_options
-from labkit.postgres import temporary_server
+from labkit.services.postgres.keeper import temporary_server
 
 EXERCISES = Path(__file__).parent.parent / "exercises"
 

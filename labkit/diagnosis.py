@@ -1,6 +1,8 @@
 """Why a trainee's app does not start, from its log, in words for a learner. Nothing here runs the app's code."""
 
+import importlib.util
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +31,7 @@ _DISK = re.compile(
     r"|attempt to write a readonly database|Disk quota exceeded"
 )
 _MISSING = re.compile(r"No module named '?(?P<name>[\w.]+)'?")
+_SHADOWED = re.compile(r"'(?P<module>\w+)' (?:\(|has no attribute|is not a package)")
 _NO_FILE = re.compile(
     r"can't open file '(?P<python>[^']+)'|^Error: Cannot find module '(?P<node>/[^']+|[A-Za-z]:[^']+)'$"
 )
@@ -175,6 +178,8 @@ def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path)
             f"{name} cannot write its data: {raised}.",
             f"Free some disk space, or work in a folder that you may write to, then repeat the command: {log.parent}",
         )
+    if shadowing := _shadowing(name, raised, lines, folder):
+        return shadowing
     place = raised.place
     if raised.type in ("SyntaxError", "IndentationError", "TabError"):
         text = f": {raised.text}" if raised.text else ""
@@ -197,6 +202,20 @@ def ended(name: str, status: int, lines: Sequence[str], folder: Path, log: Path)
     error = _error(reason, message, advice, place, lines, folder)
     error.raised = raised
     return error
+
+
+def _shadowing(name: str, raised: Raised, lines: Sequence[str], folder: Path) -> AppDidNotStart | None:
+    """The error for an app whose file has the name of a module, of Python's or of a package, that something imports."""
+    found = _SHADOWED.search(raised.text)
+    module = found["module"] if found else ""
+    file = f"{module}.py"
+    if not module or not (folder / file).is_file():
+        return None
+    if module not in sys.stdlib_module_names and importlib.util.find_spec(module) is None:
+        return None
+    message = f"{name} does not start: {file} has the name of another module, whose place it takes: {raised}."
+    at = place(folder, file, 1)
+    return _error("import error", message, f"Rename {file}, and repeat the command.", at, lines, folder)
 
 
 def _thrown(lines: Sequence[str], folder: Path) -> Raised | None:

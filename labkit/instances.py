@@ -63,18 +63,52 @@ class Instance:
     log: Path
 
 
+Outcome = queue.SimpleQueue[Exception | None]
+"""Where the outcome of a start comes: None as soon as it is ready, else what is wrong with it."""
+
+
 class Instances:
     """The running instances of an app."""
 
-    def __init__(self, group: Group, programs: "list[_Program]", ready: str) -> None:
-        self._group = group
+    def __init__(self, launch: "_Launch", programs: "list[_Program]") -> None:
+        self._launch = launch
+        self._group = launch.group
         self._programs = programs
-        self._ready = ready
+        self._ready = launch.app.ready
+        self._away: set[int] = set()
+        self._stopping = threading.Event()
         self.list = [program.instance for program in programs]
 
     def poll(self) -> Instance | None:
-        """The first instance that has died; None while all run."""
-        return next((each.instance for each in self._programs if each.process.poll() is not None), None)
+        """The first instance that has died, and was not killed by `kill`; None while all run."""
+        there = (each for each in self._programs if each.instance.number not in self._away)
+        return next((each.instance for each in there if each.process.poll() is not None), None)
+
+    def kill(self, number: int) -> None:
+        """End one of them without asking, as a crash does; the others go on."""
+        program = self._programs[number - 1]
+        self._away.add(number)
+        self._group.end(program.process, grace=0)
+        program.drain()
+
+    def revive(self, number: int, timeout: float = 30) -> Outcome:
+        """Start one that was killed again, on its port, with its log going on; returns at once, and tells the outcome.
+
+        Raises MachineError if there is no such program any more.
+        """
+        before = self._programs[number - 1]
+        program = self._launch.start(number, before.instance.port, goes_on=True)
+        self._programs[number - 1], self.list[number - 1] = program, program.instance
+        outcome: Outcome = queue.SimpleQueue()
+
+        def wait() -> None:
+            failure = program.failure(self._ready, timeout, self._stopping)
+            if failure is None:
+                self._away.discard(number)
+            outcome.put(failure)
+
+        threading.Thread(target=wait, daemon=True).start()
+        return outcome
 
     def silent(self, patience: float) -> list[Instance]:
         """Those that run, and do not say within `patience` seconds that they are ready."""
@@ -93,6 +127,7 @@ class Instances:
 
     def stop(self, grace: float = GRACE) -> None:
         """Stop all of them, with everything that they started; `grace` in seconds, 0 kills at once."""
+        self._stopping.set()
         self._group.stop(grace)
         for program in self._programs:
             program.drain()
@@ -175,20 +210,13 @@ def _start(
 ) -> Instances:
     """Start an instance on each port and wait until all are ready; on an error, or Ctrl-C, nothing is left running."""
     group = Group()
+    launch = _Launch(app, folder, values, ports, logs, on_line, sandbox, group)
     programs: list[_Program] = []
-    outcomes: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    outcomes: Outcome = queue.SimpleQueue()
     stopping = threading.Event()
     try:
         for number, port in enumerate(ports, start=1):
-            name = f"The app (instance {number})" if len(ports) > 1 else "The app"
-            command, variables = _filled(app, {**values, "port": str(port), "number": str(number)})
-            log = logs / f"instance-{number}.log"
-            if sandbox:
-                _check_program(command, folder)
-                command = sandbox.wrap(command, ports)
-            held.release(port)
-            process = _spawn(group, command, folder, {**variables, **stacks.variables(log)})
-            program = _Program(name, number, port, process, group, log, folder, on_line)
+            program = launch.start(number, port, held)
             programs.append(program)
             waiter = threading.Thread(
                 target=lambda program=program: outcomes.put(program.failure(app.ready, timeout, stopping)), daemon=True
@@ -198,7 +226,7 @@ def _start(
             failure = _next(outcomes)
             if failure:
                 raise failure
-        return Instances(group, programs, app.ready)
+        return Instances(launch, programs)
     except BaseException:
         stopping.set()
         group.stop(grace=0)
@@ -207,7 +235,34 @@ def _start(
         raise
 
 
-def _next(outcomes: "queue.SimpleQueue[Exception | None]") -> Exception | None:
+@dataclass(frozen=True)
+class _Launch:
+    """What the instances of an app are started with."""
+
+    app: App
+    folder: Path
+    values: Mapping[str, str]
+    ports: Sequence[int]
+    logs: Path
+    on_line: OnLine | None
+    sandbox: Sandbox | None
+    group: Group
+
+    def start(self, number: int, port: int, held: Held | None = None, goes_on: bool = False) -> "_Program":
+        """Start one of them, on a port that is held for it; its log `goes_on`, or begins anew."""
+        name = f"The app (instance {number})" if len(self.ports) > 1 else "The app"
+        command, variables = _filled(self.app, {**self.values, "port": str(port), "number": str(number)})
+        log = self.logs / f"instance-{number}.log"
+        if self.sandbox:
+            _check_program(command, self.folder)
+            command = self.sandbox.wrap(command, self.ports)
+        if held:
+            held.release(port)
+        process = _spawn(self.group, command, self.folder, {**variables, **stacks.variables(log)})
+        return _Program(name, number, port, process, self.group, log, self.folder, self.on_line, goes_on)
+
+
+def _next(outcomes: Outcome) -> Exception | None:
     """Wait for the next outcome, in steps, because on Windows Ctrl-C does not end a wait without a time-out."""
     while True:
         with contextlib.suppress(queue.Empty):
@@ -268,6 +323,7 @@ class _Program:
         log: Path,
         folder: Path,
         on_line: OnLine | None,
+        goes_on: bool = False,
     ) -> None:
         self.name = name
         self.process = process
@@ -276,6 +332,7 @@ class _Program:
         self.lines: deque[str] = deque(maxlen=500)
         self._folder = folder
         self._on_line = on_line
+        self._goes_on = goes_on
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -372,8 +429,8 @@ class _Program:
         with contextlib.ExitStack() as stack:
             file = None
             with contextlib.suppress(OSError):  # a full disk must not stop the app
-                file = stack.enter_context(self.instance.log.open("wb", buffering=0))
-            room, left_out = MOST_LOG, 0
+                file = stack.enter_context(self.instance.log.open("ab" if self._goes_on else "wb", buffering=0))
+            room, left_out = MOST_LOG - (file.tell() if file else 0), 0
             for raw in iter(lambda: pipe.readline(65536), b""):
                 if room < len(raw):
                     left_out += len(raw)

@@ -96,7 +96,7 @@ class Journal:
         if not records:
             raise UsageError(
                 "There is nothing to undo: labkit has changed nothing here.",
-                "labkit list shows what to do next",
+                "labkit next",
             )
         record = f"{_OWN}/journal/{records[-1]}"
         what, when, entries, put_away = self._described(record)

@@ -235,15 +235,17 @@ def _browser_name(executable: Path | None) -> str:
 
 def _postgres() -> str:
     """Whether a server starts and takes a query: a temporary one, or the one that the environment names."""
-    from labkit import hindrances, postgres
+    from labkit import hindrances
+    from labkit.services.postgres.keeper import temporary_server
+    from labkit.services.postgres.lab_server import SERVER_VARIABLE, find_server
 
-    if os.environ.get(postgres.SERVER_VARIABLE):
-        server = postgres.find_server().existing()
+    if os.environ.get(SERVER_VARIABLE):
+        server = find_server().existing()
         if server is None:
-            raise MachineError(f"{postgres.SERVER_VARIABLE} names a server that does not run.", "Start it.")
+            raise MachineError(f"{SERVER_VARIABLE} names a server that does not run.", "Start it.")
         return f"{_postgres_version(server)} answers at {server.address}"
     begin = time.perf_counter()
-    with postgres.temporary_server() as server:
+    with temporary_server() as server:
         seen = f"{_postgres_version(server)} starts in {time.perf_counter() - begin:.1f} s"
     hindrances.check_leftovers(places.data_folder() / "postgres" / "data")
     return seen

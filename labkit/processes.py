@@ -54,6 +54,7 @@ class Group:
         self.token = secrets.token_hex(8)
         self._programs: dict[int, subprocess.Popen[bytes]] = {}
         self._started: dict[int, float] = {}
+        self._tokens: dict[int, str] = {}
         self._starting = False
         self._watchdog = Watchdog(self.token, temporary)
 
@@ -80,7 +81,8 @@ class Group:
         Raises OSError if there is no such program or folder.
         """
         variables = dict(os.environ if environment is None else environment)
-        variables[TOKEN] = ":".join(filter(None, [os.environ.get(TOKEN), self.token]))
+        own = secrets.token_hex(8)
+        variables[TOKEN] = ":".join(filter(None, [os.environ.get(TOKEN), self.token, own]))
         self._starting = True
         try:
             program = subprocess.Popen(
@@ -91,6 +93,7 @@ class Group:
             raise
         self._programs[program.pid] = program
         self._started[program.pid] = time.time()
+        self._tokens[program.pid] = own
         self._watchdog.watch(program.pid, self._started[program.pid])
         self._starting = False
         return program
@@ -98,6 +101,10 @@ class Group:
     def has(self, process: "psutil.Process") -> bool:
         """Whether a process is one of the programs, or was started by one."""
         return any(each.pid == process.pid for each in members(self._started, self.token))
+
+    def end(self, program: subprocess.Popen[bytes], grace: float = GRACE) -> None:
+        """Stop one of the programs, with everything that it started; the others go on."""
+        end({program.pid: self._started[program.pid]}, self._tokens[program.pid], grace, self._reap)
 
     def stop(self, grace: float = GRACE) -> None:
         """Stop everything: ask, wait up to `grace` seconds, then kill; after it nothing of the group runs.

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 import labkit
-from labkit import checking, content, instances, scaffold, snippets, tables
+from labkit import checking, content, instances, scaffold, snippets
 from labkit.cli import run
 from labkit.errors import UsageError
 from labkit.form import EXERCISE, HINT, LAB, MUTANTS, Form
 from labkit.lab import App, find_lab
+from labkit.services import tail
 from labkit.verify import worker
 
 ROOT = Path(__file__).parent.parent
@@ -97,7 +98,7 @@ def test_every_placeholder_is_told_and_no_other(tmp_path: Path, readme: str) -> 
     ):
         pass
     of_instances = set(re.findall(r"\{\w+\}", caught.value.next or ""))
-    of_tail = set(re.findall(r'"(\{\w+\})":', inspect.getsource(tables.tail_command)))
+    of_tail = set(re.findall(r'"(\{\w+\})":', inspect.getsource(tail.tail_command)))
     assert first_column("Placeholders") == of_instances | of_tail
     assert set(re.findall(r"\{\w+\}", code(readme, "toml")[1])) == of_instances | of_tail
 

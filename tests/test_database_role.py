@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from labkit import tables
 from labkit.errors import LabError, MachineError
-from labkit.postgres import LabServer, Server, without_password
-from labkit.postgres_cluster import Cluster
+from labkit.services.postgres import tables
+from labkit.services.postgres.cluster import Cluster
+from labkit.services.postgres.lab_server import LabServer
+from labkit.services.postgres.server import Server, without_password
 
 
 @pytest.fixture(scope="session")

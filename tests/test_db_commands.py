@@ -17,7 +17,8 @@ from labkit import services, workspace
 from labkit.cli import run
 from labkit.console import out
 from labkit.lab import find_lab
-from labkit.postgres import LabServer, Server, without_password
+from labkit.services.postgres.lab_server import LabServer
+from labkit.services.postgres.server import Server, without_password
 
 Shown = Callable[..., dict[str, Any]]
 
@@ -127,7 +128,11 @@ def test_a_placeholder_is_refused_before_anything_starts(capsys: pytest.CaptureF
 
 
 def test_tables_are_listed_with_their_rows(database: str, postgres_server: Server, shown: Shown) -> None:
-    assert shown("db", "tables", database)["tables"] == []
+    assert shown("db", "tables", database) == {
+        "database": database,
+        "tables": [],
+        "next": "labkit run   (use the application in the browser, then look again)",
+    }
     postgres_server.query(
         database,
         'CREATE SCHEMA "Odd one"; CREATE TABLE "Odd one"."a ""b""" (x int); CREATE TABLE orders (id int PRIMARY KEY);'
@@ -178,7 +183,11 @@ def test_the_rows_of_a_table_can_be_seen(
     [
         (["tables", "no-such-one"], "Unknown database “no-such-one”."),
         (["shell", "no-such-one"], "Unknown database “no-such-one”."),
-        (["tables", "{database}", "nothing"], "Unknown table “nothing”."),
+        (
+            ["tables", "{database}", "nothing"],
+            "Unknown table “nothing”. There are no tables yet: the application makes them when somebody uses it.\n"
+            "next: labkit run   (use the application in the browser, then look again)\n",
+        ),
     ],
 )
 def test_an_unknown_name_is_an_error(
@@ -240,7 +249,8 @@ def test_the_help_of_the_shell_teaches_listen_and_notify(capsys: pytest.CaptureF
 
 
 def test_the_commands_import_nothing_heavy_before_they_run() -> None:
-    code = "import sys, labkit.cli.database; print([m for m in ('psutil', 'labkit.postgres') if m in sys.modules])"
+    heavy = ("psutil", "labkit.services.postgres.server")
+    code = f"import sys, labkit.cli.database; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

@@ -25,6 +25,27 @@ def test_an_app_that_cannot_write_is_the_machines_fault(tmp_path: Path, last: st
     assert error.message == f"The app cannot write its data: {last.replace('sqlite3.', '')}."
 
 
+@pytest.mark.parametrize(
+    ("file", "last"),
+    [
+        ("random", "ImportError: cannot import name 'Random' from 'random' ({folder}/random.py)"),
+        ("uvicorn", "AttributeError: module 'uvicorn' has no attribute 'run'"),
+        ("json", "ModuleNotFoundError: No module named 'json.decoder'; 'json' is not a package"),
+    ],
+)
+def test_a_file_that_takes_the_place_of_another_module_is_to_be_renamed(tmp_path: Path, file: str, last: str) -> None:
+    lines = ["Traceback (most recent call last):", '  File "shop.py", line 1, in <module>']
+    last = last.format(folder=tmp_path)
+    before = diagnosis.ended("The app", 1, [*lines, last], tmp_path, tmp_path / "log")
+    assert before.next and "Rename" not in before.next
+    (tmp_path / f"{file}.py").write_text("x = 1\n", encoding="utf-8")
+    error = diagnosis.ended("The app", 1, [*lines, last], tmp_path, tmp_path / "log")
+    assert error.next == f"Rename {file}.py, and repeat the command."
+    assert error.message.startswith(
+        f"The app does not start: {file}.py has the name of another module, whose place it takes: {last[:20]}"
+    )
+
+
 def test_a_call_without_await_is_found_at_its_line(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("async def bake(): ...\n\n\nbake()\n", encoding="utf-8")
     warning = "RuntimeWarning: coroutine 'bake' was never awaited"

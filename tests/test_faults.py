@@ -253,6 +253,19 @@ def test_what_the_machine_does_to_the_browser_is_not_the_trainees_fault(
     assert words is None or found.cause == words
 
 
+def test_a_driver_that_ends_or_does_not_run_is_the_machines_fault() -> None:
+    found = judging.verdict(Exception("Connection closed while reading from the driver"))
+    assert (found.verdict, found.next) == (Verdict.ENVIRONMENT, "labkit doctor")
+    for program in ("/bin/false", "/nowhere"):
+        result = subprocess.run(
+            [sys.executable, "-c", "from labkit.verify import kept_browser; kept_browser.start()"],
+            env={**os.environ, "PLAYWRIGHT_NODEJS_PATH": program},
+            capture_output=True,
+            text=True,
+        )
+        assert "labkit.errors.MachineError: Playwright's driver does not run: " in result.stderr
+
+
 HIDDEN = """Locator expected to be visible
 Actual value: hidden
 Call log:

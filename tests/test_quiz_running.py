@@ -21,7 +21,7 @@ from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright
 from websockets.asyncio.client import ClientConnection, connect
 
 from labkit import browser
-from labkit.postgres import Server
+from labkit.services.postgres.server import Server
 
 EXERCISES = Path(__file__).parent.parent / "exercises"
 FOLDERS = ["ex1-realtime/begin", "ex1-realtime/end", "ex2-scaleout/begin", "ex2-scaleout/end"]

@@ -19,7 +19,8 @@ import pytest
 
 from labkit import processes, workspace
 from labkit.lab import find_lab
-from labkit.postgres import LabServer, Server
+from labkit.services.postgres.lab_server import LabServer
+from labkit.services.postgres.server import Server
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="sends the signals of POSIX"),

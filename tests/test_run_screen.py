@@ -76,9 +76,12 @@ class Terminal:
 
 @pytest.fixture
 def run(
-    tea_folder: Path, tmp_path: Path, write_files: Callable[[Path, dict[str, str]], Path]
+    request: pytest.FixtureRequest,
+    tea_folder: Path,
+    tmp_path: Path,
+    write_files: Callable[[Path, dict[str, str]], Path],
 ) -> Iterator[tuple[Terminal, Path, str]]:
-    """`labkit run` on its own terminal, the app's folder and its address."""
+    """`labkit run` on its own terminal, the app's folder and its address; the options are the parameter, if any."""
     write_files(tea_folder, {"exercises/a1-brew/begin/app.py": APP})
     lab = find_lab(tea_folder)
     folder = tmp_path / "mine"
@@ -86,7 +89,7 @@ def run(
     for name in ("COLUMNS", "LINES", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "NO_COLOR", "WSL_DISTRO_NAME"):
         environment.pop(name, None)
     made = workspace.create(lab, lab.exercises[0], folder)
-    terminal = Terminal(made.folder, environment, "run")
+    terminal = Terminal(made.folder, environment, "run", *getattr(request, "param", ()))
     try:
         block = terminal.until("r restarts · q stops")
         address = re.search(r"http://\S+", "\n".join(block))
@@ -134,3 +137,29 @@ def test_an_error_is_told_with_its_place_first(run: tuple[Terminal, Path, str]) 
     terminal.until("error app.py:7  NameError: name 'undefined' is not defined")
     lines = terminal.until("the whole of it: .labkit/data/logs/instance-1.log")
     assert "1 | 7 | print(undefined)" in [" ".join(line.split()) for line in lines]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [("--balancer", "--instances", "2")], indirect=True)
+def test_behind_a_balancer_a_key_kills_an_instance_which_returns(run: tuple[Terminal, Path, str]) -> None:
+    terminal, _, address = run
+    lines = terminal.until("There is no display here")
+    assert lines[-5:-1] == [
+        "Brew a pot of tea runs",
+        f"    {address}",
+        "    1  serves   2  serves",
+        "o opens it · k 1 kills instance 1 · r restarts · q stops",
+    ]
+    terminal.press("k")
+    terminal.press("2")
+    terminal.until("2 | Instance 2 was killed; it returns in 5 seconds.")
+    terminal.until("1  serves   2  is away")
+    for _ in range(4):
+        with urllib.request.urlopen(address) as answer:
+            assert answer.headers["X-Served-By"] == "instance 1"
+    terminal.until("2 | Instance 2 is back.")
+    terminal.until("1  serves   2  serves")
+    served: set[str] = set()
+    while served != {"instance 1", "instance 2"}:  # it counts as lost for a moment more
+        with urllib.request.urlopen(address) as answer:
+            served.add(answer.headers["X-Served-By"])

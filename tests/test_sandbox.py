@@ -1,7 +1,9 @@
 """What an app inside the sandbox can do, and what it cannot, tried from inside."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -67,42 +69,60 @@ print(subprocess.run([sys.executable, "-c", "print('child')"], capture_output=Tr
     assert inside(app, code, ports=(port,), connect=(listening,)) == "child"
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "open({secret!r}).read()",
-        "open({secret!r}, 'w')",
-        "import os; os.listdir({outside!r})",
-        "import os; os.unlink({secret!r})",
-        "import os; os.truncate({secret!r}, 0)",
-        "import os; os.rename({secret!r}, 'mine')",
-        "import os; os.link({secret!r}, 'mine')",
-        "import os; os.symlink({secret!r}, 'l'); open('l').read()",
-        "import os; os.mkfifo({outside!r} + '/pipe')",
-        "open({code!r}, 'a')",
-        "open({checks!r} + '/conftest.py', 'w')",
-        "open('/proc/{pid}/fd/1', 'w')",
-        "open('/proc/{pid}/fd/0')",
-        "open('/proc/{pid}/environ').read()",
-        "open('/proc/{pid}/mem', 'r+b')",
-        "import os; os.kill({pid}, 9)",
-        "import os; os.killpg({pid}, 9)",
-        "import os; os.kill(os.getppid(), 9) if os.getppid() > 1 else os.kill({pid}, 9)",
-        "import socket; socket.create_connection(('127.0.0.1', {port}))",
-        "import socket; socket.create_server(('127.0.0.1', 0))",
-        "import socket; socket.create_server(('0.0.0.0', {free}))",
-        "import os; os.setuid(12345); os.setuid(0); open({secret!r})",
-        "import os; os.chroot('.')",
-        "import os; os.open('/dev/shm/x', os.O_CREAT | os.O_RDWR)",
-        "import os; os.open('/tmp/labkit-was-here', os.O_CREAT | os.O_RDWR)",
-    ],
-)
+PYTHON = "/usr/bin/python3"
+"""A Python that every account may use."""
+
+DEEDS = [
+    "open({secret!r}).read()",
+    "open({secret!r}, 'w')",
+    "import os; os.listdir({outside!r})",
+    "import os; os.unlink({secret!r})",
+    "import os; os.truncate({secret!r}, 0)",
+    "import os; os.rename({secret!r}, 'mine')",
+    "import os; os.link({secret!r}, 'mine')",
+    "import os; os.symlink({secret!r}, 'l'); open('l').read()",
+    "import os; os.mkfifo({outside!r} + '/pipe')",
+    "open({code!r}, 'a')",
+    "open({checks!r} + '/conftest.py', 'w')",
+    "open('/proc/{pid}/fd/1', 'w')",
+    "open('/proc/{pid}/fd/0')",
+    "open('/proc/{pid}/environ').read()",
+    "open('/proc/{pid}/mem', 'r+b')",
+    "import os; os.kill({pid}, 9)",
+    "import os; os.killpg({pid}, 9)",
+    "import os; os.kill(os.getppid(), 9) if os.getppid() > 1 else os.kill({pid}, 9)",
+    "import socket; socket.create_connection(('127.0.0.1', {port}))",
+    "import socket; socket.create_server(('127.0.0.1', 0))",
+    "import socket; socket.create_server(('0.0.0.0', {free}))",
+    "import os; os.setuid(12345); os.setuid(0); open({secret!r})",
+    "import os; os.chroot('.')",
+    "import os; os.open('/dev/shm/x', os.O_CREAT | os.O_RDWR)",
+    "import os; os.open('/tmp/labkit-was-here', os.O_CREAT | os.O_RDWR)",
+]
+"""What an app inside must not be able to do."""
+
+
+@pytest.mark.parametrize("code", DEEDS)
 def test_nothing_else_is(app: Path, tmp_path: Path, listening: int, code: str) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
+    with attacked(tmp_path, listening) as values:
+        said = inside(app, code.format(**values) + "; print('done')")
+        assert said in REFUSALS, said
+
+
+REFUSALS = ("PermissionError", "ProcessLookupError", "OSError")
+
+
+@contextlib.contextmanager
+def attacked(folder: Path, listening: int, user: int | None = None) -> Iterator[dict[str, Any]]:
+    """The names of what an app must not reach; afterwards it has to be as before."""
+    outside = folder / "outside"
+    outside.mkdir(mode=0o777)
     (outside / "secret").write_text("secret")
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as victim:
-        values: dict[str, Any] = {
+    for path in (outside, outside / "secret"):  # so that it is not the owner that keeps an ordinary user out
+        path.chmod(0o777)
+    victim = subprocess.Popen([PYTHON, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True, user=user)
+    with victim:
+        yield {
             "secret": str(outside / "secret"),
             "outside": str(outside),
             "code": sandbox.__file__,
@@ -111,8 +131,6 @@ def test_nothing_else_is(app: Path, tmp_path: Path, listening: int, code: str) -
             "port": listening,
             "free": free(),
         }
-        said = inside(app, code.format(**values) + "; print('done')")
-        assert said in ("PermissionError", "ProcessLookupError", "OSError"), said
         assert (victim.poll(), (outside / "secret").read_text(), len(list(outside.iterdir()))) == (None, "secret", 1)
         victim.kill()
 
@@ -190,9 +208,6 @@ def test_an_older_system_enforces_what_it_can(
     assert inside(app, code, connect=()) == " ".join(str(bool(each)) for each in refused)
 
 
-PYTHON = "/usr/bin/python3"
-
-
 @pytest.mark.skipif(os.geteuid() != 0 or not Path(PYTHON).exists(), reason="becomes an ordinary user")
 def test_an_ordinary_users_app_is_kept_inside_as_well(app: Path, listening: int) -> None:
     for folder in (app, *app.parents[:4]):
@@ -203,6 +218,57 @@ def test_an_ordinary_users_app_is_kept_inside_as_well(app: Path, listening: int)
     command = [PYTHON, *Sandbox(write=(app,)).wrap([PYTHON, "-c", code], ())[1:]]
     result = subprocess.run(command, cwd=app, env={}, user=65534, group=65534, extra_groups=[], capture_output=True)
     assert (result.stdout.decode(), result.stderr.decode()) == ("True True True True True\n", "")
+
+
+EACH = """
+import os
+for deed in {deeds!r}:
+    reading, writing = os.pipe()
+    is_child = "getppid" not in deed and os.fork() == 0  # whose parent is the app itself
+    if is_child or "getppid" in deed:
+        try:
+            exec(deed)
+            said = "done"
+        except BaseException as error:
+            said = type(error).__name__
+        os.write(writing, said.encode())
+        if is_child:
+            os._exit(0)
+    os.close(writing)
+    print(os.read(reading, 100).decode(), flush=True)
+"""
+"""Does one deed after the other, each in a process of its own, and says how each has ended."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not Path(PYTHON).exists(), reason="becomes an ordinary user")
+@pytest.mark.parametrize("user", [0, 65534], ids=["root", "user"])
+@pytest.mark.parametrize("within", ["nothing", "bubblewrap"])
+def test_whoever_verifies_with_bubblewrap_or_without_is_kept_from_all_of_it(
+    app: Path, tmp_path: Path, listening: int, user: int, within: str
+) -> None:
+    if within == "bubblewrap" and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
+    around = ["bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "--die-with-parent"]
+    for folder in (app, *app.parents[:4]):
+        folder.chmod(0o777)
+    with attacked(tmp_path, listening, user) as values:
+        code = EACH.format(deeds=[each.format(**values) for each in DEEDS])
+        command = [PYTHON, *Sandbox(write=(app,)).wrap([PYTHON, "-c", code], ())[1:]]
+        result = subprocess.run(
+            [*(around if within == "bubblewrap" else []), *command],
+            cwd=app,
+            env=environment({}),
+            user=user,
+            group=user,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    said = list(zip(DEEDS, result.stdout.split(), strict=True))
+    # Inside bubblewrap there are no other processes.
+    refusals = (*REFUSALS, "FileNotFoundError") if within == "bubblewrap" else REFUSALS
+    assert [each for each in said if each[1] not in refusals] == [], result.stderr
 
 
 def test_no_file_grows_without_end(app: Path) -> None:

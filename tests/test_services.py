@@ -12,9 +12,10 @@ import psutil
 import pytest
 from asgi_signalr.backplanes import Backplane, open_backplane
 
-from labkit import postgres, services
+from labkit import services
 from labkit.errors import MachineError, UsageError
 from labkit.lab import Database
+from labkit.services.postgres.lab_server import find_server
 from labkit.services.program import Program
 
 INSTEAD = {"redis": "tea[kettle]", "sqlite": "tea"}
@@ -77,7 +78,7 @@ def test_a_service_joins_servers_until_it_ends_and_tells_where_it_is(
     assert kind.existing(tmp_path) is None
     with kind.running(tmp_path) as url:
         if name == "postgres":
-            server = postgres.find_server().existing()
+            server = find_server().existing()
             assert server is not None
             server.create_database("shop")
         assert asyncio.run(exchange(f"{url}/shop")) == [b"hello"]

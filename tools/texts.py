@@ -31,7 +31,8 @@ def main(languages: list[str]) -> None:
             path = Path(str(pattern).format(each))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(updated(path, messages, each))
-            left = [message.id for message in read_po(io.BytesIO(path.read_bytes())) if not message.string]
+            entries = [entry for entry in read_po(io.BytesIO(path.read_bytes())) if entry.id]
+            left = [entry.id for entry in entries if entry.fuzzy or not entry.string]
             sys.stdout.write(f"{path.relative_to(ROOT)}: {len(left)} without a translation\n")
 
 

@@ -13,7 +13,7 @@ from asgi_signalr.scaleout.envelopes import PresenceUpdate, ServerGone, decode
 from asgi_signalr.scaleout.presence_roster import Member
 from asgi_signalr.testing import TestClient
 
-from labkit.postgres import Server
+from labkit.services.postgres.server import Server
 
 PATIENCE = 10.0
 LEASE = 0.3

@@ -209,13 +209,13 @@ def _scenes(exercise: Exercise) -> Callable[[Studio], None]:
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
     """A database server for the pictures alone, which the commands in them use as well; its URL for apps."""
-    from labkit import postgres
+    from labkit.services.postgres.lab_server import SERVER_VARIABLE, find_server
 
     folder.chmod(0o711)  # as root, the server's account passes through it
-    before = {name: os.environ.pop(name, None) for name in ("LABKIT_HOME", postgres.SERVER_VARIABLE)}
+    before = {name: os.environ.pop(name, None) for name in ("LABKIT_HOME", SERVER_VARIABLE)}
     os.environ["LABKIT_HOME"] = str(folder / "home")
     try:
-        with postgres.find_server().running() as server:
+        with find_server().running() as server:
             yield server.url
     finally:
         os.environ.pop("LABKIT_HOME")

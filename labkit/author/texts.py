@@ -34,24 +34,13 @@ _QUIET_KEYWORDS = {
     *("mode", "overflow", "justify", "format", "rich_markup_mode", "prog_name", "title_justify", "key", "dir"),
 }
 
-FOLDERS_LEFT = {"author", "classroom", "grading", "live", "report", "sandbox", "services", "templates", "_lab"}
+FOLDERS_LEFT = {"author", "classroom", "grading", "live", "report", "sandbox", "templates", "_lab"}
 MODULES_LEFT = {
     *("bootstrap", "bundle", "changes", "chapter", "checking", "companions", "content", "form", "likeness", "merging"),
-    *("packages", "postgres_cluster", "recognition", "recording", "releases", "scaffold", "stacks", "tables", "texts"),
-    *(
-        "wire",
-        "workflows",
-        "class_command",
-        "demo",
-        "grade",
-        "grade_screen",
-        "new",
-        "browsing",
-        "job",
-        "process",
-        "seal",
-    ),
-    *("warm", "worker"),
+    *("packages", "recognition", "recording", "releases", "scaffold", "stacks", "texts", "wire", "workflows"),
+    *("class_command", "demo", "grade", "grade_screen", "new"),
+    *("browsing", "job", "process", "seal", "warm", "worker"),
+    *("account", "cluster", "keeper", "nats", "program", "redis", "tables"),
 }
 """Folders and modules whose messages are not translated yet (those for authors and instructors), or that show none."""
 

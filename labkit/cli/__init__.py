@@ -32,13 +32,10 @@ from labkit.errors import ExitCode, InternalError, LabError, MachineError
 
 app = typer.Typer(
     name="labkit",
-    no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A hands-on lab, from an empty machine to verified exercises.\n\n"
-    "First time here? **labkit demo** plays the whole lab. To do it yourself: **labkit setup**, "
-    "**labkit list**, then **labkit start EX**.",
+    help=helping.ABOUT,
 )
 for module in (machine, workspace, progress, guide, chapter_command, run_command, verify_command, grade, demo):
     app.add_typer(module.commands)
@@ -72,10 +69,13 @@ def run(arguments: list[str]) -> int:
     as_json = "--format=json" in arguments or ("--format", "json") in itertools.pairwise(arguments)
     try:
         _refuse_removed_folder()
+        if not arguments:
+            helping.say_first()
+            return ExitCode.OK
         group = helping.arranged(typer.main.get_command(app))
         if language.chosen():
             group = helping.in_language(group)
-        code = int(group(arguments or ["--help"], prog_name="labkit", standalone_mode=False) or 0)
+        code = int(group(arguments, prog_name="labkit", standalone_mode=False) or 0)
         # Typer makes an exit code of Ctrl-C on its own, and says nothing.
         return code if code != ExitCode.INTERRUPTED else _say("Interrupted.", None, ExitCode.INTERRUPTED, as_json)
     except LabError as error:

@@ -23,8 +23,10 @@ from labkit.tree import argument
 
 if TYPE_CHECKING:
     from labkit import services
-    from labkit import tables as looking
-    from labkit.postgres import LabServer, Server
+    from labkit.services.postgres.lab_server import LabServer
+    from labkit.services.postgres.server import Server
+    from labkit.services.tables import Rows
+    from labkit.services.tables import Table as Kept
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -93,7 +95,7 @@ def create(
     An application that uses it makes its own tables there. An existing database is never touched. In a workspace its
     name is noted in lab-workspace.toml, which git and a zip carry, so that the step counts as done elsewhere as well.
     """
-    from labkit.postgres import check_name
+    from labkit.services.postgres.server import check_name
 
     check_name(name)
     here = workspace.around(Path.cwd())
@@ -179,7 +181,7 @@ def tables(
     Of another service, which **labkit run --backplane NAME** has started, it lists what that has in their place: keys,
     streams, or the tables of a file.
     """
-    from labkit import tables as looking
+    from labkit.services.postgres import tables
 
     if backplane != "postgres":
         _look_into_service(backplane, name, table, limit, lab, format)
@@ -189,9 +191,9 @@ def tables(
             name, table = None, name
         database = _database(server, name)
         if table is None:
-            found = looking.tables(server, database)
+            found = tables.tables(server, database)
         else:
-            content = looking.rows(server, database, table, limit)
+            content = tables.rows(server, database, table, limit)
     if table is None:
         _print_tables(database, found, format)
     else:
@@ -216,7 +218,7 @@ def tail(
 
     The tool is the one that the exercise names; options that labkit does not know go to it, for example --once.
     """
-    from labkit.tables import tail_command, tail_environment
+    from labkit.services.tail import tail_command, tail_environment
 
     given = list(arguments or ())
     name = given.pop(0) if given and not given[0].startswith("-") else None
@@ -238,7 +240,7 @@ def tail(
 
 
 def _find() -> "LabServer":
-    from labkit.postgres import find_server
+    from labkit.services.postgres.lab_server import find_server
 
     return find_server()
 
@@ -273,7 +275,7 @@ def _look_into_service(
     backplane: str, name: str | None, table: str | None, limit: int, lab: Path | None, format: Format
 ) -> None:
     """What `db tables` does for a service in PostgreSQL's place."""
-    from labkit import tables as looking
+    from labkit.services.tables import choose
 
     service, url, database = _of_service("tables", backplane, name if table else None, lab, name)
     found = service.tables(url, database)
@@ -284,7 +286,7 @@ def _look_into_service(
             database, found, format, lambda each: f"{database} {argument(Path(each))} --backplane {backplane}"
         )
         return
-    chosen = looking.choose(found, table, f"labkit db tables --backplane {backplane}")
+    chosen = choose(found, table, f"labkit db tables --backplane {backplane}")
     content = service.rows(url, database, chosen.name, limit)
     following.after("db tables", "")
     _print_rows(database, content, format)
@@ -376,12 +378,17 @@ def _report(
 
 
 def _print_tables(
-    database: str, found: "list[looking.Table]", format: Format, typed: Callable[[str], str] | None = None
+    database: str, found: "list[Kept]", format: Format, typed: Callable[[str], str] | None = None
 ) -> None:
     """Print what tables there are; `typed` is what follows `labkit db tables` to see the one of a name."""
+    from labkit.services.tables import FIRST_TABLES, NO_TABLES
+
     typed = typed or (lambda name: f"{database} {name}")
     busiest = max(found, key=lambda each: each.rows, default=None)
-    coming = following.after("db tables", f"labkit db tables {typed(busiest.name)}" if busiest else "labkit run")
+    if busiest is None:  # looking was in vain: the step is still to be done
+        coming = FIRST_TABLES
+    else:
+        coming = following.after("db tables", f"labkit db tables {typed(busiest.name)}")
     if format is Format.JSON:
         print_json(
             {
@@ -392,7 +399,7 @@ def _print_tables(
         )
         return
     if not found:
-        say(f"The database {escape(database)} has no tables yet: the application that uses it makes them.")
+        say(NO_TABLES)
     else:
         grid = Table(box=None, pad_edge=False)
         grid.add_column(show.shown("table"), overflow="fold")
@@ -403,7 +410,7 @@ def _print_tables(
     say_next(coming)
 
 
-def _print_rows(database: str, content: "looking.Rows", format: Format) -> None:
+def _print_rows(database: str, content: "Rows", format: Format) -> None:
     if format is Format.JSON:
         print_json(
             {

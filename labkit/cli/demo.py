@@ -163,9 +163,9 @@ def _play(lab: Lab, exercise: Exercise, folder: Path, pictures: Path, headed: bo
 
 
 def _create_databases(made: Workspace, names: tuple[str, ...], tell: Callable[[str], None]) -> None:
-    from labkit import postgres
+    from labkit.services.postgres.lab_server import find_server
 
-    with working("Starting the lab's PostgreSQL"), postgres.find_server().running() as server:
+    with working("Starting the lab's PostgreSQL"), find_server().running() as server:
         for name in names:
             server.create_database(name)
             made.note_database(name, datetime.now(UTC))

@@ -2,7 +2,17 @@
 
 from typing import Any
 
+from rich.text import Text
+
+from labkit.cli.show import form, say
+from labkit.console import out
 from labkit.language import marked, translated
+
+ABOUT = (
+    "A hands-on lab, from an empty machine to verified exercises.\n\n"
+    "First time here? **labkit demo** plays the whole lab. To do it yourself: **labkit setup**, "
+    "**labkit list**, then **labkit start EX**."
+)
 
 _PANELS = marked("Arguments", "Options", "Commands", "Error")
 _WORDS = marked("Show this message and exit.", "Install completion for the current shell.")
@@ -48,6 +58,27 @@ ARRANGED = {
     },
 }
 """The commands in the order of their use, each with what it does in a line of a terminal of 80 columns."""
+
+
+_FIRST = {
+    "To begin": ("setup", "list", "start"),
+    "At work": ("next", "chapter", "guide", "snippet", "run", "verify", "hint"),
+    "Your files": ("diff", "undo", "reset"),
+}
+"""What `labkit` alone tells of: it fits a terminal of 24 lines, which the help of all commands does not."""
+
+
+def say_first() -> None:
+    """Say what labkit is, how to begin, and the commands that a trainee needs."""
+    out.print(Text.assemble((translated("Usage:"), "bold"), f" {form('labkit')} COMMAND [ARGS]..."))
+    say()
+    for paragraph in ABOUT.split("\n\n"):
+        say(translated(paragraph).replace("**", ""))
+    for panel, names in _FIRST.items():
+        say(f"[bold]{translated(panel)}[/]")
+        for name in names:
+            out.print(Text.assemble("  ", (name, "cyan"), " " * (9 - len(name)), translated(ARRANGED[panel][name])))
+    say(f"[dim]{form('labkit --help')} tells of every command.[/]")
 
 
 def arranged(group: Any) -> Any:

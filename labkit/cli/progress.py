@@ -225,7 +225,7 @@ def _create_databases(exercise: Exercise, here: Workspace, given: list[str]) -> 
     names = [words[3] for each in given if (words := each.split())[:3] == ["labkit", "db", "create"] and len(words) > 3]
     made = []
     if names and exercise.database:
-        from labkit.postgres import find_server
+        from labkit.services.postgres.lab_server import find_server
 
         with working("Starting PostgreSQL"), find_server().running() as server:
             for name in names:

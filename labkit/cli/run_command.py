@@ -21,11 +21,14 @@ from labkit.cli import following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution, SolutionOption
 from labkit.cli.show import say
 from labkit.console import err, out, working
-from labkit.errors import ExitCode, Interrupted, LabError
+from labkit.errors import ExitCode, Interrupted, LabError, UsageError
 from labkit.lab import Exercise, find_lab
+from labkit.language import marked
 from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
+    from labkit.absences import Absences
+    from labkit.balancer import Balancer
     from labkit.cli.run_screen import Screen
     from labkit.instances import Instance, Instances
 
@@ -34,6 +37,8 @@ commands = typer.Typer()
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 _NO_DISPLAY = "There is no display here: open the address in a browser of your own."
+
+_SERVES, _AWAY = marked("serves", "is away")
 
 _Lines = queue.SimpleQueue[tuple[int, str]]
 
@@ -66,7 +71,11 @@ def run(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", help="The first instance's port; the others get the next ones. A free one if left out."),
+        typer.Option(
+            "--port",
+            help="The first instance's port, the others get the next ones; with --balancer its own. A free one if left "
+            "out.",
+        ),
     ] = None,
     open_: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Open the pages in your browser; the default on a terminal.")
@@ -82,6 +91,19 @@ def run(
             help="What joins the instances, if the exercise leaves the choice: postgres, redis, nats or sqlite.",
         ),
     ] = "postgres",
+    balancer: Annotated[
+        bool,
+        typer.Option("--balancer", help="Put a load balancer in front: one address, which stands for all instances."),
+    ] = False,
+    rolling: Annotated[
+        float | None,
+        typer.Option(
+            "--rolling",
+            metavar="SECONDS",
+            min=1,
+            help="With --balancer: kill one instance after the other, with this much time in between.",
+        ),
+    ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Restart by itself whenever you save a file.")] = False,
     lab: LabOption = None,
 ) -> int:
@@ -92,30 +114,45 @@ def run(
     printed, line by line. What the exercise needs beside the app, PostgreSQL for example, is started too, or with
     --backplane what may stand in for it; the app's code stays as it is. With --solution the lab's own begin or end
     runs, with data that is thrown away.
+
+    With --balancer you use the app as its visitors do who have one address: a reverse proxy, Caddy, sends each of them
+    to an instance and keeps them there. The response header X-Served-By names the instance, and the log tells which one
+    served which page. On a terminal k 2 kills instance 2, without asking it, and 5 seconds later it is started again;
+    --rolling SECONDS does so to each in turn. An open page goes on with another one.
     """
+    if rolling and not balancer:
+        raise UsageError("--rolling kills instances behind a load balancer.", "labkit run --balancer --rolling 20")
     ready = False
+    front: _Front | None = None
     lines: _Lines = queue.SimpleQueue()
     try:
+        if balancer:
+            from labkit import balancer as proxy
+
+            proxy.find()  # before anything else is started
+
         with ExitStack() as stack:
             subject = replace(stack.enter_context(_subject(lab, exercise, solution)), backplane=backplane)
             count = instances or subject.exercise.app.instances
             if subject.workspace:
                 stack.enter_context(usage.noted(subject.folder))
             server = _database(stack, subject, port, count)
-            running = _Instances(subject, count, port, server, lines)
+            running = _Instances(subject, count, None if balancer else port, server, lines)
             stack.callback(running.stop)
             running.start()
+            if balancer:
+                front = stack.enter_context(_front(subject, running, port, rolling))
             ready = True
             if subject.workspace:
                 following.note(subject.exercise, subject.workspace, "run")
             if reload or (out.is_terminal and show.asks()):
-                _attend(running, lines, log, reload, open_)
+                _attend(running, front, lines, log, reload, open_)
             else:
-                _announce(subject, running.now)
+                _announce(running, front)
                 by_itself = open_ is None and out.is_terminal and desktop.opens_pages()
-                if (open_ or by_itself) and (said := _open_pages(subject.exercise, running.now)):
+                if (open_ or by_itself) and (said := _open_pages(_pages(running, front))):
                     err.print(said)
-                _follow(running.now, lines, subject)
+                _follow(running, front, lines)
     except KeyboardInterrupt:
         if not ready:
             raise Interrupted("Interrupted before the app was ready. Nothing of it runs any more.") from None
@@ -190,7 +227,78 @@ class _Instances:
         self._stack.close()
 
 
-def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted: bool | None) -> None:
+class _Front:
+    """The balancer in front of the instances, some of which are killed and return."""
+
+    def __init__(self, balancer: "Balancer", running: _Instances, rolling: float | None) -> None:
+        self._balancer = balancer
+        self._running = running
+        self._rolling = rolling
+        self._absences: Absences | None = None
+        self._of: Instances | None = None
+        self._typed: str | None = None
+
+    @property
+    def page(self) -> str:
+        """The one address."""
+        return forwarding.page(self._balancer.url + self._running.subject.exercise.app.home)
+
+    @property
+    def states(self) -> list[str]:
+        """What each instance does now."""
+        away = self._absences.away if self._absences else []
+        return [_AWAY if each.number in away else _SERVES for each in self._running.now.list]
+
+    def look(self, tell: Callable[[int, str], None]) -> None:
+        """Do what is due, and tell of it. Raises LabError if an instance does not start again."""
+        from labkit.absences import Absences
+
+        for request in self._balancer.requests():
+            if request.is_page:
+                tell(
+                    request.instance,
+                    f"served {request.path}" + (f" ({request.status})" if request.status != 200 else ""),
+                )
+        if not self._running.are_up:
+            return
+        if self._of is not self._running.now:  # all of them are new
+            self._of, self._absences = self._running.now, Absences(self._running.now, tell, self._rolling)
+        if self._absences:
+            self._absences.look()
+
+    def press(self, key: str | None) -> bool:
+        """Take a key, if it is one of `k` and a number, and kill that instance once the number is whole."""
+        if key is None or self._absences is None or not self._running.are_up:
+            return False
+        if key == "k":
+            self._typed = ""
+            return True
+        if self._typed is None:
+            return False
+        typed, count = self._typed + key, len(self._running.now.list)
+        ends = key in "\r\n "
+        number = int(typed) if typed.strip().isdecimal() else 0
+        self._typed = typed if not ends and number and number * 10 <= count else None
+        if self._typed is None and 1 <= number <= count:
+            self._absences.kill(number)
+        return ends or bool(number)
+
+
+@contextmanager
+def _front(subject: _Subject, running: _Instances, port: int | None, rolling: float | None) -> Iterator[_Front]:
+    from labkit import balancer
+
+    with working("Starting the load balancer"):
+        stack = ExitStack()
+        ports = [each.port for each in running.now.list]
+        started = stack.enter_context(balancer.running(ports, subject.data / "balancer", port=port))
+    with stack:
+        yield _Front(started, running, rolling)
+
+
+def _attend(
+    running: _Instances, front: _Front | None, lines: _Lines, log: bool, reload: bool, wanted: bool | None
+) -> None:
     """Show what becomes of the app, and do what keys and saved files ask for, until it is to stop."""
     from labkit import keys, saves
     from labkit.cli.run_screen import Screen
@@ -202,7 +310,7 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
         keys.reader() as pressed,
         Screen(exercise.title, subject.folder, log) as screen,
     ):
-        _show(running, screen)
+        _show(running, front, screen)
         server = _Watch(screen.note) if _uses_lab_server(subject) else None
         if subject.own:
             for path, line, text in snippets.unfilled(subject.folder):
@@ -210,7 +318,7 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
         if wanted is not False and not desktop.opens_pages():
             screen.tell(_NO_DISPLAY)
         elif wanted is not False:
-            screen.tell(_open_pages(exercise, running.now))
+            screen.tell(_open_pages(_pages(running, front)))
         while True:
             with contextlib.suppress(queue.Empty):
                 screen.line(*lines.get(timeout=0.1))
@@ -220,10 +328,12 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
             key, files = pressed(), saved()
             if key == "q":
                 return
+            if front is not None and not _look_behind(running, front, screen, key):
+                continue
             if key == "o" and running.are_up:
-                screen.tell(_open_pages(exercise, running.now) if desktop.opens_pages() else _NO_DISPLAY)
+                screen.tell(_open_pages(_pages(running, front)) if desktop.opens_pages() else _NO_DISPLAY)
             if key == "r" or (files and (reload or not running.are_up)):
-                _restart(running, screen)
+                _restart(running, front, screen)
             elif files:
                 screen.tell(_advice(files))
             dead = running.now.poll() if running.are_up else None
@@ -234,12 +344,34 @@ def _attend(running: _Instances, lines: _Lines, log: bool, reload: bool, wanted:
                 screen.ended(_died(dead, status, tail, alone))
 
 
-def _show(running: _Instances, screen: "Screen") -> None:
-    exercise = running.subject.exercise
-    screen.runs([_page(exercise, each) for each in running.now.list], [each.log for each in running.now.list])
+def _look_behind(running: _Instances, front: _Front, screen: "Screen", key: str | None) -> bool:
+    """Show what goes on behind the balancer, and do what a key says; whether the instances run as they should."""
+    try:
+        front.look(screen.served)
+        front.press(key)
+    except LabError as error:
+        running.stop()
+        screen.ended(error)
+        return False
+    if running.are_up:
+        screen.behind(front.states)
+    return True
 
 
-def _restart(running: _Instances, screen: "Screen") -> None:
+def _show(running: _Instances, front: _Front | None, screen: "Screen") -> None:
+    if front is not None:
+        screen.behind(front.states)
+    screen.runs(_pages(running, front), [each.log for each in running.now.list])
+
+
+def _pages(running: _Instances, front: _Front | None) -> list[str]:
+    """Where one sees the app: the balancer's address, else that of each instance."""
+    if front is not None:
+        return [front.page]
+    return [_page(running.subject.exercise, each) for each in running.now.list]
+
+
+def _restart(running: _Instances, front: _Front | None, screen: "Screen") -> None:
     """Start the app anew; if it does not start any more, say why and go on."""
     screen.tell("Restarting …")
     try:
@@ -248,7 +380,7 @@ def _restart(running: _Instances, screen: "Screen") -> None:
         running.forget_lines()
         screen.ended(error)
     else:
-        _show(running, screen)
+        _show(running, front, screen)
         screen.tell(f"Restarted at {time.strftime('%H:%M:%S')}.")
 
 
@@ -320,23 +452,28 @@ def _server(subject: _Subject) -> Iterator[str]:
 
     On the lab's own server these databases would do a step of the exercise for the trainee.
     """
-    from labkit import postgres
+    from labkit.services.postgres.keeper import temporary_server
+    from labkit.services.postgres.lab_server import find_server
 
     if subject.own:
-        with postgres.find_server().running() as server:
+        with find_server().running() as server:
             yield server.url
         return
-    with postgres.temporary_server() as server:
+    with temporary_server() as server:
         if subject.folder == subject.exercise.end:
             for name in subject.exercise.database.solution if subject.exercise.database else ():
                 server.create_database(name)
         yield server.url
 
 
-def _announce(subject: _Subject, running: "Instances") -> None:
+def _announce(running: _Instances, front: _Front | None) -> None:
     """Say where the instances are, and what stands out."""
+    subject = running.subject
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for instance in running.list:
+    if front is not None:
+        count = len(running.now.list)
+        table.add_row(Text(front.page, style="bold"), f"a load balancer, {count} instances behind it")
+    for instance in running.now.list if front is None else ():
         number = Text(f"{instance.number}", style=_colour(instance.number))
         table.add_row(number, Text(_page(subject.exercise, instance), style="bold"))
     which = escape(str(subject.folder))
@@ -351,21 +488,24 @@ def _announce(subject: _Subject, running: "Instances") -> None:
             )
 
 
-def _open_pages(exercise: Exercise, running: "Instances") -> str:
+def _open_pages(pages: list[str]) -> str:
     """Open the pages; what to say about it, nothing if they open."""
-    opened = desktop.open_pages([_page(exercise, instance) for instance in running.list])
+    opened = desktop.open_pages(pages)
     return "" if opened else "No browser could be opened: open the address yourself."
 
 
-def _follow(running: "Instances", lines: _Lines, subject: _Subject) -> None:
+def _follow(every: _Instances, front: _Front | None, lines: _Lines) -> None:
     """Print the log until Ctrl-C, and what becomes of the database server; raise LabError if an instance dies."""
-    server = _Watch(err.print) if _uses_lab_server(subject) else None
+    running = every.now
+    server = _Watch(err.print) if _uses_lab_server(every.subject) else None
     while True:
         with contextlib.suppress(queue.Empty):
             # In steps, so that a death is seen, and so that Ctrl-C is on Windows.
             _print_line(*lines.get(timeout=0.2))
         if server is not None:
             server.look()
+        if front is not None:
+            front.look(_print_line)
         dead = running.poll()
         if dead:
             tail = running.tail(dead, lines=10)
@@ -382,10 +522,10 @@ class _Watch:
     """Tells when the database server ends, and when it is back: the instances say no more than that they miss it."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        from labkit import postgres
+        from labkit.services.postgres.lab_server import find_server
 
         self._say = say
-        self._server = postgres.find_server()
+        self._server = find_server()
         self._was_up = True
         self._next_look = 0.0
 

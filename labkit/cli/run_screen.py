@@ -38,6 +38,7 @@ class Screen:
         self._everything = everything
         self._addresses: Sequence[str] = ()
         self._logs: Sequence[Path] = ()
+        self._behind: Sequence[str] = ()
         self._news = ""
         self._raised: dict[int, list[str]] = {}
         self._live = Live(self._block(), console=out, auto_refresh=False, transient=True, vertical_overflow="visible")
@@ -55,6 +56,17 @@ class Screen:
         self._addresses, self._logs = addresses, logs
         self._raised.clear()
         self.tell("")
+
+    def behind(self, states: Sequence[str]) -> None:
+        """The address is a balancer's, and this is what the instances behind it do."""
+        if states != self._behind:
+            self._behind = states
+            if out.is_terminal:
+                self._live.update(self._block(), refresh=True)
+
+    def served(self, number: int, what: str) -> None:
+        """Print which instance has served what."""
+        self._print(number, Text(what, style="dim"))
 
     def tell(self, news: str) -> None:
         """Show this below the addresses, in place of what was there."""
@@ -111,9 +123,14 @@ class Screen:
         head = Text.assemble((self._title, "bold"), runs)
         lines = [head]
         for number, address in enumerate(self._addresses, start=1):
-            lines.append(Text.assemble((f" {number}  ", colour(number)), (address, "bold")))
+            mark = ("    ", "") if self._behind else (f" {number}  ", colour(number))
+            lines.append(Text.assemble(mark, (address, "bold")))
+        if self._addresses and self._behind:
+            states = [(f" {n}  {language.translated(state)}  ", colour(n)) for n, state in enumerate(self._behind, 1)]
+            lines.append(Text.assemble("   ", *states))
         opens = "o opens it · " if len(self._addresses) == 1 else "o opens them · " if self._addresses else ""
-        lines.append(Text(language.translated(f"{opens}r restarts · q stops"), style="dim"))
+        kills = "k 1 kills instance 1 · " if self._addresses and self._behind else ""
+        lines.append(Text(language.translated(f"{opens}{kills}r restarts · q stops"), style="dim"))
         if self._news:
             lines.append(Text(language.translated(self._news), style="yellow"))
         return Group(*lines)

@@ -63,6 +63,10 @@ def verify(
     watch: Annotated[
         bool, typer.Option("--watch", help="Verify again on every save what it can affect, until Ctrl-C.")
     ] = False,
+    balancer: Annotated[
+        bool,
+        typer.Option("--balancer", help="Go to the instances through a load balancer, as `run --balancer` has it."),
+    ] = False,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> int:
@@ -78,11 +82,19 @@ def verify(
     carry. Whoever grades the work may begin with them, and checks some anew: the key lies on your machine, so that they
     are no proof.
 
+    With --balancer the checks reach each instance by a reverse proxy, which shows whether the app works behind one.
+
     With --watch it goes on: whenever a file is saved, the tasks that this can affect are verified again, with the
     browser that is open already. Ctrl-C ends it, with the exit code 0 once there was a verdict.
     """
     if watch and (solution or report_to or receipt or format is Format.JSON):
         raise UsageError("--watch goes with your own work, and tells it as text.", "labkit verify --watch")
+    if watch and balancer:
+        raise UsageError("--balancer goes with one run, not with --watch.", "labkit verify --balancer")
+    if balancer:
+        from labkit import balancer as proxy
+
+        proxy.find()
     if receipt and (solution or task):
         raise UsageError("A receipt is about your own work on all tasks.", "labkit verify --receipt")
     if headed and not desktop.has_display():
@@ -110,7 +122,7 @@ def verify(
     if solution is Solution.END:
         _note_stale_end(the_lab, subject.exercise)
     digest = tree.digest(subject.folder) if receipt else ""
-    report = _run(subject, tasks, headed, keep=report_to is not None)
+    report = _run(subject, tasks, headed, keep=report_to is not None, balanced=balancer)
     signed = _sign(the_lab, subject, report, digest) if receipt else None
     page = _write_report(report_to, the_lab, subject, report) if report_to else None
     if format is Format.JSON:
@@ -128,14 +140,20 @@ def verify(
 
 
 def _run(
-    subject: subjects.Subject, tasks: list[Task], headed: bool, *, keep: bool = False, warm: "Warm | None" = None
+    subject: subjects.Subject,
+    tasks: list[Task],
+    headed: bool,
+    *,
+    keep: bool = False,
+    warm: "Warm | None" = None,
+    balanced: bool = False,
 ) -> Report:
     """Run the checks, show how that goes on, and remember the verdicts; with `keep`, evidence of what passed, too."""
     from labkit.verify import run
 
     digest = tree.digest(subject.folder)
     with Shown() as shown:
-        report = run.verify(subject, tasks, headed, shown.progress, everything=keep, warm=warm)
+        report = run.verify(subject, tasks, headed, shown.progress, everything=keep, warm=warm, balanced=balanced)
     if subject.workspace:
         with contextlib.suppress(OSError, MachineError):  # a workspace that takes no file is verified all the same
             verdicts.remember(subject.folder, report, digest, datetime.now())
@@ -329,10 +347,17 @@ class Shown:
             err.print(f"{sign} {escape(check.task)}  {show.shown(check.title)}{said}", soft_wrap=True)
 
     def _table(self) -> Table:
+        """A line for each check, as many as the terminal has room for: a taller one would leave lines behind."""
         from rich.spinner import Spinner
 
         table = Table(box=None, show_header=False, padding=(0, 1))
-        for check in self._checks.values():
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        checks = list(self._checks.values())
+        in_hand = next((n for n, check in enumerate(checks) if check.id not in self._results), len(checks))
+        room = max(err.height - 3, 1)
+        first = max(0, min(in_hand - room // 2, len(checks) - room))
+        for check in checks[first : first + room]:
             result = self._results.get(check.id)
             if result:
                 sign, style = SIGNS[result.verdict]
@@ -341,6 +366,6 @@ class Shown:
                 table.add_row(Spinner("dots"), show.shown(check.title))
             else:
                 table.add_row("[dim]·[/]", f"[dim]{show.shown(check.title)}[/]")
-        if self._what and self._what not in {check.title for check in self._checks.values()}:
+        if self._what and self._what not in {check.title for check in checks}:
             table.add_row(Spinner("dots"), f"{show.shown(self._what)} …")
         return table

@@ -439,7 +439,7 @@ def undo(
     if undone.left:
         say_next(f"labkit undo   (takes back the change before that; {undone.left} left)")
     else:
-        say_next("labkit list")
+        say_next("labkit next")
 
 
 def _target(folder: Path | None, exercise: Exercise) -> Path:
@@ -493,14 +493,14 @@ def _print_exercise(found: Progress, steps: bool) -> None:
     say()
     place = f"  [dim]{escape(_place(here))}[/]" if here else ""
     done = "  [green]done[/]" if found.is_finished else ""
-    say(f"[bold]{exercise.id}[/]  {escape(exercise.title)}  [dim]{exercise.minutes} min[/]{place}{done}")
+    show.item(f"[bold]{exercise.id}[/]  ", f"{escape(exercise.title)}  [dim]{exercise.minutes} min[/]{place}{done}")
     for each in found.tasks:
         number = each.task.id.rpartition(".")[2]
         count = ""
         if each.total:
             style = "green" if here and each.done == each.total else "dim"
             count = f"  [{style}]{each.done}/{each.total} snippets[/]" if here else f"  [dim]{each.total} snippets[/]"
-        say(f"  {number}. {escape(each.task.title)}{count}{_verdict(each.verified)}")
+        show.item(f"  {number}. ", f"{escape(each.task.title)}{count}{_verdict(each.verified)}")
         for position, step in enumerate(each.steps if steps else (), start=1):
             is_open = here is not None and step.has_deed and not step.passed_over
             mark = "[x]" if step.done else "[ ]" if is_open else "   "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PAUSE = 0.5
 """How many seconds lie between two looks at what an app uses."""
 
-_OWN = ("labkit.verify.worker", "labkit.postgres_cluster")
+_OWN = ("labkit.verify.worker", "labkit.services.postgres.keeper")
 """What verify starts beside the app."""
 
 

@@ -22,7 +22,7 @@ from labkit.recognition import Sight
 from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from labkit.postgres import Server
+    from labkit.services.postgres.server import Server
 
 Answer = dict[str, Any]
 """What an action answers: `message`, often `next`, and what it found."""
@@ -352,7 +352,7 @@ class Desk:
 
     def db_create(self, name: str) -> Answer:
         """Create a database, as `labkit db create`."""
-        from labkit.postgres import check_name
+        from labkit.services.postgres.server import check_name
 
         check_name(name)
         here = self._there()
@@ -363,7 +363,7 @@ class Desk:
 
     def db_tables(self, name: str | None = None, table: str | None = None) -> Answer:
         """List the tables of a database, or show the newest rows of one, as `labkit db tables`."""
-        from labkit import tables
+        from labkit.services.postgres import tables
 
         with self._server().running() as server:
             name = _known(server, name)
@@ -391,11 +391,11 @@ class Desk:
         return {"message": "Stopped." if self.tail.stop() else "No messages were followed."}
 
     def _server(self) -> Any:
-        from labkit import postgres
+        from labkit.services.postgres.lab_server import find_server
 
         if not self.exercise.database:
             raise UsageError(f"{self.exercise.id} has no database.")
-        return postgres.find_server()
+        return find_server()
 
 
 def _known(server: "Server", name: str | None) -> str:

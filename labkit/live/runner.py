@@ -67,9 +67,9 @@ class Runner:
                 stack.enter_context(usage.noted(workspace.folder))
                 server = None
                 if exercise.database:
-                    from labkit import postgres
+                    from labkit.services.postgres.lab_server import find_server
 
-                    server = stack.enter_context(postgres.find_server().running()).url
+                    server = stack.enter_context(find_server().running()).url
                 self._instances = stack.enter_context(
                     running(
                         exercise.app,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from labkit.lab import Database
 from labkit.live.runner import LINES
-from labkit.postgres import Server
+from labkit.services.postgres.server import Server
 
 _PATIENCE = 5.0
 """How many seconds the tool has to end when it is asked to."""
@@ -33,7 +33,7 @@ class Tail:
 
     def start(self, settings: Database, server: Server, name: str, folder: Path) -> None:
         """Follow the messages of a database from now on."""
-        from labkit.tables import tail_command, tail_environment
+        from labkit.services.tail import tail_command, tail_environment
 
         self.stop()
         self.lines.clear()

@@ -14,7 +14,7 @@ from labkit.errors import UsageError, unknown
 from labkit.lab import Database
 
 if TYPE_CHECKING:
-    from labkit.tables import Rows, Table
+    from labkit.services.tables import Rows, Table
 
 NAMES = ("nats", "postgres", "redis", "sqlite")
 

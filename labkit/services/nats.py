@@ -9,7 +9,7 @@ from labkit.ports import HOST
 from labkit.services.program import Program, beside_python
 
 if TYPE_CHECKING:
-    from labkit.tables import Rows, Table
+    from labkit.services.tables import Rows, Table
 
 R = TypeVar("R")
 
@@ -28,7 +28,7 @@ def _settings(port: int, password: str, folder: Path) -> str:
 
 def _look(url: str) -> "list[Table]":
     """The streams, and how many messages each has."""
-    from labkit.tables import Table
+    from labkit.services.tables import Table
 
     async def look(streams: Any) -> "list[Table]":
         found = await streams.streams_info()
@@ -41,7 +41,7 @@ def _read(url: str, name: str, limit: int) -> "Rows":
     """The messages of a stream."""
     from nats.js.errors import NotFoundError
 
-    from labkit.tables import Rows, shown_bytes
+    from labkit.services.tables import Rows, shown_bytes
 
     async def read(streams: Any) -> "Rows":
         state = (await streams.stream_info(name)).state

@@ -7,11 +7,11 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from labkit.errors import MachineError
@@ -19,7 +19,7 @@ from labkit.ports import HOST, hold, listens
 from labkit.processes import Group
 
 if TYPE_CHECKING:
-    from labkit.tables import Rows, Table
+    from labkit.services.tables import Rows, Table
 
 _START_TIMEOUT = 20.0
 _ATTEMPTS = 3
@@ -63,7 +63,7 @@ class Program:
                     break
                 if attempt == _ATTEMPTS:
                     raise MachineError(
-                        f"{self.title} does not start. Its last lines:\n{_last_lines(folder / 'log')}",
+                        f"{self.title} does not start. Its last lines:\n{last_lines(folder / 'log')}",
                         f"The whole log: {folder / 'log'}",
                     )
             assert url is not None  # noqa: S101  (for mypy)
@@ -104,24 +104,38 @@ class Program:
             raise MachineError(f"{self.title} does not answer: {error}.") from error
 
     def _start(self, group: Group, program: Path, folder: Path) -> str | None:
-        import psutil
-
         file = folder / "settings"
         with hold(1) as held, (folder / "log").open("ab") as log:
             (port,), password = held.ports, secrets.token_hex(16)
             _write(file, self.settings(port, password, folder))
             held.release(port)
-            process = group.start([str(program), *self.command(file)], cwd=folder, stdout=log, stderr=log)
-        until = time.monotonic() + _START_TIMEOUT
-        while process.poll() is None and time.monotonic() < until:
-            with (
-                contextlib.suppress(OSError, psutil.Error),
-                socket.create_connection((HOST, port), timeout=0.25),
-            ):
-                if listens(psutil.Process(process.pid), port):  # and nobody who was faster
-                    return self.url.format(password=password, host=HOST, port=port)
-            time.sleep(_POLL)
+            if listening(group, [str(program), *self.command(file)], folder, port, log):
+                return self.url.format(password=password, host=HOST, port=port)
         return None
+
+
+def listening(
+    group: Group,
+    command: Sequence[str],
+    folder: Path,
+    port: int,
+    log: IO[bytes],
+    environment: Mapping[str, str] | None = None,
+) -> bool:
+    """Start a program in `folder`, and wait until it listens on the port; false if it does not."""
+    import psutil
+
+    process = group.start(command, cwd=folder, environment=environment, stdout=log, stderr=log)
+    until = time.monotonic() + _START_TIMEOUT
+    while process.poll() is None and time.monotonic() < until:
+        with (
+            contextlib.suppress(OSError, psutil.Error),
+            socket.create_connection((HOST, port), timeout=0.25),
+        ):
+            if listens(psutil.Process(process.pid), port):  # and nobody who was faster
+                return True
+        time.sleep(_POLL)
+    return False
 
 
 def _write(file: Path, text: str) -> None:
@@ -137,6 +151,7 @@ def beside_python(name: str) -> Path | None:
     return Path(found) if found else None
 
 
-def _last_lines(log: Path) -> str:
+def last_lines(log: Path) -> str:
+    """The last lines of a program's log, as an error shows them."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
     return "\n".join(f"    {line}" for line in lines) or "    (none)"

@@ -9,7 +9,7 @@ from labkit.ports import HOST
 from labkit.services.program import Program, beside_python
 
 if TYPE_CHECKING:
-    from labkit.tables import Rows, Table
+    from labkit.services.tables import Rows, Table
 
 _COUNTS = {"hash": "hlen", "list": "llen", "set": "scard", "stream": "xlen", "zset": "zcard"}
 
@@ -32,7 +32,7 @@ def _settings(port: int, password: str, folder: Path) -> str:
 
 def _look(url: str) -> "list[Table]":
     """The keys, and how many entries each has."""
-    from labkit.tables import Table
+    from labkit.services.tables import Table
 
     with _connected(url) as client:
         keys = sorted(client.scan_iter(count=1000))
@@ -46,7 +46,7 @@ def _count(client: Any, key: bytes) -> int:
 
 def _read(url: str, key: str, limit: int) -> "Rows":
     """The entries of a stream, the fields of a hash, the value of a text; of other kinds what `DUMP` says."""
-    from labkit.tables import Rows, shown_bytes
+    from labkit.services.tables import Rows, shown_bytes
 
     with _connected(url) as client:
         kind, total = client.type(key).decode(), _count(client, key.encode())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import LabError, UsageError
 
 if TYPE_CHECKING:
-    from labkit.tables import Rows, Table
+    from labkit.services.tables import Rows, Table
 
 
 class _Sqlite:
@@ -30,7 +30,7 @@ class _Sqlite:
 
     def tables(self, url: str, database: str) -> "list[Table]":
         """The tables of a file."""
-        from labkit.tables import Table
+        from labkit.services.tables import Table
 
         with _opened(url, database) as file:
             names = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1")]
@@ -38,7 +38,7 @@ class _Sqlite:
 
     def rows(self, url: str, database: str, table: str, limit: int) -> "Rows":
         """The rows of one of them, by its primary key."""
-        from labkit.tables import Rows
+        from labkit.services.tables import Rows
 
         with _opened(url, database) as file:
             found = file.execute(f"SELECT * FROM {_quoted(table)} ORDER BY rowid DESC LIMIT ?", (limit,))  # noqa: S608  (the name is quoted)
@@ -65,7 +65,7 @@ def _quoted(name: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    from labkit.tables import shown_bytes
+    from labkit.services.tables import shown_bytes
 
     return "" if value is None else shown_bytes(value if isinstance(value, bytes) else str(value).encode())
 

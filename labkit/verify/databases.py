@@ -19,7 +19,7 @@ from labkit.verify.subject import Subject
 from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from labkit.postgres import Server
+    from labkit.services.postgres.server import Server
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,10 @@ def named(exercise: Exercise, database: Database, app: Path) -> str | None:
 
 def is_name(name: str) -> bool:
     """Whether a database can have this name."""
-    from labkit import postgres
+    from labkit.services.postgres.server import check_name
 
     try:
-        postgres.check_name(name)
+        check_name(name)
     except LabError:
         return False
     return True
@@ -127,9 +127,9 @@ def _constant(app: Path, name: str) -> str | None:
 @contextmanager
 def _lab_server() -> "Iterator[Server | None]":
     """The lab's own server; started for a moment if it does not run, None if it was never made."""
-    from labkit import postgres
+    from labkit.services.postgres.lab_server import find_server
 
-    lab_server = postgres.find_server()
+    lab_server = find_server()
     status = lab_server.status()
     if status.running or (status.home and status.home.is_dir()):
         with lab_server.running() as server:

@@ -9,7 +9,7 @@ from playwright.sync_api import TimeoutError as TooLate
 from labkit import browser
 from labkit.checking import NotDone
 from labkit.errors import MachineError
-from labkit.postgres import TooLong
+from labkit.services.postgres.server import Unusable
 from labkit.verify.causes.finding import Dialog
 from labkit.verify.report import Result, Verdict
 
@@ -31,7 +31,7 @@ def verdict(error: BaseException) -> Result:
         return Result(Verdict.NOT_DONE, error.expected, error.seen, error.where, error.cause, error.next)
     if isinstance(error, pytest.skip.Exception):
         return Result(Verdict.SKIPPED, cause=error.msg)
-    if isinstance(error, TooLong):
+    if isinstance(error, Unusable):
         return Result(Verdict.NOT_DONE, "the database answers", "no answer", cause=error.message, next=error.next)
     if isinstance(error, MachineError):
         return Result(Verdict.ENVIRONMENT, cause=error.message, next=error.next)
@@ -51,6 +51,8 @@ def verdict(error: BaseException) -> Result:
         return fault(error)
     if isinstance(error, AssertionError):
         return _assertion(str(error))
+    if "reading from the driver" in str(error):  # which is of no class of its own
+        return Result(Verdict.ENVIRONMENT, cause=f"Playwright's driver has ended: {error}", next="labkit doctor")
     return fault(error)
 
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labkit.errors import MachineError
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
 
@@ -15,11 +17,21 @@ _browser: "Browser | None" = None
 def playwright() -> "Playwright":
     """Playwright's driver, which runs as long as the process."""
     global _playwright
-    if _playwright is None:
-        from playwright.sync_api import sync_playwright
-
-        _playwright = sync_playwright().start()
+    _playwright = _playwright or start()
     return _playwright
+
+
+def start() -> "Playwright":
+    """A driver that runs from now on.
+
+    Raises MachineError if it does not, whatever keeps it from that: a file that is damaged, or security software.
+    """
+    from playwright.sync_api import sync_playwright
+
+    try:
+        return sync_playwright().start()
+    except Exception as error:
+        raise MachineError(f"Playwright's driver does not run: {error}", "labkit doctor") from error
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,12 @@ from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.running_copy import RunningCopy
 from labkit.verify.seal import Originals
-from labkit.verify.stage import Stage, StandIn
+from labkit.verify.stage import RunningInstance, Stage, StandIn
 from labkit.verify.subject import Subject, evidence_folder
 
 if TYPE_CHECKING:
     from labkit.instances import Instances
-    from labkit.postgres import Server
+    from labkit.services.postgres.server import Server
     from labkit.verify.warm import Warm
 
 START = 60.0
@@ -70,14 +70,16 @@ def verify(
     everything: bool = False,
     nothing: bool = False,
     warm: "Warm | None" = None,
+    balanced: bool = False,
     enough: tuple[str, ...] | None = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
     With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `everything`,
     evidence is kept of what passed, too; with `nothing`, of nothing, for whoever asks for the verdicts only. With
-    `warm`, browser and database server are those that an earlier run has left there. With `enough`, the checks end with
-    the first of those that fails, or, if none is named, with the first one that fails.
+    `warm`, browser and database server are those that an earlier run has left there. If it is `balanced`, the instances
+    are behind a load balancer, which has an address for each of them. With `enough`, the checks end with the first of
+    those that fails, or, if none is named, with the first one that fails.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -102,6 +104,7 @@ def verify(
             nothing,
             warm,
             copy,
+            balanced,
             enough,
         )
         results = run.results()
@@ -136,6 +139,7 @@ class _Run:
         nothing: bool,
         warm: "Warm | None",
         copy: RunningCopy | None,
+        balanced: bool,
         enough: tuple[str, ...] | None,
     ) -> None:
         self.checks: list[Check] = []
@@ -149,6 +153,7 @@ class _Run:
         self._nothing = nothing
         self._warm = warm
         self._standing = copy
+        self._balanced = balanced
         self._enough = enough
         self._evidence = evidence_folder(subject, datetime.now())
         self._app = running_copy.place(subject, temporary)
@@ -263,12 +268,22 @@ class _Run:
             count = exercise.app.instances
             self._progress.working("Starting the app" if count == 1 else f"Starting {count} instances of the app")
             copy = stack.enter_context(running_copy.run(self._subject, app, server, url))
-        return copy.instances, Stage(app, copy.running, known, self._todo, self._misplaced, copy.data)
+        running = self._behind_a_balancer(copy, stack) if self._balanced else copy.running
+        return copy.instances, Stage(app, running, known, self._todo, self._misplaced, copy.data)
+
+    def _behind_a_balancer(self, copy: RunningCopy, stack: ExitStack) -> tuple[RunningInstance, ...]:
+        """The instances at the addresses that a balancer has for them."""
+        from labkit import balancer
+
+        self._progress.working("Starting the load balancer")
+        ports = [each.port for each in copy.instances.list]
+        front = stack.enter_context(balancer.running(ports, self._temporary / "balancer", entrances=True))
+        return tuple(replace(each, url=url) for each, url in zip(copy.running, front.entrances, strict=True))
 
     def _own_server(self, stack: ExitStack) -> "Server":
-        from labkit import postgres
+        from labkit.services.postgres.keeper import temporary_server
 
-        return self._warm.server() if self._warm else stack.enter_context(postgres.temporary_server())
+        return self._warm.server() if self._warm else stack.enter_context(temporary_server())
 
     def _blocked(self, error: LabError, app: Path) -> Result:
         """The result that an app gives which does not start; other errors are raised on."""

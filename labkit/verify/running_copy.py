@@ -17,7 +17,7 @@ from labkit.verify.subject import Subject
 
 if TYPE_CHECKING:
     from labkit.instances import Instances
-    from labkit.postgres import Server
+    from labkit.services.postgres.server import Server
 
 
 @dataclass(frozen=True)

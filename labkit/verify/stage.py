@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labkit.files import read_safely
 from labkit.instances import MOST_LOG
-from labkit.postgres import Server
+from labkit.services.postgres.server import Server
 from labkit.verify.causes.finding import Finding
 
 

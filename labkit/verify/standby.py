@@ -20,7 +20,7 @@ from labkit.verify.running_copy import RunningCopy
 from labkit.verify.subject import Subject
 
 if TYPE_CHECKING:
-    from labkit.postgres import Server
+    from labkit.services.postgres.server import Server
 
 
 @dataclass(frozen=True)

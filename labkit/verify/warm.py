@@ -14,7 +14,7 @@ from labkit.verify.standby import Standby
 from labkit.verify.subject import Subject
 
 if TYPE_CHECKING:
-    from labkit.postgres import Server
+    from labkit.services.postgres.server import Server
 
 
 class Warm:
@@ -95,7 +95,7 @@ class Warm:
 
     def server(self) -> "Server":
         """A server without any database that an earlier run has made: a new one if more of it has changed than that."""
-        from labkit import postgres
+        from labkit.services.postgres.keeper import temporary_server
 
         if self._server is not None:
             for name in self._server.databases():
@@ -104,7 +104,7 @@ class Warm:
                 self._servers.close()
                 self._server = None
         if self._server is None:
-            self._server = self._servers.enter_context(postgres.temporary_server())
+            self._server = self._servers.enter_context(temporary_server())
             self._state = _state(self._server)
         return self._server
 

@@ -11,7 +11,7 @@ from labkit.author.generic import generic
 from labkit.author.matrix import examine
 from labkit.author.mutants import Solution, written
 from labkit.lab import Exercise, find_lab
-from labkit.postgres import Server
+from labkit.services.postgres.server import Server
 from labkit.verify.report import Report, Result, Verdict
 from labkit.verify.run import verify
 from labkit.verify.subject import Subject

@@ -76,24 +76,59 @@ def kind_of(solution: Solution) -> str:
     return solution.kind
 
 
-@pytest.mark.by_hand  # six minutes on two free cores; `test_grade.py` has the same deeds in a smaller lab
-@pytest.mark.timeout(1800)
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what is tried is Linux's")
-def test_each_of_thirty_has_what_it_deserves(
-    lab: Lab, hand_in: Callable[[str, Solution], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def grades(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], dict[str, Grade]]:
+    """Grades what was handed in, two at a time; the number is checked."""
     monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
-    exercise, results = lab.exercise("ex1"), Results(tmp_path / "grades")
-    end = Solution(exercise, "end", "end", right=True)
+
+    def grades(count: int) -> dict[str, Grade]:
+        results = Results(tmp_path / "grades")
+        with results.writing():
+            class_ = classes.gather(lab, [tmp_path / "class"], None, results)
+            found = {each.name: each for each in (*class_.known, *crew.grade(lab, class_.orders, 2, LIMITS))}
+        assert len(found) == count
+        return found
+
+    return grades
+
+
+Grades = Callable[[int], dict[str, Grade]]
+HandIn = Callable[[str, Solution], Path]
+
+
+@pytest.mark.by_hand  # three minutes on two free cores
+@pytest.mark.timeout(1800)
+def test_ten_right_solutions_pass(lab: Lab, hand_in: HandIn, grades: Grades) -> None:
+    exercise = lab.exercise("ex1")
+    hand_in("end", Solution(exercise, "end", "end", right=True))
     for number, solution in enumerate(itertools.islice(written_down(exercise, right=True), 9)):
         hand_in(f"right-{number}", solution)
-    for number, solution in enumerate(itertools.islice(written_down(exercise, right=False), 10)):
+    found = grades(10)
+    assert {name: each.passed for name, each in found.items()} == dict.fromkeys(found, True), remarks(found)
+
+
+@pytest.mark.by_hand  # three minutes on two free cores
+@pytest.mark.timeout(1800)
+def test_ten_recorded_mistakes_do_not_pass(lab: Lab, hand_in: HandIn, grades: Grades) -> None:
+    for number, solution in enumerate(itertools.islice(written_down(lab.exercise("ex1"), right=False), 10)):
         hand_in(f"wrong-{number}", solution)
+    found = grades(10)
+    said = {name: (each.outcome, each.passed) for name, each in found.items()}
+    assert said == dict.fromkeys(found, (Outcome.VERIFIED, False)), remarks(found)
+
+
+@pytest.mark.by_hand  # three minutes on two free cores; the next one has some of it, and is slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what is tried is Linux's")
+def test_each_of_ten_that_mean_harm_is_named_for_what_it_did(
+    lab: Lab, hand_in: HandIn, grades: Grades, tmp_path: Path
+) -> None:
+    exercise = lab.exercise("ex1")
+    end = Solution(exercise, "end", "end", right=True)
     hand_in("end", end)
-    other = results.staged("end-ex1") / "geekquiz" / "main.py"
+    other = Results(tmp_path / "grades").staged("end-ex1") / "geekquiz" / "main.py"
     for name, (code, _) in AT_START.items():
-        main = hand_in(name, end) / "geekquiz" / "main.py"
-        main.write_text(code.replace("{other!r}", repr(str(other))) + main.read_text("utf-8"), "utf-8")
+        does_at_start(hand_in(name, end), code.replace("{other!r}", repr(str(other))))
     (hand_in("leads-out", end) / "geekquiz" / "secrets.txt").symlink_to("/etc/passwd")
     fakes = hand_in("fakes", next(written_down(exercise, right=False)))
     (fakes / "conftest.py").write_text("def pytest_runtest_makereport(item, call):\n    call.excinfo = None\n", "utf-8")
@@ -101,21 +136,37 @@ def test_each_of_thirty_has_what_it_deserves(
     with zipfile.ZipFile(tmp_path / "class" / "bomb.zip", "w") as archive:
         for number in range(archives.MOST_FILES + 1):
             archive.writestr(f"ex1-realtime/{number}", "")
-    with results.writing():
-        class_ = classes.gather(lab, [tmp_path / "class"], None, results)
-        grades = {each.name: each for each in (*class_.known, *crew.grade(lab, class_.orders, 2, LIMITS))}
-    assert len(grades) == 30
-    passed = {name for name, each in grades.items() if each.passed}
-    assert passed == {"end", *(f"right-{number}" for number in range(9))}, remarks(grades)
-    done = {name: each.outcome for name, each in grades.items() if name.startswith(("wrong", "fakes"))}
-    assert done == dict.fromkeys(done, Outcome.VERIFIED)
+    found = grades(11)
     said = {name: text.replace("{other}", str(other)) for name, (_, text) in AT_START.items()}
     said |= {
         "leads-out": "geekquiz/secrets.txt is a link that leads out, to /etc/passwd.",
         "bomb": f"The archive has more than {archives.MOST_FILES:,} files.",
     }
-    found = {name: text for name, text in remarks(grades).items() if name in said}
-    assert found == said
+    assert remarks(found) == said
+    assert {name for name, each in found.items() if each.passed} == {"end"}
+    assert found["fakes"].outcome is Outcome.VERIFIED
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what is tried is Linux's")
+def test_a_right_solution_that_pries_is_named_for_each_deed_and_costs_its_neighbour_nothing(
+    lab: Lab, hand_in: HandIn, grades: Grades, tmp_path: Path
+) -> None:
+    end = Solution(lab.exercise("ex1"), "end", "end", right=True)
+    hand_in("end", end)
+    other = Results(tmp_path / "grades").staged("end-ex1") / "geekquiz" / "main.py"
+    deeds = {name: AT_START[name] for name in ("squats", "reads", "looks", "enters")}
+    code = "".join(code for code, _ in deeds.values()).replace("{other!r}", repr(str(other)))
+    does_at_start(hand_in("pries", end), code)
+    found = grades(2)
+    said = " ".join(text.replace("{other}", str(other)) for _, text in deeds.values())
+    assert (remarks(found), found["end"].passed, found["pries"].passed) == ({"pries": said}, True, False)
+
+
+def does_at_start(folder: Path, code: str) -> None:
+    """Have the app do that before anything else."""
+    main = folder / "geekquiz" / "main.py"
+    main.write_text(code + main.read_text("utf-8"), "utf-8")
 
 
 def remarks(grades: dict[str, Grade]) -> dict[str, str]:

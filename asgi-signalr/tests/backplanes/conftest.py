@@ -17,7 +17,7 @@ from asgi_signalr.backplanes.redis import RedisBackplane
 from asgi_signalr.backplanes.sql import SqlBackplane
 from nats.js.errors import NotFoundError
 
-from labkit.postgres import Server
+from labkit.services.postgres.server import Server
 
 from . import stores
 

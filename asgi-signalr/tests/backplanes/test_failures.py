@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from labkit.postgres import Server, temporary_server
-from labkit.postgres_cluster import Cluster
+from labkit.services.postgres.cluster import Cluster
+from labkit.services.postgres.keeper import temporary_server
+from labkit.services.postgres.server import Server
 
 from . import stores
 

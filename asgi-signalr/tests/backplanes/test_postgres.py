@@ -12,8 +12,9 @@ import pytest
 from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes import postgres_schema as schema
 
-from labkit.postgres import Server, temporary_server
-from labkit.postgres_cluster import Cluster
+from labkit.services.postgres.cluster import Cluster
+from labkit.services.postgres.keeper import temporary_server
+from labkit.services.postgres.server import Server
 
 SELECT_IDS = "SELECT payload_id FROM signalr.messages_0 ORDER BY payload_id"
 BY_HAND = """

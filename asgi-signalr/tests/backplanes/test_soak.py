@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from asgi_signalr.backplanes import BackplaneError
 
-from labkit.postgres import temporary_server
-from labkit.postgres_cluster import Cluster
+from labkit.services.postgres.cluster import Cluster
+from labkit.services.postgres.keeper import temporary_server
 
 from . import stores
 

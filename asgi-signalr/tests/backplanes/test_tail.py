@@ -15,7 +15,7 @@ from asgi_signalr.backplanes import sender
 from asgi_signalr.scaleout.envelopes import Delivery, encode
 from asgi_signalr.scaleout.tail import at_words
 
-from labkit.postgres import Server, without_password
+from labkit.services.postgres.server import Server, without_password
 
 PAYLOAD = encode(
     Delivery(

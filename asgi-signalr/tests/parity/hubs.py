@@ -9,16 +9,14 @@ from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
+from functools import cache
 from typing import Annotated, Any, cast
-from urllib.parse import parse_qs
 from uuid import UUID
 
 import msgspec
-from asgi_signalr import Hub, HubException, PersistentConnection, SignalR, bearer_token, hub_method
+from asgi_signalr import Hub, HubException, SignalR, bearer_token, hub_method
+from asgi_signalr.protocols.forms import DateTimeOffset
 from msgspec import Meta, field
-
-DISCONNECTS: dict[str, str] = {}
-FLAGS: dict[str, str] = {}
 
 
 class Color(Enum):
@@ -181,55 +179,11 @@ def made(kind: str) -> Any:
 
 
 Byte = Annotated[int, Meta(ge=0, le=255)]
-Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-def guard(context: Any) -> bool:
-    FLAGS["guard"] = type(context).__name__
-    return True
 
 
 def make_hub() -> type[Hub]:
     class OracleHub(Hub):
-        async def on_connected(self) -> None:
-            match self.context.query.get("oc", ""):
-                case "throw":
-                    raise InvalidOperationError("no way")
-                case "throwhub":
-                    raise HubException("not you")
-                case "abort":
-                    self.context.abort()
-                case "send":
-                    await self.clients.caller.send("hello", 1)
-                case "slow":
-                    await asyncio.sleep(0.5)
-                case "askother":
-                    query = self.context.query
-                    other = MOUNTS["/detailed"].hub_context(type(self)).clients.client(query["other"])
-                    FLAGS[query["tag"]] = f"got {await other.invoke('ask', returns=int)}"
-                case "ask":
-                    await self.clients.client(self.context.connection_id).invoke("ask", returns=int)
-
-        async def on_disconnected(self, error: Exception | None) -> None:
-            query = self.context.query
-            if query.get("od") == "ask":
-                try:
-                    text = f"got {await self.clients.client(query['other']).invoke('ask', returns=int)}"
-                except Exception as failure:
-                    text = f"{type(failure).__name__}: {failure}"
-                FLAGS[query["tag"]] = text
-            if query.get("od") == "askself":
-                try:
-                    text = f"got {await self.clients.client(self.context.connection_id).invoke('ask', returns=int)}"
-                except Exception as failure:
-                    text = f"{type(failure).__name__}: {failure}"
-                FLAGS[query["tag"]] = text
-            if tag := query.get("tag"):
-                DISCONNECTS[tag] = "none" if error is None else f"{type(error).__name__}: {error}"
-            if query.get("od") == "throw":
-                raise InvalidOperationError("late")
-
         def EchoInt(self, v: int) -> int:
             return v
 
@@ -260,7 +214,7 @@ def make_hub() -> type[Hub]:
         def EchoDateTime(self, v: datetime) -> datetime:
             return v
 
-        def EchoDateTimeOffset(self, v: datetime) -> datetime:
+        def EchoDateTimeOffset(self, v: datetime) -> DateTimeOffset:
             return v
 
         def EchoDate(self, v: date) -> date:
@@ -348,9 +302,6 @@ def make_hub() -> type[Hub]:
         def Nothing(self) -> None:
             pass
 
-        async def NothingAsync(self) -> None:
-            pass
-
         def AddOne(self, v: int) -> int:
             return v + 1
 
@@ -361,18 +312,11 @@ def make_hub() -> type[Hub]:
         def Fast(self, v: str) -> str:
             return v
 
-        def ConnectionId(self) -> str:
-            return self.context.connection_id
-
         def UserId(self) -> str | None:
             return self.context.user_identifier
 
         def Abort(self) -> None:
             self.context.abort()
-
-        async def AbortSlow(self) -> None:
-            self.context.abort()
-            await asyncio.sleep(0.3)
 
         @hub_method("renamed")
         def Original(self) -> int:
@@ -386,23 +330,12 @@ def make_hub() -> type[Hub]:
         def StaticMethod() -> int:
             return 1
 
-        @hub_method(authorize=guard)
-        def Guarded(self, v: int) -> int:
-            return v
-
         def _PrivateMethod(self) -> int:
             return 1
 
         @property
         def Property(self) -> int:
             return 3
-
-        def Big(self, size: int) -> str:
-            return "x" * size
-
-        async def SendMany(self, n: int) -> None:
-            for i in range(n):
-                await self.clients.caller.send("n", i)
 
         async def SendThenReturn(self) -> None:
             await self.clients.caller.send("before", 1)
@@ -436,10 +369,6 @@ def make_hub() -> type[Hub]:
                     await asyncio.sleep(ms / 1000)
                 yield i
 
-        async def CountChannel(self, n: int) -> AsyncIterator[int]:
-            for i in range(n):
-                yield i
-
         async def StreamThrow(self, n: int, how: str) -> AsyncIterator[int]:
             for i in range(n):
                 yield i
@@ -454,16 +383,6 @@ def make_hub() -> type[Hub]:
 
         async def StreamTask(self, n: int) -> AsyncIterator[int]:
             return self.Count(n, 0)
-
-        async def Forever(self, tag: str) -> AsyncIterator[int]:
-            try:
-                i = 0
-                while True:
-                    yield i
-                    await asyncio.sleep(0.05)
-                    i += 1
-            finally:
-                FLAGS[tag] = "closed"
 
         async def Sum(self, s: AsyncIterator[int]) -> int:
             return sum([i async for i in s])
@@ -510,12 +429,6 @@ def make_hub() -> type[Hub]:
             except Exception as error:
                 return f"{type(error).__name__}: {error}"
 
-        async def AskString(self) -> str:
-            try:
-                return f"answered {await self._ask(returns=str)}"
-            except Exception as error:
-                return f"{type(error).__name__}: {error}"
-
         async def AskNobody(self) -> str:
             try:
                 return f"answered {await self.clients.client('nobody').invoke('ask', 1, returns=int)}"
@@ -543,96 +456,42 @@ def user_of(scope: Any) -> str | None:
     return None if token in (None, "bad") else token
 
 
-MOUNTS: dict[str, SignalR] = {}
+@cache
+def mounts() -> dict[str, SignalR]:
+    """Make the applications, each at its prefix: when they are first asked, for reading so many hubs takes its time."""
+    made: dict[str, SignalR] = {}
 
+    def add(name: str, *, authorize: bool = False, **options: Any) -> None:
+        signalr = made["/" + name] = SignalR(user=user_of, value_forms="dotnet", **options)
+        signalr.hub("/hub", authorize=authorize)(make_hub())
 
-def add(name: str, *, authorize: Any = False, transports: Any = None, **options: Any) -> None:
-    signalr = MOUNTS["/" + name] = SignalR(user=user_of, value_forms="dotnet", **options)
-    signalr.hub("/hub", authorize=authorize, transports=transports)(make_hub())
-
-
-add("default")
-add("detailed", detailed_errors=True)
-add("small", detailed_errors=True, max_message_size=1024)
-add("stateful", detailed_errors=True, allow_stateful_reconnects=True)
-add("statefulsmall", detailed_errors=True, allow_stateful_reconnects=True, stateful_reconnect_buffer_size=1000)
-add("parallel", detailed_errors=True, max_parallel_invocations=2)
-add(
-    "short",
-    detailed_errors=True,
-    keep_alive_interval=1,
-    client_timeout_interval=2,
-    handshake_timeout=1,
-    poll_timeout=2,
-    close_timeout=1,
-)
-add("jsononly", detailed_errors=True, protocols=["json"])
-add("auth", authorize=True)
-add("admin", authorize=lambda context: context.user == "admin")
-add("wsonly", transports=["WebSockets"])
-add("lponly", transports=["LongPolling"])
-add("sseonly", transports=["ServerSentEvents"])
-add("minver", minimum_negotiate_version=1)
-add("nows")
-add("sub", select_subprotocol=lambda offered: "b" if "b" in offered else None)
-MOUNTS["/fail"] = SignalR()
-MOUNTS["/blank"] = SignalR()
-MOUNTS["/echo"] = SignalR()
-
-
-@MOUNTS["/blank"].connection("/conn")
-class Blank(PersistentConnection):
-    async def on_connected(self) -> None:
-        await self.connection.send("")
-        await asyncio.sleep(0.2)
-        await self.connection.send("x")
-
-
-@MOUNTS["/fail"].connection("/conn")
-class Fail(PersistentConnection):
-    async def on_received(self, data: str | bytes) -> None:
-        raise InvalidOperationError("failed")
-
-
-@MOUNTS["/echo"].connection("/conn")
-class Echo(PersistentConnection):
-    async def on_received(self, data: str | bytes) -> None:
-        await self.connection.send(data)
-
-
-async def plain(send: Any, status: int, text: str) -> None:
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
+    add("default")
+    add("detailed", detailed_errors=True)
+    add("small", detailed_errors=True, max_message_size=1024)
+    add("parallel", detailed_errors=True, max_parallel_invocations=2)
+    add(
+        "short",
+        detailed_errors=True,
+        keep_alive_interval=1,
+        client_timeout_interval=2,
+        handshake_timeout=1,
+        poll_timeout=2,
+        close_timeout=1,
     )
-    await send({"type": "http.response.body", "body": text.encode()})
+    add("auth", authorize=True)
+    return made
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         async with contextlib.AsyncExitStack() as stack:
             await receive()
-            for each in MOUNTS.values():
+            for each in mounts().values():
                 await stack.enter_async_context(each.lifespan())
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
         return
-    path = scope["path"]
-    for prefix, signalr in MOUNTS.items():
-        if path.startswith(prefix + "/"):
-            scope["root_path"] = scope.get("root_path", "") + prefix
-            await signalr(scope, receive, send)
-            return
-    if scope["type"] == "http":
-        query = parse_qs(scope["query_string"].decode())
-        tag = query.get("tag", [""])[0]
-        if path == "/disc":
-            await plain(send, 200, DISCONNECTS.get(tag, "-"))
-        elif path == "/flag":
-            await plain(send, 200, FLAGS.get(tag, "-"))
-        else:
-            await send({"type": "http.response.start", "status": 404, "headers": []})
-            await send({"type": "http.response.body"})
-    else:
-        await receive()
-        await send({"type": "websocket.close"})
+    prefix = scope["path"].removesuffix("/hub")
+    scope["root_path"] = scope.get("root_path", "") + prefix
+    await mounts()[prefix](scope, receive, send)

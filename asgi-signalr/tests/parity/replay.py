@@ -104,7 +104,7 @@ class Transcript:
             body = bytes(self._bytes[start : start + length])
             del self._bytes[: start + length]
             self.lines.append(f"B {body.hex()}")
-            message = msgspec.msgpack.decode(body)
+            message = _unpacked(body.hex())
             self._note(message[0], message[2] if len(message) > 2 else None)
 
     def _note(self, kind: object, invocation_id: object) -> None:

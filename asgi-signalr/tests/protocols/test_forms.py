@@ -55,8 +55,8 @@ SAMPLES: list[tuple[str, Any]] = [
 ]
 
 
-def _written(protocol: Any, value: Any) -> str:
-    message = protocol.write(Completion("1", value))
+def _written(protocol: Any, value: Any, to: Any = Any) -> str:
+    message = protocol.writer(to)(Completion("1", value))
     if not protocol.binary:
         return bytes(message).partition(b'"result":')[2].removesuffix(b"}\x1e").decode()
     body = message[1:]
@@ -115,6 +115,8 @@ END_OF_DAY = datetime(2024, 1, 31, 23, 59, 59, 999999, tzinfo=UTC)
         ('"9999-12-31T23:59:59.9999999"', datetime, datetime.max),
         ('"2026-01-02T03:04"', datetime, datetime(2026, 1, 2, 3, 4)),
         ('"2026-01-02T03:04+02:00"', datetime, datetime(2026, 1, 2, 3, 4, tzinfo=EASTERN)),
+        ('"2026-01-02T03:04:05+02"', datetime, datetime(2026, 1, 2, 3, 4, 5, tzinfo=EASTERN)),
+        ('"2026-01-02T03:04:05.Z"', datetime, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
         ('"2026-01-02"', datetime, datetime(2026, 1, 2)),
         ('"23:59:59.9999999"', time, time.max),
         ('"03:04"', time, time(3, 4)),
@@ -229,6 +231,36 @@ def test_a_property_that_fits_exactly_comes_before_one_that_does_nearly() -> Non
     assert _read("JSON", '{"unitPrice":2,"unit_price":1}', Order) == Order(Decimal(1))
 
 
+LAST = datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "to", "json", "messagepack"),
+    [
+        (datetime.max, Any, '"9999-12-31T23:59:59.9999999"', "c70cff3b9ac99c0000003afff4417f"),
+        (LAST, Any, '"9999-12-31T23:59:59.9999999Z"', "c70cff3b9ac99c0000003afff4417f"),
+        (LAST, DateTimeOffset, '"9999-12-31T23:59:59.9999999+00:00"', "92c70cff3b9ac99c0000003afff4417f00"),
+        (END_OF_DAY, Any, '"2024-01-31T23:59:59.9999999Z"', "d7ffee6b267065badeff"),
+        (END_OF_DAY.replace(tzinfo=EASTERN), Any, '"2024-01-31T23:59:59.9999999+02:00"', "92d7ffee6b267065badeff78"),
+        (END_OF_DAY.replace(year=1969), Any, '"1969-01-31T23:59:59.9999999Z"', "c70cff3b9ac99cfffffffffe47aaff"),
+        (datetime(2026, 1, 2, 3, 4, 5, 120_000), Any, '"2026-01-02T03:04:05.12"', "d7ff1c9c3800695735a5"),
+        (datetime(2026, 1, 2, 3, 4, 5), DateTimeOffset, '"2026-01-02T03:04:05+00:00"', "92d6ff695735a500"),
+        (time.max, Any, '"23:59:59.9999999"', "cf000000c92a69bfff"),
+        (time(3, 4, 5, 120_000), Any, '"03:04:05.1200000"', "cf00000019b7679000"),
+        (timedelta(10675199, 10085, 477580), Any, '"10675199.02:48:05.4775807"', "cf7fffffffffffffff"),
+        (-timedelta(10675199, 10085, 477580), Any, '"-10675199.02:48:05.4775808"', "d38000000000000000"),
+    ],
+)
+def test_the_last_moments_and_longest_spans_come_back_to_dotnet_as_they_were(
+    value: Any, to: Any, json: str, messagepack: str
+) -> None:
+    for protocol, text in (("JSON", json), ("MessagePack", messagepack)):
+        chosen = PROTOCOLS[protocol, "dotnet"]
+        assert _written(chosen, value, to) == text
+        read = _read(protocol, text, type(value))
+        assert read == value or (isinstance(value, datetime) and read == value.replace(tzinfo=UTC))
+
+
 def test_a_property_that_fits_nothing_is_mentioned_once_for_those_who_look(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +289,7 @@ def test_one_dataclass_serves_the_clients_of_both_protocols_of_dotnet() -> None:
     json, messagepack = PROTOCOLS["JSON", "dotnet"], PROTOCOLS["MessagePack", "dotnet"]
     assert json.write(Completion("1", line)) == (
         b'{"type":3,"invocationId":"1","result":'
-        b'{"unitPrice":1.10,"sentAt":"2026-01-02T00:00:00Z","lasted":"00:01:00"}}\x1e'
+        b'{"unitPrice":1.10,"sentAt":"2026-01-02T00:00:00+00:00","lasted":"00:01:00"}}\x1e'
     )
     assert msgspec.msgpack.decode(messagepack.write(Completion("1", line))[1:])[4] == {
         "UnitPrice": "1.10",

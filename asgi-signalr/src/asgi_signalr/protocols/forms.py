@@ -1,12 +1,17 @@
 """The forms in which values are written by .NET's programs, by HTML's inputs and by Python.
 
-Whatever a time has beyond microseconds is cut, never rounded: the last moment of a day stays in that day.
+Whatever a time has beyond microseconds is cut, never rounded: the last moment of a day stays in that day. .NET's last
+moment is 0.9 µs after Python's, and each stands for the other, or else `DateTime.MaxValue`, which says "never" in its
+programs, would come back as another time. The longest spans likewise.
 """
 
 import re
+import struct
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any
+
+from msgspec.msgpack import Ext
 
 OFFSET = object()
 DateTimeOffset = Annotated[datetime, OFFSET]
@@ -18,10 +23,17 @@ For what a method returns or yields, and for the fields of classes. In JSON both
 TICKS = 10
 """Ticks in a microsecond; .NET counts time in them."""
 _DAY_TICKS = 24 * 60 * 60 * 1_000_000 * TICKS
+_LAST_TICK = 9
+"""What .NET's last moment of a day has more than Python's, in ticks."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMESTAMP = -1
+"""MessagePack's own extension for instants."""
+_EXTREMES = (2**63 - 1, -(2**63))
+"""The longest spans of .NET, in ticks."""
 
 _FINE = re.compile(r"(\.\d{6})\d+")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_DATETIME = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(:\d{2}(?:\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
+_DATETIME = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(:\d{2}(?:\.\d*)?)?(Z|[+-]\d{2}(?::?\d{2})?)?", re.ASCII)
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(:\d{2}(?:\.\d+)?)?", re.ASCII)
 _TIMESPAN = re.compile(r"(-)?(?:(\d{1,8})\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?", re.ASCII)
 _DAYS = re.compile(r"-?\d{1,8}", re.ASCII)
@@ -37,8 +49,9 @@ def read_datetime(value: Any) -> Any:
         return f"{value}T00:00:00"
     if (found := _DATETIME.fullmatch(value)) is None:
         return value
-    day, minutes, seconds, zone = found.groups()
-    return f"{day}T{minutes}{_cut(seconds or ':00')}{zone or ''}"
+    day, minutes, seconds, zone = found.groups(default="")
+    minutes_of_zone = ":00" if len(zone) == len("+02") else ""
+    return f"{day}T{minutes}{_cut(seconds.rstrip('.') or ':00')}{zone}{minutes_of_zone}"
 
 
 def read_offset_pair(value: Any) -> Any:
@@ -133,35 +146,66 @@ def _cut(text: str) -> str:
 # Writing, for .NET.
 
 
-def timespan(span: timedelta) -> str:
-    """Write a span as .NET does: `[-][d.]hh:mm:ss[.fffffff]`."""
-    sign, span = ("-", -span) if span < timedelta(0) else ("", span)
-    minutes, seconds = divmod(span.seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    days = f"{span.days}." if span.days else ""
-    fraction = f".{span.microseconds:06}0" if span.microseconds else ""
-    return f"{sign}{days}{hours:02}:{minutes:02}:{seconds:02}{fraction}"
+def moment(value: datetime) -> Any:
+    """Write a `DateTime` in JSON: without zeros at the end of a fraction."""
+    return f"{_clock(value)}{'Z' if _zone(value) == '+00:00' else _zone(value)}" if value.microsecond else value
 
 
-def ticks(span: timedelta) -> int:
-    """Count a span in ticks of 100 ns."""
-    return ((span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds) * TICKS
+def offset_moment(value: datetime) -> str:
+    """Write a `DateTimeOffset` in JSON: always with its offset, for which `Z` is none."""
+    return f"{_clock(value)}{_zone(value) or '+00:00'}"
 
 
-def ticks_of_day(value: time) -> int:
-    """Count the ticks since midnight."""
-    return ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 * TICKS + value.microsecond * TICKS
-
-
-def days(value: date) -> int:
-    """Count the days since 0001-01-01."""
-    return value.toordinal() - 1
+def timestamp(value: datetime) -> Any:
+    """Write an instant in MessagePack: by itself, unless Python has no such time."""
+    if not _is_last(value):
+        return value
+    seconds = (value - _EPOCH) // timedelta(seconds=1)
+    nanoseconds = value.microsecond * 1000 + _LAST_TICK * 100
+    is_short = 0 <= seconds < 2**34
+    body = struct.pack(">Q", nanoseconds << 34 | seconds) if is_short else struct.pack(">Iq", nanoseconds, seconds)
+    return Ext(_TIMESTAMP, body)
 
 
 def offset_pair(value: datetime) -> list[Any]:
     """Write what a clock shows, as if that were UTC, and its offset in minutes: MessagePack's `DateTimeOffset`."""
     offset = value.utcoffset() or timedelta(0)
-    return [value.replace(tzinfo=UTC), offset // timedelta(minutes=1)]
+    return [timestamp(value.replace(tzinfo=UTC)), offset // timedelta(minutes=1)]
+
+
+def clock(value: time) -> Any:
+    """Write a `TimeOnly` in JSON: `hh:mm:ss[.fffffff]`."""
+    if not value.microsecond or value.tzinfo is not None:
+        return value
+    return f"{value.isoformat()}{_LAST_TICK if value == time.max else 0}"
+
+
+def timespan(span: timedelta) -> str:
+    """Write a span as .NET does: `[-][d.]hh:mm:ss[.fffffff]`."""
+    whole = ticks(span)
+    seconds, fraction = divmod(abs(whole), 1_000_000 * TICKS)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    sign, of_days = "-" if whole < 0 else "", f"{days}." if days else ""
+    return f"{sign}{of_days}{hours:02}:{minutes:02}:{seconds:02}{f'.{fraction:07}' if fraction else ''}"
+
+
+def ticks(span: timedelta) -> int:
+    """Count a span in ticks of 100 ns."""
+    return _EXTREME_TICKS.get(span) or ((span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds) * TICKS
+
+
+def ticks_of_day(value: time) -> int:
+    """Count the ticks since midnight."""
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    last = _LAST_TICK if value.replace(tzinfo=None) == time.max else 0
+    return (seconds * 1_000_000 + value.microsecond) * TICKS + last
+
+
+def days(value: date) -> int:
+    """Count the days since 0001-01-01."""
+    return value.toordinal() - 1
 
 
 def number(value: Decimal) -> Decimal:
@@ -175,3 +219,21 @@ def number(value: Decimal) -> Decimal:
     if not isinstance(exponent, int):
         raise ValueError(f"{value} is no number, so it cannot be sent.")
     return value.quantize(Decimal(1)) if 0 < exponent <= 28 else value
+
+
+_EXTREME_TICKS = {read_ticks(each): each for each in _EXTREMES}
+
+
+def _is_last(value: datetime) -> bool:
+    return value.microsecond == time.max.microsecond and value.time() == time.max
+
+
+def _clock(value: datetime) -> str:
+    whole, _, fraction = value.replace(tzinfo=None).isoformat().partition(".")
+    digits = f"{fraction}{_LAST_TICK}" if _is_last(value) else fraction.rstrip("0")
+    return f"{whole}.{digits}" if digits else whole
+
+
+def _zone(value: datetime) -> str:
+    """Write an offset, `+hh:mm`; nothing if there is none."""
+    return value.isoformat()[len(value.replace(tzinfo=None).isoformat()) :][: len("+00:00")]

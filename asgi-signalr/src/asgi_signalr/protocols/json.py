@@ -29,7 +29,7 @@ from asgi_signalr.options import DecHook, EncHook, ValueForms
 from asgi_signalr.protocols import check_size
 from asgi_signalr.protocols.plain import with_text_keys, with_whole_characters
 from asgi_signalr.protocols.values import PLAIN, Values, unsendable
-from asgi_signalr.protocols.writing import Writing
+from asgi_signalr.protocols.writing import Writing, has_offset
 
 SEPARATOR = b"\x1e"
 SEPARATOR_BYTE = SEPARATOR[0]
@@ -122,7 +122,9 @@ class JsonHubProtocol:
 
     def writer(self, to: Any) -> Callable[[Message], bytes]:
         """Prepare `write` for the results or items of a declared type: they are neither errors nor pings."""
-        return self._write if self._writing is None or (isinstance(to, type) and to in PLAIN) else self.write
+        if (writing := self._writing) is None or (isinstance(to, type) and to in PLAIN):
+            return self._write
+        return (lambda message: self._write(writing.message(message, to))) if has_offset(to) else self.write
 
     def _write(self, message: Message) -> bytes:
         try:

@@ -57,8 +57,9 @@ class Writing:
         if kind in PLAIN:
             return value
         if kind in self._forms:
-            is_pair = is_offset and self._binary and kind is datetime
-            return forms.offset_pair(value) if is_pair else self._forms[kind](value)
+            if is_offset and kind is datetime:
+                return forms.offset_pair(value) if self._binary else forms.offset_moment(value)
+            return self._forms[kind](value)
         if isinstance(value, Enum):
             return name_of(value) if self._binary else value
         if (simple := plain_scalar(value)) is not value:
@@ -139,8 +140,8 @@ def _offsets_of(kind: type) -> frozenset[str]:
 def _moment(value: datetime) -> Any:
     """Write a `DateTime`, or a `DateTimeOffset` for a time with an offset of its own; without a zone it is UTC."""
     if value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
-    return forms.offset_pair(value) if value.utcoffset() else value
+        return forms.timestamp(value.replace(tzinfo=UTC))
+    return forms.offset_pair(value) if value.utcoffset() else forms.timestamp(value)
 
 
 def _same(value: Any) -> Any:
@@ -150,9 +151,9 @@ def _same(value: Any) -> Any:
 _TEXT: Mapping[type, Callable[[Any], Any]] = {
     timedelta: forms.timespan,
     Decimal: forms.number,
-    datetime: _same,
+    datetime: forms.moment,
     date: _same,
-    time: _same,
+    time: forms.clock,
 }
 _BINARY: Mapping[type, Callable[[Any], Any]] = {
     timedelta: forms.ticks,

