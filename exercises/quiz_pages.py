@@ -89,6 +89,9 @@ _WATCH = """() => {
   return seen;
 }""".replace("FIGURES", _FIGURES)
 
+_IN_THE_BACKGROUND = "Document.prototype.hasFocus = () => false;"
+"""Has a page be beside the window that its user works in; to a browser without windows each page has the focus."""
+
 _OUTCOME = """() => {
   const answer = document.querySelector('[data-testid="answer"]');
   const alert = document.querySelector('[role="alert"]');
@@ -183,6 +186,7 @@ class StatisticsPage:
         self._seen: JSHandle | None = None
         if has_own_clock:
             self.page.clock.install()
+            self.page.add_init_script(_IN_THE_BACKGROUND)
         self._is_loaded = False
         self.page.on("load", lambda _: self._on_load())
         self.page.on("response", self._on_response)
