@@ -85,7 +85,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
         "Unknown file “../../etc/passwd”",
     ),
     "the journal is a link": (
-        lambda folder: (folder / ".labkit" / "journal").symlink_to("/tmp"),
+        lambda folder: (folder / ".labkit" / "journal").symlink_to(folder.parent / "nowhere"),
         "snippet insert pour",
         2,
         ".labkit/journal is a link: labkit neither follows nor replaces it",
@@ -94,7 +94,33 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
     "an unknown task": (lambda folder: None, "verify --task 99", 2, "Unknown task “99”"),
     "no display": (lambda folder: None, "verify --headed", 3, "There is no display here to show a browser on"),
     "a browser that is not there": (lambda folder: None, "verify", 3, "LABKIT_BROWSER names /nowhere"),
-    "a server that does not answer": (lambda folder: None, "db list", 2, "No such command"),
+    "a server that does not answer": (lambda folder: None, "db status", 3, "does not answer: "),
+    "a server's address that is none": (lambda folder: None, "db status --server x", 2, "No such option"),
+    "a number that is no port": (lambda folder: None, "run --no-open --port 70000", 2, "70000"),
+    "a value that is none": (lambda folder: None, "verify --format yaml", 2, "yaml"),
+    "lab-workspace.toml is no TOML": (
+        lambda folder: (folder / "lab-workspace.toml").write_text("exercise ="),
+        "status",
+        2,
+        "lab-workspace.toml is damaged: Invalid value",
+    ),
+    "the evidence is a link": (
+        lambda folder: (folder / ".labkit" / "evidence").symlink_to(folder.parent / "nowhere"),
+        "verify",
+        2,
+        ".labkit/evidence is a link: labkit neither follows nor replaces it",
+    ),
+    "a record that leads out": (
+        lambda folder: [
+            (folder / ".labkit" / "journal" / "0001").mkdir(parents=True),
+            (folder / ".labkit" / "journal" / "0001" / "change.json").write_text(
+                json.dumps({"schema": 1, "command": "x", "files": ["../x"]})
+            ),
+        ],
+        "undo",
+        2,
+        "damaged",
+    ),
 }
 
 
@@ -104,6 +130,7 @@ def test_the_exit_code_and_the_words_of(
 ) -> None:
     make, command, code, words = FAULTS[fault]
     monkeypatch.setenv("LABKIT_BROWSER", "/nowhere")
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", "postgresql://a:b@127.0.0.1:1")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     make(mine.folder)

@@ -224,6 +224,22 @@ def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     assert "the disk is full" in fault.message
 
 
+@as_root
+def test_an_account_without_a_name_is_told_the_way_out(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from labkit.services.postgres.cluster import Cluster\n"
+        "Cluster(Path(sys.argv[1]), temporary=True).create()"
+    )
+    unshare = ["unshare", "--user", "--map-user=12345"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("this machine has no user namespaces")
+    said = subprocess.run([*unshare, sys.executable, "-c", code, tmp_path], capture_output=True, text=True).stderr
+    assert said.splitlines()[-1] == (
+        "labkit.errors.MachineError: "
+        "PostgreSQL does not run here: your account, number 12345, has no name on this machine."
+    )
+
+
 def test_no_binaries_on_this_platform_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(MachineError, match="no PostgreSQL binaries for this platform") as caught:
@@ -300,6 +316,22 @@ def test_as_root_what_was_put_elsewhere_goes_with_the_temporary_folder_that_want
         left = {path.name for path in (temporary / "labkit").iterdir()}
     kept = [homes["1"].name, homes["3"].name]
     assert left == {*kept, *(f"{each}.wanted" for each in (*kept, new.name))}
+
+
+@as_root
+def test_in_a_namespace_of_root_alone_it_is_said_that_no_account_can_run_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in some containers without root's rights; handing files to an account there fails as an invalid argument."""
+    alone = tmp_path / "uid_map"
+    alone.write_text("         0          0          1\n")
+    monkeypatch.setattr(account, "_MAPS", (alone, alone))
+    with pytest.raises(MachineError) as caught:
+        account.account()
+    assert caught.value.message == (
+        "PostgreSQL does not run as root, and root has no other account to run it under here: "
+        "this is a container, or a namespace, of one account."
+    )
 
 
 @pytest.mark.slow

@@ -297,6 +297,8 @@ async def test_a_process_that_is_killed_while_it_sends_leaves_the_others_whole(
 @pytest.mark.parametrize(
     ("missing", "url", "extra"),
     [
+        ("aioodbc", "mssql://host/database", "mssql"),
+        ("asyncmy", "mariadb://host/database", "mysql"),
         ("asyncpg", "postgresql://host/database", "postgres"),
         ("nats", "nats://host", "nats"),
         ("redis", "redis://host", "redis"),
