@@ -70,11 +70,17 @@ class InternalError(LabError):
     code = ExitCode.INTERNAL
 
 
+_MOST = 12
+"""How many names are offered: more would fill the screen."""
+
+
 def unknown(noun: str, given: str, known: Iterable[str], next: str | None = None) -> UsageError:
     """An error for an unknown name that offers the nearest known ones."""
     names = list(known)
     near = difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.5)
-    if near:
+    if not near and len(names) > _MOST:
+        hint = f"There are {len(names)}, the first of them {', '.join(names[:3])}."
+    elif near:
         hint = f"Did you mean {' or '.join(near)}?"
     else:
         hint = f"There is: {', '.join(names)}." if names else f"There is no {noun} here."

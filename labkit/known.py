@@ -58,6 +58,14 @@ def remember(folder: Path, exercise: str, lab: Path) -> None:
         return
 
 
+def written() -> int:
+    """When this list was last written, in nanoseconds since the epoch; 0 if there is none."""
+    try:
+        return _path().stat().st_mtime_ns
+    except (LabError, OSError):
+        return 0
+
+
 def trusts(lab: Path) -> bool:
     """Whether somebody has named this lab here, or made it, or a workspace of it."""
     return lab in _labs() or any(each.lab == lab for each in _read())

@@ -221,7 +221,12 @@ def hints(exercise: Exercise, step: Step) -> list[str]:
     written = exercise.hint(step)
     question = written.question if written else (f"{place.text[:1].upper()}{place.text[1:]}." if place else step.prose)
     if place:
-        where = language.translated(f"It belongs into {place.path}, where the line “TODO {name}” is.")
+        around = (snippets.enclosing(exercise, place) or "").removesuffix(":")
+        where = language.translated(
+            f"It belongs into {place.path}, inside {around}, where the line “TODO {name}” is."
+            if around
+            else f"It belongs into {place.path}, where the line “TODO {name}” is."
+        )
     else:
         typed = language.translated("It is typed in a terminal, in the folder of your workspace.")
         where = typed if step.commands else ""

@@ -27,7 +27,9 @@ IGNORED_FOLDERS = frozenset(
 )
 IGNORED_FILES = frozenset({".DS_Store", "Thumbs.db", "uv.lock"})
 
-BESIDE = frozenset({".gitignore", "lab-receipt.json", "lab-workspace.toml", "manual", "uv.toml", "wheels"})
+BESIDE = frozenset(
+    {".gitignore", "lab-receipt.json", "lab-verdicts.json", "lab-workspace.toml", "manual", "uv.toml", "wheels"}
+)
 """What labkit puts beside the app, in the workspace's own folder and nowhere below."""
 
 OF_THE_LAB = ".lab-new"
@@ -49,6 +51,11 @@ LARGE = 1_000_000
 
 MOST_CODE = 8_000_000
 """How many bytes of an app are looked through for code, the smallest files first: the others are data."""
+
+
+def is_tools_folder(path: str | Path) -> bool:
+    """Whether a folder is what tools have made beside an app: by its name, or as an environment of Python's."""
+    return os.path.basename(path) in IGNORED_FOLDERS or os.path.exists(os.path.join(path, "pyvenv.cfg"))  # noqa: PTH118, PTH119, PTH110  (for each folder of a workspace)
 
 
 def _is_file(entry: "os.DirEntry[str]", most: float) -> bool:
@@ -75,7 +82,7 @@ def app_files(folder: Path, most: float = HUGE) -> Iterator[str]:
             if not prefix and entry.name in BESIDE:
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if entry.name not in IGNORED_FOLDERS:
+                if not is_tools_folder(entry.path):
                     yield from walk(entry.path, f"{prefix}{entry.name}/")
             elif entry.name not in IGNORED_FILES and not entry.name.endswith(IGNORED_ENDINGS) and _is_file(entry, most):
                 yield prefix + entry.name

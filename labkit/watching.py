@@ -13,8 +13,8 @@ from labkit import snippets, tree
 from labkit.chapter import Task
 from labkit.lab import Exercise
 
-SILENT = {(".git",), (".venv",), *((".labkit", name) for name in ("data", "evidence", "undone"))}
-"""Folders of a workspace in which nothing says anything about the work."""
+SILENT = {("manual",), ("wheels",), *((".labkit", name) for name in ("data", "evidence", "undone"))}
+"""Folders of a workspace in which nothing says anything about the work, beside those that are no part of any app."""
 
 DEBOUNCE = 100
 STEP = 50
@@ -69,8 +69,14 @@ def _options(folder: Path) -> dict[str, Any]:
 
 
 def of_app(paths: Collection[Path]) -> set[str]:
-    """Those of the paths that belong to the app, with slashes: labkit's own folder does not."""
-    return {path.as_posix() for path in paths if path.parts[0] not in tree.IGNORED_FOLDERS}
+    """Those of the paths that belong to the app, with slashes: not labkit's own folder, nor what editors leave."""
+    return {
+        path.as_posix()
+        for path in paths
+        if path.parts[0] not in tree.IGNORED_FOLDERS
+        and path.name not in tree.IGNORED_FILES
+        and not path.name.endswith(tree.IGNORED_ENDINGS)
+    }
 
 
 def settled(folder: Path) -> str:
@@ -121,13 +127,17 @@ class _Sight:
         return bool(parts) and not parts[-1].endswith(".tmp") and not any(map(_is_silent, _folders(parts)))
 
     def changed(self, batch: Collection[tuple[Change, str]]) -> set[Path]:
-        """What the system has told of, as relative paths; if that is nothing, what the files show, now and then."""
+        """What the system has told of, as relative paths; if that is nothing, what the files show, now and then.
+
+        What came and went since the last look is left out: editors try so whether they may write.
+        """
         told = {self._relative(path) for _, path in batch}
         if not told and time.monotonic() < self._looked + SWEEP / 1000:
             return set()
         before, self._known, self._looked = self._known, self._look(), time.monotonic()
         every = before.keys() | self._known.keys()
-        return told or {Path(path) for path in every if before.get(path) != self._known.get(path)}
+        real = {path for path in told if path.as_posix() in every}
+        return real or {Path(path) for path in every if before.get(path) != self._known.get(path)}
 
     def _relative(self, path: str) -> Path:
         return Path(path).relative_to(self._folder)
@@ -158,4 +168,4 @@ def _folders(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _is_silent(parts: tuple[str, ...]) -> bool:
     """Whether nothing below this folder says anything about the work."""
-    return parts[-1] == "__pycache__" or parts in SILENT
+    return (parts[-1] in tree.IGNORED_FOLDERS and parts != (".labkit",)) or parts in SILENT

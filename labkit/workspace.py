@@ -180,6 +180,18 @@ def of_lab(lab: Lab, start: Path) -> dict[str, Workspace]:
     return {each.name: found[each.name] for each in lab.exercises if each.name in found}
 
 
+def surroundings(start: Path) -> tuple[int, ...]:
+    """When something was last made or renamed where `of_lab` looks for workspaces: while that is the same, so are they.
+
+    Only a workspace that came by itself, with another program, into a folder that was there already, shows later.
+    """
+    found = [known.written()]
+    for folder in (start, start.parent):
+        with contextlib.suppress(OSError):
+            found.append(folder.stat().st_mtime_ns)
+    return tuple(found)
+
+
 def read(folder: Path, lab: Lab | None = None) -> Workspace:
     """The workspace in this very folder; for `lab`, one that came without `.labkit` is taken over: it gets a new one.
 
@@ -288,7 +300,7 @@ def reset(folder: Path, exercise: Exercise, paths: Sequence[str] | None = None) 
     known = list(tree.app_files(exercise.begin))
     for path in paths or ():
         if path not in known:
-            raise unknown("file", path, known, f"labkit reset {exercise.id} brings all files back")
+            raise unknown("file", path, known, "labkit diff --stat   (lists the files that differ)")
     files, within = [], Within(folder)
     for path in known if paths is None else paths:
         before, after = within.read(path), (exercise.begin / path).read_bytes()

@@ -118,6 +118,7 @@ def test_root_on_debian_gets_a_browser_from_the_system(bare: Path, monkeypatch: 
     assert (bare / "asked").read_text().splitlines() == [install, "update", install]
 
 
+@pytest.mark.slow
 def test_a_browser_that_does_not_launch_is_an_error_with_what_it_said(bare: Path) -> None:
     path = executable(bare / "broken")
     path.write_text("#!/bin/sh\necho 'error: cannot open display' >&2; exit 1\n")

@@ -138,6 +138,7 @@ def test_what_an_app_leaves_in_its_database_runs_with_its_own_rights(postgres_se
     assert postgres_server.query("laid_out", "SELECT role FROM evil.seen WHERE role <> 'app'") == []
 
 
+@pytest.mark.slow
 def test_a_data_folder_of_an_earlier_version_is_handed_over(lab_home: Path) -> None:
     lab_home.mkdir()
     cluster = Cluster(lab_home, temporary=False)

@@ -49,6 +49,12 @@ def replaced(path: str, make: Callable[[Path], object]) -> Callable[[Path], obje
     return deed
 
 
+def record_that_leads_out(folder: Path) -> None:
+    change = folder / ".labkit" / "journal" / "0001" / "change.json"
+    change.parent.mkdir(parents=True)
+    change.write_text(json.dumps({"schema": 1, "command": "x", "files": ["../x"]}))
+
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
     "workspace.json is empty": (described_as(b""), "list", 2, "workspace.json is damaged: "),
     "workspace.json is no text": (described_as(b"\xff\0"), "snippet insert pour", 2, "workspace.json is damaged: "),
@@ -85,7 +91,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
         "Unknown file “../../etc/passwd”",
     ),
     "the journal is a link": (
-        lambda folder: (folder / ".labkit" / "journal").symlink_to("/tmp"),
+        lambda folder: (folder / ".labkit" / "journal").symlink_to(folder.parent / "nowhere"),
         "snippet insert pour",
         2,
         ".labkit/journal is a link: labkit neither follows nor replaces it",
@@ -94,7 +100,28 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
     "an unknown task": (lambda folder: None, "verify --task 99", 2, "Unknown task “99”"),
     "no display": (lambda folder: None, "verify --headed", 3, "There is no display here to show a browser on"),
     "a browser that is not there": (lambda folder: None, "verify", 3, "LABKIT_BROWSER names /nowhere"),
-    "a server that does not answer": (lambda folder: None, "db list", 2, "No such command"),
+    "a server that does not answer": (lambda folder: None, "db status", 3, "does not answer: "),
+    "an unknown option": (lambda folder: None, "list --colour", 2, "No such option: --colour"),
+    "a number that is no port": (lambda folder: None, "run --no-open --port 70000", 2, "70000"),
+    "a value that is none": (lambda folder: None, "verify --format yaml", 2, "yaml"),
+    "lab-workspace.toml is no TOML": (
+        lambda folder: (folder / "lab-workspace.toml").write_text("exercise ="),
+        "status",
+        2,
+        "lab-workspace.toml is damaged: Invalid value",
+    ),
+    "the evidence is a link": (
+        lambda folder: (folder / ".labkit" / "evidence").symlink_to(folder.parent / "nowhere"),
+        "verify",
+        2,
+        ".labkit/evidence is a link: labkit neither follows nor replaces it",
+    ),
+    "a record that leads out": (
+        record_that_leads_out,
+        "undo",
+        2,
+        "damaged",
+    ),
 }
 
 
@@ -104,11 +131,21 @@ def test_the_exit_code_and_the_words_of(
 ) -> None:
     make, command, code, words = FAULTS[fault]
     monkeypatch.setenv("LABKIT_BROWSER", "/nowhere")
+    monkeypatch.setenv("LABKIT_DATABASE_SERVER", "postgresql://a:b@127.0.0.1:1")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     make(mine.folder)
     found, _, said = labkit(*command.split(" "))
     assert (found, words in said, "Traceback" in said) == (code, True, False), said
+
+
+def test_the_page_has_a_line_for_each() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "sandbox.md").read_text("utf-8")
+    lines = [line for line in page.splitlines() if "`labkit " in line and line.startswith("|")]
+    assert lines == [
+        f"| {fault} | `labkit {command}` | {code} | {words.strip(' :(') or 'none'} |"
+        for fault, (_, command, code, words) in FAULTS.items()
+    ]
 
 
 COMMANDS = ("list", "undo --yes", "snippet insert pour", "diff --stat", "next", "status")

@@ -253,6 +253,62 @@ def test_the_chapter_and_the_editors_snippets_are_in_the_workspace_and_told(exer
 # Wrong ways
 
 
+@pytest.mark.parametrize(
+    ("typed", "coming"),
+    [
+        (
+            "\n    async def notify_updates(self) -> None:\n        hub = signalr.hub_context(StatisticsHub)\n",
+            "next: labkit snippet show notify-updates-method   (then complete it at geekquiz/statistics.py:39)\n",
+        ),
+        (
+            "\n\nasync def notify_updates(self) -> None:\n    hub = signalr.hub_context(StatisticsHub)\n"
+            "    figures = await self.generate()\n"
+            '    await hub.clients.all.send("updateStatistics", figures)\n',
+            "next: Move the code of notify-updates-method from geekquiz/statistics.py:40 to geekquiz/statistics.py, "
+            "line 37.\n",
+        ),
+    ],
+    ids=["half done", "outside of its class"],
+)
+def test_next_about_code_that_is_begun_is_no_command_that_refuses_it(
+    typed: str, coming: str, mine: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = EX1.tasks[1].steps[:5]
+    assert run(["snippet", "insert", *(step.snippet or "" for step in earlier)]) == 0
+    service = mine.folder / "geekquiz" / "statistics.py"
+    service.write_text(service.read_text(encoding="utf-8") + typed, encoding="utf-8")
+    capsys.readouterr()
+    for command in ("list", "next"):
+        _, out, _ = said(capsys, command)
+        assert coming in out
+    assert f"{coming}" in said(capsys, "hint", "--level", "3")[1]
+
+
+def test_a_hint_shows_code_as_far_in_as_it_is_typed(mine: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(capsys, "hint", "notify-updates-method", "--level", "3")
+    assert "It belongs into geekquiz/statistics.py, inside class StatisticsService, where the line" in out
+    assert "\n    async def notify_updates(self) -> None:\n        " in out
+
+
+def test_every_press_of_a_hint_tells_something(mine: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also of a step that has nothing but its one sentence."""
+    for step in (step for step in steps() if step.id.startswith(f"{EX1.id}.")):
+        told = [said(capsys, "hint", step.id)[1] for _ in range(2)]
+        for text in told:
+            paragraphs = text.split("\n\n")
+            assert len(paragraphs) > 2, text
+            assert len(set(paragraphs)) == len(paragraphs), text
+
+
+def test_solve_tells_of_a_todo_line_that_it_takes_away(mine: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    hub = mine.folder / "geekquiz" / "hubs" / "statistics.py"
+    begun = hub.read_text(encoding="utf-8")
+    hub.write_text(f"{begun}\n{EX1.snippets['statistics-hub-class'].text}", encoding="utf-8")
+    _, out, _ = said(capsys, "solve", "--to", "2")
+    assert "statistics-hub-class is there already; took its TODO line away.\n" in out
+    assert "TODO" not in hub.read_text(encoding="utf-8")
+
+
 def test_a_todo_line_that_stays_behind_its_code_is_no_fault(
     mine: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

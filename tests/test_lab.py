@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.errors import UsageError
+from labkit.errors import UsageError, unknown
 from labkit.lab import Exercise, Hint, Lab, carried_lab, find_lab
 
 
@@ -222,3 +222,10 @@ def test_a_broken_hint_is_named(brew: Exercise, text: str, message: str) -> None
 )
 def test_no_sentence_of_an_error_ends_twice(said: str, shown: str) -> None:
     assert UsageError(said).message == shown
+
+
+def test_of_many_names_a_few_are_told() -> None:
+    many = unknown("file", "no.css", [f"page-{n}.html" for n in range(40)], "labkit diff --stat")
+    assert (
+        many.message == "Unknown file “no.css”. There are 40, the first of them page-0.html, page-1.html, page-2.html."
+    )

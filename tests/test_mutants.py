@@ -30,6 +30,7 @@ def checks_of(exercise: Exercise) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @each_exercise
 def test_every_solution_can_be_made_and_differs_from_end(exercise: Exercise, tmp_path: Path) -> None:
     end = {path.relative_to(exercise.end): path.read_bytes() for path in exercise.end.rglob("*") if path.is_file()}

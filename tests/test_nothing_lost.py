@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from labkit.changes import Change, FileChange
 from labkit.errors import MachineError, UsageError
 from labkit.files import Within, locked
 from labkit.lab import Exercise, Lab
+from labkit.verify.subject import Subject, evidence_folder
 from labkit.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="made of links, pipes, fork and kill")
@@ -79,6 +81,35 @@ def test_labkits_own_folders_are_never_links(
     assert (contents(outside), contents(mine.folder)) == before
     assert (code, f".labkit/{name}".rstrip("/") + " is a link: labkit neither" in " ".join(err.split())) == (2, True)
     shutil.rmtree(outside / "copy")
+
+
+@pytest.mark.parametrize("name", ["evidence", ""])
+def test_verify_removes_nothing_beyond_a_link(labkit: Labkit, mine: Workspace, outside: Path, name: str) -> None:
+    own, there = mine.folder / ".labkit" / name, outside / "own"
+    shutil.copytree(mine.folder / ".labkit", there)
+    for number in range(9):
+        run = there / "evidence" / f"2026010{number}-120000-000000-a1"
+        run.mkdir(parents=True)
+        (run / "console.log").write_text("precious")
+    if own.exists():
+        shutil.rmtree(own)
+    own.symlink_to(there / name)
+    before = contents(outside)
+    code, _, err = labkit("verify")
+    assert contents(outside) == before
+    assert (code, f".labkit/{name}".rstrip("/") + " is a link: labkit neither" in " ".join(err.split())) == (2, True)
+    shutil.rmtree(there)
+
+
+def test_of_the_evidence_only_earlier_runs_are_removed(mine: Workspace, brew: Exercise, tmp_path: Path) -> None:
+    root = mine.folder / ".labkit" / "evidence"
+    names = ["2025-12-31", "my-notes", *(f"2026010{number}-120000-000000-a1" for number in range(9))]
+    for name in names:
+        (root / name).mkdir(parents=True)
+    (root / "20260100-120000-000000-link").symlink_to(tmp_path, target_is_directory=True)
+    evidence_folder(Subject(brew, mine.folder, "workspace", mine), datetime(2026, 2, 1, 12))
+    left = {path.name for path in root.iterdir()}
+    assert left == {"2025-12-31", "my-notes", "20260100-120000-000000-link", *names[-4:]}
 
 
 @pytest.mark.parametrize("path", ["../outside/precious.txt", "/etc/hostname", "pages/../../outside/precious.txt"])

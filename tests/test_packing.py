@@ -103,7 +103,8 @@ def test_unpacked_elsewhere_the_work_goes_on(
     there = workspace.find(tea, Path.cwd())
     assert (there.record, (there.folder / "app.py").read_text()) == (mine.record, "mine\n")
     assert there.record.trainee == "Ada"
-    # What is packed again there is the same work.
+    # Whoever compares it finds the trainee's own files and no others, and what is packed again there is the same work.
+    assert tree.digest(there.folder) == tree.digest(mine.folder)
     assert labkit("pack", str(tmp_path))[0] == 0
     assert members(tmp_path / "a1-brew-ada.zip")["a1-brew-ada/app.py"] == b"mine\n"
 

@@ -192,6 +192,7 @@ def test_the_labs_own_server_stays_from_start_to_stop_and_keeps_its_databases(la
     assert lab.existing() is None
 
 
+@pytest.mark.slow
 def test_a_shared_server_runs_until_its_last_user_is_done(lab_home: Path) -> None:
     lab = LabServer(lab_home)
     first, second = lab.running(), lab.running()
@@ -203,6 +204,7 @@ def test_a_shared_server_runs_until_its_last_user_is_done(lab_home: Path) -> Non
     assert lab.existing() is None
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_its_last_words(lab_home: Path) -> None:
     lab = LabServer(lab_home)
     with lab.running() as server:
@@ -220,6 +222,22 @@ def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
         "PostgreSQL could not make its data folder", "x: No space left on device"
     )
     assert "the disk is full" in fault.message
+
+
+@as_root
+def test_an_account_without_a_name_is_told_the_way_out(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from labkit.services.postgres.cluster import Cluster\n"
+        "Cluster(Path(sys.argv[1]), temporary=True).create()"
+    )
+    unshare = ["unshare", "--user", "--map-user=12345"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("this machine has no user namespaces")
+    said = subprocess.run([*unshare, sys.executable, "-c", code, tmp_path], capture_output=True, text=True).stderr
+    assert said.splitlines()[-1] == (
+        "labkit.errors.MachineError: "
+        "PostgreSQL does not run here: your account, number 12345, has no name on this machine."
+    )
 
 
 def test_no_binaries_on_this_platform_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,10 +267,24 @@ def test_a_server_by_its_url_that_does_not_answer_is_the_machines_fault(monkeypa
         find_server().status()
 
 
-def test_a_url_that_is_no_server_is_refused_without_its_password() -> None:
-    with pytest.raises(UsageError) as caught:
-        find_server("mysql://me:secret@host")
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://me:secret@host", "postgresql://me:secret@[::1", "postgresql://me:secret@host:99999", "secret@", "x"],
+)
+def test_a_url_that_is_no_server_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"^LABKIT_DATABASE_SERVER is not the address of a PostgreSQL server: "
+    ) as caught:
+        find_server(url)
     assert "secret" not in caught.value.message
+
+
+def test_a_look_at_the_server_makes_no_folder(tmp_path: Path) -> None:
+    lab = LabServer(tmp_path / "home" / "postgres")
+    for home in (tmp_path / "home", tmp_path / "home" / "postgres"):
+        assert (lab.status().running, lab.existing(), lab.stop(), home.exists()) == (False, None, False, False)
+        (tmp_path / "home").mkdir(mode=0o700, exist_ok=True)
+    assert list((tmp_path / "home").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -298,6 +330,22 @@ def test_as_root_what_was_put_elsewhere_goes_with_the_temporary_folder_that_want
         left = {path.name for path in (temporary / "labkit").iterdir()}
     kept = [homes["1"].name, homes["3"].name]
     assert left == {*kept, *(f"{each}.wanted" for each in (*kept, new.name))}
+
+
+@as_root
+def test_in_a_namespace_of_root_alone_it_is_said_that_no_account_can_run_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As in some containers without root's rights; handing files to an account there fails as an invalid argument."""
+    alone = tmp_path / "uid_map"
+    alone.write_text("         0          0          1\n")
+    monkeypatch.setattr(account, "_MAPS", (alone, alone))
+    with pytest.raises(MachineError) as caught:
+        account.account()
+    assert caught.value.message == (
+        "PostgreSQL does not run as root, and root has no other account to run it under here: "
+        "this is a container, or a namespace, of one account."
+    )
 
 
 @pytest.mark.slow

@@ -125,6 +125,7 @@ async def test_the_whole_quiz_can_be_played_with_the_keyboard(chromium: Browser,
     await expect(page.get_by_test_id("option").first).to_be_focused()
 
 
+@pytest.mark.slow
 async def test_only_the_side_of_the_card_that_is_seen_can_be_read(chromium: Browser, url: str) -> None:
     page = await chromium.new_page(reduced_motion="reduce")
     await register(page, url)

@@ -227,6 +227,7 @@ def test_however_it_was_started_a_request_to_end_stops_instances_that_hear_every
     assert (code, said.splitlines()[-1]) == (0, "Stopped: nothing of it runs any more.")
 
 
+@pytest.mark.slow
 def test_a_closed_window_stops_the_instances_as_ctrl_c_does(labkit: Callable[..., Labkit], brew: Path) -> None:
     run = labkit(brew, "run")
     run.urls()
@@ -235,6 +236,7 @@ def test_a_closed_window_stops_the_instances_as_ctrl_c_does(labkit: Callable[...
     assert (code, said.splitlines()[-1]) == (0, "Stopped: nothing of it runs any more.")
 
 
+@pytest.mark.slow
 def test_how_an_instance_ended_is_known_where_ended_children_are_ignored(
     labkit: Callable[..., Labkit], brew: Path
 ) -> None:
@@ -331,6 +333,7 @@ def test_the_given_port_is_used_and_one_in_use_is_an_error(
     assert run.urls() == [f"http://127.0.0.1:{port}/pot"]
 
 
+@pytest.mark.slow
 def test_a_placeholder_that_was_left_is_pointed_at(labkit: Callable[..., Labkit], brew: Path) -> None:
     (brew / "app.py").write_text("pot = '<YOUR-POT>'\n" + APP)
     run = labkit(brew, "run")

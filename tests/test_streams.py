@@ -44,6 +44,7 @@ def test_a_chosen_encoding_is_kept_and_what_it_lacks_is_a_question_mark(signed: 
     assert (code, out.splitlines()[0]) == (0, b"? and ?")
 
 
+@pytest.mark.slow
 def test_json_is_utf_8_in_any_encoding(signed: Path) -> None:
     code, out = listed(signed, "--format", "json", PYTHONIOENCODING="utf-16")
     assert (code, json.loads(out.decode("utf-8"))["lab"]) == (0, SIGN)

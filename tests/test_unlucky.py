@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from labkit import changes, instances, tree, workspace
+from labkit import changes, instances, snippets, tree, workspace
 from labkit.diagnosis import AppDidNotStart
+from labkit.grading import staging
 from labkit.lab import App, Exercise
 from labkit.workspace import Workspace
 
@@ -186,3 +187,14 @@ def test_of_much_code_the_smallest_files_are_looked_through(tmp_path: Path) -> N
     assert {"app.py", "zoo.py"} < set(found)
     assert found == sorted(found)
     assert sum((tmp_path / path).stat().st_size for path in found) <= tree.MOST_CODE
+
+
+def test_an_environment_of_python_is_none_of_the_app_whatever_its_name(mine: Workspace, brew: Exercise) -> None:
+    made = mine.folder / "env"
+    (made / "bin").mkdir(parents=True)
+    (made / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (made / "bin" / "activate").write_text("${1:-}\n")
+    assert snippets.unfilled(mine.folder) == []
+    assert [each.path for each in workspace.compare(mine.folder, brew.begin)] == []
+    assert staging.stage(mine.folder, mine.folder.parent / "staged") == []
+    assert not (mine.folder.parent / "staged" / "env").exists()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from labkit.cli import verify_command
 from labkit.cli.verify_command import Shown
+from labkit.console import err as console
 from labkit.verify.report import Check, Result, Verdict
 
 
@@ -12,7 +12,6 @@ from labkit.verify.report import Check, Result, Verdict
 def test_the_list_of_checks_fits_the_terminal(count: int, done: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A taller one could not be taken away again when the run is over."""
     done = min(done, count)
-    console = verify_command.err
     monkeypatch.setattr(console, "_width", 80)
     monkeypatch.setattr(console, "_height", 24)
     title = "Check {} of some more than a terminal has room for in one line of eighty columns, at the most."

@@ -40,6 +40,30 @@ def test_what_is_saved_while_nobody_looks_comes_with_the_next_look_and_labkits_o
     batches.close()
 
 
+def test_what_editors_and_tools_leave_beside_a_file_is_no_save(tmp_path: Path) -> None:
+    for folder in ("pages/.mypy_cache", "node_modules/chart", "manual", "wheels"):
+        (tmp_path / folder).mkdir(parents=True)
+    batches = watching.saves_of_app(tmp_path)
+    assert next(batches) == set()
+    (tmp_path / "4913").touch()  # vim tries whether it may write
+    (tmp_path / "4913").unlink()
+    for name in ("pages/.mypy_cache/app.json", "node_modules/chart/app.js", "manual/ex1.md", "app.db-wal", "app.py~"):
+        (tmp_path / name).touch()
+    (tmp_path / "pages" / "page.html").write_text("<p>")
+    assert next(batches) == {"pages/page.html"}
+    batches.close()
+
+
+def test_files_that_go_with_their_folder_are_told(tmp_path: Path) -> None:
+    (tmp_path / "app" / "pages").mkdir(parents=True)
+    (tmp_path / "app" / "pages" / "page.html").touch()
+    batches = watching.saves_of_app(tmp_path / "app")
+    next(batches)
+    (tmp_path / "app" / "pages").rename(tmp_path / "away")
+    assert next(batches) == {"pages/page.html"}
+    batches.close()
+
+
 def test_a_folder_that_is_gone_ends_the_watching(tmp_path: Path) -> None:
     folder = tmp_path / "workspace"
     folder.mkdir()

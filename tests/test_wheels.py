@@ -85,6 +85,7 @@ def members(wheel: Path, under: str = "") -> dict[str, bytes]:
         return {name.removeprefix(under): archive.read(name) for name in names}
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_lab_as_git_has_it(wheels: dict[str, Path], lab_files: dict[str, bytes]) -> None:
     assert members(wheels["handson_labkit"], "labkit/_lab/") == lab_files
 

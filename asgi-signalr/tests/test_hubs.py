@@ -14,6 +14,7 @@ import pytest
 from asgi_signalr import Hub, HubCallerContext, HubException, SignalR, hub_method
 from asgi_signalr.hubs import dispatch
 from asgi_signalr.hubs.calls import LOOK_AHEAD
+from asgi_signalr.transports import pace
 
 NO_METHOD = "Failed to invoke '{}' due to an error on the server. HubException: Method does not exist."
 Connect = Callable[..., Awaitable[Any]]
@@ -390,7 +391,11 @@ async def test_the_server_may_end_a_connection_whose_calls_wait(connect: Connect
     assert turns.log == ["a begins", "disconnected", "a ends"]
 
 
-async def test_a_client_that_calls_on_and_on_is_not_read_from_for_a_while(connect: Connect) -> None:
+@pytest.mark.parametrize("turn", [pace.TURN, 0.0])
+async def test_a_client_that_calls_on_and_on_is_not_read_from_for_a_while_and_its_calls_begin_in_order(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, turn: float
+) -> None:
+    monkeypatch.setattr(pace, "TURN", turn)  # without any, others have their turn after each call
     turns = Turns()
     peer = await connect(turns.app)
     for number in range(100):

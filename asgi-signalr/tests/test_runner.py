@@ -5,8 +5,8 @@ import time
 from contextvars import ContextVar
 
 import pytest
-from asgi_signalr.connections.pace import TURN
 from asgi_signalr.connections.runner import Runner
+from asgi_signalr.transports.pace import TURN
 
 name: ContextVar[str] = ContextVar("name", default="nobody")
 

@@ -117,10 +117,11 @@ class Studio:
         self.pictures[f"{name}.webp"] = self._webp(name, _PAGE.format(width=_WIDTH, windows="".join(figures)))
         self.snapshots[name] = [_SEEN_AT.sub("TIME", page.locator("body").aria_snapshot()) for page in windows]
 
-    def terminal(self, name: str, shown: str, command: str | None = None) -> None:
+    def terminal(self, name: str, shown: str, command: str | None = None, changing: str = "$^") -> None:
         """Take a picture of what a command prints in the workspace, at 80 columns.
 
-        `shown` is the command in the picture, `command` the one that is run, if it is another one.
+        `shown` is the command in the picture, `command` the one that is run, if it is another one. `changing` is a
+        pattern for words that are others each time; numbers, and identifiers in hexadecimal form, are known to be.
         """
         from rich.console import Console
         from rich.text import Text
@@ -143,8 +144,8 @@ class Studio:
         drawing = re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL)
         drawing = drawing.replace("Fira Code", "ui-monospace")
         self.pictures[f"{name}.svg"] = "".join(f"{line.rstrip()}\n" for line in drawing.splitlines()).encode("utf-8")
-        plain = Text.from_ansi(printed).plain
-        self.snapshots[name] = ["\n".join(_VOLATILE.sub("N", line).rstrip() for line in plain.splitlines())]
+        lasting = re.sub(changing, "N", Text.from_ansi(printed).plain)
+        self.snapshots[name] = ["\n".join(_VOLATILE.sub("N", line).rstrip() for line in lasting.splitlines())]
         self._check_size(f"{name}.svg")
 
     def _webp(self, name: str, page_text: str) -> bytes:

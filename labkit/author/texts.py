@@ -36,11 +36,11 @@ _QUIET_KEYWORDS = {
 
 FOLDERS_LEFT = {"author", "classroom", "grading", "live", "report", "sandbox", "templates", "_lab"}
 MODULES_LEFT = {
-    *("bootstrap", "bundle", "changes", "chapter", "checking", "companions", "content", "form", "likeness", "merging"),
-    *("packages", "recognition", "recording", "releases", "scaffold", "stacks", "texts", "wire", "workflows"),
-    *("class_command", "demo", "grade", "grade_screen", "new"),
-    *("browsing", "job", "process", "seal", "warm", "worker"),
-    *("account", "cluster", "keeper", "nats", "program", "redis", "tables"),
+    *("bootstrap", "changes", "checking", "companions", "content", "form", "likeness", "merging", "recording"),
+    *("scaffold", "stacks", "texts", "wire", "workflows"),
+    *("class_command", "grade", "grade_screen", "new"),
+    *("browsing", "job", "warm", "worker"),
+    *("nats", "redis"),
 }
 """Folders and modules whose messages are not translated yet (those for authors and instructors), or that show none."""
 
@@ -201,7 +201,8 @@ class _Finder:
 
 _CODE = re.compile(
     r"^\s*(?:SELECT|CREATE|WITH|LISTEN|ctid|encode|def|import|from|sudo|winget|REVOKE|-c) "
-    r"|UNION ALL|[<>]/?[a-z]+[ >/]|\\[dwsb(]|[a-z]\(\)?;|=>|^--\w|^[a-z-]+/[a-z.+*-]+$|\bfunction\s*\(|%Y-%m"
+    r"|UNION ALL|CASE WHEN|Wheel-Version: |^of_table\.|^[a-z]+\.?\{\w+\}$"
+    r"|[<>]/?[a-z]+[ >/]|\\[dwsb(]|[a-z]\(\)?;|=>|^--\w|^[a-z-]+/[a-z.+*-]+$|\bfunction\s*\(|%Y-%m"
     r"|^\{sys_executable\} -m|^uv [a-z]|\.app/|^bold \w+$|^db \w+$"
     r"|^(?:Windows NT|Macintosh|Mozilla)|Application Support"
 )

@@ -64,6 +64,7 @@ class Board:
             Route("/api/remove", self._remove, methods=["POST"]),
             Route("/api/close", self._close, methods=["POST"]),
             Route("/signalr.js", self._client),
+            Route("/icon.svg", self._icon),
             Mount("/static", StaticFiles(directory=STATIC)),
             Mount("/signalr", self._signalr),
         ]
@@ -159,6 +160,10 @@ class Board:
     async def _client(self, request: Request) -> Response:
         text = (resources.files("asgi_signalr") / "client" / "signalr.js").read_text(encoding="utf-8")
         return Response(text, media_type="text/javascript")
+
+    async def _icon(self, request: Request) -> Response:
+        drawing = (resources.files("labkit.live") / "static" / "icon.svg").read_text(encoding="utf-8")
+        return Response(drawing, media_type="image/svg+xml")
 
     async def _remove(self, request: Request) -> Response:
         try:

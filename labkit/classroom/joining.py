@@ -96,6 +96,9 @@ def send(here: Workspace, text: str | None) -> None:
     _remember(here, {**_remembered(here), "failure": text})
 
 
+_CLOSED = "it has been closed, unless it opens again"
+
+
 class Sender:
     """What is told of a workspace: ids of tasks and checks, verdicts, times, and the name if one is given.
 
@@ -169,7 +172,7 @@ def _told(invitation: Invitation, sender: Sender) -> Iterator[int]:
 
     Raises OSError, EOFError or TimeoutError once the connection is lost.
     """
-    from websockets.exceptions import WebSocketException
+    from websockets.exceptions import ConnectionClosed, WebSocketException
     from websockets.sync.client import connect
 
     try:
@@ -191,6 +194,8 @@ def _told(invitation: Invitation, sender: Sender) -> Iterator[int]:
                     socket.send(json.dumps({"type": 6}) + _END)
                     shown = time.monotonic()
                 _listen(socket)
+    except ConnectionClosed as error:
+        raise EOFError(_CLOSED if error.rcvd else "the connection was lost") from error
     except WebSocketException as error:
         raise EOFError(str(error)) from error
 
@@ -208,7 +213,7 @@ def _answer(socket: Any, call: str) -> int:
         for text in str(socket.recv(timeout=max(until - time.monotonic(), 0))).split(_END):
             record = json.loads(text) if text else {}
             if record.get("type") == 7:
-                raise EOFError(record.get("error") or "the board has been closed")
+                raise EOFError(record.get("error") or _CLOSED)
             if record.get("type") == 3 and record.get("invocationId") == call:
                 if "error" in record:
                     # As the library says what a HubException is about.
@@ -224,7 +229,7 @@ def _listen(socket: Any) -> None:
     except TimeoutError:
         return
     if any(text and json.loads(text).get("type") == 7 for text in said.split(_END)):
-        raise EOFError("the board has been closed")
+        raise EOFError(_CLOSED)
 
 
 def _sendable(text: str) -> str:

@@ -12,6 +12,7 @@ from labkit.errors import LabError
 from labkit.files import write_whole
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.progress import Progress, StepProgress, TaskProgress
+from labkit.recognition import Likeness
 from labkit.workspace import Workspace, lab_option
 
 
@@ -84,12 +85,23 @@ def command(lab: Lab, found: Progress) -> str | None:
     if found.command is not None:
         if workspace.around(Path.cwd()) != here.folder:
             return invocation.cd(here.folder)
-        return f"{found.command}{lab_option(lab)}"
+        return half_done(found.in_hand) or f"{found.command}{lab_option(lab)}"
     after = following_exercise(lab, found.exercise)
     if after is None:
         return None
     begun = known.workspaces(lab.folder, after.name)
     return invocation.cd(begun[0].folder) if begun else f"labkit start {after.id}{lab_option(lab)}"
+
+
+def half_done(step: StepProgress | None) -> str | None:
+    """What to do about code that is begun, or in the wrong place, which no command mends; None if there is none."""
+    sight = step.sight if step else None
+    if sight is None or sight.is_done or sight.path is None:
+        return None
+    if sight.likeness is not Likeness.MISPLACED:
+        return f"labkit snippet show {sight.snippet}   (then complete it at {sight.path}:{sight.line})"
+    goal = f"{sight.todo.path}, line {sight.todo.line}" if sight.todo else "its place"
+    return f"Move the code of {sight.snippet} from {sight.path}:{sight.line} to {goal}."
 
 
 def following_exercise(lab: Lab, exercise: Exercise) -> Exercise | None:

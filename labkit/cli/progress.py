@@ -1,6 +1,7 @@
 """The commands that help on: status, next, hint, solve."""
 
 import re
+import textwrap
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from labkit import insertion, progress, status
+from labkit import insertion, progress, snippets, status
 from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption
 from labkit.cli.show import say, say_next
@@ -87,8 +88,12 @@ def hint(
     found = following.look(chosen, here)
     wanted = _step(found, step)
     reached = progress.press(here, wanted.step, level)
-    told = progress.hints(chosen, wanted.step)[:reached]
+    every = progress.hints(chosen, wanted.step)
+    while reached < 2 and not any(_alone(text, wanted.step.text) for text in every[:reached]):
+        reached = progress.press(here, wanted.step, reached + 1)  # a press that tells nothing is none
+    told = every[:reached]
     following_command = f"labkit snippet insert {wanted.step.snippet}" if wanted.step.snippet else wanted.step.command
+    following_command = following.half_done(wanted) or following_command
     if format is Format.JSON:
         print_json({"step": wanted.step.id, "level": reached, "hints": told, "next": following_command})
         return
@@ -96,13 +101,15 @@ def hint(
     for number, text in enumerate(told, start=1):
         if number == 3:
             say()
-            show.plain(text)
-        elif shown := _alone(text, wanted.step.text):
+            place = snippets.home(chosen, wanted.step.snippet) if wanted.step.snippet else None
+            show.plain(textwrap.indent(text, place.indent if place else ""))  # as far in as it is typed
+        elif text not in told[: number - 1] and (shown := _alone(text, wanted.step.text)):
             say()
             say(escape(shown))
     say()
     if reached < 3:
-        say_next(f"labkit hint{f' {step}' if step else ''}   (more: {'the direction' if reached == 1 else 'the code'})")
+        last = "the code" if wanted.step.snippet else "what to type" if wanted.step.command else "the whole step"
+        say_next(f"labkit hint{f' {step}' if step else ''}   (more: {'the direction' if reached == 1 else last})")
     elif following_command:
         say_next(f"{following_command}{lab_option(the_lab)}")
 
@@ -160,6 +167,8 @@ def solve(
     for each in change.insertions:
         if not each.already:
             say(f"Inserted [bold]{each.snippet}[/] into {escape(each.path)}, line {each.line}.")
+        elif each.todo_removed:
+            say(f"[bold]{each.snippet}[/] is there already; took its TODO line away.")
     for name in made:
         say(f"Created the database [bold]{escape(name)}[/].")
     if not (new or made) and not change.refusals:
@@ -168,7 +177,7 @@ def solve(
         err.print(f"[bold red]left to you:[/] {escape(refusal.error.message)}")
         if refusal.error.next:
             err.print(f"[dim]next:[/] {escape(refusal.error.next)}")
-    if new:
+    if change.files:
         say(f"[dim]{show.form('labkit undo')} takes it back.[/]")
     following.say_following(the_lab, found)
     return ExitCode.NOT_DONE if change.refusals else ExitCode.OK

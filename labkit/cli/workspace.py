@@ -507,7 +507,7 @@ def _print_exercise(found: Progress, steps: bool) -> None:
             note = _NOTES.get(step.state or "", "") if here else ""
             show.item(f"     {escape(mark)} {position:>2}. ", f"{escape(step.step.text)}{note}")
             command = f"labkit snippet insert {step.step.snippet}" if step.step.snippet else step.step.command
-            if command and not step.done:
+            if command and not step.done and not following.half_done(step):
                 say(f"             [cyan]{escape(show.form(command))}[/]")
 
 

@@ -45,11 +45,15 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(ending)] or path.name
 
 
+_OF_TOOLS = tree.IGNORED_FOLDERS - {".labkit"} | {"site-packages"}
+"""Folders that are left out, wherever they are."""
+
+
 def unpack(archive: Path, folder: Path, everything: bool = False) -> list[str]:
     """Unpack an archive into a new folder; returns what it tried and must not, each as a sentence.
 
-    Links are left out, and so are the folders that tools leave beside an app (`.venv`, `.git`), unless `everything` is
-    wanted.
+    Links are left out, and so are the folders that tools leave beside an app (`.venv`, `.git`) and Python's packages,
+    unless `everything` is wanted.
 
     Raises:
         Unreadable: it is damaged, locked by a password, too large, or of a kind that labkit does not read.
@@ -64,7 +68,7 @@ def unpack(archive: Path, folder: Path, everything: bool = False) -> list[str]:
                 if path is None:
                     deeds.append(f"The archive has a file that would lie outside of it: {entry.name}.")
                     continue
-                if not everything and any(part in tree.IGNORED_FOLDERS - {".labkit"} for part in path.parts[:-1]):
+                if not everything and _OF_TOOLS & {*path.parts[:-1]}:
                     continue
                 if entry.link is not None:
                     if _leads_out(path, entry.link):

@@ -54,6 +54,8 @@ def _files(root: Path, prefix: str, deeds: list[str]) -> Iterator[str]:
             continue
         if entry.name in tree.IGNORED_FOLDERS | tree.IGNORED_FILES or entry.name.endswith(tree.IGNORED_ENDINGS):
             continue
+        if not entry.is_symlink() and tree.is_tools_folder(entry.path):
+            continue
         if entry.is_symlink():
             target = Path(entry.path).resolve()
             if not target.is_relative_to(root):

@@ -4,21 +4,35 @@ Every action does what the command of the same name does, by the same functions,
 """
 
 import contextlib
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit import changes, editors, insertion, progress, recognition, snippets, tree, verdicts, watching, workspace
+from labkit import (
+    changes,
+    editors,
+    insertion,
+    progress,
+    recognition,
+    snippets,
+    tree,
+    usage,
+    verdicts,
+    watching,
+    workspace,
+)
 from labkit.errors import LabError, UsageError, unknown
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab
-from labkit.live.runner import Runner
+from labkit.live.runner import Runner, elsewhere
 from labkit.live.tailing import Tail
 from labkit.live.verifying import Verifier
 from labkit.recognition import Sight
+from labkit.usage import User
 from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,6 +62,7 @@ class Desk:
         self._folder = folder
         self._place: Path | None = None
         self._seen: tuple[Mapping[str, str], Mapping[str, Sight]] = {}, {}
+        self._others: Sequence[User] = ()
         self._tell = tell
         self._pressed: dict[str, Future[Answer]] = {}
         self._guard = threading.Lock()
@@ -91,6 +106,10 @@ class Desk:
         with contextlib.suppress(LabError):  # it has just gone
             return workspace.read(found.folder, self._lab) if found else None
         return None
+
+    def surroundings(self) -> tuple[int, ...]:
+        """What changes when it is worth while to look for the workspace anew."""
+        return workspace.surroundings(self._folder)
 
     def do(self, action: str, arguments: Mapping[str, Any]) -> Answer:
         """Carry an action out and wait for its end; one that is under way already is joined, not done twice.
@@ -149,13 +168,36 @@ class Desk:
             "tasks": [self._task(each, told) for each in found.tasks],
             "next": in_hand.step.id if in_hand and here else None,
             "finished": found.is_finished,
-            "app": self.runner.to_json(),
+            "app": self._app(here),
             "verify": self.verifier.to_json(tree.digest(here.folder) if here else ""),
             "undo": here.journal.last if here else None,
             "watches": self.watches,
             "database": self.exercise.database is not None,
             "follows": self.tail.name,
         }
+
+    def _app(self, here: Workspace | None) -> Answer:
+        self._others = self._running_elsewhere(here) if here else ()
+        if here and self._others and self.runner.state in ("stopped", "ended"):
+            return elsewhere(self.exercise.app, here.folder, self._others)
+        return self.runner.to_json()
+
+    def _running_elsewhere(self, here: Workspace) -> Sequence[User]:
+        """Who runs the app beside this guide: `labkit run`, or another guide."""
+        return [each for each in usage.users(here.folder) if each.pid != os.getpid()]
+
+    def poll(self) -> None:
+        """Look whether what runs, here or in another window, still does."""
+        if self.runner.state == "running":
+            self.runner.poll()
+        here = self.workspace if self._others else None
+        if here and self._running_elsewhere(here) != self._others:
+            self._changed()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the app runs, here or in another window, as far as is known."""
+        return self.runner.state == "running" or bool(self._others)
 
     def _look(self, here: Workspace) -> Mapping[str, Sight]:
         """What is seen of the snippets; looking takes long, so it is done once for the same files."""
@@ -309,18 +351,29 @@ class Desk:
         return {"message": progress.hints(self.exercise, found)[level - 1]}
 
     def run(self) -> Answer:
-        """Start the app, as `labkit run`."""
+        """Start the app, as `labkit run`; one that runs in another window is left to it."""
+        if urls := self._urls_elsewhere():
+            return {"message": f"It runs already, in another window: {urls}."}
         self._note("run")
         return self._run("" if self.runner.start(self.exercise, self._there()) else " already")
 
     def stop(self) -> Answer:
         """Stop the app, as Ctrl-C at `labkit run`."""
+        if self._urls_elsewhere():
+            return {"message": "It runs in another window: Ctrl-C there stops it."}
         return {"message": "Stopped." if self.runner.stop() else "It did not run."}
 
     def restart(self) -> Answer:
         """Start the app anew."""
+        if self._urls_elsewhere():
+            return {"message": "It runs in another window: r there restarts it."}
         self.runner.start(self.exercise, self._there(), anew=True)
         return self._run(" anew")
+
+    def _urls_elsewhere(self) -> str:
+        """Where the app answers that another window runs; nothing if none does, or if this guide does itself."""
+        shown = self._app(self.workspace)
+        return ", ".join(each["url"] for each in shown["instances"]) if shown["state"] == "elsewhere" else ""
 
     def _run(self, how: str) -> Answer:
         count = self.exercise.app.instances

@@ -36,7 +36,7 @@ SETTLING = 0.05
 """Seconds in which news are collected before they are sent."""
 
 OTHERS = 5.0
-"""Seconds between two looks whether there is another workspace by now."""
+"""Seconds between two looks whether there is another workspace by now, where nothing tells of one."""
 
 AGAIN = 0.5
 """Seconds after which is tried again what could not be done."""
@@ -171,17 +171,24 @@ class Guide:
 
     async def _look_after(self, desk: Desk) -> None:
         """Notice what is saved in the workspace, and an instance that ends."""
+        around: tuple[int, ...] = ()
+        looked = 0.0
         while True:
+            before, around = around, desk.surroundings()
+            if around == before and time.monotonic() < looked + OTHERS:
+                await asyncio.sleep(AGAIN)
+                continue
+            looked = time.monotonic()
             found = await asyncio.to_thread(desk.find_workspace)
             if found is None:
                 await asyncio.sleep(AGAIN)
                 continue
             self._note("state", desk.exercise.id, None)
             unverified: set[str] = set()
-            looked = time.monotonic()
             async for paths in saves(found.folder):
                 if not paths:
-                    if time.monotonic() < looked + OTHERS:
+                    before, around = around, desk.surroundings()
+                    if time.monotonic() < looked + OTHERS and around == before:
                         continue
                     looked = time.monotonic()
                     if await asyncio.to_thread(desk.find_workspace) != found:  # another one has been made meanwhile
@@ -192,6 +199,7 @@ class Guide:
                         unverified = await self._verify_saved(desk, unverified | files)
                 else:  # what labkit keeps there: done in another window
                     self._note("state", desk.exercise.id, None)
+            around = ()  # it is not where it was
 
     async def _verify_saved(self, desk: Desk, files: set[str]) -> set[str]:
         """Verify what was saved; the files that it could not be done for."""
@@ -205,8 +213,8 @@ class Guide:
         while True:
             await asyncio.sleep(0.5)
             for desk in self.desks.values():
-                if desk.runner.state == "running":
-                    await asyncio.to_thread(desk.runner.poll)
+                if desk.runs:
+                    await asyncio.to_thread(desk.poll)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -298,7 +306,9 @@ class Guide:
         try:
             return JSONResponse(await asyncio.to_thread(work))
         except LabError as error:
-            return JSONResponse({"error": {"message": error.message, "next": error.next}}, status_code=409)
+            action = rendering.action_of(error.next) if error.next else None
+            told = {"message": error.message, "next": error.next, "action": action}
+            return JSONResponse({"error": told}, status_code=409)
         except OSError as error:
             message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
             return JSONResponse({"error": {"message": message, "next": None}}, status_code=409)

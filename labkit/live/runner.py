@@ -3,14 +3,17 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Literal
 
-from labkit import forwarding, usage
+from labkit import forwarding, tree, usage
 from labkit.errors import LabError
 from labkit.instances import Instance, Instances, running
 from labkit.lab import App, Exercise
+from labkit.ports import HOST
+from labkit.usage import User
 from labkit.workspace import Workspace
 
 State = Literal["stopped", "starting", "running", "ended"]
@@ -64,7 +67,7 @@ class Runner:
             self._become("starting")
             stack = ExitStack()
             try:
-                stack.enter_context(usage.noted(workspace.folder))
+                note = stack.enter_context(usage.noted(workspace.folder))
                 server = None
                 if exercise.database:
                     from labkit.services.postgres.lab_server import find_server
@@ -88,6 +91,7 @@ class Runner:
                 self._become("ended", error if isinstance(error, LabError) else None)
                 raise
             self._stack = stack
+            note([each.port for each in self.instances])
             self._asked = time.monotonic()
             self._become("running")
             return True
@@ -140,13 +144,9 @@ class Runner:
 
     def to_json(self) -> dict[str, Any]:
         """The state as the page shows it; `pages` are those that are looked at side by side."""
-        urls = [forwarding.page(each.url) for each in self.instances]
-        app = self._app
-        paths = (app.side_by_side or (app.home, app.home)) if app and urls else ()
         return {
             "state": self.state,
-            "instances": [{"number": number, "url": url} for number, url in enumerate(urls, start=1)],
-            "pages": [urls[at % len(urls)] + path for at, path in enumerate(paths)],
+            **_addresses(self._app, [each.port for each in self.instances]),
             "silent": self.silent,
             "stale": sorted(self.stale),
             "error": {"message": self.error.message, "next": self.error.next} if self.error else None,
@@ -168,3 +168,33 @@ class Runner:
     def _become(self, state: State, error: LabError | None = None) -> None:
         self.state, self.error = state, error
         self._changed()
+
+
+def elsewhere(app: App, folder: Path, users: Sequence[User]) -> dict[str, Any]:
+    """The same of an app in `folder` that others run, in another window: what was started there last."""
+    last = max(users, key=lambda user: (bool(user.ports), user.since))
+    stale = [path for path in tree.app_files(folder) if last.ports and not app.rereads(path)]
+    return {
+        "state": "elsewhere",
+        **_addresses(app, last.ports),
+        "silent": [],
+        "stale": [path for path in stale if _saved(folder / path) > last.since],
+        "error": None,
+    }
+
+
+def _addresses(app: App | None, ports: Sequence[int]) -> dict[str, Any]:
+    urls = [forwarding.page(f"http://{HOST}:{port}") for port in ports]
+    paths = (app.side_by_side or (app.home, app.home)) if app and urls else ()
+    return {
+        "instances": [{"number": number, "url": url} for number, url in enumerate(urls, start=1)],
+        "pages": [urls[at % len(urls)] + path for at, path in enumerate(paths)],
+    }
+
+
+def _saved(path: Path) -> float:
+    """When a file was saved, in seconds since the epoch; 0 for one that has just gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0

@@ -1,5 +1,6 @@
 """Runs a live page's app on a port of this machine, until it is told to end."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -12,6 +13,9 @@ from starlette.types import ASGIApp
 
 from labkit.errors import MachineError
 from labkit.ports import HOST, check_ports
+
+TICK = 0.5
+"""Seconds between two looks whether it is to end."""
 
 
 def listen(port: int | None, preferred: int | None = None, host: str = HOST) -> socket.socket:
@@ -49,6 +53,12 @@ def serve(
             await super().startup(sockets)
             if not self.should_exit:
                 on_ready()
+
+        async def main_loop(self) -> None:
+            while True:  # ten times a second, as uvicorn does it, would be for nothing while nobody comes
+                if await self.on_tick(0):
+                    return
+                await asyncio.sleep(TICK)
 
     config = uvicorn.Config(
         app,

@@ -1,5 +1,6 @@
 """What verify looks at: a trainee's workspace, or the lab's own begin or end; always a copy of it."""
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from labkit import workspace
 from labkit.errors import UsageError
+from labkit.files import Within
 from labkit.lab import Exercise, Lab, carried_lab
 from labkit.places import cache_folder
 from labkit.sandbox.watch import Watch
@@ -67,15 +69,26 @@ ROOM = 20_000_000
 """How many bytes have to be free where a run's evidence is kept."""
 
 
+_RUN = re.compile(r"\d{8}-\d{6}-\d{6}-")
+"""How the name of a run's folder begins: with its moment."""
+
+
 def evidence_folder(subject: Subject, now: datetime) -> Path:
     """The folder for this run's evidence, not made yet; the oldest of earlier runs are removed.
 
     That is in the workspace, else in labkit's cache, else in the system's temporary folder: the first that has room.
+    Nothing but runs is removed.
+
+    Raises UsageError if the workspace has a link in the folder's place.
     """
-    roots = [subject.workspace.folder / ".labkit" / "evidence"] if subject.workspace else []
+    roots = []
+    if subject.workspace:
+        Within(subject.workspace.folder).names(".labkit/evidence")
+        roots.append(subject.workspace.folder / ".labkit" / "evidence")
     roots.append(cache_folder() / "evidence")
     root = next((each for each in roots if _has_room(each)), None) or Path(tempfile.mkdtemp(prefix="labkit-evidence-"))
-    for old in sorted((path for path in root.glob("*-*") if path.is_dir()), reverse=True)[KEPT_RUNS - 1 :]:
+    runs = [path for path in root.iterdir() if _RUN.match(path.name) and path.is_dir() and not path.is_symlink()]
+    for old in sorted(runs, reverse=True)[KEPT_RUNS - 1 :]:
         shutil.rmtree(old, ignore_errors=True)
     return root / f"{now:%Y%m%d-%H%M%S-%f}-{subject.exercise.id}"
 

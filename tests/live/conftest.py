@@ -17,6 +17,7 @@ from labkit.browser import launch_options
 expect.set_options(timeout=60_000)
 
 Labkit = Callable[..., Awaitable[str]]
+StartsApp = Callable[[Path], Awaitable[asyncio.subprocess.Process]]
 
 
 class RunningGuide:
@@ -106,18 +107,38 @@ async def page(browser: Browser, guide: RunningGuide) -> Page:
     return page
 
 
+async def labkit_process(party: Path, *arguments: str, cwd: Path) -> asyncio.subprocess.Process:
+    """Begin a command in another window."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "labkit", *arguments),
+        cwd=cwd,
+        env={**os.environ, "LABKIT_LAB": str(party)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
 @pytest.fixture
 def labkit(guide: RunningGuide, party: Path) -> Labkit:
     """Type a command in another window."""
 
     async def run(*arguments: str, cwd: Path = guide.folder) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "labkit", *arguments),
-            cwd=cwd,
-            env={**os.environ, "LABKIT_LAB": str(party)},
-            stdout=asyncio.subprocess.PIPE,
-        )
-        output, _ = await process.communicate()
+        output, _ = await (await labkit_process(party, *arguments, cwd=cwd)).communicate()
         return output.decode()
 
     return run
+
+
+@pytest.fixture
+async def app_in_another_window(guide: RunningGuide, party: Path) -> AsyncIterator[StartsApp]:
+    """Type `labkit run` in another window, which stays open; each call gives its process."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(folder: Path) -> asyncio.subprocess.Process:
+        started.append(await labkit_process(party, "run", cwd=folder))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.terminate()
+            await process.communicate()

@@ -1,14 +1,17 @@
 """A desk does what the commands do, once however often it is pressed, and knows what was done elsewhere."""
 
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from labkit import tree, verdicts, workspace
@@ -111,6 +114,34 @@ def test_what_another_window_has_found_is_known_until_a_file_changes(desk: Desk)
     assert checks(desk, "verdict", "stale") == [{"verdict": "passed", "stale": False}]
     found_elsewhere(desk, Verdict.NOT_DONE, NOW)  # an older one
     assert checks(desk, "verdict", "stale") == [{"verdict": "passed", "stale": False}]
+
+
+def test_an_app_that_another_window_runs_is_shown_and_not_run_twice(desk: Desk) -> None:
+    desk.do("start", {})
+    assert desk.workspace is not None
+    folder = desk.workspace.folder
+    note = folder / ".labkit" / "running" / str(os.getppid())
+    note.parent.mkdir()
+    shown = []
+    # Saved before it was started, as the workspace's files were; and saved since then.
+    for since, ports in ((time.time() + 60, []), (time.time() + 60, [4711]), (0, [4711])):
+        began = psutil.Process(os.getppid()).create_time()
+        note.write_text(json.dumps({"began": began, "since": since, "ports": ports}))
+        app = desk.to_json()["app"]
+        shown.append((app["state"], [each["url"] for each in app["instances"]], app["pages"], app["stale"]))
+    url = "http://127.0.0.1:4711"
+    pages = [f"{url}/", f"{url}/"]
+    assert shown == [
+        ("elsewhere", [], [], []),
+        ("elsewhere", [url], pages, []),
+        ("elsewhere", [url], pages, list(tree.app_files(folder))),
+    ]
+    assert desk.do("run", {}) == {"message": f"It runs already, in another window: {url}."}
+    assert desk.do("stop", {}) == {"message": "It runs in another window: Ctrl-C there stops it."}
+    assert desk.do("restart", {}) == {"message": "It runs in another window: r there restarts it."}
+    note.write_text(json.dumps({"began": 1.0, "since": 0, "ports": [4711]}))  # of one that was killed
+    desk.poll()
+    assert desk.to_json()["app"]["state"] == "stopped"
 
 
 def test_a_damaged_memory_of_verdicts_is_passed_over(desk: Desk) -> None:

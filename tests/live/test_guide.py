@@ -16,6 +16,7 @@ from labkit.lab import find_lab
 from labkit.live.guide import STATIC, Guide
 
 Labkit = Callable[..., Awaitable[str]]
+StartsApp = Callable[[Path], Awaitable[asyncio.subprocess.Process]]
 
 
 class RunningGuide(Protocol):
@@ -107,6 +108,7 @@ async def test_the_work_is_compared_with_the_end_side_by_side(page: Page, guide:
     assert await tables.nth(1).locator("del").all_inner_texts() == ["-- look at it", "SELECT 1;"]
     await page.keyboard.press("Escape")
     await page.set_viewport_size({"width": 390, "height": 844})  # where there is room for one column only
+    await page.get_by_role("button", name="Your work").click()
     await page.locator("#workspace button", has_text="Compare").click()
     await expect(page.locator("dialog[open] pre del").first).to_be_visible()
     assert await tables.count() == 0
@@ -137,6 +139,32 @@ async def test_what_is_done_elsewhere_shows_on_every_page(
     assert "passed" in await labkit("verify", cwd=workspace)
     for each in (page, other):
         await expect(each.locator("#left-over")).to_have_text("Done: well done!")
+
+
+@pytest.mark.slow
+async def test_an_app_that_runs_in_another_window_shows_and_is_not_run_twice(
+    page: Page, guide: RunningGuide, labkit: Labkit, app_in_another_window: StartsApp
+) -> None:
+    await labkit("start", "ex1")
+    workspace = guide.folder / "ex1-first-steps"
+    shown = page.locator("[data-app]")
+    process = await app_in_another_window(workspace)
+    await expect(shown).to_have_text("Running in another window.")
+    url = await page.locator("#app a").get_attribute("href")
+    assert url is not None
+    assert (await page.request.get(url)).ok
+    await open_task(page, "Exploring the app")
+    await press(page, "labkit run ex1")
+    await expect(page.locator("#said")).to_have_text(f"It runs already, in another window: {url}.")
+    app = workspace / "app.py"
+    app.write_text(app.read_text() + "\n")
+    await expect(shown).to_have_text("Running in another window, but not your latest.")
+    process.kill()  # without a chance to say so
+    await expect(shown).to_have_text("It does not run.")
+    process = await app_in_another_window(workspace)
+    await expect(shown).to_have_text("Running in another window.")
+    process.terminate()
+    await expect(shown).to_have_text("It does not run.")
 
 
 @pytest.mark.slow
@@ -257,10 +285,11 @@ async def test_a_page_comes_back_when_the_guide_is_started_anew(
 async def test_an_error_says_what_to_type_next(page: Page, guide: RunningGuide, labkit: Labkit) -> None:
     await open_task(page, "Counting the visits")
     await press(page, "labkit snippet insert show-visits")
-    await expect(page.locator("#said.wrong")).to_have_text(
-        "There is no workspace of ex1 yet.\nnext: labkit start ex1", use_inner_text=True
+    await expect(page.locator("#said.wrong")).to_contain_text(
+        "There is no workspace of ex1 yet.\nnext: labkit start ex1"
     )
-    await labkit("start", "ex1")
+    await page.locator("#said button", has_text="Start").click()
+    await expect(page.locator("#workspace .path")).to_have_text("ex1-first-steps")
     (guide.folder / "ex1-first-steps" / "app.py").write_text("import nothing_of_the_kind\n")
     await page.locator("#app button", has_text="Run").click()
     await expect(page.locator("#app .wrong")).to_contain_text("nothing_of_the_kind")

@@ -27,16 +27,24 @@ async def findings(page: Page) -> list[str]:
     ]
 
 
+async def look_at(page: Page, drawer: str) -> None:
+    """Bring the contents or the work into sight, where they are drawers."""
+    button = page.get_by_role("button", name=drawer)
+    if await button.is_visible() and await button.get_attribute("aria-expanded") == "false":
+        await button.click()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("dark", 390)])
 async def test_axe_finds_nothing_serious(
-    browser: Browser, guide: RunningGuide, labkit: Labkit, scheme: Literal["light", "dark"]
+    browser: Browser, guide: RunningGuide, labkit: Labkit, scheme: Literal["light", "dark"], width: int
 ) -> None:
-    page = await (await browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})).new_page()
+    page = await (await browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})).new_page()
     await page.goto(guide.address)
     await expect(page.locator("#connection")).to_have_text("Live")
     found = {"before the start": await findings(page)}
     await labkit("start", "ex1")
+    await look_at(page, "Your work")
     await expect(page.locator("#workspace .path")).to_be_visible()
     await page.locator("#app button", has_text="Run").click()
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
@@ -44,17 +52,23 @@ async def test_axe_finds_nothing_serious(
     await expect(page.locator(".checks > li.failed")).not_to_have_count(0)
     await expect(page.locator("#checks [role=status]")).to_have_count(0)
     await page.locator("#log-part summary").click()
+    found["at work"] = await findings(page)
     buttons = page.locator("#tasks button")
     for at in range(await buttons.count()):
+        await look_at(page, "Contents")
         await buttons.nth(at).click()
         await expect(buttons.nth(at)).to_have_attribute("aria-current", "page")
         for hint in await page.locator("main .hints button").all():
             await hint.click()
         found[await buttons.nth(at).inner_text()] = await findings(page)
-    await page.locator("#workspace button", has_text="Compare").click()
-    await expect(page.locator("dialog[open]")).to_be_visible()
-    found["comparing"] = await findings(page)
-    await page.locator("dialog[open] button", has_text="Close").click()
+    await labkit("snippet", "insert", "show-visits", cwd=guide.folder / "ex1-first-steps")
+    await look_at(page, "Your work")
+    await expect(page.locator("#workspace button", has_text="Undo")).to_be_visible()
+    for button in ("Compare", "Reset"):
+        await page.locator("#workspace button", has_text=button).click()
+        await expect(page.locator("dialog[open]")).to_be_visible()
+        found[button] = await findings(page)
+        await page.locator("dialog[open] button", has_text="Close").click()
     await page.locator("#search").fill("visits")
     await expect(page.locator("#found li").first).to_be_visible()
     found["searching"] = await findings(page)
@@ -72,6 +86,8 @@ async def test_nothing_is_cut_off_on_a_narrow_page(
     await expect(page.locator("#connection")).to_have_text("Live")
     buttons = page.locator("#tasks button")
     for at in range(await buttons.count()):
+        await page.get_by_role("button", name="Contents").click()
         await buttons.nth(at).click()
         await expect(buttons.nth(at)).to_have_attribute("aria-current", "page")
+        await expect(buttons.nth(at)).to_be_hidden()  # the text is in sight again
         assert await page.evaluate("document.documentElement.scrollWidth") == width

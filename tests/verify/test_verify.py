@@ -49,6 +49,7 @@ def verdicts(results: dict[str, Result]) -> dict[str, str]:
     return {name: result.verdict.value for name, result in results.items()}
 
 
+@pytest.mark.slow
 def test_a_missing_part_is_named_with_its_todo_line_and_evidence(verify_shop: VerifyShop, shop: Exercise) -> None:
     results = verify_shop(shop.begin)
     assert verdicts(results) == dict(zip(NAMES, ["passed", "not done", "not done"], strict=True))
@@ -454,6 +455,7 @@ def test_each_parameter_of_a_check_runs_and_counts(verify_shop: VerifyShop, shop
     assert report.exit_code == 1
 
 
+@pytest.mark.slow
 def test_two_checks_of_one_id_are_a_fault_of_the_lab(verify_shop: VerifyShop, shop: Exercise) -> None:
     add_checks(shop, "@pytest.mark.task(1)\ndef test_the_shop_is_open():\n    assert False\n")
     with pytest.raises(InternalError) as caught:
@@ -621,6 +623,7 @@ def test_a_process_that_stays_tells_an_error_of_pytest_itself_at_once(shop: Exer
     assert all("no ink" in str(result.cause) for _, result in results)
 
 
+@pytest.mark.slow
 def test_a_search_for_a_cause_that_fails_loses_no_verdict(verify_shop: VerifyShop, shop: Exercise) -> None:
     (shop.checks / "conftest.py").write_text('def pytest_labkit_cause():\n    raise RuntimeError("no ink")\n')
     edit(shop.end / "shop.py", "4 coins", "a song")

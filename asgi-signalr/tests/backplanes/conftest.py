@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import asyncpg
 import nats
 import pytest
+import sqlalchemy
 from asgi_signalr.backplanes import Backplane, open_backplane
+from asgi_signalr.backplanes.mssql import MssqlBackplane
+from asgi_signalr.backplanes.mysql import MysqlBackplane
 from asgi_signalr.backplanes.nats import NatsBackplane
 from asgi_signalr.backplanes.postgres import PostgresBackplane
 from asgi_signalr.backplanes.redis import RedisBackplane
-from asgi_signalr.backplanes.sql import SqlBackplane
+from asgi_signalr.backplanes.sqlite import SqliteBackplane
 from nats.js.errors import NotFoundError
 
 from labkit.services.postgres.server import Server
@@ -25,10 +29,12 @@ PATIENCE = 20.0
 
 
 ENGINES: dict[str, Any] = {
+    "mariadb": MysqlBackplane,
+    "mssql": MssqlBackplane,
     "nats": NatsBackplane,
     "postgresql": PostgresBackplane,
     "redis": RedisBackplane,
-    "sqlite": SqlBackplane,
+    "sqlite": SqliteBackplane,
 }
 
 
@@ -132,6 +138,32 @@ async def nats_url(nats_server: stores.Store) -> str:
     return nats_server.url
 
 
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """A MariaDB for the whole session; a test takes a database of its own."""
+    with stores.running(stores.mariadb_store(tmp_path_factory.mktemp("mariadb"))) as store:
+        yield store
+
+
+@pytest.fixture
+async def mariadb_url(mariadb_server: stores.Store) -> str:
+    """An empty database of this test's own."""
+    return await stores.mariadb_database(mariadb_server, f"backplane_{next(_numbers)}")
+
+
+@pytest.fixture
+async def mssql_url() -> str:
+    """The database of a SQL Server that ASGI_SIGNALR_TEST_MSSQL_URL names, without the backplane's tables."""
+    url = os.environ.get("ASGI_SIGNALR_TEST_MSSQL_URL")
+    if url is None:
+        pytest.skip("ASGI_SIGNALR_TEST_MSSQL_URL names no SQL Server")
+    backplane = MssqlBackplane(url)
+    async with backplane._engine.begin() as connection:
+        for name in ("Messages_0", "Messages_0_Id", "Schema"):
+            await connection.execute(sqlalchemy.text(f"DROP TABLE IF EXISTS [SignalR].[{name}]"))
+    return url
+
+
 @pytest.fixture
 def stream_url(request: pytest.FixtureRequest, engine: str) -> str:
     """A stream of an engine that no other test knows."""
@@ -139,9 +171,7 @@ def stream_url(request: pytest.FixtureRequest, engine: str) -> str:
         return f"memory://test-{next(_numbers)}"
     if engine == "sqlite":
         return f"sqlite:///{request.getfixturevalue('tmp_path')}/signalr.db"
-    return str(
-        request.getfixturevalue({"nats": "nats_url", "postgresql": "database_url", "redis": "redis_url"}[engine])
-    )
+    return str(request.getfixturevalue("database_url" if engine == "postgresql" else f"{engine}_url"))
 
 
 @pytest.fixture

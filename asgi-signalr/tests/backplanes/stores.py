@@ -1,4 +1,4 @@
-"""Servers that keep messages, for tests that kill, stop, empty and restore them: Redis or Valkey, and NATS."""
+"""Servers that keep messages, for tests that kill, stop, empty and restore them: Redis or Valkey, NATS, and MariaDB."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
+from sqlalchemy.ext.asyncio import create_async_engine
 
 PATIENCE = 20.0
 
@@ -134,3 +136,37 @@ def nats_store(folder: Path, settings: str | None = None) -> Store:
         return [program, "-a", "127.0.0.1", "-p", str(port), "-c", str(file)]
 
     return Store(command, folder, "nats")
+
+
+def mariadb_store(folder: Path) -> Store:
+    """Make a MariaDB: that of the system, or what ASGI_SIGNALR_TEST_MARIADB names."""
+    sbin = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"])
+    program = os.environ.get("ASGI_SIGNALR_TEST_MARIADB") or shutil.which("mariadbd", path=sbin)
+    install = shutil.which("mariadb-install-db", path=sbin)
+    if program is None or install is None:
+        pytest.skip("there is no MariaDB here: its package is mariadb-server")
+
+    def command(port: int, folder: Path) -> list[str]:
+        data = folder / "data"
+        own = [f"--datadir={data}", *(["--user=root"] if sys.platform != "win32" and os.geteuid() == 0 else [])]
+        if not data.exists():
+            made = subprocess.run(
+                [install, "--no-defaults", *own, "--auth-root-authentication-method=normal", "--skip-test-db"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert made.returncode == 0, made.stdout + made.stderr
+        address = ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder / 'socket'}"]
+        return [program, "--no-defaults", *own, *address, f"--pid-file={folder / 'pid'}"]
+
+    return Store(command, folder, "mariadb")
+
+
+async def mariadb_database(store: Store, name: str) -> str:
+    """Make an empty database; returns its URL."""
+    engine = create_async_engine(f"mariadb+asyncmy://root@127.0.0.1:{store.port}/mysql")
+    async with engine.connect() as connection:
+        await connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    await engine.dispose()
+    return f"mariadb://root@127.0.0.1:{store.port}/{name}"

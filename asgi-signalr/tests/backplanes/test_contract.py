@@ -2,13 +2,21 @@
 
 import asyncio
 import itertools
+import os
 from typing import Any
 
 import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
 
+SERVER = os.environ.get("ASGI_SIGNALR_TEST_MSSQL_URL")
+ENGINES = [
+    *("memory", "nats", "postgresql", "redis", "sqlite"),
+    pytest.param("mariadb", marks=pytest.mark.slow),
+    *(["mssql"] if SERVER else []),
+]
 
-@pytest.fixture(params=["memory", "nats", "postgresql", "redis", "sqlite"])
+
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
     return str(request.param)

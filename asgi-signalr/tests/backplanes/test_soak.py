@@ -68,11 +68,15 @@ def tried_store(store: stores.Store) -> Iterator[Tried]:
         yield Tried(store.url, [store.restart, freeze])
 
 
-@pytest.fixture(params=["nats", "postgresql", "redis", "sqlite"])
+@pytest.fixture(params=["mariadb", "nats", "postgresql", "redis", "sqlite"])
 async def tried(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tried]:
     """Each engine with a store of its own."""
     async with AsyncExitStack() as stack:
         match request.param:
+            case "mariadb":
+                store = stores.mariadb_store(tmp_path / "store")
+                tried = stack.enter_context(tried_store(store))
+                yield Tried(await stores.mariadb_database(store, "signalr"), tried.faults)
             case "nats":
                 yield stack.enter_context(tried_store(stores.nats_store(tmp_path / "store")))
             case "redis":

@@ -257,8 +257,9 @@ async def serve(file: Path) -> AsyncIterator[Callable[..., Awaitable[asyncio.sub
         await process.communicate()
 
 
+@pytest.mark.slow
 async def test_two_processes_that_start_at_once_receive_the_same_order(serve: Any, open_node: Any, file: Path) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         processes = await asyncio.gather(serve("a", 200), serve("b", 200))
         node = await open_node(f"sqlite:///{file}")
         await node.send(b"begin")
@@ -271,10 +272,11 @@ async def test_two_processes_that_start_at_once_receive_the_same_order(serve: An
     await node.has(*(each.encode() for each in received))
 
 
+@pytest.mark.slow
 async def test_a_process_that_is_killed_while_it_sends_leaves_the_others_whole(
     serve: Any, open_node: Any, file: Path
 ) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         process = await serve("a", 1_000_000)
         node = await open_node(f"sqlite:///{file}")
         await node.send(b"begin")
@@ -295,6 +297,8 @@ async def test_a_process_that_is_killed_while_it_sends_leaves_the_others_whole(
 @pytest.mark.parametrize(
     ("missing", "url", "extra"),
     [
+        ("aioodbc", "mssql://host/database", "mssql"),
+        ("asyncmy", "mariadb://host/database", "mysql"),
         ("asyncpg", "postgresql://host/database", "postgres"),
         ("nats", "nats://host", "nats"),
         ("redis", "redis://host", "redis"),

@@ -17,7 +17,7 @@ import pytest
 
 from .harness import SEPARATOR, handshake, packed, read_json, read_messagepack, text_of
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n".format(
     "AAAAAAAAAAAAAAAAAAAAAA=="
 )

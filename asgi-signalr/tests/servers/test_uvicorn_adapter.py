@@ -203,6 +203,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(
     frames=st.lists(FRAMES, max_size=8),
@@ -478,18 +479,19 @@ async def test_much_that_one_client_sends_at_once_leaves_turns_to_others_and_is_
     assert 0 < wire.written.count(answer) < many
     assert not wire.reading.is_set()  # the kernel keeps the rest, and the client waits
     if ends:
-        wire.protocol.eof_received()
-    else:
-        async with asyncio.timeout(PATIENCE):
-            while wire.written.count(answer) < many:
-                await turns()
+        assert wire.protocol.eof_received()  # the transport stays open for the rest
+    async with asyncio.timeout(PATIENCE):
+        while wire.written.count(answer) < many:
+            assert not wire.closing
+            await turns()
+    if not ends:
         wire.protocol.data_received(masked(0x81, call("echo_at_once", "last").encode())[9:])
         async with asyncio.timeout(PATIENCE):
             while b'"last"' not in wire.written:
                 await turns()
         assert wire.reading.is_set()
     await turns()
-    assert wire.written.count(answer) == many
+    assert (wire.written.count(answer), wire.closing) == (many, ends)
     wire.protocol.connection_lost(None)
     await turns()
 

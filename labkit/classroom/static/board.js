@@ -10,6 +10,16 @@ function element(tag, text = "", className = "") {
   return made;
 }
 
+// A check's id in words: "ex1.2/the-page-connects" is "The page connects".
+function words(id) {
+  const text = id.slice(id.indexOf("/") + 1).replaceAll("-", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function count(number, one, several) {
+  return `${number} ${number === 1 ? one : several}`;
+}
+
 function cell(state) {
   const made = element("td", "", (state ?? "").replace(" ", "-"));
   const sign = element("span", { passed: "✓", "not done": "✗" }[state] ?? "·");
@@ -19,12 +29,13 @@ function cell(state) {
 }
 
 function row(trainee, tasks) {
-  const made = element("tr", "", [trainee.stuck ? "stuck" : "", trainee.here ? "" : "away"].join(" ").trim());
+  const kinds = { hand: trainee.hand, stuck: trainee.stuck, away: !trainee.here };
+  const made = element("tr", "", Object.keys(kinds).filter((each) => kinds[each]).join(" "));
   const head = element("th", trainee.name ?? `No. ${trainee.number}`);
   head.scope = "row";
   const notes = [];
   if (trainee.hand) notes.push("hand raised");
-  if (trainee.stuck) notes.push(`stuck at ${trainee.stuck}`);
+  if (trainee.stuck) notes.push(`stuck: ${words(trainee.stuck)}`);
   if (!trainee.here) notes.push("away");
   if (notes.length) head.append(element("div", notes.join(" · "), "note"));
   for (const what of ["failure", "work"].filter((each) => trainee[each])) {
@@ -36,6 +47,20 @@ function row(trainee, tasks) {
   }
   made.append(head, ...tasks.map((task) => cell(trainee.tasks[task.id])));
   return made;
+}
+
+// How many have passed each check of a task.
+function passes(task, checks) {
+  const own = checks.filter((check) => check.id.startsWith(`${task.id}/`));
+  if (!own.length) return [];
+  const list = element("ul");
+  for (const check of own) {
+    const line = element("li");
+    const kind = check.passed === check.tried ? "passed" : "";
+    line.append(element("span", `${check.passed} of ${check.tried}`, kind), ` ${words(check.id)}`);
+    list.append(line);
+  }
+  return [element("h3", `${task.id} ${task.title}`), list];
 }
 
 // What a trainee has sent is for the instructor: it stands on no projector until it is opened.
@@ -56,9 +81,9 @@ function show(board) {
     join.replaceChildren("The join code has expired.");
   }
   const heads = board.tasks.map((task) => {
-    const head = element("th", task.id);
+    const head = element("th", task.id, "task");
     head.scope = "col";
-    head.title = task.title;
+    head.append(element("div", task.title, "note"));
     return head;
   });
   const first = element("th", "Trainee");
@@ -68,9 +93,14 @@ function show(board) {
   const weight = (each) => (each.hand ? 0 : each.stuck ? 1 : 2);
   const trainees = [...board.trainees].sort((a, b) => weight(a) - weight(b) || a.number - b.number);
   document.getElementById("trainees").replaceChildren(...trainees.map((each) => row(each, board.tasks)));
-  document.getElementById("checks").replaceChildren(
-    ...board.checks.map((check) => element("li", `${check.passed} of ${check.tried}  ${check.id}`)),
-  );
+  const hands = trainees.filter((each) => each.hand).length;
+  const stuck = trainees.filter((each) => each.stuck).length;
+  document.getElementById("class").textContent = [
+    count(trainees.length, "trainee", "trainees"),
+    hands ? count(hands, "hand raised", "hands raised") : "",
+    stuck ? `${stuck} stuck` : "",
+  ].filter(Boolean).join(" · ");
+  document.getElementById("checks").replaceChildren(...board.tasks.flatMap((task) => passes(task, board.checks)));
 }
 
 const connection = new signalR.HubConnectionBuilder()

@@ -51,14 +51,15 @@ async function ask(path, document) {
   }
   if (path.startsWith("/api/evidence")) return response.ok ? response.blob() : null;
   const answer = await response.json();
-  if (!response.ok) throw Object.assign(new Error(answer.error.message), { next: answer.error.next });
+  if (!response.ok) throw Object.assign(new Error(answer.error.message), answer.error);
   return answer;
 }
 
 async function act(action, button) {
   const { exercise: meant, ...rest } = action;
   button?.setAttribute("aria-busy", "true");
-  if (action.do === "verify") byId("checks-card").scrollIntoView({ block: "nearest" }); // far below on a narrow page
+  if (action.do === "verify") lookAt("checks-card");
+  if (action.do === "run") lookAt("app-card");
   if (action.do === "db-tail") byId("messages").replaceChildren(); // the tool begins with the last messages
   try {
     const answer = await ask(`/api/do/${meant ?? exercise}`, rest);
@@ -69,7 +70,7 @@ async function act(action, button) {
     else say(answer.message);
     return answer;
   } catch (error) {
-    say(error.message + (error.next ? `\nnext: ${error.next}` : ""), true);
+    say(error.message + (error.next ? `\nnext: ${error.next}` : ""), true, error.action);
     return null;
   } finally {
     button?.removeAttribute("aria-busy");
@@ -77,9 +78,9 @@ async function act(action, button) {
 }
 
 let saidUntil;
-function say(text, isWrong = false) {
+function say(text, isWrong = false, action = null) {
   const said = byId("said");
-  said.textContent = text;
+  said.replaceChildren(text, ...(action ? [pressed(label(action), action, { className: "small" })] : []));
   said.classList.toggle("wrong", isWrong);
   said.hidden = false;
   clearTimeout(saidUntil);
@@ -90,6 +91,31 @@ function say(text, isWrong = false) {
 function take(state) {
   states.set(state.id, { ...states.get(state.id), ...state });
   draw();
+}
+
+// On a narrow page the contents and the work are drawers: one of them may be open.
+
+const drawers = ["contents", "bench"];
+
+function openDrawer(wanted) {
+  for (const name of drawers) {
+    byId(name).classList.toggle("is-open", name === wanted);
+    byId(`show-${name}`).setAttribute("aria-expanded", String(name === wanted));
+  }
+}
+
+for (const name of drawers) {
+  byId(`show-${name}`).addEventListener("click", () => {
+    const isOpen = byId(name).classList.contains("is-open");
+    openDrawer(isOpen ? null : name);
+    if (!isOpen) byId(name).focus();
+  });
+}
+
+// What a press is about is seen, wherever the page has it.
+function lookAt(card) {
+  openDrawer("bench");
+  byId(card).scrollIntoView({ block: "nearest" });
 }
 
 // Dialogs.
@@ -191,6 +217,7 @@ const chapterPages = (chapter) => [
 const pagesOf = (chapter) => [...chapterPages(chapter), ...chapter.pages];
 
 async function open(id, { focus = true, step = null } = {}) {
+  if (focus) openDrawer(null);
   const chapter = await chapterOf(exercise);
   const pages = pagesOf(chapter);
   const at = Math.max(pages.findIndex((each) => each.id === id), 0);
@@ -289,6 +316,15 @@ function draw() {
   drawApp(state);
   drawMessages(state);
   drawChecks(state);
+  byId("show-bench").textContent = workInWords(state);
+}
+
+function workInWords({ workspace, app, verify }) {
+  if (workspace === null) return "Your work: not begun";
+  if (verify.what !== null) return "Your work: verifying …";
+  const runs = app.instances.length ? "the app runs" : "the app does not run";
+  const passed = verify.checks.filter((each) => each.passed && !each.stale).length;
+  return `Your work: ${runs}${verify.checks.length ? `, ${passed} of ${verify.checks.length} passed` : ""}`;
 }
 
 // Parts are drawn anew only when they change: a press in the middle of a change is not lost, and focus stays.
@@ -361,6 +397,10 @@ function drawWorkspace(state) {
 }
 
 function appInWords(app) {
+  if (app.state === "elsewhere") {
+    if (!app.instances.length) return "It is being started in another window, or waits there.";
+    return app.stale.length ? "Running in another window, but not your latest." : "Running in another window.";
+  }
   if (app.state === "stopped") return "It does not run.";
   if (app.state === "starting") return "Starting …";
   if (app.state === "ended") return "It has ended.";
@@ -373,16 +413,18 @@ function drawApp(state) {
   put("app", [state.id, app, state.workspace], () => {
     if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
     const going = app.state === "running";
+    const shown = going || (app.state === "elsewhere" && app.instances.length > 0);
     const several = app.instances.length > 1;
     return [
       make("p", { textContent: appInWords(app), "data-app": app.state }),
       ...app.instances.map((each) => make("p", {}, several && `${each.number} `, make("a", { href: reachable(each.url), target: `instance-${each.number}`, rel: "noreferrer", textContent: reachable(each.url) }))),
       app.stale.length > 0 && make("p", { className: "stale", textContent: `Changed since it started: ${app.stale.join(", ")}` }),
       app.error && make("p", { className: "wrong", textContent: app.error.message + (app.error.next ? `\nnext: ${app.error.next}` : "") }),
-      !going && withCommand(pressed("Run", { do: "run" }, { className: "main" }), `labkit run ${state.id}`),
-      going && withCommand(make("button", { textContent: "Open side by side", onclick: () => openSideBySide(app.pages.map(reachable)) }), `labkit run ${state.id} --open`),
+      !shown && withCommand(pressed("Run", { do: "run" }, { className: "main" }), `labkit run ${state.id}`),
+      shown && withCommand(make("button", { textContent: "Open side by side", onclick: () => openSideBySide(app.pages.map(reachable)) }), `labkit run ${state.id} --open`),
       going && withCommand(pressed("Restart", { do: "restart" }, { className: app.stale.length || app.silent.length ? "main" : "" }), "r, where labkit run runs"),
       going && withCommand(pressed("Stop", { do: "stop" }), "Ctrl-C there"),
+      app.state === "elsewhere" && make("p", { className: "aside", textContent: "There r restarts it, and Ctrl-C stops it." }),
     ];
   });
 }
@@ -522,6 +564,7 @@ async function search() {
     }
   }
   if (byId("search").value !== asked) return; // there is a newer question
+  if (words.length) openDrawer("contents");
   byId("found").hidden = !words.length;
   byId("tasks").hidden = words.length > 0;
   const where = ({ id, page: each, step }) => `${each.id.startsWith("page-") ? "" : `${id} · `}${each.title}${step ? `, step ${step.split(".").pop()}` : ""}`;
@@ -540,6 +583,11 @@ byId("search").addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  const opened = drawers.find((name) => byId(name).classList.contains("is-open"));
+  if (event.key === "Escape" && opened && !byId("dialog").open) {
+    openDrawer(null);
+    byId(`show-${opened}`).focus();
+  }
   if (event.target.closest("input, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "/") { event.preventDefault(); byId("search").focus(); }
   const buttons = document.querySelectorAll(".turn > *");

@@ -33,6 +33,10 @@ _CACHES = (Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache"))  # noqa: S1
 """Where a copy of the binaries may lie, as root."""
 
 
+_MAPS = (Path("/proc/self/uid_map"), Path("/proc/self/gid_map"))
+"""Which users, and which groups, a namespace has; see user_namespaces(7)."""
+
+
 @dataclass(frozen=True)
 class Account:
     """The unprivileged account that runs the server when labkit runs as root."""
@@ -46,7 +50,7 @@ def account() -> Account | None:
     """The account for the server, or None where labkit's own will do.
 
     Raises:
-        MachineError: labkit runs as root and there is no account `postgres` or `nobody`.
+        MachineError: labkit runs as root and there is no account `postgres` or `nobody` that can be used.
     """
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
@@ -55,11 +59,26 @@ def account() -> Account | None:
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+            if _is_mapped(entry.pw_uid, _MAPS[0]) and _is_mapped(entry.pw_gid, _MAPS[1]):
+                return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+            raise MachineError(
+                "PostgreSQL does not run as root, and root has no other account to run it under here: "
+                "this is a container, or a namespace, of one account.",
+                "Run labkit as an ordinary user, or give the container more accounts.",
+            )
     raise MachineError(
         "PostgreSQL does not run as root, and this machine has no account “postgres” or “nobody” to run it under.",
         "Run labkit as an ordinary user, or add an account: useradd --system postgres",
     )
+
+
+def _is_mapped(number: int, table: Path) -> bool:
+    """Whether a user or a group exists in this namespace: in one of root alone nothing can be handed to another."""
+    try:
+        rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()]
+    except OSError:  # no Linux
+        return True
+    return any(int(first) <= number < int(first) + int(count) for first, _, count in rows)
 
 
 def can_enter(folder: Path, who: Account) -> bool:
@@ -172,15 +191,21 @@ def _own_folder(candidates: Sequence[Path], who: Account) -> Path:
     )
 
 
-def lab_home(home: Path) -> Path:
+def lab_home(home: Path, make: bool = True) -> Path:
     """Where a lab's cluster lives whose wanted folder is `home`: as root perhaps where the account may enter.
 
     A link in the wanted place then tells where. What was wanted in the system's temporary folder, and is put elsewhere
-    in there, has a note of its wanted place; once that place is gone with the folder round it, it is removed.
+    in there, has a note of its wanted place; once that place is gone with the folder round it, it is removed. Without
+    `make` nothing is made, for a look at what is there.
     """
     who = account()
-    home.parent.mkdir(parents=True, exist_ok=True)
+    if make:
+        home.parent.mkdir(parents=True, exist_ok=True)
+    elif not home.parent.exists():
+        return home
     if who is None or can_enter(home.parent, who):
+        return home
+    if not make and not home.is_symlink():
         return home
     temporary = Path(tempfile.gettempdir()).resolve()
     candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108  (a folder of the system, made with care for its owner)

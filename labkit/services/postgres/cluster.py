@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import itertools
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -363,5 +364,11 @@ class Cluster:
             return MachineError(
                 f"{what}: the disk is full ({self.home}).",
                 "Free some 100 MB there, or set LABKIT_HOME (TMPDIR for temporary servers) to a folder elsewhere.",
+            )
+        if nameless := re.search(r"could not look up effective user ID (\d+)", said):
+            return MachineError(
+                f"PostgreSQL does not run here: your account, number {nameless[1]}, has no name on this machine.",
+                "Whoever runs this machine, or its container, adds a line for it to /etc/passwd. "
+                f"Exercises without a database need none. {OTHER_SERVER}",
             )
         return MachineError("\n  ".join([f"{what} in {self.home}. Its last words:", *lines]), OTHER_SERVER)

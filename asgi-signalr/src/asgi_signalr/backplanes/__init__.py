@@ -79,11 +79,14 @@ def also_tell(backplane: Backplane, on_gap: OnGap) -> None:
 # The module of each scheme, the class in it, and the extra that has its driver. The class is called with the URL and
 # `on_gap`.
 _ENGINES = {
+    "mariadb": ("mysql", "MysqlBackplane", "mysql"),
     "memory": ("memory", "MemoryBackplane", ""),
+    "mssql": ("mssql", "MssqlBackplane", "mssql"),
+    "mysql": ("mysql", "MysqlBackplane", "mysql"),
     "nats": ("nats", "NatsBackplane", "nats"),
     "postgres": ("postgres", "PostgresBackplane", "postgres"),
     "postgresql": ("postgres", "PostgresBackplane", "postgres"),
-    "sqlite": ("sql", "SqlBackplane", "sql"),
+    "sqlite": ("sqlite", "SqliteBackplane", "sql"),
     "tls": ("nats", "NatsBackplane", "nats"),
     "unix": ("redis", "RedisBackplane", "redis"),
     **{

@@ -1,181 +1,136 @@
-"""The backplane in an SQL database that cannot push, over SQLAlchemy: SQLite, two processes and one file.
+"""The backplane in an SQL database that cannot push, over SQLAlchemy.
 
-The tables are those of SignalR's SQL Server backplane, `SignalR_Messages_0` and its counter. A sender takes the next
-numbers from the counter's row within the transaction that inserts the messages, so numbers become visible in their
-order. Servers look for messages: at once while there are some, then ever more rarely.
+Servers look for messages: at once while there are some, then ever more rarely, up to `poll`. What is said to the
+database is in `sql_statements`; SQLite, MySQL and SQL Server have modules of their own for what differs.
 """
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, ClassVar, ParamSpec, TypeVar, Unpack
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, Unpack
 from uuid import UUID, uuid4
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    DateTime,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Uuid,
-    and_,
-    delete,
-    event,
-    func,
-    insert,
-    inspect,
-    literal,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy import inspect
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from asgi_signalr.backplanes import BackplaneError
-from asgi_signalr.backplanes.stored import MAX_BATCH, wait
+from asgi_signalr.backplanes.sql_statements import VERSION, Statements
+from asgi_signalr.backplanes.stored import PATIENCE, wait
 from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane, TableOptions
 
-VERSION = 1
 _FIRST_PAUSE = 0.01
-
-_tables = MetaData()
-_schema = Table("SignalR_Schema", _tables, Column("SchemaVersion", Integer, primary_key=True, autoincrement=False))
-_counter = Table(
-    "SignalR_Messages_0_Id",
-    _tables,
-    Column("PayloadId", BigInteger, primary_key=True, autoincrement=False),
-    Column("Epoch", Uuid, nullable=False),
-)
-_messages = Table(
-    "SignalR_Messages_0",
-    _tables,
-    Column("PayloadId", BigInteger, primary_key=True, autoincrement=False),
-    Column("Payload", LargeBinary, nullable=False),
-    Column("InsertedOn", DateTime, nullable=False),
-    Column("Sender", Uuid, nullable=False),
-)
-
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Work = Callable[Concatenate["SqlBackplane", P], Coroutine[Any, Any, R]]
 
 
-def _whole(work: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Have a transaction end before its task does: one that is cut off in its thread keeps the lock for a while."""
+def work(doing: str) -> Callable[[Work[P, R]], Work[P, R]]:
+    """Have a method that talks to the database carried out as the engine does it, for `receiving` or `sending`."""
 
-    @functools.wraps(work)
-    async def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        task = asyncio.ensure_future(work(*args, **kwargs))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            while not task.done():  # however often it is cancelled
-                try:
-                    await asyncio.wait({task})
-                except asyncio.CancelledError:
-                    continue
-            if not task.cancelled():
-                task.exception()  # it is of no use to anybody, and so no news either
-            raise
+    def decorate(method: Work[P, R]) -> Work[P, R]:
+        @functools.wraps(method)
+        async def wrapped(self: "SqlBackplane", /, *args: P.args, **kwargs: P.kwargs) -> R:
+            return await self._carry_out(method(self, *args, **kwargs), doing)
 
-    return wrapped
+        return wrapped
+
+    return decorate
 
 
 class SqlBackplane(TableBackplane[AsyncConnection]):
-    """Joins the servers that use one database; `open_backplane("sqlite:///quiz.db")` makes it.
+    """What the engines over SQLAlchemy have in common; `open_backplane` makes one by its URL.
 
     Times are in seconds. `poll` is the longest pause between two looks; `keep_seconds` and `keep_messages` bound the
     table, and are the longest absence of a server that loses nothing. The other options are those of every
-    `StoredBackplane`. The file is in WAL mode, which needs a disk of the machine's own, and not a network's.
+    `StoredBackplane`.
     """
 
     TROUBLE: ClassVar = (OSError, SQLAlchemyError, TimeoutError, LookupError)
 
     def __init__(
-        self,
-        url: str,
-        **options: Unpack[TableOptions],
+        self, where: str, url: URL, statements: Statements, engine: dict[str, Any], **options: Unpack[TableOptions]
     ) -> None:
-        parsed = make_url(url)
-        if not parsed.database or parsed.database == ":memory:":
-            raise ValueError("The servers need one file: sqlite:///PATH, such as sqlite:///signalr.db.")
-        super().__init__(parsed.database, **options)
-        self._engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), poolclass=NullPool)
-        event.listen(self._engine.sync_engine, "connect", _prepare)
-        event.listen(self._engine.sync_engine, "begin", _begin)
+        super().__init__(where, **options)
+        self._statements = statements
+        self._engine: AsyncEngine = create_async_engine(url, poolclass=NullPool, **engine)
+
+    async def _carry_out(self, coroutine: Coroutine[Any, Any, R], doing: str) -> R:
+        """Give up on a server that does not answer; whoever does lets go of the connection."""
+        async with asyncio.timeout(self._patience[doing]):
+            return await coroutine
 
     # Connections.
 
     async def _connect(self, doing: str) -> AsyncConnection:
-        if not self._has_folder():
-            raise LookupError("there is no such folder: make it")
-        await self._install()
-        connection = await self._engine.connect()
-        connection.info["file"] = self._file()
+        async with asyncio.timeout(PATIENCE):
+            connection = await self._engine.connect()
+            try:
+                await self._install(connection)
+            except BaseException:
+                await self._close(connection)
+                raise
         return connection
 
     async def _look(self) -> AsyncConnection:
-        nothing = NothingYet(
-            f"{self._where} has no backplane tables yet: the first server with this backplane makes them"
-        )
-        if self._file() is None:
-            raise nothing
-        connection = await self._engine.connect()
-        async with connection.begin():
-            has_tables = await connection.run_sync(lambda sync: inspect(sync).has_table(_schema.name))
+        async with asyncio.timeout(PATIENCE):
+            connection = await self._engine.connect()
+            schema = self._statements.schema
+            async with connection.begin():
+                has_tables = await connection.run_sync(
+                    lambda sync: inspect(sync).has_table(schema.name, schema=schema.schema)
+                )
         if not has_tables:
             await self._close(connection)
-            raise nothing
+            raise self._nothing
         return connection
 
-    def _has_folder(self) -> bool:
-        return Path(self._where).absolute().parent.is_dir()
+    @property
+    def _nothing(self) -> NothingYet:
+        return NothingYet(f"{self._where} has no backplane tables yet: the first server with this backplane makes them")
 
-    def _file(self) -> tuple[int, int] | None:
-        """Which file has the name now."""
-        try:
-            status = Path(self._where).stat()
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
+    async def _install(self, connection: AsyncConnection) -> None:
+        """Make the tables, or mend them, with nobody else doing so."""
+        statements = self._statements
+        async with connection.begin():
+            await connection.run_sync(statements.lock)
+            try:
+                await connection.run_sync(statements.make)
+                await self._fill(connection)
+            finally:
+                with contextlib.suppress(SQLAlchemyError):  # the error says more
+                    await connection.run_sync(statements.unlock)
 
-    def _check(self, connection: AsyncConnection) -> None:
-        # Who has a deleted file open reads and writes on, alone with those who have it open as well.
-        if connection.info["file"] != self._file():
-            raise LookupError("the file was deleted or replaced")
-
-    @_whole
-    async def _install(self) -> None:
-        # Looks first and writes then, so it needs the lock from its beginning: a lock cannot be had later in it.
-        async with self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-            await self._make_tables(connection)
-
-    async def _make_tables(self, connection: AsyncConnection) -> None:
-        await connection.run_sync(_tables.create_all)
-        version = await connection.scalar(select(func.max(_schema.c.SchemaVersion)))
+    async def _fill(self, connection: AsyncConnection) -> None:
+        """See to the version and the counter."""
+        statements = self._statements
+        version = await connection.scalar(statements.version())
         if version is None:
-            await connection.execute(insert(_schema).values(SchemaVersion=VERSION))
+            await connection.execute(statements.schema.insert().values(SchemaVersion=VERSION))
         elif version != VERSION:
             advice = "upgrade asgi-signalr here" if version > VERSION else "drop the tables SignalR_…"
             raise BackplaneError(
                 f"The tables have version {version}, this asgi-signalr needs version {VERSION}: {advice}."
             )
-        counters, top = (await connection.execute(select(func.count(), func.max(_counter.c.PayloadId)))).one()
-        highest = await connection.scalar(select(func.max(_messages.c.PayloadId))) or 0
+        counters, top = (await connection.execute(statements.counted())).one()
+        highest = await connection.scalar(statements.highest()) or 0
         if counters != 1 or highest > top:
-            await connection.execute(delete(_counter))
-            await connection.execute(insert(_counter).values(PayloadId=max(top or 0, highest), Epoch=uuid4()))
+            await connection.execute(statements.counter.delete())
+            await connection.execute(
+                statements.counter.insert().values(PayloadId=max(top or 0, highest), Epoch=uuid4())
+            )
 
-    @_whole
     async def _close(self, connection: AsyncConnection) -> None:
-        await connection.close()
+        # Without a word to a server that may not answer: it ends what was begun.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(2):
+                await connection.invalidate()
+                await connection.close()
 
     def _trouble(self, error: BaseException) -> str:
         if isinstance(error, DBAPIError):
@@ -194,121 +149,83 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
             pause = _FIRST_PAUSE if received else min(pause * 1.5, self._poll)
             await wait(self._bell, pause)
 
-    @_whole
+    @work("receiving")
     async def _page(self, connection: AsyncConnection, after: int | None) -> Page:
+        statements = self._statements
         async with connection.begin():
-            counters, top, highest = (
-                await connection.execute(
-                    select(
-                        func.count(),
-                        func.max(_counter.c.PayloadId),
-                        select(func.max(_messages.c.PayloadId)).scalar_subquery(),
-                    )
-                )
-            ).one()
-            if counters != 1 or (highest or 0) > top:
+            counters, top = (await connection.execute(statements.counted())).one()
+            highest = await connection.scalar(statements.highest()) or 0
+            if counters != 1 or highest > top:
                 raise LookupError("the counter is missing or wrong")
-            epoch = await connection.scalar(select(_counter.c.Epoch))
-            of_last = select(_messages.c.Sender, _messages.c.InsertedOn).where(
-                _messages.c.PayloadId == (top if after is None else after)
-            )
+            epoch, now = (await connection.execute(statements.epoch())).one()
+            of_last = statements.mark(top if after is None else after)
             last = (await connection.execute(of_last)).one_or_none()
             messages = [] if after is None else await self._following(connection, after)
-        assert epoch is not None  # noqa: S101  (there is one row)
-        return Page(top, epoch, _now(), Mark(*last) if last is not None else None, messages)
+        return Page(top, epoch, now, Mark(*last) if last is not None else None, messages)
 
     async def _following(self, connection: AsyncConnection, after: int) -> list[Message]:
         """Read as many messages as their bytes allow, and one in any case."""
-        sizes = (
-            select(_messages.c.PayloadId, func.length(_messages.c.Payload))
-            .where(_messages.c.PayloadId > after)
-            .order_by(_messages.c.PayloadId)
-            .limit(MAX_BATCH)
-        )
         until, size = after, 0
-        for number, length in await connection.execute(sizes):
+        for number, length in await connection.execute(self._statements.sizes(after)):
             if until != after and size + length > self._page_bytes:
                 break
             until, size = number, size + length
-        rows = await connection.execute(
-            select(_messages)
-            .where(and_(_messages.c.PayloadId > after, _messages.c.PayloadId <= until))
-            .order_by(_messages.c.PayloadId)
-        )
-        return [Message(*row) for row in rows]
+        if until == after:
+            return []
+        return [Message(*row) for row in await connection.execute(self._statements.following(after, until))]
 
-    @_whole
+    @work("receiving")
     async def _renew_epoch(self, connection: AsyncConnection, epoch: UUID) -> UUID:
         async with connection.begin():
-            await connection.execute(update(_counter).where(_counter.c.Epoch == epoch).values(Epoch=uuid4()))
-            renewed: UUID = (await connection.execute(select(_counter.c.Epoch))).scalar_one()
+            await connection.execute(self._statements.renewed(epoch, uuid4()))
+            renewed: UUID = (await connection.execute(self._statements.epoch())).one()[0]
         return renewed
 
-    @_whole
+    @work("receiving")
     async def _last_until(self, connection: AsyncConnection, time: datetime | None) -> int:
         async with connection.begin():
-            newest = select(func.max(_messages.c.PayloadId)).where(_messages.c.InsertedOn <= (time or datetime.min))
-            return await connection.scalar(newest) or 0
+            # The year 1: some have no earlier one, and no message is from then.
+            return await connection.scalar(self._statements.newest(time or datetime(1, 1, 1))) or 0
 
     # Sending.
 
-    @_whole
+    @work("sending")
     async def _append(self, connection: AsyncConnection, batch: list[bytes]) -> None:
         async with connection.begin():
-            changed = await connection.execute(
-                update(_counter).values(PayloadId=_counter.c.PayloadId + literal(len(batch)))
-            )
-            if changed.rowcount != 1:
-                raise LookupError("the counter is missing or wrong")
-            last = (await connection.execute(select(_counter.c.PayloadId))).scalar_one()
-            first, now = last - len(batch) + 1, _now()
+            last, now = await self._take_numbers(connection, len(batch))
+            first = last - len(batch) + 1
             rows: list[dict[str, Any]] = [
                 {"PayloadId": first + index, "Payload": payload, "InsertedOn": now, "Sender": self.sender}
                 for index, payload in enumerate(batch)
             ]
-            await connection.execute(insert(_messages), rows)
+            await connection.execute(self._statements.messages_in(), rows)
         self._confirmed = last
         self._bell.set()
 
-    @_whole
+    async def _take_numbers(self, connection: AsyncConnection, count: int) -> tuple[int, datetime]:
+        """Take the next numbers; the last of them, and the time."""
+        changed = await connection.execute(self._statements.take_numbers(count))
+        rows = changed.all() if changed.returns_rows else None
+        if (changed.rowcount if rows is None else len(rows)) != 1:
+            raise LookupError("the counter is missing or wrong")
+        last, now = rows[0] if rows is not None else (await connection.execute(self._statements.taken())).one()
+        return last, now
+
+    @work("sending")
     async def _is_stored(self, connection: AsyncConnection) -> bool:
         async with connection.begin():
-            newest = await connection.scalar(
-                select(func.max(_messages.c.PayloadId)).where(
-                    and_(_messages.c.PayloadId > self._confirmed, _messages.c.Sender == self.sender)
-                )
-            )
+            newest = await connection.scalar(self._statements.own(self.sender, self._confirmed))
         self._confirmed = newest or self._confirmed
         return newest is not None
 
-    @_whole
+    @work("sending")
     async def _tidy(self, connection: AsyncConnection) -> float:
         """Delete what is too old; the last of it stays, by which a server knows that it has missed nothing."""
-        number = _messages.c.PayloadId
-        too_old = _messages.c.InsertedOn < _now() - timedelta(seconds=self._keep_seconds)
-        oldest = select(func.max(number)).where(too_old).scalar_subquery()
-        newest = select(func.max(_counter.c.PayloadId)).scalar_subquery()
+        statements = self._statements
         async with connection.begin():
-            await connection.execute(
-                delete(_messages).where(or_(number < oldest, number <= newest - self._keep_messages))
-            )
+            now = (await connection.execute(statements.epoch())).one()[1]
+            oldest = await connection.scalar(statements.newest(now - timedelta(seconds=self._keep_seconds)))
+            top = (await connection.execute(statements.counted())).one()[1]
+        async with connection.begin():  # SQLite: who has only read may not be let to write
+            await connection.execute(statements.deleted(max(oldest or 0, top - self._keep_messages + 1)))
         return self._retention_interval
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _prepare(connection: Any, _record: object) -> None:
-    # The driver is not to begin transactions by itself: a read of several statements is to see one state.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 9000")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    # Reads take no lock that a writer needs. Writers have it from their first statement, which writes.
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

@@ -11,7 +11,7 @@ from contextvars import Context, copy_context
 from types import coroutine
 from typing import Any, Protocol
 
-from asgi_signalr.connections.pace import Pace
+from asgi_signalr.transports.pace import Pace
 
 
 class Job(Protocol):

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from asgi_signalr.connections.connection import LAST_WORD
 from asgi_signalr.hubs.methods import HubMethod
 from asgi_signalr.hubs.streams import Upload
 from asgi_signalr.messages import Invocation, StreamInvocation
+from asgi_signalr.transports.pace import SharedTurn
 
 logger = logging.getLogger("asgi_signalr")
 
@@ -20,6 +22,9 @@ LOOK_AHEAD = 16
 # The most calls of one connection that may have lent their turns to others while they wait for clients: far more than
 # any client needs, but a client that never answers is not to fill the memory with them.
 MOST_LENT = 1000
+
+# How many streams of a connection that has ended are told so in one round of the event loop.
+ENDED_AT_ONCE = 20
 
 # Why a call is cancelled that does not end in time: its error says so, and the log has said it already.
 SERVER_STOPS = "the server stops"
@@ -106,6 +111,7 @@ class Calls:
         "on_done",
         "on_free",
         "running",
+        "shared",
         "taken_up",
         "uploads",
         "waiting",
@@ -124,6 +130,8 @@ class Calls:
         """The streams to the client, by invocation id."""
         self.uploads: dict[str, Upload] = {}
         """The streams from the client that have not ended, by stream id."""
+        self.shared: SharedTurn | None = None
+        """The turn of the streams to the client, once there are any."""
         self.taken_up = 0
         """How many streams from the client belong to calls that have not ended, whether they have themselves or not."""
         self.on_free: Callable[[], None] = _nothing
@@ -174,11 +182,9 @@ class Calls:
         self.waiting.clear()
         self.made_progress()
         error = ConnectionError("The underlying connection was closed.")
-        for upload in self.uploads.values():
-            upload.end(error)
+        ends: list[Callable[[], None]] = [partial(upload.end, error) for upload in self.uploads.values()]
         self.uploads.clear()
-        for call in tuple(self.downloads.values()):
-            call.cancel()
+        _do_by_and_by(ends + [call.cancel for call in self.downloads.values()])
 
     async def finish(self, seconds: float) -> None:
         """Wait until all calls are done, because the server stops; those that are not in time are cancelled."""
@@ -193,6 +199,14 @@ class Calls:
         if late:
             logger.warning("The server stops; calls that have not ended in time are cancelled (stop_timeout).")
             await asyncio.wait(late, timeout=LAST_WORD)
+
+
+def _do_by_and_by(steps: list[Callable[[], None]]) -> None:
+    """Do a few things, and the rest in later rounds of the event loop: a task goes on after each of them."""
+    for step in steps[:ENDED_AT_ONCE]:
+        step()
+    if rest := steps[ENDED_AT_ONCE:]:
+        asyncio.get_running_loop().call_soon(_do_by_and_by, rest)
 
 
 def _nothing() -> None:

@@ -24,6 +24,7 @@ from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.scaleout.local_hub import LocalHub
 from asgi_signalr.transports import Transport
+from asgi_signalr.transports.pace import Pace
 from asgi_signalr.transports.payload import Payload
 from asgi_signalr.transports.resumable import ResumableTransport
 
@@ -199,15 +200,19 @@ class HubConnection(Connection):
             finally:
                 reading.cancel()
             if reading.done() and not reading.cancelled():
-                self._hold(messages, self.received(reading.result()))
+                await self._hold(messages, self.received(reading.result()))
         await waiting
 
-    def _hold(self, messages: MessageBuffer, data: bytes | None) -> None:
+    async def _hold(self, messages: MessageBuffer, data: bytes | None) -> None:
         if data is None:
             self._is_read_out = True
             return
         self.buffer += data
+        pace = Pace()
         for message in self.protocol.parse(self.buffer, self.options.max_message_size):
+            if pace.is_over():
+                await asyncio.sleep(0)
+                pace.begin()
             if messages.accepts(message):
                 self._held.append(message)
                 messages.held += isinstance(message, COUNTED)

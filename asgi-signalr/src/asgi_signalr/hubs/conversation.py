@@ -14,7 +14,6 @@ from types import MethodType
 
 from asgi_signalr.connections.connection import Ended, Ending
 from asgi_signalr.connections.hooks import in_time
-from asgi_signalr.connections.pace import Pace
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import Overrides
 from asgi_signalr.errors import HubException, InvalidDataError, MessageSizeError, for_client, is_refusal
@@ -30,6 +29,7 @@ from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.scaleout.local_hub import LocalHub
 from asgi_signalr.transports import TRANSPORTS, Transport
+from asgi_signalr.transports.pace import Pace
 from asgi_signalr.transports.payload import Payload
 from asgi_signalr.transports.websockets import WebSocketTransport, no_fast_path
 

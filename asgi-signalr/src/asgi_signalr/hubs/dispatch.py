@@ -39,6 +39,7 @@ from asgi_signalr.messages import (
 from asgi_signalr.names import folded
 from asgi_signalr.options import Options
 from asgi_signalr.protocols import HubProtocol
+from asgi_signalr.transports.pace import Pace, SharedTurn
 
 logger = logging.getLogger("asgi_signalr")
 
@@ -190,6 +191,7 @@ class HubDispatcher:
         """Begin the calls whose turn has come."""
         calls = connection.calls
         calls.is_beginning = True
+        pace = Pace()
         try:
             while calls.waiting and connection.ending is None:
                 method, message, uploads = calls.waiting[0]
@@ -197,6 +199,9 @@ class HubDispatcher:
                     break
                 del calls.waiting[0]
                 self._begin(connection, method, message, uploads)
+                if calls.waiting and pace.is_over():
+                    asyncio.get_running_loop().call_soon(self.begin_waiting, connection)
+                    break
         finally:
             calls.is_beginning = False
             calls.made_progress()
@@ -207,8 +212,7 @@ class HubDispatcher:
         if method is None:
             if message.invocation_id is None:
                 self._failures.warn(connection, message, "there is no such method")
-            text = f"{_not_invoked(message.target)} HubException: Method does not exist."
-            _answer_error(connection, message, text)
+            self._refuse(connection, message, f"{_not_invoked(message.target)} HubException: Method does not exist.")
         elif isinstance(message, StreamInvocation):
             self._begin_stream(connection, method, message, uploads)
         elif method.is_plain and not message.stream_ids and connection.has_room:
@@ -216,6 +220,21 @@ class HubDispatcher:
         else:
             call = Call(connection.calls, message.invocation_id, holds_turn=_takes_turns(method, message))
             connection.local_hub.runner.run(call, self._call(connection, call, method, message, uploads))
+
+    def _refuse(self, connection: HubConnection, message: CallMessage, error: str) -> None:
+        """Answer a call that does not begin, as soon as the client can be sent to."""
+        if connection.has_room or message.invocation_id is None:
+            _answer_error(connection, message, error)
+            return
+        call = Call(connection.calls, message.invocation_id, holds_turn=False)
+        call.task = begin_task(self._refuse_later(connection, call, message, error))
+
+    async def _refuse_later(self, connection: HubConnection, call: Call, message: CallMessage, error: str) -> None:
+        try:
+            await connection.room()
+            _answer_error(connection, message, error)
+        finally:
+            call.end()
 
     def _cancel(self, connection: HubConnection, invocation_id: str) -> None:
         """End a call or a stream, or forget it if it has not begun. An unknown one has ended already."""
@@ -370,6 +389,7 @@ class HubDispatcher:
         self, connection: HubConnection, method: HubMethod, invocation: StreamInvocation, uploads: Sequence[Upload]
     ) -> None:
         calls, invocation_id = connection.calls, invocation.invocation_id
+        calls.shared = calls.shared or SharedTurn()
         if invocation_id in calls.downloads:
             error = f"Invocation ID '{invocation_id}' is already in use."
         elif calls.streams >= connection.options.max_streams_per_connection:
@@ -386,7 +406,7 @@ class HubDispatcher:
                 call.task = begin_task(self._stream(connection, call, method, invocation, arguments, uploads))
                 return
         _close_uploads(connection, invocation, uploads)
-        connection.send(Completion(invocation_id, error=error))
+        self._refuse(connection, invocation, error)
 
     async def _stream(
         self,
@@ -404,6 +424,7 @@ class HubDispatcher:
         error: str | None = None
         passed_on: BaseException | None = None
         write = method.writers.get(connection.protocol.name)
+        turn = connection.calls.shared or SharedTurn()
         try:
             # Cancelled by the very frame that began it, it begins all the same, and hears of it as soon as it waits.
             if call.cancelled() and call.task is not None:
@@ -425,6 +446,7 @@ class HubDispatcher:
                                 late.cancel()
                             connection.send(StreamItem(invocation_id, item), write)
                             await connection.room()
+                            await turn.next()
                             if call.cancelled() or connection.ending is not None:
                                 break  # else one that never waits would go on, and let nobody else
                     finally:

@@ -89,7 +89,8 @@ def fast_path(
         calls, target, invocation_id = connection.calls, targets.get(message.target), message.invocation_id
         if (
             target is None
-            or calls.free <= 0  # else nothing is waiting either
+            or calls.free <= 0
+            or calls.waiting
             or calls.lent
             or connection.is_transcribed
             or (invocation_id is not None and len(invocation_id) > max_id_length)

@@ -6,7 +6,6 @@ import logging
 from asgi_signalr.clients import GroupManager
 from asgi_signalr.connections.connection import Ended, Ending
 from asgi_signalr.connections.hooks import in_time
-from asgi_signalr.connections.pace import Pace
 from asgi_signalr.context import Authorize, HubCallerContext
 from asgi_signalr.dependencies import sources_of
 from asgi_signalr.errors import InvalidDataError, is_refusal
@@ -17,6 +16,7 @@ from asgi_signalr.persistent import Connections, ConnectionSender, PersistentCon
 from asgi_signalr.persistent.connection import RawConnection
 from asgi_signalr.scaleout.local_hub import LocalHub
 from asgi_signalr.transports import Transport
+from asgi_signalr.transports.pace import Pace
 
 logger = logging.getLogger("asgi_signalr")
 

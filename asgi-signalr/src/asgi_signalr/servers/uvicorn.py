@@ -61,7 +61,7 @@ MAX_UNREAD = 16
 # How many frames of one client are taken in between two looks at the clock: it has its turn, and no more.
 FRAMES_PER_LOOK = 16
 # Seconds that this may take before the event loop does other things.
-TURN = 0.001
+TURN = 0.0005
 
 
 class _Arrivals:
@@ -114,6 +114,7 @@ class _DirectWebSocket(asyncio.Protocol):
         "_has_given_up",
         "_in_fragments",
         "_is_held",
+        "_is_read_out",
         "_later",
         "_passing",
         "_protocol",
@@ -135,6 +136,7 @@ class _DirectWebSocket(asyncio.Protocol):
         self.is_between = True  # messages: of none has a part been received
         self._in_fragments = False
         self._is_held = False  # whether the hub takes nothing more for now
+        self._is_read_out = False  # whether nothing more comes than what came already
         self._later = b""  # what came with more than there was time for
         self._rest = b""  # the beginning of a small message
         self._passing = 0  # bytes still to come of the frame that uvicorn is being given
@@ -202,11 +204,14 @@ class _DirectWebSocket(asyncio.Protocol):
         if len(data) > MAX_JOINED:
             arrivals.take_in()  # there may be more of this in the same tick
 
-    def eof_received(self) -> None:
-        """Called when the client will send nothing more: the transport is closed after this."""
+    def eof_received(self) -> bool:
+        """Called when the client will send nothing more; returns whether the transport is to stay open meanwhile."""
         self._arrivals.take_in()
-        while self._later:
-            self._go_on()
+        if self._protocol is not None and self._protocol.transport.get_extra_info("sslcontext") is not None:
+            while self._later:  # with TLS the transport is closed after this, whatever is returned
+                self._go_on()
+        self._is_read_out = bool(self._later)
+        return self._is_read_out
 
     def take_apart(self, data: bytes) -> None:
         """Take whole small messages out of what the client has sent, and pass everything else on."""
@@ -230,7 +235,11 @@ class _DirectWebSocket(asyncio.Protocol):
             self.take_apart(data)
         except Exception as error:  # noqa: BLE001  (no client's affair is another's)
             self.fail(error)
-        if not (self._later or self._is_held) and self._protocol is not None:
+        if self._later or self._protocol is None:
+            return
+        if self._is_read_out:
+            self._protocol.transport.close()
+        elif not self._is_held:
             self._protocol.resume_reading()
 
     def fail(self, error: Exception) -> None:

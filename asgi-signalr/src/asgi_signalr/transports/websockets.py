@@ -11,6 +11,7 @@ from typing import Protocol
 
 from asgi_signalr.http import Receive, Scope, Send, encoded
 from asgi_signalr.transports import DirectWriter
+from asgi_signalr.transports.pace import Pace
 from asgi_signalr.transports.payload import Payload, event_of, frames_of
 
 PATIENCE = 1.0
@@ -23,8 +24,6 @@ EXTENSION = "asgi_signalr.websocket"
 
 # The most messages that wait to be read; then no more are taken in.
 MAX_UNREAD = 16
-# The most frames that the fast path deals with before the event loop does other things.
-FRAMES_PER_TURN = 100
 
 
 class DirectWebSocket(DirectWriter, Protocol):
@@ -140,9 +139,11 @@ class WebSocketTransport:
         if self._unread:
             return self._unread.popleft()
         receive, fast_path = self._receive, self.fast_path
-        dealt_with = 0
+        pace = Pace()
         while True:
+            left = pace.pause()
             event = await receive()
+            pace.go_on(left)
             if event["type"] != "websocket.receive":
                 self._end(event.get("code", ABNORMAL))
                 return None
@@ -152,9 +153,9 @@ class WebSocketTransport:
             data: bytes = event["bytes"] if text is None else text.encode()
             if not fast_path(data):
                 return data
-            dealt_with += 1
-            if dealt_with % FRAMES_PER_TURN == 0:
+            if pace.is_over():
                 await asyncio.sleep(0)
+                pace.begin()
 
     def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
         """Send whole messages as one frame."""

@@ -1,0 +1,34 @@
+"""The backplane in SQL Server: the tables of the classic SignalR, in its words, which servers look at now and then."""
+
+from typing import Unpack
+
+from sqlalchemy.engine import make_url
+
+from asgi_signalr.backplanes.sql import SqlBackplane
+from asgi_signalr.backplanes.sql_statements import MssqlStatements
+from asgi_signalr.backplanes.tables import TableOptions
+
+_ODBC = "ODBC Driver 18 for SQL Server"
+
+
+class MssqlBackplane(SqlBackplane):
+    """Joins the servers that use one database; `open_backplane("mssql://user:password@host/database")` makes it.
+
+    The database must exist; the tables are made on first use, in the schema SignalR. The driver is Microsoft's for
+    ODBC, which has to be installed on the machine; `?driver=` in the URL names another one than the newest. The options
+    are those of every `SqlBackplane`.
+    """
+
+    def __init__(self, url: str, **options: Unpack[TableOptions]) -> None:
+        parsed = make_url(url)
+        if not parsed.database:
+            raise ValueError("The URL names no database: mssql://user:password@host/DATABASE.")
+        if "driver" not in parsed.query:
+            parsed = parsed.update_query_dict({"driver": _ODBC})
+        super().__init__(
+            f"{parsed.host or 'localhost'}:{parsed.port or 1433}/{parsed.database}",
+            parsed.set(drivername="mssql+aioodbc"),
+            MssqlStatements(),
+            {},
+            **options,
+        )
