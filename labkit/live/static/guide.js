@@ -258,6 +258,7 @@ function follow(target) {
 
 function enliven(element) {
   const command = element.dataset.command;
+  element.querySelector("code").replaceChildren(...inWords(command));
   if (element.dataset.action) {
     const action = JSON.parse(element.dataset.action);
     element.append(make("button", { className: "main", textContent: label(action), onclick: (event) => act(action, event.currentTarget) }));
@@ -322,7 +323,7 @@ function draw() {
 function workInWords({ workspace, app, verify }) {
   if (workspace === null) return "Your work: not begun";
   if (verify.what !== null) return "Your work: verifying …";
-  const runs = app.instances.length ? "the app runs" : "the app does not run";
+  const runs = app.instances.length ? "app runs" : "app stopped";
   const passed = verify.checks.filter((each) => each.passed && !each.stale).length;
   return `Your work: ${runs}${verify.checks.length ? `, ${passed} of ${verify.checks.length} passed` : ""}`;
 }
@@ -385,7 +386,8 @@ function pressed(text, action, more = {}) {
 }
 
 // A button, and beside it what does the same in a terminal.
-const withCommand = (button, command) => make("div", { className: "deed" }, button, make("code", { className: "typed", textContent: command.startsWith("labkit ") ? `$ ${command}` : command }));
+const withCommand = (button, command) => make("div", { className: "deed" }, button, make("code", { className: "typed" }, ...inWords(command.startsWith("labkit ") ? `$ ${command}` : command)));
+const inWords = (command) => command.split(" ").flatMap((word, at) => [at ? " " : "", make("span", { className: "word", textContent: word })]);
 
 function drawWorkspace(state) {
   put("workspace", [state.id, state.workspace, state.undo], () => state.workspace === null
