@@ -470,7 +470,7 @@ function drawChecks(state) {
       withCommand(pressed("Verify all", { do: "verify" }, busy), `labkit verify ${state.id}`),
       withCommand(pressed(state.watches ? "Stop watching" : "Watch saves", { do: "watch", on: !state.watches }, { "aria-pressed": String(state.watches) }), state.watches ? "Ctrl-C" : `labkit verify ${state.id} --watch`),
       verify.what !== null ? make("p", { role: "status", textContent: `${verify.what} …` })
-        : verify.checks.length > 0 && make("p", { textContent: `${passed} of ${verify.checks.length} passed` }),
+        : verify.checks.length > 0 && make("p", { textContent: `${passed} of ${verify.checks.length} passed${verify.checks.some((each) => each.stale) ? "; what is grey is from before your last save" : ""}` }),
       verify.error && make("p", { className: "wrong", textContent: verify.error.message + (verify.error.next ? `\nnext: ${verify.error.next}` : "") }),
       make("ul", { className: "checks" }, ...verify.checks.map((check) => drawCheck(check, check === verify.checks.find((each) => each.verdict && !each.passed)))),
     ];
@@ -480,7 +480,7 @@ function drawChecks(state) {
 function drawCheck(check, isFirst) {
   const kind = check.passed ? "passed" : check.verdict === null ? "waiting" : ["not done", "timed out"].includes(check.verdict) ? "failed" : "other";
   const sign = { passed: "✓", waiting: check.running ? "…" : "·", failed: "✗", other: "!" }[kind];
-  const line = make("span", { className: "check-line" }, make("span", { className: "sign", textContent: sign, "aria-hidden": "true" }), make("span", {}, check.title, make("span", { className: "hidden", textContent: `: ${check.verdict ?? (check.running ? "running" : "not run")}` })));
+  const line = make("span", { className: "check-line" }, make("span", { className: "sign", textContent: sign, "aria-hidden": "true" }), make("span", {}, check.title, make("span", { className: "hidden", textContent: `: ${check.verdict ?? (check.running ? "running" : "not run")}${check.stale ? ", before your last save" : ""}` })));
   const item = make("li", { className: `${kind}${check.stale ? " is-stale" : ""}`, "data-check": check.id });
   const parts = ["expected", "seen", "where", "cause", "next"].filter((name) => check[name]);
   if (kind === "passed" || kind === "waiting" || !parts.length) {
