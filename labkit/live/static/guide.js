@@ -195,7 +195,7 @@ function inTwoColumns(diff, sides) {
 function showTable(answer) {
   const head = make("tr", {}, ...answer.columns.map((column) => make("th", { textContent: column, scope: "col" })));
   const content = (row, column) => (answer.lists && column === "table"
-    ? make("button", { className: "small", textContent: row[column], title: `labkit db tables ${answer.lists} ${row[column]}`, onclick: () => act({ do: "db-tables", name: answer.lists, table: row[column] }) })
+    ? make("button", { className: "small", textContent: row[column], title: `labkit db tables ${answer.lists} ${row[column]}`, onclick: (event) => act({ do: "db-tables", name: answer.lists, table: row[column] }, event.currentTarget) })
     : String(row[column] ?? ""));
   const rows = answer.rows.map((row) => make("tr", {}, ...answer.columns.map((column) => make("td", {}, content(row, column)))));
   show(answer.message, make("div", { className: "scrolls" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
