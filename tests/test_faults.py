@@ -49,6 +49,12 @@ def replaced(path: str, make: Callable[[Path], object]) -> Callable[[Path], obje
     return deed
 
 
+def record_that_leads_out(folder: Path) -> None:
+    change = folder / ".labkit" / "journal" / "0001" / "change.json"
+    change.parent.mkdir(parents=True)
+    change.write_text(json.dumps({"schema": 1, "command": "x", "files": ["../x"]}))
+
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
     "workspace.json is empty": (described_as(b""), "list", 2, "workspace.json is damaged: "),
     "workspace.json is no text": (described_as(b"\xff\0"), "snippet insert pour", 2, "workspace.json is damaged: "),
@@ -95,7 +101,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
     "no display": (lambda folder: None, "verify --headed", 3, "There is no display here to show a browser on"),
     "a browser that is not there": (lambda folder: None, "verify", 3, "LABKIT_BROWSER names /nowhere"),
     "a server that does not answer": (lambda folder: None, "db status", 3, "does not answer: "),
-    "a server's address that is none": (lambda folder: None, "db status --server x", 2, "No such option"),
+    "an unknown option": (lambda folder: None, "list --colour", 2, "No such option: --colour"),
     "a number that is no port": (lambda folder: None, "run --no-open --port 70000", 2, "70000"),
     "a value that is none": (lambda folder: None, "verify --format yaml", 2, "yaml"),
     "lab-workspace.toml is no TOML": (
@@ -111,12 +117,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
         ".labkit/evidence is a link: labkit neither follows nor replaces it",
     ),
     "a record that leads out": (
-        lambda folder: [
-            (folder / ".labkit" / "journal" / "0001").mkdir(parents=True),
-            (folder / ".labkit" / "journal" / "0001" / "change.json").write_text(
-                json.dumps({"schema": 1, "command": "x", "files": ["../x"]})
-            ),
-        ],
+        record_that_leads_out,
         "undo",
         2,
         "damaged",
@@ -136,6 +137,15 @@ def test_the_exit_code_and_the_words_of(
     make(mine.folder)
     found, _, said = labkit(*command.split(" "))
     assert (found, words in said, "Traceback" in said) == (code, True, False), said
+
+
+def test_the_page_has_a_line_for_each() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "sandbox.md").read_text("utf-8")
+    lines = [line for line in page.splitlines() if "`labkit " in line and line.startswith("|")]
+    assert lines == [
+        f"| {fault} | `labkit {command}` | {code} | {words.strip(' :(') or 'none'} |"
+        for fault, (_, command, code, words) in FAULTS.items()
+    ]
 
 
 COMMANDS = ("list", "undo --yes", "snippet insert pour", "diff --stat", "next", "status")

@@ -91,8 +91,8 @@ def run(
     made = workspace.create(lab, lab.exercises[0], folder)
     terminal = Terminal(made.folder, environment, "run", *getattr(request, "param", ()))
     try:
-        block = terminal.until("r restarts · q stops")
-        address = re.search(r"http://\S+", "\n".join(block))
+        terminal.until("http://")
+        address = re.search(r"http://\S+", "\n".join(terminal.until("r restarts · q stops")))
         assert address
         yield terminal, made.folder, address[0]
     finally:

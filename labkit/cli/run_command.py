@@ -23,12 +23,10 @@ from labkit.cli.show import say
 from labkit.console import err, out, working
 from labkit.errors import ExitCode, Interrupted, LabError, UsageError
 from labkit.lab import Exercise, find_lab
-from labkit.language import marked
 from labkit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from labkit.absences import Absences
-    from labkit.balancer import Balancer
+    from labkit.cli.run_front import Front
     from labkit.cli.run_screen import Screen
     from labkit.instances import Instance, Instances
 
@@ -37,8 +35,6 @@ commands = typer.Typer()
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 
 _NO_DISPLAY = "There is no display here: open the address in a browser of your own."
-
-_SERVES, _AWAY = marked("serves", "is away")
 
 _Lines = queue.SimpleQueue[tuple[int, str]]
 
@@ -123,7 +119,7 @@ def run(
     if rolling and not balancer:
         raise UsageError("--rolling kills instances behind a load balancer.", "labkit run --balancer --rolling 20")
     ready = False
-    front: _Front | None = None
+    front: Front | None = None
     lines: _Lines = queue.SimpleQueue()
     try:
         if balancer:
@@ -140,7 +136,11 @@ def run(
             stack.callback(running.stop)
             running.start()
             if balancer:
-                front = stack.enter_context(_front(subject, running, port, rolling))
+                from labkit.cli import run_front
+
+                ports = [each.port for each in running.now.list]
+                home, folder = subject.exercise.app.home, subject.data / "balancer"
+                front = stack.enter_context(run_front.opened(ports, home, folder, port=port, rolling=rolling))
             ready = True
             if subject.workspace:
                 following.note(subject.exercise, subject.workspace, "run")
@@ -198,9 +198,9 @@ class _Instances:
         return self._now
 
     @property
-    def are_up(self) -> bool:
-        """Whether they run."""
-        return self._now is not None
+    def up(self) -> "Instances | None":
+        """The same, if they run."""
+        return self._now
 
     def start(self) -> None:
         """Start them, and stop those that run."""
@@ -242,77 +242,8 @@ class _Instances:
         self._stack.close()
 
 
-class _Front:
-    """The balancer in front of the instances, some of which are killed and return."""
-
-    def __init__(self, balancer: "Balancer", running: _Instances, rolling: float | None) -> None:
-        self._balancer = balancer
-        self._running = running
-        self._rolling = rolling
-        self._absences: Absences | None = None
-        self._of: Instances | None = None
-        self._typed: str | None = None
-
-    @property
-    def page(self) -> str:
-        """The one address."""
-        return forwarding.page(self._balancer.url + self._running.subject.exercise.app.home)
-
-    @property
-    def states(self) -> list[str]:
-        """What each instance does now."""
-        away = self._absences.away if self._absences else []
-        return [_AWAY if each.number in away else _SERVES for each in self._running.now.list]
-
-    def look(self, tell: Callable[[int, str], None]) -> None:
-        """Do what is due, and tell of it. Raises LabError if an instance does not start again."""
-        from labkit.absences import Absences
-
-        for request in self._balancer.requests():
-            if request.is_page:
-                tell(
-                    request.instance,
-                    f"served {request.path}" + (f" ({request.status})" if request.status != 200 else ""),
-                )
-        if not self._running.are_up:
-            return
-        if self._of is not self._running.now:  # all of them are new
-            self._of, self._absences = self._running.now, Absences(self._running.now, tell, self._rolling)
-        if self._absences:
-            self._absences.look()
-
-    def press(self, key: str | None) -> bool:
-        """Take a key, if it is one of `k` and a number, and kill that instance once the number is whole."""
-        if key is None or self._absences is None or not self._running.are_up:
-            return False
-        if key == "k":
-            self._typed = ""
-            return True
-        if self._typed is None:
-            return False
-        typed, count = self._typed + key, len(self._running.now.list)
-        ends = key in "\r\n "
-        number = int(typed) if typed.strip().isdecimal() else 0
-        self._typed = typed if not ends and number and number * 10 <= count else None
-        if self._typed is None and 1 <= number <= count:
-            self._absences.kill(number)
-        return ends or bool(number)
-
-
-@contextmanager
-def _front(subject: _Subject, running: _Instances, port: int | None, rolling: float | None) -> Iterator[_Front]:
-    from labkit import balancer
-
-    with working("Starting the load balancer"):
-        stack = ExitStack()
-        ports = [each.port for each in running.now.list]
-        started = stack.enter_context(balancer.running(ports, subject.data / "balancer", port=port))
-    with stack:
-        yield _Front(started, running, rolling)
-
-
 def _attend(
-    running: _Instances, front: _Front | None, lines: _Lines, log: bool, reload: bool, wanted: bool | None
+    running: _Instances, front: "Front | None", lines: _Lines, log: bool, reload: bool, wanted: bool | None
 ) -> None:
     """Show what becomes of the app, and do what keys and saved files ask for, until it is to stop."""
     from labkit import keys, saves
@@ -345,13 +276,13 @@ def _attend(
                 return
             if front is not None and not _look_behind(running, front, screen, key):
                 continue
-            if key == "o" and running.are_up:
+            if key == "o" and running.up:
                 screen.tell(_open_pages(_pages(running, front)) if desktop.opens_pages() else _NO_DISPLAY)
-            if key == "r" or (files and (reload or not running.are_up)):
+            if key == "r" or (files and (reload or not running.up)):
                 _restart(running, front, screen)
             elif files:
                 screen.tell(_advice(files))
-            dead = running.now.poll() if running.are_up else None
+            dead = running.now.poll() if running.up else None
             if dead:
                 status, tail = running.now.exit_status(dead), running.now.tail(dead, lines=10)
                 alone = len(running.now.list) == 1
@@ -359,34 +290,33 @@ def _attend(
                 screen.ended(_died(dead, status, tail, alone))
 
 
-def _look_behind(running: _Instances, front: _Front, screen: "Screen", key: str | None) -> bool:
+def _look_behind(running: _Instances, front: "Front", screen: "Screen", key: str | None) -> bool:
     """Show what goes on behind the balancer, and do what a key says; whether the instances run as they should."""
     try:
-        front.look(screen.served)
-        front.press(key)
+        front.look(running.up, screen.served)
+        front.press(running.up, key)
     except LabError as error:
         running.stop()
         screen.ended(error)
         return False
-    if running.are_up:
-        screen.behind(front.states)
+    if running.up:
+        screen.behind(front.states(running.up))
     return True
 
 
-def _show(running: _Instances, front: _Front | None, screen: "Screen") -> None:
-    if front is not None:
-        screen.behind(front.states)
-    screen.runs(_pages(running, front), [each.log for each in running.now.list])
+def _show(running: _Instances, front: "Front | None", screen: "Screen") -> None:
+    behind = front.states(running.now) if front is not None else ()
+    screen.runs(_pages(running, front), [each.log for each in running.now.list], behind)
 
 
-def _pages(running: _Instances, front: _Front | None) -> list[str]:
+def _pages(running: _Instances, front: "Front | None") -> list[str]:
     """Where one sees the app: the balancer's address, else that of each instance."""
     if front is not None:
         return [front.page]
     return [_page(running.subject.exercise, each) for each in running.now.list]
 
 
-def _restart(running: _Instances, front: _Front | None, screen: "Screen") -> None:
+def _restart(running: _Instances, front: "Front | None", screen: "Screen") -> None:
     """Start the app anew; if it does not start any more, say why and go on."""
     screen.tell("Restarting …")
     try:
@@ -481,7 +411,7 @@ def _server(subject: _Subject) -> Iterator[str]:
         yield server.url
 
 
-def _announce(running: _Instances, front: _Front | None) -> None:
+def _announce(running: _Instances, front: "Front | None") -> None:
     """Say where the instances are, and what stands out."""
     subject = running.subject
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -509,7 +439,7 @@ def _open_pages(pages: list[str]) -> str:
     return "" if opened else "No browser could be opened: open the address yourself."
 
 
-def _follow(every: _Instances, front: _Front | None, lines: _Lines) -> None:
+def _follow(every: _Instances, front: "Front | None", lines: _Lines) -> None:
     """Print the log until Ctrl-C, and what becomes of the database server; raise LabError if an instance dies."""
     running = every.now
     server = _Watch(err.print) if _uses_lab_server(every.subject) else None
@@ -520,7 +450,7 @@ def _follow(every: _Instances, front: _Front | None, lines: _Lines) -> None:
         if server is not None:
             server.look()
         if front is not None:
-            front.look(_print_line)
+            front.look(running, _print_line)
         dead = running.poll()
         if dead:
             tail = running.tail(dead, lines=10)

@@ -51,14 +51,14 @@ class Screen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._live.stop()
 
-    def runs(self, addresses: Sequence[str], logs: Sequence[Path]) -> None:
-        """The app is ready at these addresses."""
-        self._addresses, self._logs = addresses, logs
+    def runs(self, addresses: Sequence[str], logs: Sequence[Path], behind: Sequence[str] = ()) -> None:
+        """The app is ready at these addresses; at a balancer's, if it says what the instances `behind` it do."""
+        self._addresses, self._logs, self._behind = addresses, logs, behind
         self._raised.clear()
         self.tell("")
 
     def behind(self, states: Sequence[str]) -> None:
-        """The address is a balancer's, and this is what the instances behind it do."""
+        """This is what the instances behind the balancer do now."""
         if states != self._behind:
             self._behind = states
             if out.is_terminal:

@@ -117,7 +117,7 @@ def test_ten_recorded_mistakes_do_not_pass(lab: Lab, hand_in: HandIn, grades: Gr
     assert said == dict.fromkeys(found, (Outcome.VERIFIED, False)), remarks(found)
 
 
-@pytest.mark.by_hand  # three minutes on two free cores; the next one has some of it, and is slow
+@pytest.mark.by_hand  # three minutes on two free cores; the next one has some of it
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what is tried is Linux's")
 def test_each_of_ten_that_mean_harm_is_named_for_what_it_did(
@@ -147,7 +147,7 @@ def test_each_of_ten_that_mean_harm_is_named_for_what_it_did(
     assert found["fakes"].outcome is Outcome.VERIFIED
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand  # half a minute on two free cores: a first look at the one above
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what is tried is Linux's")
 def test_a_right_solution_that_pries_is_named_for_each_deed_and_costs_its_neighbour_nothing(
     lab: Lab, hand_in: HandIn, grades: Grades, tmp_path: Path
