@@ -249,8 +249,11 @@ class _Run:
         exercise, copy, known, url = self._subject.exercise, self._standing, None, None
         server = copy.server if copy else None
         if exercise.database and self._service:
-            self._progress.working(f"Starting {self._service.title}")
-            url = stack.enter_context(self._service.running(running_copy.data_folder(app)))
+            if copy is None or copy.url is None:
+                self._progress.working(f"Starting {self._service.title}")
+                url = stack.enter_context(self._service.running(running_copy.data_folder(app)))
+            else:
+                url = copy.url
             requirement = exercise.database.instead[self._service_name]
             known = databases.stand_in(self._subject, app, StandIn(self._service.title, requirement, url))
         elif exercise.database:
