@@ -139,7 +139,7 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     await expect(page.locator("#messages")).to_contain_text("updateStatistics")
 
 
-@pytest.mark.by_hand
+@pytest.mark.slow
 async def test_what_is_done_at_the_terminal_shows_on_the_page(
     page: Page, guide: RunningGuide, stopped_database: None
 ) -> None:
