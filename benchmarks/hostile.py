@@ -28,7 +28,7 @@ from load import frame
 from machine import LOAD_CORE, SERVER_CORE, pin
 
 LIMIT = 25.0
-"""Milliseconds: a client's turn lasts one, and a call takes some rounds of the event loop."""
+"""Milliseconds: a client's turn lasts half of one, and a call takes some rounds of the event loop."""
 SIZE = 15_000_000
 PATIENCE = 120.0
 LONGEST = 5.0

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import quiz_hub
-from playwright.sync_api import BrowserContext, Error, JSHandle, Page, Response, WebSocketRoute
+from playwright.sync_api import BrowserContext, Error, JSHandle, Page, Request, Response, WebSocketRoute
 from quiz_hub import END, HubConnection, News
 
 from labkit.checking import PATIENCE, NotDone, RunningInstance, until
@@ -25,6 +25,9 @@ PASSWORD = "a long pass phrase"  # noqa: S105  (of users that live as long as a 
 
 NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gro", "Hal", "Ida", "Jon", "Kim", "Lea", "Max", "Nia", "Ole")
 """Names as people have them; each gets a number, for names are taken once."""
+
+TOO_OFTEN = 2
+"""After how many times that a page is loaded anew it is not waited for any more."""
 
 UNKNOWN = "whoever has logged in has to log in again here: this instance does not know the log-in"
 
@@ -85,6 +88,9 @@ _WATCH = """() => {
   note();
   return seen;
 }""".replace("FIGURES", _FIGURES)
+
+_IN_THE_BACKGROUND = "Document.prototype.hasFocus = () => false;"
+"""Has a page be beside the window that its user works in; to a browser without windows each page has the focus."""
 
 _OUTCOME = """() => {
   const answer = document.querySelector('[data-testid="answer"]');
@@ -171,7 +177,8 @@ class StatisticsPage:
         self.page = context.new_page()
         self.url = f"{instance.url}/statistics"
         self.where = f"{user}'s Statistics page, instance {instance.number}, {self.url}"
-        self.loads = 0
+        self.reloads = 0
+        """How often the page has been loaded anew without being told to."""
         self.trouble: str | None = None
         """The first thing that a script, or its connection, asked for and did not get."""
         self.sources: tuple[set[str], set[str]] | None = None
@@ -179,22 +186,29 @@ class StatisticsPage:
         self._seen: JSHandle | None = None
         if has_own_clock:
             self.page.clock.install()
-        # Not "framenavigated", which comes for an address that a script has changed as well.
-        self.page.on("domcontentloaded", lambda _: self._on_load())
+            self.page.add_init_script(_IN_THE_BACKGROUND)
+        self._is_loaded = False
+        self.page.on("load", lambda _: self._on_load())
         self.page.on("response", self._on_response)
         self._asking = 0
-        self.page.on("request", lambda _: self._count(1))
+        self.page.on("request", self._on_request)
         self.page.on("requestfinished", lambda _: self._count(-1))
         self.page.on("requestfailed", lambda _: self._count(-1))
 
     def open(self) -> "StatisticsPage":
         """Open the page; it goes on loading meanwhile."""
+        self.reloads -= 1
+        self._is_loaded = False
         self.page.goto(self.url, wait_until="commit")
         return self
 
     def loaded(self) -> "StatisticsPage":
-        """Wait until the page, with its scripts, has been loaded; from now on what it shows is noted."""
-        self.page.wait_for_load_state("load")
+        """Wait until the page, with its scripts, has been loaded; from now on what it shows is noted.
+
+        A page that is loaded anew before it gets there is not waited for: it may never get there.
+        """
+        if not until(self.page, lambda: self._is_loaded or self.reloads >= TOO_OFTEN, PATIENCE):
+            self.page.wait_for_load_state("load", timeout=1000)
         try:
             self._seen = self.page.evaluate_handle(_WATCH)
         except Error:  # the page is being loaded anew
@@ -301,7 +315,13 @@ class StatisticsPage:
             return False
 
     def _on_load(self) -> None:
-        self.loads += 1
+        self._is_loaded = True
+
+    def _on_request(self, request: Request) -> None:
+        self._count(1)
+        # A document that is asked for, however far it gets; what a script writes as the address asks for none.
+        is_document = request.is_navigation_request() and request.redirected_from is None
+        self.reloads += is_document and request.frame == self.page.main_frame
 
     def _count(self, more: int) -> None:
         self._asking += more

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import quiz_hub
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, ViewportSize
 from quiz_group import Answer, Group, together
 from quiz_hub import News
 from quiz_pages import Figures, Player, StatisticsPage
@@ -25,6 +25,9 @@ BRIEFLY = 0.5
 LEFT = "the page was connected to the hub, and its connection has ended: a script of the page stops it"
 
 OTHERWISE = "the hub's message has other figures"
+
+WINDOW: ViewportSize = {"width": 700, "height": 700}
+"""How large the windows are, in pixels: no larger than what is looked at needs, for drawing takes time."""
 
 NewContext = Callable[..., BrowserContext]
 NewWire = Callable[[], Wire]
@@ -45,6 +48,9 @@ class Seen:
     ended: float = 0.0
     """When the response came, in seconds since 1970."""
 
+    reloads: int = 0
+    """How often the page had been loaded anew by then."""
+
     @property
     def counters(self) -> str:
         """What the counters showed, in words that differ from what was expected."""
@@ -59,6 +65,8 @@ class Seen:
         """Which half is at fault as far as the wire tells: the server with its message, or the page with its script."""
         if self.page.trouble:
             return self.page.trouble
+        if self.reloads > 0:
+            return "the page reloads itself, and shows no message meanwhile"
         if not self.page.connected:
             return "the page is not connected to the hub"
         if not self.news:
@@ -230,7 +238,7 @@ class Scene:
 
     def new_context(self, wire: Wire, **options: Any) -> BrowserContext:
         """A browser context on this wire."""
-        return self._new_browser_context(proxy=wire.proxy, **options)
+        return self._new_browser_context(proxy=wire.proxy, viewport=WINDOW, **options)
 
     def settle(self, *pages: StatisticsPage) -> None:
         """Wait until these pages are connected, or were refused, or have not even begun when it was time to.
@@ -292,7 +300,7 @@ class Scene:
         for page, figures in zip(pages, before, strict=True):
             shown = [at for at, *counters in page.shown() if tuple(counters) == (expected.correct, expected.incorrect)]
             late = shown[0] - ended - (allowed - WAIT) if shown and not page.has_own_clock else None
-            seen = Seen(page, figures, page.figures(), expected, page.news(began), late, ended)
+            seen = Seen(page, figures, page.figures(), expected, page.news(began), late, ended, page.reloads)
             if seen.news and seen.after.shows(expected):
                 page.learn(seen.news[-1], seen.after)
             moment.seen.append(seen)
@@ -388,4 +396,5 @@ class Ledger:
 def player(new_browser_context: NewContext, new_wire: NewWire, instances: tuple[RunningInstance, ...]) -> Player:
     """A new user on the Play page of the first instance."""
     wire = new_wire()
-    return Player(new_browser_context(proxy=wire.proxy), wire, instances[0])
+    context = new_browser_context(proxy=wire.proxy, viewport=WINDOW, reduced_motion="reduce")
+    return Player(context, wire, instances[0])

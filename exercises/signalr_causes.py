@@ -53,6 +53,10 @@ _WATCH = """(() => {
 """Reports what a page's handlers throw: the official client catches it, and says nothing unless logging is on."""
 
 
+_OF_THE_STREAM = ("/the-tables-are-there", "/every-answer-is-a-message", "/another-server-is-heard")
+"""Checks of the way that messages take: when or to whom one is sent is no cause of what they find."""
+
+
 @dataclass(frozen=True)
 class Call:
     """A call in the app's Python code, with the function that it is in, and its first argument if that is a text."""
@@ -87,7 +91,8 @@ def pytest_labkit_cause(facts: Facts, check: Check) -> Finding | None:
         searches += [_waiting]
     if is_about_pages(facts, check):
         searches += [_client, _arguments] if facts.errors else [_unstarted, _names, _arguments]
-    searches += [_listening] if facts.side == "page" else [_sending]
+    if facts.side or not check.id.endswith(_OF_THE_STREAM):
+        searches += [_listening] if facts.side == "page" else [_sending]
     return next((finding for search in searches for finding in search(facts)), None)
 
 

@@ -49,6 +49,12 @@ def replaced(path: str, make: Callable[[Path], object]) -> Callable[[Path], obje
     return deed
 
 
+def record_that_leads_out(folder: Path) -> None:
+    change = folder / ".labkit" / "journal" / "0001" / "change.json"
+    change.parent.mkdir(parents=True)
+    change.write_text(json.dumps({"schema": 1, "command": "x", "files": ["../x"]}))
+
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
     "workspace.json is empty": (described_as(b""), "list", 2, "workspace.json is damaged: "),
     "workspace.json is no text": (described_as(b"\xff\0"), "snippet insert pour", 2, "workspace.json is damaged: "),
@@ -111,12 +117,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
         ".labkit/evidence is a link: labkit neither follows nor replaces it",
     ),
     "a record that leads out": (
-        lambda folder: [
-            (folder / ".labkit" / "journal" / "0001").mkdir(parents=True),
-            (folder / ".labkit" / "journal" / "0001" / "change.json").write_text(
-                json.dumps({"schema": 1, "command": "x", "files": ["../x"]})
-            ),
-        ],
+        record_that_leads_out,
         "undo",
         2,
         "damaged",

@@ -267,10 +267,24 @@ def test_a_server_by_its_url_that_does_not_answer_is_the_machines_fault(monkeypa
         find_server().status()
 
 
-def test_a_url_that_is_no_server_is_refused_without_its_password() -> None:
-    with pytest.raises(UsageError) as caught:
-        find_server("mysql://me:secret@host")
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://me:secret@host", "postgresql://me:secret@[::1", "postgresql://me:secret@host:99999", "secret@", "x"],
+)
+def test_a_url_that_is_no_server_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"^LABKIT_DATABASE_SERVER is not the address of a PostgreSQL server: "
+    ) as caught:
+        find_server(url)
     assert "secret" not in caught.value.message
+
+
+def test_a_look_at_the_server_makes_no_folder(tmp_path: Path) -> None:
+    lab = LabServer(tmp_path / "home" / "postgres")
+    for home in (tmp_path / "home", tmp_path / "home" / "postgres"):
+        assert (lab.status().running, lab.existing(), lab.stop(), home.exists()) == (False, None, False, False)
+        (tmp_path / "home").mkdir(mode=0o700, exist_ok=True)
+    assert list((tmp_path / "home").iterdir()) == []
 
 
 @pytest.mark.slow

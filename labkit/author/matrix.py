@@ -195,7 +195,10 @@ def examine(solution: Solution, warm: Warm, progress: Progress | None = None) ->
         folder = Path(temporary) / "work" / solution.exercise.name  # as a trainee's
         named = solution.make(folder)
         try:
-            report = verify(Subject(solution.exercise, folder, "end", None), progress=progress, nothing=True, warm=warm)
+            # Of a wrong solution nobody asks what else would fail.
+            enough = None if solution.right else (solution.check,) if solution.check else ()
+            subject = Subject(solution.exercise, folder, "end", None)
+            report = verify(subject, progress=progress, nothing=True, warm=warm, enough=enough)
         except UsageError:
             raise
         except LabError as error:

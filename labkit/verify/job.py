@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from labkit.verify.report import Check, Result
+from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.stage import Stage
 
 
@@ -35,6 +35,9 @@ class Job:
 
     nothing: bool = False
     """Whether no evidence is kept, of what fails either."""
+
+    enough: tuple[str, ...] | None = None
+    """The checks of which one that fails is enough, so that the rest need not run; any, if none is named."""
 
     snippets: dict[str, str] = field(default_factory=dict)
     """The texts of the exercise's snippets by their names."""
@@ -104,6 +107,13 @@ Message = Job | Stage | Abandoned | Collected | Fault | Started | Finished | Idl
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind for kind in (Job, Stage, Abandoned, Collected, Fault, Started, Finished, Idle)
 }
+
+
+def is_enough(enough: tuple[str, ...] | None, check: Check, result: Result) -> bool:
+    """Whether the checks that follow this one need not run; see `Job.enough`."""
+    if enough is None or result.verdict in (Verdict.PASSED, Verdict.SKIPPED):
+        return False
+    return not enough or check.id in enough
 
 
 def encode(message: Message) -> bytes:

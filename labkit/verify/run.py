@@ -19,7 +19,7 @@ from labkit.files import Within
 from labkit.instances import MOST_LOG
 from labkit.verify import databases, running_copy
 from labkit.verify.causes import Facts, missing_code, of_start
-from labkit.verify.job import Collected, Fault, Finished, Idle, Job, Started
+from labkit.verify.job import Collected, Fault, Finished, Idle, Job, Started, is_enough
 from labkit.verify.process import CheckingProcess
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.verify.running_copy import RunningCopy
@@ -71,13 +71,15 @@ def verify(
     nothing: bool = False,
     warm: "Warm | None" = None,
     balanced: bool = False,
+    enough: tuple[str, ...] | None = None,
 ) -> Report:
     """Run the checks of these tasks (of all, if none is named) on a copy of the subject.
 
     With `pictures`, a screenshot of every page as it was in the end is put into that folder. With `everything`,
     evidence is kept of what passed, too; with `nothing`, of nothing, for whoever asks for the verdicts only. With
     `warm`, browser and database server are those that an earlier run has left there. If it is `balanced`, the instances
-    are behind a load balancer, which has an address for each of them.
+    are behind a load balancer, which has an address for each of them. With `enough`, the checks end with the first of
+    those that fails, or, if none is named, with the first one that fails.
 
     Raises MachineError if the machine is at fault, InternalError if the checks cannot be read.
     """
@@ -103,6 +105,7 @@ def verify(
             warm,
             copy,
             balanced,
+            enough,
         )
         results = run.results()
     return Report(
@@ -137,6 +140,7 @@ class _Run:
         warm: "Warm | None",
         copy: RunningCopy | None,
         balanced: bool,
+        enough: tuple[str, ...] | None,
     ) -> None:
         self.checks: list[Check] = []
         self._subject = subject
@@ -150,6 +154,7 @@ class _Run:
         self._warm = warm
         self._standing = copy
         self._balanced = balanced
+        self._enough = enough
         self._evidence = evidence_folder(subject, datetime.now())
         self._app = running_copy.place(subject, temporary)
         self._logs = temporary / "logs"
@@ -224,6 +229,7 @@ class _Run:
             pictures=self._pictures,
             everything=self._everything,
             nothing=self._nothing,
+            enough=self._enough,
             snippets={name: snippet.text for name, snippet in exercise.snippets.items()},
             workspace=self._subject.workspace is not None,
             service=self._service.title if self._service else "",
@@ -249,8 +255,11 @@ class _Run:
         exercise, copy, known, url = self._subject.exercise, self._standing, None, None
         server = copy.server if copy else None
         if exercise.database and self._service:
-            self._progress.working(f"Starting {self._service.title}")
-            url = stack.enter_context(self._service.running(running_copy.data_folder(app)))
+            if copy is None or copy.url is None:
+                self._progress.working(f"Starting {self._service.title}")
+                url = stack.enter_context(self._service.running(running_copy.data_folder(app)))
+            else:
+                url = copy.url
             requirement = exercise.database.instead[self._service_name]
             known = databases.stand_in(self._subject, app, StandIn(self._service.title, requirement, url))
         elif exercise.database:
@@ -366,6 +375,8 @@ class _Run:
             elif isinstance(event, Finished):
                 check, running, budget = self._check(event.check), None, SILENCE
                 self._finish(check, _blame(event.result, instances))
+                if is_enough(self._enough, check, event.result):
+                    self._skip_the_rest("what failed was enough")
                 if event.result.verdict is Verdict.NOT_DONE and (dead := instances.poll()):
                     self._skip_the_rest(f"instance {dead.number} of the app has ended")
         if self._pictures or self._everything or not (self._all_well or self._nothing):

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunningCopy:
-    """A copy of the app in `folder` whose instances run; `server` is theirs alone, if they need one."""
+    """A copy of the app in `folder` whose instances run.
+
+    `server` is theirs alone, if they need one; else `url` is that of a service in its place, if they need that.
+    """
 
     folder: Path
     data: Path
     instances: "Instances"
     server: "Server | None"
+    url: str | None = None
 
     @property
     def running(self) -> tuple[RunningInstance, ...]:
@@ -97,7 +101,7 @@ def run(subject: Subject, folder: Path, server: "Server | None", url: str | None
         grace=0,
         sandbox=Sandbox(write=(folder,), connect=_ports(url)),
     ) as started:
-        yield RunningCopy(folder, data, started, server)
+        yield RunningCopy(folder, data, started, server, None if server else url)
 
 
 def data_folder(folder: Path) -> Path:

@@ -74,13 +74,13 @@ def make(subject: Subject, server: "Callable[[], Server]") -> Standby | None:
             files = tree.digests(folder)
             if any(True for _ in snippets.unfilled(folder)):
                 return None
-            own = None
-            if subject.exercise.database:
-                if services.declared(subject.exercise.database, folder) != "postgres":
-                    return None
+            own, url, database = None, None, subject.exercise.database
+            if database and (name := services.declared(database, folder)) != "postgres":
+                url = stack.enter_context(services.find(name).running(running_copy.data_folder(folder)))
+            elif database:
                 own = server()
                 databases.provide(subject, folder, own)
-            copy = stack.enter_context(running_copy.run(subject, folder, own))
+            copy = stack.enter_context(running_copy.run(subject, folder, own, url))
         except LabError:
             return None
         return Standby(temporary, copy, subject.folder, files, environment, stack.pop_all())

@@ -25,7 +25,19 @@ from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Side, Stag
 from labkit.recording import Recorder
 from labkit.verify import browsing, hanging, judging, kept_browser
 from labkit.verify.causes import Facts, find
-from labkit.verify.job import Abandoned, Collected, Fault, Finished, Idle, Job, Message, Started, decode, encode
+from labkit.verify.job import (
+    Abandoned,
+    Collected,
+    Fault,
+    Finished,
+    Idle,
+    Job,
+    Message,
+    Started,
+    decode,
+    encode,
+    is_enough,
+)
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.seal import Sealer
 
@@ -133,6 +145,8 @@ class Reporter:
         if self._result.verdict is Verdict.PASSED:
             self._result = replace(self._result, seen=_text(dict(item.user_properties).get("seen")))
         self._channel.send(Finished(check.id, self._result))
+        if is_enough(self._job.enough, check, self._result):
+            item.session.shouldstop = "That is enough."
         return outcome
 
     @pytest.hookimpl(wrapper=True)

@@ -108,7 +108,7 @@ async def test_the_work_is_compared_with_the_end_side_by_side(page: Page, guide:
     assert await tables.nth(1).locator("del").all_inner_texts() == ["-- look at it", "SELECT 1;"]
     await page.keyboard.press("Escape")
     await page.set_viewport_size({"width": 390, "height": 844})  # where there is room for one column only
-    await page.get_by_role("button", name="Your work").click()
+    await page.locator("#show-bench").click()
     await page.locator("#workspace button", has_text="Compare").click()
     await expect(page.locator("dialog[open] pre del").first).to_be_visible()
     assert await tables.count() == 0

@@ -29,7 +29,7 @@ async def findings(page: Page) -> list[str]:
 
 async def look_at(page: Page, drawer: str) -> None:
     """Bring the contents or the work into sight, where they are drawers."""
-    button = page.get_by_role("button", name=drawer)
+    button = page.locator(f"#show-{drawer}")
     if await button.is_visible() and await button.get_attribute("aria-expanded") == "false":
         await button.click()
 
@@ -44,7 +44,7 @@ async def test_axe_finds_nothing_serious(
     await expect(page.locator("#connection")).to_have_text("Live")
     found = {"before the start": await findings(page)}
     await labkit("start", "ex1")
-    await look_at(page, "Your work")
+    await look_at(page, "bench")
     await expect(page.locator("#workspace .path")).to_be_visible()
     await page.locator("#app button", has_text="Run").click()
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
@@ -55,14 +55,14 @@ async def test_axe_finds_nothing_serious(
     found["at work"] = await findings(page)
     buttons = page.locator("#tasks button")
     for at in range(await buttons.count()):
-        await look_at(page, "Contents")
+        await look_at(page, "contents")
         await buttons.nth(at).click()
         await expect(buttons.nth(at)).to_have_attribute("aria-current", "page")
         for hint in await page.locator("main .hints button").all():
             await hint.click()
         found[await buttons.nth(at).inner_text()] = await findings(page)
     await labkit("snippet", "insert", "show-visits", cwd=guide.folder / "ex1-first-steps")
-    await look_at(page, "Your work")
+    await look_at(page, "bench")
     await expect(page.locator("#workspace button", has_text="Undo")).to_be_visible()
     for button in ("Compare", "Reset"):
         await page.locator("#workspace button", has_text=button).click()
@@ -86,7 +86,7 @@ async def test_nothing_is_cut_off_on_a_narrow_page(
     await expect(page.locator("#connection")).to_have_text("Live")
     buttons = page.locator("#tasks button")
     for at in range(await buttons.count()):
-        await page.get_by_role("button", name="Contents").click()
+        await look_at(page, "contents")
         await buttons.nth(at).click()
         await expect(buttons.nth(at)).to_have_attribute("aria-current", "page")
         await expect(buttons.nth(at)).to_be_hidden()  # the text is in sight again

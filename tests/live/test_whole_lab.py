@@ -122,15 +122,15 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     await labkit("solve", "--to", exercise.tasks[-1].id, cwd=workspace)  # which creates the database
     await page.locator("#app button", has_text="Run").click()
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
-    await page.locator("#database button", has_text="Follow").click()
+    await page.locator("#database button", has_text="Follow messages").click()
     await expect(page.locator("#database button", has_text="Stop following")).to_be_visible()
 
     await labkit("db", "stop", cwd=workspace)
-    await expect(page.locator("#database button", has_text="Follow")).to_be_visible()
+    await expect(page.locator("#database button", has_text="Follow messages")).to_be_visible()
     await labkit("db", "start", cwd=workspace)
     await expect(page.locator("[data-app]")).to_have_text("Running, healthy.")
     await expect(page.locator("#connection")).to_have_text("Live")
-    await page.locator("#database button", has_text="Follow").click()
+    await page.locator("#database button", has_text="Follow messages").click()
     await expect(page.locator("#database button", has_text="Stop following")).to_be_visible()
 
     urls = [await each.get_attribute("href") for each in await page.locator("#app a").all()]
@@ -139,7 +139,7 @@ async def test_the_page_stays_while_the_database_server_is_started_anew(
     await expect(page.locator("#messages")).to_contain_text("updateStatistics")
 
 
-@pytest.mark.by_hand
+@pytest.mark.slow
 async def test_what_is_done_at_the_terminal_shows_on_the_page(
     page: Page, guide: RunningGuide, stopped_database: None
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from labkit import scaffold, workspace
 from labkit.lab import Exercise, find_lab
+from labkit.verify import standby
 from labkit.verify.report import Report
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import Subject
@@ -90,3 +91,22 @@ def test_nothing_is_prepared_of_an_app_that_does_not_start(subject: Subject, war
     app.write_text(whole, encoding="utf-8")
     report, started = run(subject, warm)
     assert (report.passed, started) == (True, True)
+
+
+@pytest.mark.parametrize("service", ["redis", "sqlite"])
+def test_a_copy_that_stands_by_has_the_service_that_its_app_declares(tmp_path: Path, service: str) -> None:
+    the_exercise = find_lab().exercise("ex2")
+    workspace.copy_app(the_exercise.end, tmp_path / "mine")
+    project = tmp_path / "mine" / "pyproject.toml"
+    extra = {"redis": "redis", "sqlite": "sql"}[service]
+    project.write_text(project.read_text(encoding="utf-8").replace("[postgres]", f"[{extra}]"), encoding="utf-8")
+    subject = Subject(the_exercise, tmp_path / "mine", "workspace", None)
+    made = standby.make(subject, lambda: pytest.fail("there is no use for PostgreSQL"))
+    assert made
+    with made:
+        assert (made.copy.server, (made.copy.url or "").partition(":")[0]) == (None, service)
+        assert made.copy.instances.silent(10) == []
+        (tmp_path / "mine" / "geekquiz" / "templates" / "error.html").write_text("<p>Another one.", encoding="utf-8")
+        assert made.follow(subject)
+        project.write_text(project.read_text(encoding="utf-8") + "\n# a save\n", encoding="utf-8")
+        assert not made.follow(subject)

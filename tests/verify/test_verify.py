@@ -102,6 +102,20 @@ def test_a_run_tells_what_it_does(verify_shop: VerifyShop) -> None:
 
 
 @pytest.mark.slow
+def test_the_checks_end_with_one_whose_failure_is_enough_and_the_process_goes_on(shop: Exercise) -> None:
+    begin, enough = Subject(shop, shop.begin, "end", None), ["passed", "not done", "skipped"]
+    with Warm() as warm:
+        asked = [("b1.2/the-loaves-are-counted",), (), ("b1.2/a-loaf-has-a-price",), None]
+        found = [verify(begin, nothing=True, warm=warm, enough=each) for each in asked]
+    assert [[result.verdict.value for _, result in each.results] for each in found] == [
+        enough,
+        enough,
+        ["passed", "not done", "not done"],
+        ["passed", "not done", "not done"],
+    ]
+
+
+@pytest.mark.slow
 def test_a_single_task_can_be_verified(shop: Exercise) -> None:
     report = verify(Subject(shop, shop.begin, "begin", None), [shop.task("1")])
     assert [(task.id, task.passed, len(task.checks)) for task in report.tasks] == [("b1.1", True, 1)]

@@ -16,7 +16,6 @@ from .test_replay import InProcess
 
 MANY = settings(
     max_examples=100,
-    derandomize=True,
     deadline=None,
     phases=[Phase.generate],
     database=None,

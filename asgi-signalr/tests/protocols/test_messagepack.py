@@ -1,6 +1,7 @@
 """The MessagePack hub protocol, byte for byte: the vectors are those of HubProtocol.md."""
 
 import itertools
+from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 
 import msgspec
@@ -309,3 +310,9 @@ def test_a_message_may_be_as_long_as_the_limit_and_is_refused_before_it_has_arri
     assert parse(wire, size) == [Invocation("a", ["x" * 300])]
     with pytest.raises(InvalidDataError, match=f"^The maximum message size of {size - 1}B was exceeded\\."):
         list(messagepack.parse(bytearray(wire[:2]), size - 1))
+
+
+def test_a_time_beyond_the_years_that_there_are_in_utc_is_refused_by_name() -> None:
+    beyond = datetime.max.replace(tzinfo=timezone(timedelta(hours=-8)))
+    with pytest.raises(ValueError, match="A datetime that is outside of the years 1 to 9999 in UTC cannot be sent"):
+        MessagePackHubProtocol().write(Completion("1", beyond))

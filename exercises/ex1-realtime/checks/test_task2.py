@@ -266,7 +266,9 @@ def _refusing(live: Live) -> str | None:
 
 
 def _left(live: Live) -> str | None:
-    """The cause if the page has heard nothing because it has left."""
+    """The cause if the page has heard nothing because it was not there."""
+    if live.watched.reloads > 0:
+        return "the page reloads itself, and is told nothing meanwhile"
     return LEFT if live.watched.has_left else None
 
 

@@ -83,6 +83,7 @@ def test_every_answer_is_a_message(relay: Relay, databases: Databases, backplane
                     seen=_seen(backplane, bool(rows), bool(told), "stream" if databases.instead else "table"),
                     where=f"{place}, and {page.where}",
                     cause="the messages do not go through the backplane",
+                    side=None if told else "server",
                 )
 
 

@@ -195,7 +195,7 @@ function inTwoColumns(diff, sides) {
 function showTable(answer) {
   const head = make("tr", {}, ...answer.columns.map((column) => make("th", { textContent: column, scope: "col" })));
   const content = (row, column) => (answer.lists && column === "table"
-    ? make("button", { className: "small", textContent: row[column], title: `labkit db tables ${answer.lists} ${row[column]}`, onclick: () => act({ do: "db-tables", name: answer.lists, table: row[column] }) })
+    ? make("button", { className: "small", textContent: row[column], title: `labkit db tables ${answer.lists} ${row[column]}`, onclick: (event) => act({ do: "db-tables", name: answer.lists, table: row[column] }, event.currentTarget) })
     : String(row[column] ?? ""));
   const rows = answer.rows.map((row) => make("tr", {}, ...answer.columns.map((column) => make("td", {}, content(row, column)))));
   show(answer.message, make("div", { className: "scrolls" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
@@ -258,6 +258,7 @@ function follow(target) {
 
 function enliven(element) {
   const command = element.dataset.command;
+  element.querySelector("code").replaceChildren(...inWords(command));
   if (element.dataset.action) {
     const action = JSON.parse(element.dataset.action);
     element.append(make("button", { className: "main", textContent: label(action), onclick: (event) => act(action, event.currentTarget) }));
@@ -322,7 +323,7 @@ function draw() {
 function workInWords({ workspace, app, verify }) {
   if (workspace === null) return "Your work: not begun";
   if (verify.what !== null) return "Your work: verifying …";
-  const runs = app.instances.length ? "the app runs" : "the app does not run";
+  const runs = app.instances.length ? "app runs" : "app stopped";
   const passed = verify.checks.filter((each) => each.passed && !each.stale).length;
   return `Your work: ${runs}${verify.checks.length ? `, ${passed} of ${verify.checks.length} passed` : ""}`;
 }
@@ -385,7 +386,8 @@ function pressed(text, action, more = {}) {
 }
 
 // A button, and beside it what does the same in a terminal.
-const withCommand = (button, command) => make("div", { className: "deed" }, button, make("code", { className: "typed", textContent: command.startsWith("labkit ") ? `$ ${command}` : command }));
+const withCommand = (button, command) => make("div", { className: "deed" }, button, make("code", { className: "typed" }, ...inWords(command.startsWith("labkit ") ? `$ ${command}` : command)));
+const inWords = (command) => command.split(" ").flatMap((word, at) => [at ? " " : "", make("span", { className: "word", textContent: word })]);
 
 function drawWorkspace(state) {
   put("workspace", [state.id, state.workspace, state.undo], () => state.workspace === null
@@ -468,7 +470,7 @@ function drawChecks(state) {
       withCommand(pressed("Verify all", { do: "verify" }, busy), `labkit verify ${state.id}`),
       withCommand(pressed(state.watches ? "Stop watching" : "Watch saves", { do: "watch", on: !state.watches }, { "aria-pressed": String(state.watches) }), state.watches ? "Ctrl-C" : `labkit verify ${state.id} --watch`),
       verify.what !== null ? make("p", { role: "status", textContent: `${verify.what} …` })
-        : verify.checks.length > 0 && make("p", { textContent: `${passed} of ${verify.checks.length} passed` }),
+        : verify.checks.length > 0 && make("p", { textContent: `${passed} of ${verify.checks.length} passed${verify.checks.some((each) => each.stale) ? "; what is grey is from before your last save" : ""}` }),
       verify.error && make("p", { className: "wrong", textContent: verify.error.message + (verify.error.next ? `\nnext: ${verify.error.next}` : "") }),
       make("ul", { className: "checks" }, ...verify.checks.map((check) => drawCheck(check, check === verify.checks.find((each) => each.verdict && !each.passed)))),
     ];
@@ -478,7 +480,7 @@ function drawChecks(state) {
 function drawCheck(check, isFirst) {
   const kind = check.passed ? "passed" : check.verdict === null ? "waiting" : ["not done", "timed out"].includes(check.verdict) ? "failed" : "other";
   const sign = { passed: "✓", waiting: check.running ? "…" : "·", failed: "✗", other: "!" }[kind];
-  const line = make("span", { className: "check-line" }, make("span", { className: "sign", textContent: sign, "aria-hidden": "true" }), make("span", {}, check.title, make("span", { className: "hidden", textContent: `: ${check.verdict ?? (check.running ? "running" : "not run")}` })));
+  const line = make("span", { className: "check-line" }, make("span", { className: "sign", textContent: sign, "aria-hidden": "true" }), make("span", {}, check.title, make("span", { className: "hidden", textContent: `: ${check.verdict ?? (check.running ? "running" : "not run")}${check.stale ? ", before your last save" : ""}` })));
   const item = make("li", { className: `${kind}${check.stale ? " is-stale" : ""}`, "data-check": check.id });
   const parts = ["expected", "seen", "where", "cause", "next"].filter((name) => check[name]);
   if (kind === "passed" || kind === "waiting" || !parts.length) {

@@ -191,15 +191,21 @@ def _own_folder(candidates: Sequence[Path], who: Account) -> Path:
     )
 
 
-def lab_home(home: Path) -> Path:
+def lab_home(home: Path, make: bool = True) -> Path:
     """Where a lab's cluster lives whose wanted folder is `home`: as root perhaps where the account may enter.
 
     A link in the wanted place then tells where. What was wanted in the system's temporary folder, and is put elsewhere
-    in there, has a note of its wanted place; once that place is gone with the folder round it, it is removed.
+    in there, has a note of its wanted place; once that place is gone with the folder round it, it is removed. Without
+    `make` nothing is made, for a look at what is there.
     """
     who = account()
-    home.parent.mkdir(parents=True, exist_ok=True)
+    if make:
+        home.parent.mkdir(parents=True, exist_ok=True)
+    elif not home.parent.exists():
+        return home
     if who is None or can_enter(home.parent, who):
+        return home
+    if not make and not home.is_symlink():
         return home
     temporary = Path(tempfile.gettempdir()).resolve()
     candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108  (a folder of the system, made with care for its owner)

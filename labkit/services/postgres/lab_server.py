@@ -13,7 +13,7 @@ from labkit.places import data_folder
 from labkit.services.postgres import keeper
 from labkit.services.postgres.account import lab_home
 from labkit.services.postgres.cluster import Cluster
-from labkit.services.postgres.server import Server, without_password
+from labkit.services.postgres.server import Server
 
 SERVER_VARIABLE = "LABKIT_DATABASE_SERVER"
 
@@ -38,10 +38,10 @@ class LabServer:
     def __init__(self, home: Path | None = None) -> None:
         self._wanted = home or data_folder() / "postgres"
 
-    @property
-    def _cluster(self) -> Cluster:
+    def _cluster(self, make: bool) -> Cluster:
+        """The lab's cluster; without `make` no folder is made for it."""
         try:
-            return Cluster(lab_home(self._wanted), temporary=False)
+            return Cluster(lab_home(self._wanted, make), temporary=False)
         except OSError as error:
             raise MachineError(
                 f"Cannot write {self._wanted}: {error.strerror or error}.",
@@ -50,7 +50,7 @@ class LabServer:
 
     def status(self) -> Status:
         """How it stands; changes nothing."""
-        cluster = self._cluster
+        cluster = self._cluster(make=False)
         server = self.existing()
         return Status(
             running=server is not None,
@@ -62,7 +62,7 @@ class LabServer:
 
     def existing(self) -> Server | None:
         """The server if it runs."""
-        cluster = self._cluster
+        cluster = self._cluster(make=False)
         running = cluster.running()
         return Server(cluster.app_url_at(running[1]), cluster.url_at(running[1])) if running else None
 
@@ -72,12 +72,12 @@ class LabServer:
         Raises:
             MachineError: it does not start.
         """
-        with keeper.kept("stay", self._cluster.home) as server:
+        with keeper.kept("stay", self._cluster(make=True).home) as server:
             return server
 
     def stop(self) -> bool:
         """Stop it; false if it did not run. Its databases are kept."""
-        cluster = self._cluster
+        cluster = self._cluster(make=False)
         if not cluster.home.exists():
             return False
         with locked(cluster.home / "lock"):
@@ -93,7 +93,7 @@ class LabServer:
         Raises:
             MachineError: it does not start.
         """
-        with keeper.kept("running", self._cluster.home) as server:
+        with keeper.kept("running", self._cluster(make=True).home) as server:
             yield server
 
 
@@ -102,10 +102,16 @@ class ExternalServer(LabServer):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        parts = urlsplit(url)
-        if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or parts.path not in ("", "/"):
+        try:
+            parts = urlsplit(url)
+            is_server = parts.scheme in ("postgresql", "postgres") and parts.hostname and parts.path in ("", "/")
+            _ = parts.port  # which has to be a number
+        except ValueError:
+            is_server = False
+        if not is_server:
+            url = url.rpartition("@")[2]  # without the password
             raise UsageError(
-                f"{SERVER_VARIABLE} is not the address of a PostgreSQL server: {without_password(url)}",
+                f"{SERVER_VARIABLE} is not the address of a PostgreSQL server: {url}",
                 "Its form is postgresql://USER:PASSWORD@HOST:5432 without a database.",
             )
         self._server = Server(urlunsplit(parts._replace(path="")))

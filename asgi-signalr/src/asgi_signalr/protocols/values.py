@@ -338,6 +338,8 @@ def unsendable(error: Exception) -> ValueError:
     """Say why a value cannot be sent, where the encoder's own words do not."""
     if isinstance(error, RecursionError):
         return ValueError("A value that is nested too deeply, or in itself, cannot be sent.")
+    if "date value" in str(error):
+        return ValueError("A datetime that is outside of the years 1 to 9999 in UTC cannot be sent.")
     return ValueError(f"A number that does not fit into 64 bits cannot be sent: {error}.")
 
 

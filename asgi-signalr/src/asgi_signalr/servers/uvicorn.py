@@ -61,7 +61,7 @@ MAX_UNREAD = 16
 # How many frames of one client are taken in between two looks at the clock: it has its turn, and no more.
 FRAMES_PER_LOOK = 16
 # Seconds that this may take before the event loop does other things.
-TURN = 0.001
+TURN = 0.0005
 
 
 class _Arrivals:

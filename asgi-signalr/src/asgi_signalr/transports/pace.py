@@ -5,7 +5,7 @@ import time
 from collections import deque
 
 # Seconds that are spent on one client's affairs before the event loop does other things.
-TURN = 0.001
+TURN = 0.0005
 
 
 class Pace:
