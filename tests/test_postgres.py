@@ -145,7 +145,7 @@ def test_a_temporary_server_leaves_nothing_behind() -> None:
 @pytest.mark.slow
 def test_kill_9_of_labkit_leaves_neither_server_nor_folder() -> None:
     starter = (
-        "from labkit.postgres import temporary_server\n"
+        "from labkit.services.postgres.keeper import temporary_server\n"
         "with temporary_server() as server:\n"
         "    print(server.query('postgres', 'SHOW data_directory')[0]['data_directory'], flush=True)\n"
         "    input()\n"
