@@ -10,7 +10,7 @@ from labkit.errors import LabError, MachineError
 from labkit.services.postgres import tables
 from labkit.services.postgres.cluster import Cluster
 from labkit.services.postgres.lab_server import LabServer
-from labkit.services.postgres.server import Server, without_password
+from labkit.services.postgres.server import Server, Unusable, without_password
 
 
 @pytest.fixture(scope="session")
@@ -174,7 +174,7 @@ def test_an_app_that_locks_itself_out_is_let_in_by_the_next_start(lab_home: Path
     with lab.running() as server:
         server.create_database("mine")
         server.query("mine", "ALTER ROLE app SET default_transaction_read_only = on; ALTER ROLE app PASSWORD 'gone'")
-        with pytest.raises(MachineError, match="password authentication failed"):
+        with pytest.raises(Unusable, match="password authentication failed"):
             server.query("mine", "SELECT 1")
     with lab.running() as server:
         assert server.query("mine", "CREATE TABLE again (id int); SELECT current_user AS role") == [{"role": "app"}]

@@ -282,7 +282,7 @@ async def test_what_cannot_be_read_in_the_stream_is_passed_over(
 
 
 async def test_an_unknown_scheme_is_heard_of_at_once_without_its_password() -> None:
-    with pytest.raises(ValueError, match=r"^No backplane has the scheme 'amqp'; there is memory, ") as caught:
+    with pytest.raises(ValueError, match=r"^No backplane has the scheme 'amqp'; there is mariadb, memory, ") as caught:
         SignalR(backplane="amqp://user:secret@host")
     assert "secret" not in str(caught.value)
 
