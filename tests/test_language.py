@@ -129,6 +129,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 def test_no_command_says_anything_in_english(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Beside code, the TODO lines in it, and what it is about."""
     data = [
