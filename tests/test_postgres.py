@@ -307,32 +307,6 @@ def test_as_root_no_folder_is_opened_and_the_server_runs_elsewhere() -> None:
 
 
 @as_root
-def test_as_root_what_was_put_elsewhere_goes_with_the_temporary_folder_that_wanted_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        temporary = Path(name)
-        temporary.chmod(0o755)
-        monkeypatch.setattr(tempfile, "tempdir", name)
-        homes = {}
-        for number in ("1", "2", "3"):
-            (temporary / number).mkdir(mode=0o700)
-            homes[number] = account.lab_home(temporary / number / "postgres")
-            (homes[number] / "data").mkdir(parents=True)
-            (homes[number] / "password").touch()
-        (homes["3"] / "data" / "postmaster.pid").touch()  # its server runs
-        shutil.rmtree(temporary / "2")
-        shutil.rmtree(temporary / "3")
-        assert account.lab_home(temporary / "1" / "postgres") == homes["1"]
-        assert all(home.exists() for home in homes.values())  # nothing is made, and so nothing is swept
-        (temporary / "4").mkdir(mode=0o700)
-        new = account.lab_home(temporary / "4" / "postgres")
-        left = {path.name for path in (temporary / "labkit").iterdir()}
-    kept = [homes["1"].name, homes["3"].name]
-    assert left == {*kept, *(f"{each}.wanted" for each in (*kept, new.name))}
-
-
-@as_root
 def test_in_a_namespace_of_root_alone_it_is_said_that_no_account_can_run_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

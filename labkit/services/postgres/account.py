@@ -27,8 +27,6 @@ WINDOWS = os.name == "nt"
 START_TIMEOUT = 60.0
 """Seconds; a server is ready after some 10 ms, recovery after a crash may take longer."""
 OTHER_SERVER = "Name a server of your own: LABKIT_DATABASE_SERVER=postgresql://USER:PASSWORD@HOST:5432"
-_WANTED = ".wanted"
-"""The ending of a note of the place where a cluster was wanted."""
 _CACHES = (Path("/var/cache/labkit"), Path("/var/tmp/labkit-cache"))  # noqa: S108  (a folder of the system, made with care for its owner)
 """Where a copy of the binaries may lie, as root."""
 
@@ -194,9 +192,7 @@ def _own_folder(candidates: Sequence[Path], who: Account) -> Path:
 def lab_home(home: Path, make: bool = True) -> Path:
     """Where a lab's cluster lives whose wanted folder is `home`: as root perhaps where the account may enter.
 
-    A link in the wanted place then tells where. What was wanted in the system's temporary folder, and is put elsewhere
-    in there, has a note of its wanted place; once that place is gone with the folder round it, it is removed. Without
-    `make` nothing is made, for a look at what is there.
+    A link in the wanted place then tells where. Without `make` nothing is made, for a look at what is there.
     """
     who = account()
     if make:
@@ -209,26 +205,12 @@ def lab_home(home: Path, make: bool = True) -> Path:
         return home
     temporary = Path(tempfile.gettempdir()).resolve()
     candidates = [Path("/var/lib/labkit"), Path("/var/tmp/labkit")]  # noqa: S108  (a folder of the system, made with care for its owner)
-    is_passing = temporary in home.resolve().parents
-    if is_passing:
+    if temporary in home.resolve().parents:
         candidates.insert(0, temporary / "labkit")
     elsewhere = _own_folder(candidates, who) / f"postgres-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
     if not home.is_symlink() and not home.exists():
         home.symlink_to(elsewhere)
-        if is_passing:
-            _sweep(elsewhere.parent)
-            elsewhere.with_suffix(_WANTED).write_bytes(bytes(home))
     return elsewhere
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the clusters whose wanted place is gone with the folder round it, and whose server does not run."""
-    for note in folder.glob(f"postgres-*{_WANTED}"):
-        with contextlib.suppress(OSError):
-            cluster, wanted = note.with_suffix(""), Path(os.fsdecode(note.read_bytes()))
-            if not wanted.parent.exists() and not (cluster / "data" / "postmaster.pid").exists():
-                shutil.rmtree(cluster, ignore_errors=True)
-                note.unlink()
 
 
 def temporary_home() -> Path:
