@@ -3,16 +3,19 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labkit import workspace
+from labkit import browser, workspace
 from labkit.errors import LabError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 Labkit = Callable[..., tuple[int, str, str]]
 
@@ -191,3 +194,14 @@ def killed() -> Callable[[Callable[[], object], int], bool]:
         return os.WIFSIGNALED(status)
 
     return killed
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator["Browser"]:
+    """A browser of its own."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(**browser.find().launch_options(headless=True))
+        yield launched
+        await launched.close()

@@ -3,14 +3,14 @@
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
-from labkit import balancer, browser, instances
+from labkit import balancer, instances
 from labkit.balancer import Balancer
 from labkit.instances import Instances
 from labkit.lab import find_lab
@@ -41,14 +41,6 @@ def behind(tmp_path: Path, postgres_server: Server) -> Iterator[tuple[Instances,
         balancer.running([each.port for each in running.list], tmp_path / "balancer") as front,
     ):
         yield running, front
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(**browser.find().launch_options(headless=True))
-        yield launched
-        await launched.close()
 
 
 async def register(page: Page, url: str) -> None:

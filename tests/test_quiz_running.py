@@ -17,10 +17,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, WebSocketRoute, async_playwright, expect
+from playwright.async_api import Browser, Page, WebSocketRoute, expect
 from websockets.asyncio.client import ClientConnection, connect
 
-from labkit import browser
 from labkit.services.postgres.server import Server
 
 EXERCISES = Path(__file__).parent.parent / "exercises"
@@ -76,15 +75,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A quiz that several tests share, each with a user of its own."""
     with serving(tmp_path_factory.mktemp("shared") / "quiz.db") as (url,):
         yield url
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """A browser of its own."""
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(**browser.find().launch_options(headless=True))
-        yield launched
-        await launched.close()
 
 
 async def register(page: Page, url: str, name: str = "") -> None:

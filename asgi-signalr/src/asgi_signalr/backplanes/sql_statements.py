@@ -19,7 +19,9 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     Table,
+    Update,
     Uuid,
     and_,
     delete,
@@ -84,7 +86,7 @@ class Statements:
         """How many bytes it has."""
         return func.length(column)
 
-    def take_numbers(self, count: int) -> Executable:
+    def take_numbers(self, count: int) -> Update:
         """Move the counter on, which nobody else can do until the transaction has ended."""
         return update(self.counter).values(PayloadId=self.counter.c.PayloadId + literal(count))
 
@@ -108,7 +110,7 @@ class Statements:
         """The last number that was taken, and the time, for whoever has moved the counter on."""
         return select(self.counter.c.PayloadId, self.clock())
 
-    def counted(self) -> Executable:
+    def counted(self) -> Select[int, Any]:
         """How many counters there are, and what they say; one, if all is well."""
         return select(func.count(), func.max(self.counter.c.PayloadId)).select_from(self.counter)
 
@@ -190,15 +192,13 @@ class MssqlStatements(Statements):
         """LEN is for characters, and leaves spaces at the end out."""
         return func.datalength(column)
 
-    def take_numbers(self, count: int) -> Executable:
+    def take_numbers(self, count: int) -> Update:
         """The number and the time come with it: UPDATE … OUTPUT."""
-        moved = update(self.counter).values(PayloadId=self.counter.c.PayloadId + literal(count))
-        return moved.returning(self.counter.c.PayloadId, self.clock())
+        return super().take_numbers(count).returning(self.counter.c.PayloadId, self.clock())
 
-    def counted(self) -> Executable:
+    def counted(self) -> Select[int, Any]:
         """Hold what is read: without it another one could add messages between two reads."""
-        counted = select(func.count(), func.max(self.counter.c.PayloadId)).select_from(self.counter)
-        return counted.with_hint(self.counter, "WITH (HOLDLOCK)", "mssql")
+        return super().counted().with_hint(self.counter, "WITH (HOLDLOCK)", "mssql")
 
     def lock(self, connection: Connection) -> None:
         """By name, until the transaction ends, which may make tables here."""
