@@ -121,6 +121,14 @@ async def test_a_missing_folder_is_said(open_node: Any, tmp_path: Path) -> None:
     await node.has(b"1")
 
 
+def test_the_lag_is_what_is_stored_and_not_read_yet(file: Path) -> None:
+    backplane = open_backplane(f"sqlite:///{file}")
+    backplane._last, backplane._top, backplane._confirmed = 4, 7, 9
+    assert backplane.health["lag"] == 5
+    backplane._last = 10
+    assert backplane.health["lag"] == 0
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 def test_memory_is_no_file(url: str) -> None:
     with pytest.raises(ValueError, match="The servers need one file"):
