@@ -50,9 +50,7 @@ def test_the_figures_are_the_same_for_programs() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("share", "value"), [(0.0, 1.0), (0.5, 3.0), (0.99, 4.0), (1.0, 4.0)]
-)
+@pytest.mark.parametrize(("share", "value"), [(0.0, 1.0), (0.5, 3.0), (0.99, 4.0), (1.0, 4.0)])
 def test_a_quantile_is_one_of_the_values(share: float, value: float) -> None:
     assert quantile([1.0, 2.0, 3.0, 4.0], share) == value
 
@@ -66,7 +64,7 @@ def test_a_bar_is_as_long_as_its_share(value: float, drawn: str) -> None:
 
 def test_times_have_the_digits_that_say_something() -> None:
     assert [chart.milliseconds(each) for each in (0.00123, 0.00996, 0.0126, 1.2, None)] == [
-        *("1.2 ms", "10 ms", "13 ms", "1200 ms", "–"),
+        *("1.2 ms", "10 ms", "13 ms", "1200 ms", "-"),
     ]
 
 
@@ -241,12 +239,10 @@ def test_an_instance_that_ends_is_named_with_its_last_lines(measure: Measure) ->
 
 
 def test_instances_that_nothing_joins_are_said(measure: Measure) -> None:
-    deaf = DRINKERS.replace('print(json', 'answers["hear"] = {"heard": order.get("sends")}\n    print(json')
+    deaf = DRINKERS.replace("print(json", 'answers["hear"] = {"heard": order.get("sends")}\n    print(json')
     code, _, err = measure(drinkers=deaf)
     assert code == 1
-    assert (
-        "The clients of instance 2 do not hear what is said at instance 1: nothing joins the instances." in err
-    )
+    assert "The clients of instance 2 do not hear what is said at instance 1: nothing joins the instances." in err
 
 
 def test_an_exercise_without_a_measurement_says_so(measure: Measure) -> None:

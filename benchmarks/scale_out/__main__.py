@@ -4,9 +4,9 @@
     uv run python benchmarks/scale_out --chart FILE [--store redis] [SECONDS]
 
 Two servers, 100 clients on each. One client asks its server 50 times a second for a message to all, and one of the
-*other* server's clients tells how long each took from the ask. Then as many as can be are asked for, 64 of them under way, and that client
-counts. With `--chart` it is asgi-signalr alone, with 1, 2, 4 and 8 servers of one client each and messages of 256 B,
-16 kB and 256 kB, drawn into FILE. The exit code is 1 if a limit is missed.
+*other* server's clients tells how long each took from the ask. Then as many as can be are asked for, 64 of them under
+way, and that client counts. With `--chart` it is asgi-signalr alone, with 1, 2, 4 and 8 servers of one client each and
+messages of 256 B, 16 kB and 256 kB, drawn into FILE. The exit code is 1 if a limit is missed.
 """
 
 import argparse

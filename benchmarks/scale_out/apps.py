@@ -97,17 +97,16 @@ def bare(url: str) -> tuple[Any, str]:
 
     sockets: set[WebSocket] = set()
     joined: list[Any] = []
+    joining = asyncio.Lock()
 
     async def deliver(text: str) -> None:
         for each in list(sockets):
             await each.send_text(text)
 
     async def endpoint(websocket: WebSocket) -> None:
-        if not joined:
-            joined.append(None)
-            joined[0] = await (_bare_redis if url.startswith("redis") else _bare_postgres)(url, deliver)
-        while joined[0] is None:
-            await asyncio.sleep(0.01)
+        async with joining:
+            if not joined:
+                joined.append(await (_bare_redis if url.startswith("redis") else _bare_postgres)(url, deliver))
         await websocket.accept()
         sockets.add(websocket)
         try:

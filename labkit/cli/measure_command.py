@@ -89,7 +89,7 @@ def measure(
     if svg is not None and (svg.is_dir() or not svg.absolute().parent.is_dir()):
         raise UsageError(f"{svg} cannot be a file: it is a folder, or has none.", f"--svg {argument(Path(svg.name))}")
     if format is Format.TEXT:
-        whose = "your workspace" if subject.workspace else f"the lab's own {subject.kind}"
+        whose = "the workspace" if subject.workspace else f"the lab's own {subject.kind}"
         say(f"Measuring [bold]{show.shown(chosen.title)}[/]: {whose}, in {escape(str(subject.folder))}")
     joined = services.find(service).title if chosen.database else None
     why = saying_why(chosen, subject.folder) if subject.workspace else contextlib.nullcontext()
@@ -154,13 +154,11 @@ def _show(figures: Sequence[Measured], notes: Sequence[str]) -> None:
     """Draw the figures as bars."""
     latest = chart.slowest(figures)
     room = max((min(out.width, 110) - 44) // 2, 4)
-    heads = ("messages/s: arrived / wanted", "on the way: median, 99 of 100")
-    say(f"[dim]{show.shown(heads[0])}  ·  {show.shown(heads[1])}[/]")
+    say(f"[dim]{show.shown(chart.MESSAGES)}  ·  {show.shown(chart.TIMES)}[/]")
     for panel in chart.by_kind(figures):
         kind = panel[0].kind
         most = chart.most(panel)
-        whose = f"{kind.rate} a second of each client" if kind.by_clients else f"{kind.rate} a second in all"
-        say(f"[bold]{show.shown(kind.title)}[/] [dim]{show.shown(whose)}[/]")
+        say(f"[bold]{show.shown(kind.title)}[/] [dim]{show.shown(chart.sender(kind))}[/]")
         grid = _grid(room)
         for each in panel:
             arrived = chart.bar(each.arrived, most, room)

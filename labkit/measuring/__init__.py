@@ -24,9 +24,9 @@ class Plan:
 class Measured:
     """One kind of messages with one number of instances.
 
-    `wanted` is how many messages a second were to be sent, None for as many as can be, `arrived` how many came, at each client; `median` and
-    `late` are seconds on the way, of the middle message and of the one that 99 of 100 are faster than, None if none
-    came. `busy` is the share of all processors of the machine that were at work meanwhile, 0 to 1.
+    `wanted` is how many messages a second were to be sent, None for as many as can be, and `arrived` how many came, at
+    each client; `median` and `late` are seconds on the way, of the middle message and of the one that 99 of 100 are
+    faster than, None if none came. `busy` is the share of all processors of the machine that were at work, 0 to 1.
     """
 
     kind: Kind

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
+from pathlib import Path
 
-from labkit.language import translated
+from labkit.lab import Kind
+from labkit.language import marked, translated
 from labkit.measuring import Measured
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -12,27 +14,9 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 WIDTH, LEFT, PANEL, GAP = 900, 30, 270, 20
 """Of the SVG, in pixels: its width, its left margin, a panel for a kind, and the gap between two."""
 _BAR, _ROW, _NUMBER = 16, 26, 26
-_STYLE = """
-    text { font: 13px system-ui, sans-serif; fill: #1d2433; }
-    .title { font-size: 17px; font-weight: 600; }
-    .kind { font-size: 15px; font-weight: 600; }
-    .small { font-size: 12px; fill: #4a5468; }
-    .end { text-anchor: end; }
-    .ground { fill: #ffffff; }
-    .wanted { fill: #e3e6ee; }
-    .arrived { fill: #5257d6; }
-    .median { fill: #b3462f; }
-    .late { stroke: #b3462f; stroke-width: 2; }
-    @media (prefers-color-scheme: dark) {
-      text { fill: #e6e9f2; }
-      .small { fill: #b4bccf; }
-      .ground { fill: #12161f; }
-      .wanted { fill: #333b4f; }
-      .arrived { fill: #9ea2ff; }
-      .median { fill: #ff9d85; }
-      .late { stroke: #ff9d85; }
-    }
-"""
+_STYLE = Path(__file__).parent.parent / "templates" / "chart" / "chart.css"
+
+MESSAGES, TIMES = marked("messages/s: arrived / wanted", "on the way: median, 99 of 100")
 
 
 def bar(value: float, most: float, width: int) -> str:
@@ -46,7 +30,7 @@ def bar(value: float, most: float, width: int) -> str:
 def milliseconds(seconds: float | None) -> str:
     """A time with two digits that say something: `1.2 ms`, `12 ms`, `1200 ms`."""
     if seconds is None:
-        return "–"
+        return "-"
     value = seconds * 1000
     return f"{value:.1f} ms" if value < 9.95 else f"{value:.0f} ms"
 
@@ -59,6 +43,11 @@ def rate(figure: Measured) -> str:
 def most(panel: Sequence[Measured]) -> float:
     """The most messages a second of a kind, which its longest bar stands for."""
     return max((max(each.wanted or 0, each.arrived) for each in panel), default=0.0)
+
+
+def sender(kind: Kind) -> str:
+    """How many messages of a kind are sent, and of whom."""
+    return f"{kind.rate} a second of each client" if kind.by_clients else f"{kind.rate} a second in all"
 
 
 def slowest(figures: Sequence[Measured]) -> float:
@@ -91,20 +80,24 @@ def svg(title: str, notes: Sequence[str], figures: Sequence[Measured]) -> str:
         parts.append(f'<text class="small" x="{LEFT}" y="{y}">{escape(note)}</text>')
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     ground = f'<rect class="ground" width="{width}" height="{height}"/>'
-    lines = [f'{head} role="img">', f"<title>{escape(title)}</title>", f"<style>{_STYLE}</style>", ground]
+    lines = [
+        f'{head} role="img">',
+        f"<title>{escape(title)}</title>",
+        f"<style>\n{_STYLE.read_text(encoding='utf-8')}</style>",
+        ground,
+    ]
     return "\n".join([*lines, *parts, "</svg>", ""])
 
 
 def _panel(panel: Sequence[Measured], x: int, y: int, block: int, latest: float) -> list[str]:
     kind = panel[0].kind
-    who = translated(f"{kind.rate} messages a second of each client" if kind.by_clients else f"{kind.rate} a second in all")
     parts = [
         f'<text class="kind" x="{x}" y="{y + 8}">{escape(kind.title)}</text>',
-        f'<text class="small" x="{x}" y="{y + 26}">{escape(who)}</text>',
+        f'<text class="small" x="{x}" y="{y + 26}">{escape(translated(sender(kind)))}</text>',
     ]
     bars, room = x + _NUMBER, PANEL - _NUMBER - 96
     longest = most(panel)
-    for row, heading in enumerate(("messages a second: arrived / wanted", "on the way: median, and 99 of 100")):
+    for row, heading in enumerate((MESSAGES, TIMES)):
         at = y + 52 + row * block
         parts.append(f'<text class="small" x="{x}" y="{at}">{escape(translated(heading))}</text>')
         for number, each in enumerate(panel):

@@ -3,12 +3,12 @@
 It gets orders on its standard input, one a line, and answers each with a line, both JSON:
 
 - `{"do": "connect", "number", "url", "clients"}`: connect so many clients to the instance at the URL.
-- `{"do": "hear", "word", "sends", "seconds"}`: tell as `heard` whether each of them hears the word within that time; the
-  first one of the crew that `sends` says it to all.
-- `{"do": "measure", "kind", "rate", "sender", "first", "begins", "counts", "ends"}`: send messages of the kind, `rate` of
-  them a second: each client, or, where the app is the sender, the app when the `first` crew asks it to. `begins`,
-  `counts` and `ends` are moments of `time.perf_counter()`, which is one clock for the whole machine. Tell as `heard` how
-  many messages all clients together got between `counts` and `ends`, and as `delays` how many seconds they were on
+- `{"do": "hear", "word", "sends", "seconds"}`: tell as `heard` whether each of them hears the word within that time;
+  the first one of the crew that `sends` says it to all.
+- `{"do": "measure", "kind", "rate", "sender", "first", "begins", "counts", "ends"}`: send messages of the kind, `rate`
+  of them a second: each client, or, where the app is the sender, the app when the `first` crew asks it to. `begins`,
+  `counts` and `ends` are moments of `time.perf_counter()`, which is one clock for the whole machine. Tell as `heard`
+  how many messages all clients together got between `counts` and `ends`, and as `delays` how many seconds they were on
   their way, or a sample of them.
 
 Where it cannot, it answers `{"error": "…"}`. It ends when its input does.
@@ -74,9 +74,11 @@ class Crew:
                 raise InternalError(f"The lab's clients gave no answer within {patience:.0f} s.", self._advice)
         look()
         if answer is None:
-            raise InternalError(f"The lab's clients have ended. Their last lines:\n{last_lines(self._log)}", self._advice)
+            raise InternalError(
+                f"The lab's clients have ended. Their last lines:\n{last_lines(self._log)}", self._advice
+            )
         if "error" in answer:
-            raise LabError(f"The clients could not go on: {answer['error']}", "labkit verify tells what the app lacks")
+            raise LabError(f"The clients could not go on: {answer['error']}", "labkit verify   (tells what the app lacks)")
         return answer
 
     @property

@@ -55,7 +55,7 @@ def measure(
                     _app(exercise, measurement),
                     folder,
                     data=data / f"app-{count}",
-                    secret="measured" * 4,  # noqa: S106  (nobody logs in)
+                    secret="measured" * 4,
                     id="measured",
                     count=count,
                     database_server=server,
@@ -79,9 +79,7 @@ def _with_instances(
     """Measure every kind with the instances that run."""
     command = [word.replace("{python}", str(instances.interpreter(folder))) for word in measurement.clients]
     variables = environment(_path(exercise))
-    crews = [
-        Crew(group, command, folder, variables, logs / f"clients-{each.number}.log") for each in running.list
-    ]
+    crews = [Crew(group, command, folder, variables, logs / f"clients-{each.number}.log") for each in running.list]
     count = len(crews)
 
     def look() -> None:
@@ -120,11 +118,12 @@ def _deaf(speaker: int, hearer: int) -> LabError:
     if speaker == hearer:
         return LabError(
             f"The clients of instance {hearer} do not hear what one of them says.",
-            "labkit verify tells what is not done yet",
+            "labkit verify   (tells what is not done yet)",
         )
     return LabError(
-        f"The clients of instance {hearer} do not hear what is said at instance {speaker}: nothing joins the instances.",
-        "labkit verify tells what is not done yet; with --instances 1 one instance is measured",
+        f"The clients of instance {hearer} do not hear what is said at instance {speaker}: "
+        "nothing joins the instances.",
+        "labkit verify   (tells what is not done yet; with --instances 1 one instance is measured)",
     )
 
 

@@ -1,4 +1,4 @@
-"""MariaDB as the backplane, when something goes wrong: a real server. That it is killed and frozen, `test_soak` does."""
+"""MariaDB as the backplane, when something goes wrong: a real server; `test_soak` kills and freezes it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
 """The clients of one instance while the quiz is measured: they speak SignalR over WebSockets, as a page does.
 
-`labkit measure` gives orders, see `labkit/measuring/crew.py`. A client that is a second behind, because it has not heard
-its own messages of that time yet, leaves messages out, as a game does: so a backlog does not grow without end.
+`labkit measure` gives orders, which `docs/authors.md` tells. A client that is a second behind, because it has not
+heard its own messages of that time yet, leaves messages out, as a game does: so a backlog does not grow without end.
 """
 
 import asyncio
@@ -51,6 +51,11 @@ class Client:
         if "error" in answer:
             raise ConnectionError(answer["error"])
         self._hearing = asyncio.create_task(self._hear())
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it has not heard all of its own messages."""
+        return self.own < self.sent
 
     async def call(self, target: str, *arguments: object) -> None:
         """Call a method of the hub."""
@@ -128,7 +133,7 @@ class Crew:
         if sender == "client":
             await asyncio.gather(*(self._send(each, rate, ends) for each in self.clients))
             drained = time.perf_counter() + 5  # what is still on its way is not to disturb what comes next
-            while any(each.own < each.sent for each in self.clients) and time.perf_counter() < drained:
+            while any(each.is_behind for each in self.clients) and time.perf_counter() < drained:  # noqa: ASYNC110  (no event at each message)
                 await asyncio.sleep(0.02)
         else:
             if first:

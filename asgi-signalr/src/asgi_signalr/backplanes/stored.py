@@ -149,7 +149,7 @@ class StoredBackplane(ABC, Generic[C]):
 
     @property
     def health(self) -> dict[str, Any]:
-        """How it fares: whether it `is_joined`, messages `queued` for sending, its `lag`, `gaps` so far, the `trouble`."""
+        """How it fares: whether it `is_joined`, messages `queued` for sending, `lag`, `gaps` so far, and `trouble`."""
         return {
             "is_joined": self._deliver is not None and self._positioned.is_set() and "receiving" not in self._said,
             "queued": len(self._queue),
