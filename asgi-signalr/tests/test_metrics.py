@@ -52,7 +52,7 @@ def read(reader: InMemoryMetricReader) -> Read:
         data: Any = reader.get_metrics_data()
         return [
             (dict(point.attributes), point.count if isinstance(point, HistogramDataPoint) else point.value)
-            for resource in data.resource_metrics
+            for resource in (data.resource_metrics if data else ())  # none, if nothing was measured
             for scope in resource.scope_metrics
             for metric in scope.metrics
             if metric.name == name
