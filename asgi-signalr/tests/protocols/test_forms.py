@@ -14,7 +14,7 @@ import pytest
 from asgi_signalr import Hub, HubException, SignalR
 from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.protocols import reading
-from asgi_signalr.protocols.forms import DateTimeOffset
+from asgi_signalr.protocols.forms import DateTimeOffset, with_offset
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing import TestClient
@@ -295,6 +295,30 @@ def test_one_dataclass_serves_the_clients_of_both_protocols_of_dotnet() -> None:
         "UnitPrice": "1.10",
         "SentAt": [datetime(2026, 1, 2, tzinfo=UTC), 0],
         "Lasted": 600_000_000,
+    }
+
+
+async def test_what_is_sent_says_of_itself_that_it_has_an_offset() -> None:
+    class Clock(Hub):
+        async def tell(self, moment: datetime) -> None:
+            await self.clients.caller.send("told", with_offset(moment), [with_offset(moment) + timedelta(hours=1)])
+
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    app = SignalR()
+    app.hub("/python")(Clock)
+    app.hub("/dotnet", value_forms="dotnet")(type("DotnetClock", (Clock,), {}))
+    told = {}
+    for path in ("/python", "/dotnet"):
+        for protocol in ("json", "messagepack"):
+            async with TestClient(app, path, protocol=protocol) as client:
+                await client.invoke("tell", now)
+                told[path, protocol] = await client.next("told")
+    later = datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC)
+    assert told == {
+        ("/python", "json"): ["2026-01-02T03:04:05Z", ["2026-01-02T04:04:05Z"]],
+        ("/python", "messagepack"): [now, [later]],
+        ("/dotnet", "json"): ["2026-01-02T03:04:05+00:00", ["2026-01-02T04:04:05+00:00"]],
+        ("/dotnet", "messagepack"): [[now, 0], [[later, 0]]],
     }
 
 

@@ -17,8 +17,22 @@ OFFSET = object()
 DateTimeOffset = Annotated[datetime, OFFSET]
 """A `datetime` that .NET's programs declare as `DateTimeOffset`: with `value_forms="dotnet"` it is written as such.
 
-For what a method returns or yields, and for the fields of classes. In JSON both are written alike.
+For what a method returns or yields, and for the fields of classes; `with_offset` is for the arguments of `send`.
 """
+
+
+class OffsetDatetime(datetime):
+    """A `datetime` that says of itself that it is .NET's `DateTimeOffset`."""
+
+
+def with_offset(moment: datetime) -> OffsetDatetime:
+    """Mark a time as .NET's `DateTimeOffset`, where no declared type says so: among what is given to `send`.
+
+    It is the same time, with `value_forms="dotnet"` in that form; to everything else it is a `datetime`.
+    """
+    day, clock = moment.date(), moment.timetz()
+    return OffsetDatetime.combine(day, clock)
+
 
 TICKS = 10
 """Ticks in a microsecond; .NET counts time in them."""
