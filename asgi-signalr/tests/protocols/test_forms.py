@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -149,6 +149,29 @@ def test_json_is_read_in_every_form(text: str, to: Any, value: Any) -> None:
 )
 def test_messagepack_is_read_in_every_form(text: str, to: Any, value: Any) -> None:
     assert _read("MessagePack", text, to) == value
+
+
+class Access(Flag):
+    READ = 1
+    WRITE = 2
+
+
+@pytest.mark.parametrize(
+    ("protocol", "text", "to"),
+    [
+        ("JSON", '"NaN"', Decimal),
+        ("JSON", '["-Infinity"]', list[Decimal]),
+        ("JSON", '{"unit_price":"sNaN"}', Order),
+        ("MessagePack", "cb7ff8000000000000", Decimal),
+        ("MessagePack", "a3496e66", Decimal),
+        ("JSON", "-1", Access),
+        ("MessagePack", "ff", Access),
+        ("JSON", "4", Access),
+    ],
+)
+def test_what_python_would_take_for_another_value_is_refused(protocol: str, text: str, to: Any) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"Expected a number|Invalid enum value"):
+        _read(protocol, text, to)
 
 
 @pytest.mark.parametrize(("protocol", "text"), [("JSON", b'"\\ud83d"'), ("MessagePack", bytes.fromhex("a3eda0bd"))])
@@ -296,6 +319,19 @@ def test_one_dataclass_serves_the_clients_of_both_protocols_of_dotnet() -> None:
         "SentAt": [datetime(2026, 1, 2, tzinfo=UTC), 0],
         "Lasted": 600_000_000,
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1E+28", "10000000000000000000000000000"),
+        ("12E+27", "12000000000000000000000000000"),
+        ("-1.5E+2", "-150"),
+        ("1E+29", "1E+29"),  # larger than .NET has any
+    ],
+)
+def test_decimals_as_large_as_dotnet_has_them_are_written_without_an_exponent(value: str, text: str) -> None:
+    assert _written(PROTOCOLS["JSON", "dotnet"], Decimal(value)) == text
 
 
 async def test_what_is_sent_says_of_itself_that_it_has_an_offset() -> None:

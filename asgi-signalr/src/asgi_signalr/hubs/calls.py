@@ -155,7 +155,7 @@ class Calls:
 
     @property
     def are_to_begin(self) -> bool:
-        """Whether a call has been given to a task that has not come to it yet: what follows it is not to overtake it."""
+        """Whether a call has been given to a task that has not come to it yet; nothing is to overtake it."""
         return self.latest is not None and not self.latest.has_begun
 
     def find(self, invocation_id: str) -> Call | None:

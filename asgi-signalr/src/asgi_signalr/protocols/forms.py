@@ -9,8 +9,10 @@ import re
 import struct
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from math import isfinite
 from typing import Annotated, Any
 
+from msgspec import ValidationError
 from msgspec.msgpack import Ext
 
 OFFSET = object()
@@ -134,6 +136,33 @@ def read_ticks(value: Any) -> Any:
         return value
 
 
+_NO_NUMBER = re.compile(r"\s*[+-]?s?(nan|inf)", re.IGNORECASE)
+
+
+def read_decimal(value: Any) -> Any:
+    """Read a decimal, from text as well.
+
+    Raises:
+        ValidationError: it is no number, which `Decimal` would take all the same.
+
+    """
+    if (type(value) is float and not isfinite(value)) or (type(value) is str and _NO_NUMBER.match(value)):
+        raise ValidationError(f"Expected a number, got `{value!s:.20}`")
+    return value
+
+
+def read_flag(value: Any) -> Any:
+    """Read the value of a `Flag`.
+
+    Raises:
+        ValidationError: it is negative, which Python would take for other flags than those that it has.
+
+    """
+    if type(value) is int and value < 0:
+        raise ValidationError(f"Invalid enum value {value}")
+    return value
+
+
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -229,10 +258,10 @@ def number(value: Decimal) -> Decimal:
         ValueError: it is no number.
 
     """
-    exponent = value.as_tuple().exponent
+    sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise ValueError(f"{value} is no number, so it cannot be sent.")
-    return value.quantize(Decimal(1)) if 0 < exponent <= 28 else value
+    return Decimal((sign, (*digits, *[0] * exponent), 0)) if 0 < exponent <= 28 else value
 
 
 _EXTREME_TICKS = {read_ticks(each): each for each in _EXTREMES}
