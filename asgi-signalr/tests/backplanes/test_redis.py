@@ -348,8 +348,14 @@ async def test_sentinels_tell_where_the_main_server_is_after_a_failover(
                     async def follows() -> bool:
                         return bool((await client.info("replication"))["master_link_status"] == "up")
 
+                    async def has_all() -> bool:
+                        sent = nodes[0].backplane.health["queued"] == 0
+                        return sent and await client.xlen("{signalr}:messages_0") == 3
+
                     await eventually(follows)
-                nodes = await started(open_node, f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster")
+                    nodes = await started(open_node, f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster")
+                    # A replica follows a little later: what only the killed server had would be lost, and said to be.
+                    await eventually(has_all)
                 main.kill()
                 await nodes[0].send(b"4")
                 for node in nodes:
