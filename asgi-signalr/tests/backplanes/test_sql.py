@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
+from asgi_signalr.backplanes.sqlite import SqliteBackplane
 
 from .pairs import started
 
@@ -122,7 +123,7 @@ async def test_a_missing_folder_is_said(open_node: Any, tmp_path: Path) -> None:
 
 
 def test_the_lag_is_what_is_stored_and_not_read_yet(file: Path) -> None:
-    backplane = open_backplane(f"sqlite:///{file}")
+    backplane = SqliteBackplane(f"sqlite:///{file}")
     backplane._last, backplane._top, backplane._confirmed = 4, 7, 9
     assert backplane.health["lag"] == 5
     backplane._last = 10
