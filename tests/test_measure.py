@@ -63,8 +63,8 @@ def test_a_bar_is_as_long_as_its_share(value: float, drawn: str) -> None:
 
 
 def test_times_have_the_digits_that_say_something() -> None:
-    assert [chart.milliseconds(each) for each in (0.00123, 0.00996, 0.0126, 1.2, None)] == [
-        *("1.2 ms", "10 ms", "13 ms", "1200 ms", "-"),
+    assert [chart.time(each) for each in (0.00123, 0.00996, 0.0126, 1.2, None)] == [
+        *("1.2 ms", "10 ms", "13 ms", "1.2 s", "-"),
     ]
 
 
@@ -81,7 +81,7 @@ def test_the_chart_reads_in_light_and_dark_and_says_every_figure() -> None:
     texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
     assert texts[0] == "Tea & scones"
     assert texts[-1] == "3 clients at each instance."
-    assert {"Pouring", "Sipping", "20 / 20", "15 / 15", "10 / 30", "2.0 ms, 4.0 ms", "800 ms, 1600 ms"} < set(texts)
+    assert {"Pouring", "Sipping", "20 / 20", "15 / 15", "10 / 30", "2.0 ms, 4.0 ms", "800 ms, 1.6 s"} < set(texts)
     assert "prefers-color-scheme: dark" in drawn
     width, height = (float(root.attrib[name]) for name in ("width", "height"))
     for each in root.iter("{http://www.w3.org/2000/svg}rect"):

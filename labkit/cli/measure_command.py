@@ -168,7 +168,7 @@ def _show(figures: Sequence[Measured], notes: Sequence[str]) -> None:
                 Text.assemble((arrived, "cyan"), (missing, "dim")),
                 Text(chart.rate(each)),
                 Text(chart.bar(each.median or 0.0, latest, room), style="magenta"),
-                Text(f"{chart.milliseconds(each.median)}, {chart.milliseconds(each.late)}"),
+                Text(f"{chart.time(each.median)}, {chart.time(each.late)}"),
             )
         out.print(grid)
     for note in notes:
@@ -188,7 +188,7 @@ def _grid(room: int) -> Table:
 
 def _say_figure(figure: Measured) -> None:
     """Say one in a line, as soon as it is known."""
-    median, late = chart.milliseconds(figure.median), chart.milliseconds(figure.late)
+    median, late = chart.time(figure.median), chart.time(figure.late)
     kind, busy = show.shown(figure.kind.title), f"{figure.busy:.0%}"
     say(
         f"{kind}, instances: {figure.instances}; messages a second: {chart.rate(figure)}; "

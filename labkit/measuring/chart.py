@@ -16,7 +16,7 @@ WIDTH, LEFT, PANEL, GAP = 900, 30, 270, 20
 _BAR, _ROW, _NUMBER = 16, 26, 26
 _STYLE = Path(__file__).parent.parent / "templates" / "chart" / "chart.css"
 
-MESSAGES, TIMES = marked("messages/s: arrived / wanted", "on the way: median, 99 of 100")
+MESSAGES, TIMES = marked("messages/s by instances: arrived / wanted", "on the way: median, 99 of 100")
 
 
 def bar(value: float, most: float, width: int) -> str:
@@ -27,10 +27,12 @@ def bar(value: float, most: float, width: int) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-def milliseconds(seconds: float | None) -> str:
-    """A time with two digits that say something: `1.2 ms`, `12 ms`, `1200 ms`."""
+def time(seconds: float | None) -> str:
+    """A time with two digits that say something: `1.2 ms`, `12 ms`, `1.2 s`."""
     if seconds is None:
         return "-"
+    if seconds >= 0.9995:
+        return f"{seconds:.1f} s"
     value = seconds * 1000
     return f"{value:.1f} ms" if value < 9.95 else f"{value:.0f} ms"
 
@@ -70,13 +72,13 @@ def svg(title: str, notes: Sequence[str], figures: Sequence[Measured]) -> str:
     panels = by_kind(figures)
     rows = max((len(panel) for panel in panels), default=0)
     top, block = 62, rows * _ROW + 34
-    height = top + 40 + 2 * block + 18 * len(notes) + 12
+    height = top + 46 + 2 * block + 18 * len(notes) + 12
     width = max(LEFT * 2 + len(panels) * (PANEL + GAP) - GAP, 600)
     parts = [f'<text class="title" x="{LEFT}" y="34">{escape(title)}</text>']
     for number, panel in enumerate(panels):
         parts += _panel(panel, LEFT + number * (PANEL + GAP), top, block, slowest(figures))
     for number, note in enumerate(notes):
-        y = top + 40 + 2 * block + 18 * number + 4
+        y = top + 46 + 2 * block + 18 * number + 4
         parts.append(f'<text class="small" x="{LEFT}" y="{y}">{escape(note)}</text>')
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     ground = f'<rect class="ground" width="{width}" height="{height}"/>'
@@ -95,7 +97,7 @@ def _panel(panel: Sequence[Measured], x: int, y: int, block: int, latest: float)
         f'<text class="kind" x="{x}" y="{y + 8}">{escape(kind.title)}</text>',
         f'<text class="small" x="{x}" y="{y + 26}">{escape(translated(sender(kind)))}</text>',
     ]
-    bars, room = x + _NUMBER, PANEL - _NUMBER - 96
+    bars, room = x + _NUMBER, PANEL - _NUMBER - 116
     longest = most(panel)
     for row, heading in enumerate((MESSAGES, TIMES)):
         at = y + 52 + row * block
@@ -113,7 +115,7 @@ def _panel(panel: Sequence[Measured], x: int, y: int, block: int, latest: float)
                 half = line + _BAR / 2
                 parts.append(_rect("median", bars, line, room * _share(each.median or 0, latest)))
                 parts.append(f'<line class="late" x1="{bars}" y1="{half}" x2="{bars + end:.1f}" y2="{half}"/>')
-                said = f"{milliseconds(each.median)}, {milliseconds(each.late)}"
+                said = f"{time(each.median)}, {time(each.late)}"
             parts.append(f'<text class="small" x="{bars + end + 6:.1f}" y="{middle}">{escape(said)}</text>')
     return parts
 

@@ -78,7 +78,9 @@ class Crew:
                 f"The lab's clients have ended. Their last lines:\n{last_lines(self._log)}", self._advice
             )
         if "error" in answer:
-            raise LabError(f"The clients could not go on: {answer['error']}", "labkit verify   (tells what the app lacks)")
+            raise LabError(
+                f"The clients could not go on: {answer['error']}", "labkit verify   (tells what the app lacks)"
+            )
         return answer
 
     @property
