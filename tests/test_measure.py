@@ -258,7 +258,7 @@ def test_a_chart_that_cannot_be_written_is_refused_before_anything_runs(measure:
 
 @pytest.mark.slow
 def test_this_labs_end_is_measured_with_its_backplane() -> None:
-    short = ("--solution", "end", "--instances", "1,2", "--clients", "2", "--seconds", "1", "--format", "json")
+    short = ("--solution", "end", "--instances", "1,2", "--clients", "2", "--seconds", "2", "--format", "json")
     ran = subprocess.run(
         [sys.executable, "-m", "labkit", "measure", "ex2", *short], capture_output=True, text=True, check=False
     )
