@@ -114,6 +114,7 @@ async def test_from_a_thread_messages_get_through_by_the_event_loop_that_serves_
         assert await client.next("said") == ["by this one"]
 
 
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
 @pytest.mark.parametrize(("root_path", "status"), [("", 200), ("/api", 404)])
 async def test_a_root_path_that_fastapi_is_told_is_none_that_a_proxy_takes_off(
     request_to: Callable[..., Awaitable[Any]], root_path: str, status: int
