@@ -78,6 +78,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
         2,
         "app.py",
     ),
+    "a file is a link": (
+        replaced("app.py", lambda path: path.symlink_to("pages/cup.html")),
+        "snippet insert pour",
+        2,
+        "app.py is a link: labkit neither follows nor replaces it",
+    ),
     "a file is in UTF-16": (
         lambda folder: (folder / "app.py").write_bytes("é".encode("utf-16")),
         "snippet insert pour",

@@ -508,6 +508,24 @@ async def test_a_locked_database_is_told_in_json_by_the_api(quiz: Quiz, data: Pa
     assert (answer.status_code, answer.json()) == (503, {"detail": "The database is busy. Try again in a moment."})
 
 
+async def test_answers_that_wait_for_the_database_leave_room_for_who_reads(quiz: Quiz, data: Path) -> None:
+    ada = await quiz.user("Ada")
+    question = await ada.question()
+
+    with closing(sqlite3.connect(data / "quiz.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answers = [
+            asyncio.create_task(ada.answer(question["id"], question["options"][0]["id"])) for _ in range(30)
+        ]
+        while quiz.database.engine.pool.checkedout() < 30:
+            await asyncio.sleep(0.01)
+        page = await ada.get("/statistics")
+        waiting = sum(not answer.done() for answer in answers)
+
+    assert (page.status_code, waiting) == (200, 30)
+    assert sorted([answer.status_code for answer in await asyncio.gather(*answers)]) == [200, *[409] * 29]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
 async def test_the_files_are_for_nobody_else(quiz: Quiz, data: Path) -> None:
     await quiz.user("Ada")

@@ -4,8 +4,10 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +108,103 @@ def test_a_start_that_cannot_be_explained_still_ends(tmp_path: Path, code: str) 
         instances.running(app, folder, data=tmp_path / "data", secret="s", id="i", count=1),
     ):
         pass
+
+
+STRANGE = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
+    **{"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1", "CI": "true", "TERM": "dumb"},
+    **{"PGHOST": "192.0.2.1", "PGPORT": "1", "PGSSLMODE": "require", "PGOPTIONS": "--no", "PGSERVICE": "none"},
+}
+"""A shell that sets what it likes: proxies that lead nowhere, warnings that are errors, another PostgreSQL."""
+
+COMMANDS = (
+    *("start a1 ../another", "list", "status", "snippet insert pour", "diff --stat", "pack", "undo --yes", "next"),
+    *("new lab ../lab", "db status"),
+)
+SEVERAL = "import sys; from labkit.cli import run; print('codes', [run(each.split()) for each in sys.argv[1:]])"
+
+
+def strict() -> None:
+    """Have few files open, and make none that others can read."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+
+
+def test_whatever_the_shell_sets_and_lacks_the_commands_work(mine: Workspace, tea_folder: Path, tmp_path: Path) -> None:
+    places = {"PATH": str(tmp_path / "without git"), "TMPDIR": str(tmp_path / "tmp ü %20#")}
+    for place in places.values():
+        Path(place).mkdir()
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", SEVERAL, *COMMANDS],
+        env={**os.environ, **STRANGE, **places, "LABKIT_LAB": str(tea_folder), "LABKIT_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        preexec_fn=strict,
+    )
+    assert (result.stdout.splitlines()[-1:], result.stderr) == ([f"codes {[0] * len(COMMANDS)}"], "")
+    assert list(Path(places["TMPDIR"]).iterdir()) == []
+
+
+def test_files_that_come_and_go_meanwhile_disturb_no_command(labkit: Labkit, mine: Workspace) -> None:
+    """As a folder is that a cloud drive synchronizes, or an editor saves in."""
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        made = [mine.folder / f"{name}{number}.py" for number in range(8) for name in ("~$", "pages/", ".tmp", "new/")]
+        while not done.is_set():
+            for path in made:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text("passing = 1\n" * 100, "utf-8")
+            for path in made:
+                path.unlink()
+            (mine.folder / "new").rmdir()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        commands = ("list", "diff --stat", "status", "snippet insert pour", "pack", "undo --yes", "next")
+        said = [(command, labkit(*command.split())) for _ in range(3) for command in commands]
+    finally:
+        done.set()
+        thread.join()
+    assert [each for each in said if each[1][0] != 0 or "Traceback" in each[1][2]] == []
+    assert "TODO pour" in (mine.folder / "app.py").read_text("utf-8")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another account")
+def test_an_account_that_owns_neither_labkit_nor_the_lab_works_with_both(tea_folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    os.chown(own, 12345, 12345)
+    for folder in tmp_path.parents[:3]:
+        folder.chmod(folder.stat().st_mode | 0o005)
+    tmp_path.chmod(0o755)
+    as_user: dict[str, Any] = {"user": 12345, "group": 12345, "extra_groups": [], "cwd": own, "capture_output": True}
+    if subprocess.run([sys.executable, "-c", "import labkit"], **as_user).returncode:
+        pytest.skip("this Python is for root alone")
+    commands = ("start a1", "list", "snippet insert pour", "diff --stat", "undo --yes", "new lab mine")
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", SEVERAL, *commands],
+        env={**os.environ, "LABKIT_LAB": str(tea_folder), "HOME": str(own), "XDG_STATE_HOME": str(own / "state")},
+        text=True,
+        **as_user,
+    )
+    assert (result.stdout.splitlines()[-1:], result.stderr) == ([f"codes {[0] * len(commands)}"], "")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["CRLF", "CRLF with a mark"])
+def test_a_file_that_windows_has_saved_is_inserted_into_and_stays_as_it_is(
+    labkit: Labkit, mine: Workspace, brew: Exercise, mark: str
+) -> None:
+    def windows(text: str) -> bytes:
+        return f"{mark}{text}".replace("\n", "\r\n").encode()
+
+    for path in ("app.py", "pages/cup.html"):
+        (mine.folder / path).write_bytes(windows((brew.begin / path).read_text("utf-8")))
+    assert [labkit("snippet", "insert", each)[0] for each in ("pour", "cup-label")] == [0, 0]
+    for path in ("app.py", "pages/cup.html"):
+        assert (mine.folder / path).read_bytes() == windows((brew.end / path).read_text("utf-8"))
+    assert labkit("list")[1].count("[x]") + labkit("list")[1].count("✓") > 0
 
 
 MEASURED = """
