@@ -65,7 +65,7 @@ def pack(here: Workspace, exercise: Exercise, file: Path, trainee: str | None, n
         made_from = replace(made_from, trainee=trainee)
         record.write(here.folder, made_from)
     left_out: list[tuple[str, str]] = []
-    paths = list(_chosen(here.folder, exercise, left_out))
+    chosen, paths = list(_chosen(here.folder, exercise, left_out)), []
     about = {
         "schema": 1,
         "workspace": number,
@@ -83,8 +83,10 @@ def pack(here: Workspace, exercise: Exercise, file: Path, trainee: str | None, n
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-                for path in paths:
-                    archive.writestr(_entry(f"{top}/{path}", now), (here.folder / path).read_bytes())
+                for path in chosen:
+                    if (content := _content(here.folder, path, left_out)) is not None:
+                        archive.writestr(_entry(f"{top}/{path}", now), content)
+                        paths.append(path)
                 text = json.dumps(about, indent=2, ensure_ascii=False)
                 archive.writestr(_entry(f"{top}/{VERDICTS}", now), f"{text}\n".encode())
             temporary.chmod(0o644)
@@ -102,6 +104,8 @@ def _chosen(folder: Path, exercise: Exercise, left_out: list[tuple[str, str]]) -
     given = set(tree.app_files(exercise.begin))
     for path in tree.app_files(folder):
         there = folder / path
+        if not there.is_file():  # it has gone meanwhile, as what an editor saves by
+            continue
         name = path.rpartition("/")[2]
         if there.is_symlink():
             left_out.append((path, "a link"))
@@ -118,6 +122,16 @@ def _chosen(folder: Path, exercise: Exercise, left_out: list[tuple[str, str]]) -
     for path in beside:
         if (folder / path).is_file() and not (folder / path).is_symlink():
             yield path
+
+
+def _content(folder: Path, path: str, left_out: list[tuple[str, str]]) -> bytes | None:
+    try:
+        return (folder / path).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        left_out.append((path, f"cannot be read: {error.strerror or error}"))
+        return None
 
 
 def _entry(name: str, now: datetime) -> zipfile.ZipInfo:

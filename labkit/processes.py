@@ -303,12 +303,13 @@ def began(pid: int) -> float | None:
             return int(fields[19]) / os.sysconf("SC_CLK_TCK")
         except (OSError, ValueError, IndexError):
             return None
-    import psutil
+    else:
+        import psutil
 
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
+        try:
+            return float(psutil.Process(pid).create_time())
+        except psutil.Error:
+            return None
 
 
 def _now() -> float:

@@ -150,7 +150,9 @@ def test_a_clock_that_is_set_meanwhile_keeps_no_program_from_its_end(
         psutil.process_iter.cache_clear()  # which has the times from before
         # Nobody takes this process for one that has ended, and another for its successor.
         assert [each.pid for each in usage.users(tmp_path)] == [os.getpid()]
-        assert leader.pid in {each.pid for each in processes.members({leader.pid: processes.began(leader.pid) or 0}, "")}
+        assert leader.pid in {
+            each.pid for each in processes.members({leader.pid: processes.began(leader.pid) or 0}, "")
+        }
         leader.kill()
         leader.wait()
     assert not runs(child)
