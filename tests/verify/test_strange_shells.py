@@ -53,7 +53,7 @@ def test_two_verifications_beside_the_running_app_agree_and_leave_nothing(
     start: Callable[..., "subprocess.Popen[str]"], bakery: Lab, shop: Exercise, tmp_path: Path
 ) -> None:
     settings = shop.folder / "exercise.toml"
-    settings.write_text(f'{settings.read_text("utf-8")}\n[database]\nsolution = ["bread"]\n', "utf-8")
+    settings.write_text(f'{settings.read_text("utf-8")}\n[database]\nsolution = ["bread"]\nsnippet = "till"\n', "utf-8")
     here = workspace.create(bakery, shop, tmp_path / "my shop")
     (here.folder / "shop.py").write_bytes((shop.end / "shop.py").read_bytes())
     app = start("run", "--no-open")
