@@ -12,7 +12,6 @@ messages of 256 B, 16 kB and 256 kB, drawn into FILE. The exit code is 1 if a li
 import argparse
 import contextlib
 import importlib.util
-import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -21,11 +20,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "real_time"))
 
-from load import PLAIN, READ, SIGNALR, SOCKET_IO, Clients, Dialect
+from drain import DIALECTS
+from load import READ, Clients, Dialect
 
 from labkit import services
 from labkit.lab import Kind
@@ -38,7 +37,6 @@ UNDER_WAY = 64
 SERVERS = (1, 2, 4, 8)
 SIZES = {"256 B": 256, "16 kB": 16_000, "256 kB": 256_000}
 
-DIALECTS = {"asgi-signalr": SIGNALR, "python-socketio": SOCKET_IO, "channels": PLAIN, "bare": PLAIN}
 STORES = {
     "redis": {"bare": "redis", "asgi-signalr": "redis", "python-socketio": "socketio", "channels": "channels_redis"},
     "postgres": {"bare": "asyncpg", "asgi-signalr": "asyncpg", "channels": "channels_postgres"},
@@ -70,32 +68,22 @@ def server(entrant: str, url: str, size: int) -> Iterator[int]:
         process.wait()
 
 
-def drain(port: int, dialect: str, number: int, ready: Any) -> None:
-    """Be so many clients that hear and say nothing."""
-    with Clients(port, DIALECTS[dialect]) as clients:
-        clients.connect(number)
-        ready.set()
-        while True:
-            for fd in clients._poll(1.0):
-                clients._receive[fd](READ)
-
-
 @contextmanager
 def listeners(ports: list[int], entrant: str, number: int) -> Iterator[None]:
     """Have so many clients on each server, in a process for each."""
-    context = multiprocessing.get_context("spawn")
+    program = str(Path(__file__).parent / "drain.py")
     processes = []
-    for port in ports if number else ():
-        ready = context.Event()
-        processes.append(context.Process(target=drain, args=(port, entrant, number, ready), daemon=True))
-        processes[-1].start()
-        assert ready.wait(60)
     try:
+        for port in ports if number else ():
+            command = [sys.executable, program, entrant, str(port), str(number)]
+            processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        for each in processes:
+            assert each.stdout is not None and each.stdout.readline() == "ready\n"
         yield
     finally:
         for each in processes:
             each.kill()
-            each.join()
+            each.wait()
 
 
 def meet(sender: Clients, hearer: Clients) -> None:
