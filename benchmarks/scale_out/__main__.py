@@ -10,7 +10,6 @@ messages of 256 B, 16 kB and 256 kB, drawn into FILE. The exit code is 1 if a li
 """
 
 import argparse
-import contextlib
 import importlib.util
 import statistics
 import subprocess
@@ -24,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "real_time"))
 
 from drain import DIALECTS
-from load import READ, Clients, Dialect
+from load import READ, Clients
 
 from labkit import services
 from labkit.lab import Kind
@@ -100,33 +99,28 @@ def meet(sender: Clients, hearer: Clients) -> None:
         assert time.monotonic() < until, "the servers do not hear each other"
 
 
-def asked(dialect: Dialect, ports: list[int], seconds: float) -> tuple[list[float], float]:
+def asked(sender: Clients, hearer: Clients, seconds: float) -> tuple[list[float], float]:
     """Seconds from asks at a calm rate to the other server's client, and broadcasts a second at most."""
-    with Clients(ports[0], dialect) as sender, Clients(ports[-1], dialect) as hearer:
-        sender.connect(1)
-        hearer.connect(1)
-        meet(sender, hearer)
-        with contextlib.suppress(BlockingIOError):
-            while sender._sockets[0].recv(READ):
-                pass
-        delays = []
-        for _ in range(round(seconds * RATE)):
-            begun = time.perf_counter()
+    meet(sender, hearer)
+    _empty(sender)
+    delays = []
+    for _ in range(round(seconds * RATE)):
+        begun = time.perf_counter()
+        sender.ask()
+        hearer.take(1)
+        delays.append(time.perf_counter() - begun)
+        _empty(sender)
+        time.sleep(max(0.0, 1 / RATE - (time.perf_counter() - begun)))
+    begun, sent, taken = time.perf_counter(), 0, 0
+    while (now := time.perf_counter()) < begun + seconds:
+        while sent - taken < UNDER_WAY:
             sender.ask()
-            hearer.take(1)
-            delays.append(time.perf_counter() - begun)
-            _empty(sender)
-            time.sleep(max(0.0, 1 / RATE - (time.perf_counter() - begun)))
-        begun, sent, taken = time.perf_counter(), 0, 0
-        while (now := time.perf_counter()) < begun + seconds:
-            while sent - taken < UNDER_WAY:
-                sender.ask()
-                sent += 1
-            taken += sum(hearer._receive[fd](READ).count(b"|") for fd in hearer._poll(0.2))
-            _empty(sender)
-        rate = taken / (now - begun)
-        hearer.take(sent - taken)
-        return delays, rate
+            sent += 1
+        taken += sum(hearer._receive[fd](READ).count(b"|") for fd in hearer._poll(0.2))
+        _empty(sender)
+    rate = taken / (now - begun)
+    hearer.take(sent - taken)
+    return delays, rate
 
 
 def _empty(clients: Clients) -> None:
@@ -139,8 +133,14 @@ def measure(entrant: str, url: str, count: int, clients: int, size: int, seconds
     """Run so many servers, and measure."""
     with ExitStack() as stack:
         ports = [stack.enter_context(server(entrant, url, size)) for _ in range(count)]
-        stack.enter_context(listeners(ports, entrant, clients - 1))
-        return asked(DIALECTS[entrant], ports, seconds)
+        before = (clients - 1) // 2  # who hears is neither the first client that is written to, nor the last
+        stack.enter_context(listeners(ports, entrant, before))
+        dialect = DIALECTS[entrant]
+        sender, hearer = [stack.enter_context(Clients(port, dialect)) for port in (ports[0], ports[-1])]
+        for each in (sender, hearer):
+            each.connect(1)
+        stack.enter_context(listeners(ports, entrant, clients - 1 - before))
+        return asked(sender, hearer, seconds)
 
 
 def compare(seconds: float) -> bool:
