@@ -27,7 +27,8 @@ class Server:
         if not said:
             raise RuntimeError(f"{entrant.name} does not start.")
         self.port = int(said)
-        self._info = psutil.Process(self._process.pid)
+        self.pid = self._process.pid
+        self._info = psutil.Process(self.pid)
 
     def cpu_seconds(self) -> float:
         """Say how long it has computed, in user and kernel mode: what the network costs it included."""

@@ -108,7 +108,7 @@ def fast_path(
                 return begin(connection, message)
         if is_async:
             call = Call(calls, invocation_id, holds_turn=True)
-            connection.local_hub.runner.run(call, finish(connection, call, message, function, arguments, write))
+            connection.local_hub.runner.run_now(call, finish(connection, call, message, function, arguments, write))
             return connection.ending is None
         try:
             hub = make_hub()
