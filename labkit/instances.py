@@ -427,6 +427,7 @@ class _Program:
         if pipe is None:
             return
         with contextlib.ExitStack() as stack:
+            stack.enter_context(pipe)
             file = None
             with contextlib.suppress(OSError):  # a full disk must not stop the app
                 file = stack.enter_context(self.instance.log.open("ab" if self._goes_on else "wb", buffering=0))

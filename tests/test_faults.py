@@ -49,6 +49,11 @@ def replaced(path: str, make: Callable[[Path], object]) -> Callable[[Path], obje
     return deed
 
 
+def linked_to_outside(folder: Path) -> None:
+    (folder / "app.py").rename(folder.parent / "real.py")
+    (folder / "app.py").symlink_to("../real.py")
+
+
 def record_that_leads_out(folder: Path) -> None:
     change = folder / ".labkit" / "journal" / "0001" / "change.json"
     change.parent.mkdir(parents=True)
@@ -77,6 +82,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
         "snippet insert pour",
         2,
         "app.py",
+    ),
+    "a file is a link": (
+        linked_to_outside,
+        "snippet insert pour",
+        2,
+        "app.py is a link: labkit neither follows nor replaces it",
     ),
     "a file is in UTF-16": (
         lambda folder: (folder / "app.py").write_bytes("é".encode("utf-16")),
@@ -148,7 +159,7 @@ def test_the_page_has_a_line_for_each() -> None:
     ]
 
 
-COMMANDS = ("list", "undo --yes", "snippet insert pour", "diff --stat", "next", "status")
+COMMANDS = ("list", "undo", "snippet insert pour", "diff --stat", "next", "status")
 JSON = st.recursive(
     st.none()
     | st.booleans()
