@@ -258,7 +258,7 @@ class _Launch:
             command = self.sandbox.wrap(command, self.ports)
         if held:
             held.release(port)
-        process = _spawn(self.group, command, self.folder, {**variables, **stacks.variables(log)})
+        process = _spawn(self.group, command, self.folder, {**variables, **stacks.variables(log, variables)})
         return _Program(name, number, port, process, self.group, log, self.folder, self.on_line, goes_on)
 
 

@@ -281,7 +281,7 @@ async def test_a_confirmed_message_is_in_the_database(database_url: str, open_no
 async def test_the_health_says_what_is_wrong(crashing: tuple[Server, Cluster], open_node: Any, eventually: Any) -> None:
     server, cluster = crashing
     node = await open_node(server.database_url("signalr"))
-    well = {"is_joined": True, "queued": 0, "gaps": 0, "trouble": None}
+    well = {"is_joined": True, "queued": 0, "lag": 0, "gaps": 0, "trouble": None}
     assert node.backplane.health == well
     await asyncio.to_thread(cluster.stop)
 
