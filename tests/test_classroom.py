@@ -187,7 +187,9 @@ def test_what_is_sent_has_no_code_and_no_text_of_the_trainee(here: Workspace) ->
 
 def test_a_workspace_that_was_deleted_leaves_the_class_and_is_not_made_again(here: Workspace) -> None:
     sender = joining.Sender(here, "CODE", None)
-    sender.message()
+    sent = sender.message()
+    shutil.rmtree(here.folder / ".labkit")  # as whoever deletes it has come so far
+    assert (sender.message()["id"], (here.folder / ".labkit").exists()) == (sent["id"], False)
     shutil.rmtree(here.folder)
     with pytest.raises(MachineError, match=r"The workspace is no longer there: .*mine\."):
         sender.message()

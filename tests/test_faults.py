@@ -5,6 +5,7 @@ And whatever else is in the files that labkit reads: never a traceback, never a 
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -157,6 +158,18 @@ def test_the_page_has_a_line_for_each() -> None:
         f"| {fault} | `labkit {command}` | {code} | {words.strip(' :(') or 'none'} |"
         for fault, (_, command, code, words) in FAULTS.items()
     ]
+
+
+def test_each_fault_that_was_reported_names_tests_that_there_are() -> None:
+    here = Path(__file__).parent
+    rows = [line for line in (here / "faults.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    faults = [row for row in rows if row.split("|")[-2].strip() != "test"]
+    known = {
+        name for file in here.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text("utf-8"))
+    }
+    without = [row for row in faults if not re.findall(r"`test_\w+`", row)]
+    named = {name for row in faults for name in re.findall(r"`(test_\w+)`", row)}
+    assert (without, named - known) == ([], set())
 
 
 COMMANDS = ("list", "undo", "snippet insert pour", "diff --stat", "next", "status")

@@ -111,13 +111,6 @@ def test_a_start_that_cannot_be_explained_still_ends(tmp_path: Path, code: str) 
         pass
 
 
-STRANGE = {
-    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
-    **{"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1", "CI": "true", "TERM": "dumb"},
-    **{"PGHOST": "192.0.2.1", "PGPORT": "1", "PGSSLMODE": "require", "PGOPTIONS": "--no", "PGSERVICE": "none"},
-}
-"""A shell that sets what it likes: proxies that lead nowhere, warnings that are errors, another PostgreSQL."""
-
 COMMANDS = (
     *("start a1 ../another", "list", "status", "snippet insert pour", "diff --stat", "pack", "undo", "next"),
     *("new lab ../lab", "db status"),
@@ -131,13 +124,15 @@ def strict() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 
 
-def test_whatever_the_shell_sets_and_lacks_the_commands_work(mine: Workspace, tea_folder: Path, tmp_path: Path) -> None:
-    places = {"PATH": str(tmp_path / "without git"), "TMPDIR": str(tmp_path / "tmp ü %20#")}
-    for place in places.values():
-        Path(place).mkdir()
+@pytest.mark.slow
+def test_whatever_the_shell_sets_and_lacks_the_commands_work(
+    mine: Workspace, tea_folder: Path, tmp_path: Path, strange_shell: dict[str, str]
+) -> None:
+    (tmp_path / "without git").mkdir()
+    places = {"PATH": tmp_path / "without git", "LABKIT_LAB": tea_folder, "LABKIT_HOME": tmp_path / "home"}
     result = subprocess.run(
         [sys.executable, "-P", "-c", SEVERAL, *COMMANDS],
-        env={**os.environ, **STRANGE, **places, "LABKIT_LAB": str(tea_folder), "LABKIT_HOME": str(tmp_path / "home")},
+        env={**strange_shell, **{name: str(place) for name, place in places.items()}},
         capture_output=True,
         text=True,
         preexec_fn=strict,
@@ -146,7 +141,7 @@ def test_whatever_the_shell_sets_and_lacks_the_commands_work(mine: Workspace, te
         [f"codes {[0] * len(COMMANDS)}"],
         "Making your workspace …\n",
     )
-    assert list(Path(places["TMPDIR"]).iterdir()) == []
+    assert list(Path(strange_shell["TMPDIR"]).iterdir()) == []
 
 
 def test_files_that_go_as_soon_as_they_are_seen_disturb_no_command(
@@ -179,6 +174,7 @@ def test_files_that_go_as_soon_as_they_are_seen_disturb_no_command(
     assert "TODO pour" in (mine.folder / "app.py").read_text("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another account")
 def test_an_account_that_owns_neither_labkit_nor_the_lab_works_with_both(tea_folder: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"

@@ -120,6 +120,7 @@ class Sender:
         self._code = code.strip().partition("-")[0]
         self._name = harmless(name) if name else None
         self._shares = shares
+        self._id: str | None = None
         self._told: dict[str, Any] | None = None
         self._work: str | None = None
 
@@ -135,16 +136,16 @@ class Sender:
         """All that is sent, as it is now; raises MachineError if there is no workspace any more."""
         self.refuse_if_gone()
         known = _remembered(self._here)
-        if "id" not in known:
-            known = {**known, "id": secrets.token_urlsafe(24)}
-            _remember(self._here, known)
+        if self._id is None:  # written once: a folder that is being deleted is not written to
+            self._id = str(known.get("id") or secrets.token_urlsafe(24))
+            _remember(self._here, {**known, "id": self._id})
         tasks = verdicts.read(self._here.folder)
         if self._shares and tasks != self._told:
             self._work = _sendable(since_begin(self._shares.begin, self._here.folder))
         self._told = tasks
         return {
             "code": self._code,
-            "id": known["id"],
+            "id": self._id,
             "name": self._name,
             "exercise": id_of(self._here.exercise_name),
             "hand": bool(known.get("hand")),
