@@ -96,7 +96,7 @@ def measure(
     figures: list[Measured] = []
     total = len(plan.instances) * len(measurement.kinds)
     try:
-        with working("Measuring") as tell, why:
+        with working("Measuring the app") as tell, why:
 
             def progress(part: str) -> None:
                 tell(f"{part}   ({len(figures)}/{total})")
