@@ -146,6 +146,8 @@ class Catalogue:
             return None
         if (exact := self._exact.get(text)) is not None:
             return exact
+        if (exact := self._exact.get(inside := text.strip())) is not None:
+            return text.replace(inside, exact)
         for template in self._templates:
             if (fields := template.match(text)) is not None:
                 return template.fill({name: self.find(value, depth + 1) or value for name, value in fields.items()})

@@ -137,7 +137,7 @@ COMMANDS = [
     "grade . --exercise ex1 --jobs 0",
     "class hand",
     "class send",
-    "class join https://example.org none",
+    "class join nowhere none",
     "author end --exercise ex7",
     "author mutants --part 5/4",
 ]
@@ -329,6 +329,7 @@ def test_a_new_workspace_has_the_manual_in_the_readers_language() -> None:
         ("Port 8000 is in use by python3.", "El puerto 8000 lo está usando python3."),
         ("[bold red]Port 8000 is in use.[/]", "[bold red]El puerto 8000 está en uso.[/]"),
         ("Nothing is known of this.", "Nothing is known of this."),
+        ("  ids of tasks and checks", "  ids de tareas y comprobaciones"),
         ("Nothing is known of this. Restore it.", "Nothing is known of this. Recupéralo."),
         ("3 | the app said the app", "3 | the app said the app"),
     ],
