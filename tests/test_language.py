@@ -137,7 +137,6 @@ COMMANDS = [
     "grade . --exercise ex1 --jobs 0",
     "class hand",
     "class send",
-    "class join nowhere none",
     "author end --exercise ex7",
     "author mutants --part 5/4",
 ]

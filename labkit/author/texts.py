@@ -203,7 +203,7 @@ class _Finder:
 _CODE = re.compile(
     r"^\s*(?:SELECT|CREATE|WITH|LISTEN|ctid|encode|def|import|from|sudo|winget|REVOKE|-c) "
     r"|UNION ALL|CASE WHEN|Wheel-Version: |^of_table\.|^[a-z]+\.?\{\w+\}$"
-    r"|[<>]/?[a-z]+[ >/]|\\[dwsb(]|[a-z]\(\)?;|=>|^--\w|^[a-z-]+/[a-z.+*-]+$|\bfunction\s*\(|%Y-%m"
+    r"|[<>]/?[a-z]+[ >/]|\\[dwsb(]|[a-z]\(\)?;|=>|^--\w\S*(?: [A-Z]+)?$|^[a-z-]+/[a-z.+*-]+$|\bfunction\s*\(|%Y-%m"
     r"|^\{sys_executable\} -m|^uv [a-z]|\.app/|^bold \w+$|^db \w+$"
     r"|^default-src |^localhost:|^export default |^\{light\}\n@media|^while True:|^Bearer |^\.new\."
     r"|^(?:Windows NT|Macintosh|Mozilla)|Application Support"

@@ -514,18 +514,21 @@ const seen = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     if (!isIntersecting) continue;
     seen.unobserve(target);
-    const { path } = target.dataset;
-    if (!fetched.has(path)) fetched.set(path, ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => blob && URL.createObjectURL(blob), () => null));
-    fetched.get(path).then((source) => { if (source) target.src = source; else target.closest("button").remove(); });
+    pictureOf(target.dataset.path).then((source) => { if (source) target.src = source; else target.closest("button").remove(); });
   }
 });
+
+function pictureOf(path) {
+  if (!fetched.has(path)) fetched.set(path, ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => blob && URL.createObjectURL(blob), () => null));
+  return fetched.get(path);
+}
 
 function pictures(paths) {
   return make("div", { className: "shots" }, ...paths.map((path) => {
     const name = path.split(/[\\/]/).pop().replace(/\.\w+$/, "");
     const image = make("img", { alt: t("The page when the check failed: {name}", { name }), "data-path": path });
     seen.observe(image);
-    return make("button", { "aria-label": t("Enlarge {name}", { name }), title: name, onclick: () => show(name, make("img", { src: image.src, alt: name })) }, image);
+    return make("button", { "aria-label": t("Enlarge {name}", { name }), title: name, onclick: async () => show(name, make("img", { src: await pictureOf(path), alt: name })) }, image);
   }));
 }
 
