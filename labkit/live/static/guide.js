@@ -238,9 +238,9 @@ async function open(id, { focus = true, step = null } = {}) {
   const turn = make("nav", { className: "turn", "aria-label": t("Pages") });
   const order = chapterPages(chapter);
   for (const [way, key] of [[-1, "p"], [1, "n"]]) {
-    const other = at < order.length ? order[at + way] : way < 0 && order[0];
+    const other = at < order.length ? order[at + way] ?? (way > 0 && exerciseAfter(exercise)) : way < 0 && order[0];
     const words = way > 0 ? `${other?.title} →` : `← ${other?.title}`;
-    turn.append(other ? make("button", { textContent: words, title: t("Key {key}", { key }), "aria-keyshortcuts": key, onclick: () => open(other.id), className: way > 0 ? "main" : "" }) : make("span"));
+    turn.append(other ? make("button", { textContent: words, title: t("Key {key}", { key }), "aria-keyshortcuts": key, onclick: () => follow(other.id), className: way > 0 ? "main" : "" }) : make("span"));
   }
   main.replaceChildren(text, turn);
   document.title = `${pages[at].title} · ${chapter.title}`;
@@ -256,8 +256,14 @@ addEventListener("scrollend", () => {
 });
 
 function follow(target) {
-  if (states.has(target)) choose(target);
+  if (target !== exercise && states.has(target)) choose(target);
   else open(target);
+}
+
+// What comes after the last page of a chapter.
+function exerciseAfter(id) {
+  const ids = [...states.keys()];
+  return states.get(ids[ids.indexOf(id) + 1]);
 }
 
 function enliven(element) {
