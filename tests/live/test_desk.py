@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from labkit import tree, verdicts, workspace
+from labkit import processes, tree, verdicts, workspace
 from labkit.errors import UsageError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.live import runner
@@ -126,7 +125,7 @@ def test_an_app_that_another_window_runs_is_shown_and_not_run_twice(desk: Desk) 
     shown = []
     # Saved before it was started, as the workspace's files were; and saved since then.
     for since, ports in ((time.time() + 60, []), (time.time() + 60, [4711]), (0, [4711])):
-        began = psutil.Process(os.getppid()).create_time()
+        began = processes.began(os.getppid())
         note.write_text(json.dumps({"began": began, "since": since, "ports": ports}))
         app = desk.to_json()["app"]
         shown.append((app["state"], [each["url"] for each in app["instances"]], app["pages"], app["stale"]))
@@ -149,7 +148,7 @@ def test_the_log_of_an_app_that_another_window_runs_is_read_as_it_comes(desk: De
     desk.do("start", {})
     assert desk.workspace is not None
     note = desk.workspace.folder / ".labkit" / "running" / str(os.getppid())
-    began, now = psutil.Process(os.getppid()).create_time(), time.time() - 60
+    began, now = processes.began(os.getppid()), time.time() - 60
     note.parent.mkdir()
     note.write_text(json.dumps({"began": began, "since": now, "ports": [4711]}))
     log = desk.workspace.data / "logs" / "instance-1.log"
