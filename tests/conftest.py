@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,19 +161,20 @@ def own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def strange_shell(tmp_path: Path) -> dict[str, str]:
+def strange_shell() -> Iterator[dict[str, str]]:
     """The variables of a shell that sets what it likes: proxies that lead nowhere, warnings that are errors, another
     PostgreSQL, and an oddly named folder for what is temporary, which is there and empty.
     """
-    temporary = tmp_path / "tmp ü %20#"
-    temporary.mkdir()
-    return {
-        **os.environ,
-        **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
-        **{"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1", "WEB_CONCURRENCY": "4", "CI": "true", "TERM": "dumb"},
-        **{"PGHOST": "192.0.2.1", "PGPORT": "1", "PGSSLMODE": "require", "PGOPTIONS": "--no", "PGSERVICE": "none"},
-        "TMPDIR": str(temporary),
-    }
+    with tempfile.TemporaryDirectory(prefix="tmp ü %20#") as temporary:  # a short path, for sockets
+        yield {
+            **os.environ,
+            **dict.fromkeys(
+                ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"
+            ),
+            **{"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1", "WEB_CONCURRENCY": "4", "CI": "true", "TERM": "dumb"},
+            **{"PGHOST": "192.0.2.1", "PGPORT": "1", "PGSSLMODE": "require", "PGOPTIONS": "--no", "PGSERVICE": "none"},
+            "TMPDIR": temporary,
+        }
 
 
 CALLS = ("mkdir", "open", "replace", "rename", "unlink", "fsync", "rmdir")

@@ -10,9 +10,7 @@ messages of 256 B, 16 kB and 256 kB, drawn into FILE. The exit code is 1 if a li
 """
 
 import argparse
-import contextlib
 import importlib.util
-import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -21,11 +19,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "real_time"))
 
-from load import PLAIN, READ, SIGNALR, SOCKET_IO, Clients, Dialect
+from drain import DIALECTS
+from load import READ, Clients
 
 from labkit import services
 from labkit.lab import Kind
@@ -38,7 +36,6 @@ UNDER_WAY = 64
 SERVERS = (1, 2, 4, 8)
 SIZES = {"256 B": 256, "16 kB": 16_000, "256 kB": 256_000}
 
-DIALECTS = {"asgi-signalr": SIGNALR, "python-socketio": SOCKET_IO, "channels": PLAIN, "bare": PLAIN}
 STORES = {
     "redis": {"bare": "redis", "asgi-signalr": "redis", "python-socketio": "socketio", "channels": "channels_redis"},
     "postgres": {"bare": "asyncpg", "asgi-signalr": "asyncpg", "channels": "channels_postgres"},
@@ -70,32 +67,22 @@ def server(entrant: str, url: str, size: int) -> Iterator[int]:
         process.wait()
 
 
-def drain(port: int, dialect: str, number: int, ready: Any) -> None:
-    """Be so many clients that hear and say nothing."""
-    with Clients(port, DIALECTS[dialect]) as clients:
-        clients.connect(number)
-        ready.set()
-        while True:
-            for fd in clients._poll(1.0):
-                clients._receive[fd](READ)
-
-
 @contextmanager
 def listeners(ports: list[int], entrant: str, number: int) -> Iterator[None]:
     """Have so many clients on each server, in a process for each."""
-    context = multiprocessing.get_context("spawn")
+    program = str(Path(__file__).parent / "drain.py")
     processes = []
-    for port in ports if number else ():
-        ready = context.Event()
-        processes.append(context.Process(target=drain, args=(port, entrant, number, ready), daemon=True))
-        processes[-1].start()
-        assert ready.wait(60)
     try:
+        for port in ports if number else ():
+            command = [sys.executable, program, entrant, str(port), str(number)]
+            processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        for each in processes:
+            assert each.stdout is not None and each.stdout.readline() == "ready\n"
         yield
     finally:
         for each in processes:
             each.kill()
-            each.join()
+            each.wait()
 
 
 def meet(sender: Clients, hearer: Clients) -> None:
@@ -112,33 +99,28 @@ def meet(sender: Clients, hearer: Clients) -> None:
         assert time.monotonic() < until, "the servers do not hear each other"
 
 
-def asked(dialect: Dialect, ports: list[int], seconds: float) -> tuple[list[float], float]:
+def asked(sender: Clients, hearer: Clients, seconds: float) -> tuple[list[float], float]:
     """Seconds from asks at a calm rate to the other server's client, and broadcasts a second at most."""
-    with Clients(ports[0], dialect) as sender, Clients(ports[-1], dialect) as hearer:
-        sender.connect(1)
-        hearer.connect(1)
-        meet(sender, hearer)
-        with contextlib.suppress(BlockingIOError):
-            while sender._sockets[0].recv(READ):
-                pass
-        delays = []
-        for _ in range(round(seconds * RATE)):
-            begun = time.perf_counter()
+    meet(sender, hearer)
+    _empty(sender)
+    delays = []
+    for _ in range(round(seconds * RATE)):
+        begun = time.perf_counter()
+        sender.ask()
+        hearer.take(1)
+        delays.append(time.perf_counter() - begun)
+        _empty(sender)
+        time.sleep(max(0.0, 1 / RATE - (time.perf_counter() - begun)))
+    begun, sent, taken = time.perf_counter(), 0, 0
+    while (now := time.perf_counter()) < begun + seconds:
+        while sent - taken < UNDER_WAY:
             sender.ask()
-            hearer.take(1)
-            delays.append(time.perf_counter() - begun)
-            _empty(sender)
-            time.sleep(max(0.0, 1 / RATE - (time.perf_counter() - begun)))
-        begun, sent, taken = time.perf_counter(), 0, 0
-        while (now := time.perf_counter()) < begun + seconds:
-            while sent - taken < UNDER_WAY:
-                sender.ask()
-                sent += 1
-            taken += sum(hearer._receive[fd](READ).count(b"|") for fd in hearer._poll(0.2))
-            _empty(sender)
-        rate = taken / (now - begun)
-        hearer.take(sent - taken)
-        return delays, rate
+            sent += 1
+        taken += sum(hearer._receive[fd](READ).count(b"|") for fd in hearer._poll(0.2))
+        _empty(sender)
+    rate = taken / (now - begun)
+    hearer.take(sent - taken)
+    return delays, rate
 
 
 def _empty(clients: Clients) -> None:
@@ -151,8 +133,14 @@ def measure(entrant: str, url: str, count: int, clients: int, size: int, seconds
     """Run so many servers, and measure."""
     with ExitStack() as stack:
         ports = [stack.enter_context(server(entrant, url, size)) for _ in range(count)]
-        stack.enter_context(listeners(ports, entrant, clients - 1))
-        return asked(DIALECTS[entrant], ports, seconds)
+        before = (clients - 1) // 2  # who hears is neither the first client that is written to, nor the last
+        stack.enter_context(listeners(ports, entrant, before))
+        dialect = DIALECTS[entrant]
+        sender, hearer = [stack.enter_context(Clients(port, dialect)) for port in (ports[0], ports[-1])]
+        for each in (sender, hearer):
+            each.connect(1)
+        stack.enter_context(listeners(ports, entrant, clients - 1 - before))
+        return asked(sender, hearer, seconds)
 
 
 def compare(seconds: float) -> bool:

@@ -58,10 +58,20 @@ def channels(url: str) -> tuple[Any, str]:
         }
     else:
         layer = {"BACKEND": "channels_postgres.core.PostgresChannelLayer", "CONFIG": _postgres(url)}
-    settings.configure(CHANNEL_LAYERS={"default": layer})
+    own = (
+        {}
+        if url.startswith("redis")
+        else {"DATABASES": {"default": _postgres(url), "channels_postgres": _postgres(url)}}
+    )
+    settings.configure(
+        CHANNEL_LAYERS={"default": layer}, INSTALLED_APPS=["channels_postgres"] if own else [], USE_TZ=True, **own
+    )
     import django
+    from django.core.management import call_command
 
     django.setup()
+    if own:
+        call_command("migrate", interactive=False, verbosity=0)
     from channels.generic.websocket import AsyncWebsocketConsumer
     from channels.routing import ProtocolTypeRouter, URLRouter
     from django.urls import path
@@ -85,7 +95,7 @@ def _postgres(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     return {
         **{"ENGINE": "django.db.backends.postgresql", "NAME": parts.path[1:], "USER": parts.username},
-        **{"PASSWORD": parts.password, "HOST": parts.hostname, "PORT": str(parts.port)},
+        **{"PASSWORD": parts.password, "HOST": parts.hostname, "PORT": str(parts.port), "TIME_ZONE": None},
     }
 
 
