@@ -21,7 +21,8 @@ logger = logging.getLogger("asgi_signalr.backplane")
 C = TypeVar("C")
 
 MAX_BATCH = 500
-MAX_BYTES = 4 * 1024 * 1024  # of one statement or one read, unless a single message is larger
+MAX_BYTES = 4 * 1024 * 1024  # of one read, unless a single message is larger
+BATCH_BYTES = 512 * 1024  # of one statement: a longer one costs a database more than several of these
 PATIENCE = 10.0  # seconds for an answer, until one has come too late
 _MOST_PATIENCE = 60.0
 _TURN = 0.005  # seconds that deliveries may take before others get their turn on the event loop
@@ -371,7 +372,7 @@ class StoredBackplane(ABC, Generic[C]):
         size = 0
         for payload in self._queue:
             size += len(payload)
-            if batch and (size > MAX_BYTES or len(batch) == MAX_BATCH):
+            if batch and (size > BATCH_BYTES or len(batch) == MAX_BATCH):
                 break
             batch.append(payload)
         return batch
