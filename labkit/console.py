@@ -89,5 +89,5 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
         with err.status(language.translated(what)) as status:
             yield lambda part: status.update(language.translated(part))
     else:
-        err.print(f"{what} …")
+        err.print(f"{language.translated(what)} …")
         yield lambda part: None

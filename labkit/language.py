@@ -3,7 +3,8 @@
 Messages are written in English where they arise, as plain strings and f-strings, and are translated where they are
 shown. A catalogue (gettext's, a `.po` file) has an f-string as a template, `Inserted {snippet} into {place}.`: what is
 shown is compared with the templates, and what stands in their fields is translated in turn. So no module but those
-that show something knows of languages; and what programs read, JSON, ids and code, stays as it is.
+that show something knows of languages; and what programs read, JSON, ids and code, stays as it is. A page, its
+template or its script, says `t("Inserted {snippet}.", …)`: that is `said`.
 
 labkit's own catalogue is `labkit/locale/LANGUAGE/LC_MESSAGES/labkit.po`; a lab's, with its checks, hints and chapters,
 is `locale/LANGUAGE/LC_MESSAGES/lab.po` in its folder.
@@ -13,6 +14,7 @@ import ast
 import functools
 import gettext
 import itertools
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +25,7 @@ VARIABLE = "LABKIT_LANG"
 
 _HERE = Path(__file__).parent / "locale"
 _MARKUP = re.compile(r"\[/?[a-z][a-z ]*(?:\{style\})?\]|\[\{style\}\]|\[/\]")
+_SAID = re.compile(r'\bt\(\s*"((?:[^"\\]|\\.)+)"')
 _FIELD = re.compile(r"\{\{|\}\}|\{(\w*)\}")
 _DEPTH = 12
 
@@ -42,6 +45,19 @@ def translated(text: str) -> str:
     """A message in the language that is asked for; as it is, if there is no translation of it."""
     catalogue = _catalogue(chosen(), tuple(_used))
     return (catalogue.find(text) or text) if catalogue else text
+
+
+def said(text: str, **fields: object) -> str:
+    """A message of a page, `{passed} of {total} passed`, in the language that is asked for, with its fields filled."""
+    return _FIELD.sub(lambda match: str(fields.get(match[1] or "", match[0])), translated(text))
+
+
+def of_page(source: str) -> dict[str, int]:
+    """The messages of a page, its template or its script, `t("…")`, each with the number of its line, from 1."""
+    found: dict[str, int] = {}
+    for match in _SAID.finditer(source):
+        found.setdefault(str(json.loads(f'"{match[1]}"')), source.count("\n", 0, match.start()) + 1)
+    return found
 
 
 def use_lab(folder: Path) -> None:
@@ -130,6 +146,8 @@ class Catalogue:
             return None
         if (exact := self._exact.get(text)) is not None:
             return exact
+        if (exact := self._exact.get(inside := text.strip())) is not None:
+            return text.replace(inside, exact)
         for template in self._templates:
             if (fields := template.match(text)) is not None:
                 return template.fill({name: self.find(value, depth + 1) or value for name, value in fields.items()})

@@ -23,7 +23,7 @@ STEP = 50
 TIMEOUT = 300
 """Milliseconds after which a folder in which nothing was saved is found to be gone, or Ctrl-C to be pressed."""
 
-SWEEP = 1000
+SWEEP = 2000
 """Milliseconds after which the files themselves are looked at, where the system tells nothing."""
 
 
@@ -31,8 +31,8 @@ async def saves(folder: Path) -> AsyncIterator[set[Path]]:
     """Yield the files saved, made or deleted below a folder, as relative paths, once they have settled for a moment.
 
     Where nothing was saved in `SWEEP` the set is empty. It ends when the folder is gone. Where the system tells nothing
-    of a save (network drives, folders that a virtual machine or a container shares) the files' times and sizes do, a
-    second later.
+    of a save (network drives, folders that a virtual machine or a container shares) the files' times and sizes do, two
+    seconds later.
     """
     sight = _Sight(folder)
     async for batch in awatch(folder, watch_filter=sight.matters, rust_timeout=SWEEP, **_options(folder)):

@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+from datetime import datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from labkit import language, manual, prose, workspace
@@ -12,6 +14,10 @@ from labkit.author import texts
 from labkit.cli import run, verdict
 from labkit.lab import Exercise, find_lab
 from labkit.language import Catalogue, Messages
+from labkit.live.guide import Guide
+from labkit.report import Heading, steps
+from labkit.report.evidence import Entry, Evidence, Log, Recording
+from labkit.report.page import render
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 
 ROOT = Path(__file__).parent.parent
@@ -126,6 +132,13 @@ COMMANDS = [
     "pack /proc/work.zip --name Ada",
     "update --dry-run",
     "list ex1",
+    "new exercise 1",
+    "grade nothing",
+    "grade . --exercise ex1 --jobs 0",
+    "class hand",
+    "class send",
+    "author end --exercise ex7",
+    "author mutants --part 5/4",
 ]
 
 
@@ -160,7 +173,10 @@ def _helps() -> list[str]:
         "",
         *(
             f"{name} "
-            for name in ("start", "verify", "run", "snippet insert", "next", "hint", "db", "db shell", "diff")
+            for name in (
+                *("start", "verify", "run", "snippet insert", "next", "hint", "db", "db shell", "diff"),
+                *("guide", "grade", "class", "class join", "new exercise", "author", "author mutants"),
+            )
         ),
     ]
 
@@ -170,11 +186,9 @@ def test_the_help_of_a_command_is_translated(command: str, mine: Path, capsys: p
     assert run([*command.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     rest = re.sub(r"Usage: .*|LISTEN.*|NOTIFY.*|--\S+|echo .*", "", shown)
-    own = ("grade", "class", "new", "author")  # for instructors and authors, in English so far
-    lines = [line for line in rest.splitlines() if not re.match(rf"│ (?:{'|'.join(own)})\b", line)]
     assert "Mostrar este mensaje y salir." in shown
     if command:
-        assert [line for line in lines if ENGLISH.search(line)] == []
+        assert [line for line in rest.splitlines() if ENGLISH.search(line)] == []
 
 
 # A verdict
@@ -215,6 +229,61 @@ def test_what_programs_read_stays_english(mine: Path, capsys: pytest.CaptureFixt
     assert run(["snippet", "insert", "nothing", "--format", "json"]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["message"].startswith("Unknown snippet “nothing” in ex1.")
     assert str(Verdict.NOT_DONE) == "not done"
+
+
+# Pages
+
+
+async def test_the_guide_is_in_the_readers_language(mine: Path) -> None:
+    app = Guide(find_lab(ROOT), mine, "key").app(8000)
+    transport, key = httpx.ASGITransport(app), {"Authorization": "Bearer key"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+        page, script = (await client.get("/")).text, (await client.get("/texts.js")).text
+        chapter = (await client.get("/api/chapter/ex1", headers=key)).json()
+        refused = (await client.post("/api/do/ex1", headers=key, json={"do": "hint", "step": "ex1.9"})).json()
+        inserted = await client.post("/api/do/ex1", headers=key, json={"do": "insert", "name": "signalr-package"})
+    assert page.startswith('<!doctype html>\n<html lang="es">')
+    assert "{{" not in page
+    assert ENGLISH.findall(re.sub(r"<[^>]+>", "", page)) == []
+    said = json.loads(script.removeprefix("export default ").removesuffix(";"))
+    assert (said["Verify this task"], said["Running, healthy."]) == (
+        "Verificar esta tarea",
+        "En marcha, sin problemas.",
+    )
+    assert [text for text in said.values() if ENGLISH.search(re.sub(r"`[^`]*`|\{\w*\}", "", text))] == []
+    assert chapter["title"] == "Trabajar con datos en tiempo real usando SignalR"
+    assert refused["error"]["message"] == "No existe el paso ex1.9."
+    assert inserted.json()["message"] == "Insertado signalr-package en pyproject.toml, línea 9."
+
+
+def test_no_word_that_the_guides_script_shows_is_left_to_itself() -> None:
+    script = (ROOT / "labkit/live/static/guide.js").read_text(encoding="utf-8")
+    shown = r"""(?:textContent|title|placeholder|alt|"aria-label"): ["`](?!\$\{|labkit )\w|(?:pressed|show|say)\(["`]"""
+    assert re.findall(shown, script) == []
+
+
+def test_a_report_is_in_the_readers_language() -> None:
+    verdicts = {
+        "The hub refuses whoever has not logged in.": Result(
+            Verdict.NOT_DONE,
+            expected="the hub accepts the connection",
+            seen="the answer 404",
+            next="labkit snippet insert map-signalr",
+        ),
+        "The hub accepts the connection of a signed-in user.": Result(Verdict.PASSED),
+    }
+    checks = tuple((Check(title, title, "ex1.2", 30), result) for title, result in verdicts.items())
+    report = Report("ex1", "workspace", 20, (TaskReport("ex1.2", exercise().tasks[1].title, checks),))
+    heading = Heading(exercise().title, "ex1-realtime", datetime(2026, 11, 30, 12), "0.1", "SignalR", "+ # the end")
+    log = Log("instance-1.log", "the app said", "3 lines")
+    entry = Entry(0, "step", steps.in_words("click", {"selector": "text=Play"}) or "")
+    recording = Recording("player", (), (entry,), 0)
+    page = render(report, heading, Evidence(recordings=(recording,), logs=(log,)))
+    shown = re.sub(r"<style>.*?</style>|<[^>]+>|# the end|the app said", "", page, flags=re.DOTALL)
+    assert '<html lang="es">' in page
+    assert "1 de 2 comprobaciones superadas" in shown
+    assert "hacer clic en text=Play" in shown
+    assert [line for line in shown.splitlines() if ENGLISH.search(line)] == []
 
 
 # The chapter
@@ -259,6 +328,7 @@ def test_a_new_workspace_has_the_manual_in_the_readers_language() -> None:
         ("Port 8000 is in use by python3.", "El puerto 8000 lo está usando python3."),
         ("[bold red]Port 8000 is in use.[/]", "[bold red]El puerto 8000 está en uso.[/]"),
         ("Nothing is known of this.", "Nothing is known of this."),
+        ("  ids of tasks and checks", "  ids de tareas y comprobaciones"),
         ("Nothing is known of this. Restore it.", "Nothing is known of this. Recupéralo."),
         ("3 | the app said the app", "3 | the app said the app"),
     ],

@@ -5,7 +5,7 @@ import time
 from contextvars import ContextVar
 
 import pytest
-from asgi_signalr.connections.runner import Runner
+from asgi_signalr.connections.runner import LONGEST_TURN, Runner
 from asgi_signalr.transports.pace import TURN
 
 name: ContextVar[str] = ContextVar("name", default="nobody")
@@ -229,7 +229,7 @@ async def test_those_that_are_run_now_leave_others_their_turn_too(runner: Runner
 
     async def call(number: int) -> None:
         begun.append(number)
-        time.sleep(TURN)  # noqa: ASYNC251  (work, for as long as a turn lasts)
+        time.sleep(LONGEST_TURN)  # noqa: ASYNC251  (work, for as long as a turn lasts)
 
     for number in range(3):
         runner.run_now(Job(), call(number))

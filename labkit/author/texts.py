@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labkit import prose
+from labkit import language, prose
 from labkit.lab import Exercise
 
 _MOST = 16
@@ -34,15 +34,11 @@ _QUIET_KEYWORDS = {
     *("mode", "overflow", "justify", "format", "rich_markup_mode", "prog_name", "title_justify", "key", "dir"),
 }
 
-FOLDERS_LEFT = {"author", "classroom", "grading", "live", "report", "sandbox", "templates", "_lab"}
-MODULES_LEFT = {
-    *("bootstrap", "changes", "checking", "companions", "content", "form", "likeness", "merging", "recording"),
-    *("scaffold", "stacks", "texts", "wire", "workflows"),
-    *("class_command", "grade", "grade_screen", "new"),
-    *("browsing", "job", "warm", "worker"),
-    *("nats", "redis"),
-}
-"""Folders and modules whose messages are not translated yet (those for authors and instructors), or that show none."""
+FOLDERS_LEFT = {"sandbox", "templates", "_lab"}
+MODULES_LEFT = {"bootstrap", "companions", "redis", "stacks", "texts", "wire"}
+"""Folders and modules whose messages are of labs that are made, or that nobody is shown; `bootstrap` runs where labkit
+is not installed yet.
+"""
 
 _HELP = re.compile(r"\.(?:command|callback)$")
 
@@ -57,13 +53,13 @@ class Message:
 
 
 def of_package(folder: Path) -> dict[str, list[Message]]:
-    """The messages of labkit's own modules, by their paths, without those that are left."""
+    """The messages of labkit's own modules and pages, by their paths, without those that are left."""
     found = {}
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(path for kind in ("py", "html", "js") for path in folder.rglob(f"*.{kind}")):
         parts = path.relative_to(folder).parts
-        if path.stem in MODULES_LEFT or "author" in parts or (len(parts) > 1 and parts[0] in FOLDERS_LEFT):
+        if path.stem in MODULES_LEFT or (len(parts) > 1 and parts[0] in FOLDERS_LEFT):
             continue
-        if messages := of_module(path):
+        if messages := of_module(path) if path.suffix == ".py" else _of_page(path):
             found[path.relative_to(folder).as_posix()] = messages
     return found
 
@@ -96,6 +92,11 @@ def of_exercise(exercise: Exercise) -> dict[str, list[Message]]:
 def of_module(path: Path) -> list[Message]:
     """The messages of a Python module, in their order."""
     return of_source(path.read_text(encoding="utf-8"))
+
+
+def _of_page(path: Path) -> list[Message]:
+    said = language.of_page(path.read_text(encoding="utf-8"))
+    return [Message(text, line, "{" in text) for text, line in said.items()]
 
 
 def of_source(source: str) -> list[Message]:
@@ -205,8 +206,9 @@ class _Finder:
 _CODE = re.compile(
     r"^\s*(?:SELECT|CREATE|WITH|LISTEN|ctid|encode|def|import|from|sudo|winget|REVOKE|-c) "
     r"|UNION ALL|CASE WHEN|Wheel-Version: |^of_table\.|^[a-z]+\.?\{\w+\}$"
-    r"|[<>]/?[a-z]+[ >/]|\\[dwsb(]|[a-z]\(\)?;|=>|^--\w|^[a-z-]+/[a-z.+*-]+$|\bfunction\s*\(|%Y-%m"
+    r"|[<>]/?[a-z]+[ >/]|\\[dwsb(]|[a-z]\(\)?;|=>|^--\w\S*(?: [A-Z]+)?$|^[a-z-]+/[a-z.+*-]+$|\bfunction\s*\(|%Y-%m"
     r"|^\{sys_executable\} -m|^uv [a-z]|\.app/|^bold \w+$|^db \w+$"
+    r"|^default-src |^localhost:|^export default |^\{light\}\n@media|^while True:|^Bearer |^\.new\."
     r"|^(?:Windows NT|Macintosh|Mozilla)|Application Support"
 )
 

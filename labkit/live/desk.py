@@ -28,6 +28,7 @@ from labkit import (
 from labkit.errors import LabError, UsageError, unknown
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab
+from labkit.live.logs import Logs
 from labkit.live.runner import Runner, elsewhere
 from labkit.live.tailing import Tail
 from labkit.live.verifying import Verifier
@@ -63,10 +64,11 @@ class Desk:
         self._place: Path | None = None
         self._seen: tuple[Mapping[str, str], Mapping[str, Sight]] = {}, {}
         self._others: Sequence[User] = ()
+        self._logs_elsewhere: Logs | None = None
         self._tell = tell
         self._pressed: dict[str, Future[Answer]] = {}
         self._guard = threading.Lock()
-        self.runner = Runner(self._changed, lambda number, line: tell("log", exercise.id, [number, line]))
+        self.runner = Runner(exercise, self._changed, lambda number, line: tell("log", exercise.id, [number, line]))
         self.tail = Tail(self._changed, lambda line: tell("message", exercise.id, line))
         self.verifier = Verifier(self._changed)
         self.watches = False
@@ -187,11 +189,21 @@ class Desk:
         return [each for each in usage.users(here.folder) if each.pid != os.getpid()]
 
     def poll(self) -> None:
-        """Look whether what runs, here or in another window, still does."""
+        """Look whether what runs, here or in another window, still does, and at the log there."""
         if self.runner.state == "running":
             self.runner.poll()
+            self._logs_elsewhere = None
+            return
         here = self.workspace if self._others else None
-        if here and self._running_elsewhere(here) != self._others:
+        if here is None:
+            self._logs_elsewhere = None
+            return
+        users = self._running_elsewhere(here)
+        self._logs_elsewhere = self._logs_elsewhere or Logs()
+        since = max((each.since for each in self._others), default=0)
+        for number, line in self._logs_elsewhere.new(here.data / "logs", since):
+            self.runner.hear(number, line)
+        if users != self._others:
             self._changed()
 
     @property
@@ -355,7 +367,7 @@ class Desk:
         if urls := self._urls_elsewhere():
             return {"message": f"It runs already, in another window: {urls}."}
         self._note("run")
-        return self._run("" if self.runner.start(self.exercise, self._there()) else " already")
+        return self._run("" if self.runner.start(self._there()) else " already")
 
     def stop(self) -> Answer:
         """Stop the app, as Ctrl-C at `labkit run`."""
@@ -367,7 +379,7 @@ class Desk:
         """Start the app anew."""
         if self._urls_elsewhere():
             return {"message": "It runs in another window: r there restarts it."}
-        self.runner.start(self.exercise, self._there(), anew=True)
+        self.runner.start(self._there(), anew=True)
         return self._run(" anew")
 
     def _urls_elsewhere(self) -> str:

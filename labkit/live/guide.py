@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
+import re
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
+from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,12 @@ from typing import Any
 from asgi_signalr import Hub, SignalR
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from labkit import manual
+from labkit import language, manual
 from labkit.errors import LabError, unknown
 from labkit.files import read_text
 from labkit.lab import Lab
@@ -43,6 +45,9 @@ AGAIN = 0.5
 
 MOST_LINES = 200
 """The most lines of the log that are sent at once; a page that could not read more is told how many were left out."""
+
+_MARKED = re.compile(r'\{\{ t\("(.+?)"\) \}\}')
+"""A message in the page."""
 
 PICTURES = {".avif", ".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 """The endings of what a chapter may show."""
@@ -83,6 +88,7 @@ class Guide:
             Route("/api/evidence", self._evidence),
             Route("/code.css", self._code_styles),
             Route("/signalr.js", self._client),
+            Route("/texts.js", self._texts),
             Route(f"{rendering.FILES}{{path:path}}", self._file),
             Mount("/static", StaticFiles(directory=STATIC)),
             Mount("/signalr", self.signalr),
@@ -235,7 +241,12 @@ class Guide:
     # Answering.
 
     async def _page(self, request: Request) -> Response:
-        return FileResponse(STATIC / "guide.html", media_type="text/html")
+        page = _MARKED.sub(lambda match: escape(language.said(match[1])), read_text(STATIC / "guide.html"))
+        return HTMLResponse(page.replace('lang="en"', f'lang="{language.chosen() or "en"}"'))
+
+    async def _texts(self, request: Request) -> Response:
+        found = {text: language.translated(text) for text in language.of_page(read_text(STATIC / "guide.js"))}
+        return Response(f"export default {json.dumps(found, ensure_ascii=False)};", media_type="text/javascript")
 
     async def _client(self, request: Request) -> Response:
         text = (resources.files("asgi_signalr") / "client" / "signalr.js").read_text(encoding="utf-8")
@@ -287,13 +298,14 @@ class Guide:
             document = await request.json()
             action, arguments = document.pop("do"), document
         except (ValueError, KeyError, AttributeError, TypeError):
-            return JSONResponse({"error": {"message": "What is to be done is missing.", "next": None}}, status_code=400)
+            return JSONResponse({"error": rendering.told("What is to be done is missing.")}, status_code=400)
         return await self._answer(lambda: self._done(request.path_params["exercise"], str(action), arguments))
 
     def _done(self, exercise: str, action: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Do it; the page that asked for it gets what has changed with the answer, the others through the hub."""
         desk = self._desk(exercise)
         answer = desk.do(action, arguments)
+        answer["message"] = language.translated(answer["message"])
         try:
             state = desk.to_json()
         except (LabError, OSError):  # another program is in the middle of a change: the hub tells it
@@ -307,16 +319,17 @@ class Guide:
             return JSONResponse(await asyncio.to_thread(work))
         except LabError as error:
             action = rendering.action_of(error.next) if error.next else None
-            told = {"message": error.message, "next": error.next, "action": action}
-            return JSONResponse({"error": told}, status_code=409)
+            return JSONResponse(
+                {"error": rendering.told(error.message, error.next) | {"action": action}}, status_code=409
+            )
         except OSError as error:
             message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-            return JSONResponse({"error": {"message": message, "next": None}}, status_code=409)
+            return JSONResponse({"error": rendering.told(message)}, status_code=409)
         except Exception as error:  # noqa: BLE001  (a fault of labkit's own is told as one, and the page goes on)
             traceback.print_exc()
             message = f"labkit itself failed: {type(error).__name__}: {error}"
             advice = "Report the lines that the guide has printed in its terminal."
-            return JSONResponse({"error": {"message": message, "next": advice}}, status_code=500)
+            return JSONResponse({"error": rendering.told(message, advice)}, status_code=500)
 
     def _evidence(self, request: Request) -> Response:
         """A picture that a check has kept."""

@@ -24,6 +24,7 @@ from pygments.lexer import Lexer
 from pygments.lexers import TextLexer, get_lexer_by_name, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
+from labkit import language
 from labkit.chapter import items
 
 _FORMATTER = HtmlFormatter(nowrap=True)
@@ -72,6 +73,11 @@ def _options(words: Sequence[str]) -> Mapping[str, str]:
             name, _, value = word.partition("=")
             found[name] = value or following
     return found
+
+
+def told(message: str, advice: str | None = None) -> dict[str, Any]:
+    """An error as a page shows it, in the reader's language."""
+    return {"message": language.translated(message), "next": advice and language.translated(advice)}
 
 
 class Renderer:

@@ -12,6 +12,7 @@ from labkit import forwarding, tree, usage
 from labkit.errors import LabError
 from labkit.instances import Instance, Instances, running
 from labkit.lab import App, Exercise
+from labkit.live import rendering
 from labkit.ports import HOST
 from labkit.usage import User
 from labkit.workspace import Workspace
@@ -32,12 +33,14 @@ class Runner:
     """Runs one exercise's app; one call at a time changes it, and every change is told.
 
     Args:
+        exercise: the exercise.
         changed: called, on any thread, after the state has changed.
         line: called, on any thread, with an instance's number and a line of its log.
 
     """
 
-    def __init__(self, changed: Callable[[], None], line: Callable[[int, str], None]) -> None:
+    def __init__(self, exercise: Exercise, changed: Callable[[], None], line: Callable[[int, str], None]) -> None:
+        self._exercise, self._app = exercise, exercise.app
         self._changed = changed
         self._line = line
         self._turn = threading.RLock()
@@ -50,10 +53,9 @@ class Runner:
         """The files that were saved since the start."""
         self.silent: list[int] = []
         """The numbers of the instances that run, and do not answer."""
-        self._app: App | None = None
         self._asked = 0.0
 
-    def start(self, exercise: Exercise, workspace: Workspace, anew: bool = False) -> bool:
+    def start(self, workspace: Workspace, anew: bool = False) -> bool:
         """Start the instances and wait until they are ready; False if they run already, and are not wanted anew.
 
         Raises LabError if they do not start.
@@ -63,27 +65,26 @@ class Runner:
                 return False
             self._end()
             self.lines.clear()
-            self._app = exercise.app
             self._become("starting")
             stack = ExitStack()
             try:
                 note = stack.enter_context(usage.noted(workspace.folder))
                 server = None
-                if exercise.database:
+                if self._exercise.database:
                     from labkit.services.postgres.lab_server import find_server
 
                     server = stack.enter_context(find_server().running()).url
                 self._instances = stack.enter_context(
                     running(
-                        exercise.app,
+                        self._app,
                         workspace.folder,
                         data=workspace.data,
                         secret=workspace.secret,
                         id=workspace.id,
-                        count=exercise.app.instances,
+                        count=self._app.instances,
                         database_server=server,
                         logs=workspace.data / "logs",
-                        on_line=self._on_line,
+                        on_line=self.hear,
                     )
                 )
             except BaseException as error:
@@ -124,7 +125,7 @@ class Runner:
     @property
     def _is_asked(self) -> bool:
         """Whether the app is asked now and then if it is ready: not by the page that people visit, which may count."""
-        return self._app is not None and self._app.ready != self._app.home
+        return self._app.ready != self._app.home
 
     def _ask(self, instances: Instances) -> None:
         """Ask the instances now and then whether they are ready."""
@@ -149,11 +150,12 @@ class Runner:
             **_addresses(self._app, [each.port for each in self.instances]),
             "silent": self.silent,
             "stale": sorted(self.stale),
-            "error": {"message": self.error.message, "next": self.error.next} if self.error else None,
+            "error": rendering.told(self.error.message, self.error.next) if self.error else None,
         }
 
-    def _on_line(self, number: int, line: str) -> None:
-        if self._is_asked and self._app and f'"GET {self._app.ready} ' in line:  # nobody asked but `_ask`
+    def hear(self, number: int, line: str) -> None:
+        """Take in a line of an instance's log, and tell it."""
+        if self._is_asked and f'"GET {self._app.ready} ' in line:  # nobody asked but `_ask`
             return
         self.lines.append((number, line))
         self._line(number, line)
@@ -183,9 +185,9 @@ def elsewhere(app: App, folder: Path, users: Sequence[User]) -> dict[str, Any]:
     }
 
 
-def _addresses(app: App | None, ports: Sequence[int]) -> dict[str, Any]:
+def _addresses(app: App, ports: Sequence[int]) -> dict[str, Any]:
     urls = [forwarding.page(f"http://{HOST}:{port}") for port in ports]
-    paths = (app.side_by_side or (app.home, app.home)) if app and urls else ()
+    paths = (app.side_by_side or (app.home, app.home)) if urls else ()
     return {
         "instances": [{"number": number, "url": url} for number, url in enumerate(urls, start=1)],
         "pages": [urls[at % len(urls)] + path for at, path in enumerate(paths)],

@@ -8,16 +8,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labkit import tree, verdicts
+from labkit import language, tree, verdicts
 from labkit.chapter import Task
 from labkit.errors import LabError, MachineError
 from labkit.lab import Exercise
-from labkit.live.rendering import action_of
+from labkit.live import rendering
 from labkit.verify.report import Check, Result, Verdict
 from labkit.verify.run import Progress, verify
 from labkit.verify.subject import Subject
 from labkit.verify.warm import Warm
 from labkit.workspace import Workspace
+
+PARTS = ("expected", "seen", "where", "cause", "next")
+"""The parts of a result that are shown."""
 
 
 @dataclass
@@ -115,8 +118,8 @@ class Verifier:
         """The checks as the page shows them, task by task; `digest` is that of the files as they are now."""
         known = sorted(self._tasks.items(), key=lambda task: _position(task[0]))
         return {
-            "what": self.what,
-            "error": {"message": self.error.message, "next": self.error.next} if self.error else None,
+            "what": self.what and language.translated(self.what),
+            "error": rendering.told(self.error.message, self.error.next) if self.error else None,
             "checks": [
                 self._described(check, result, self._overtaken if task in self._verified else found.digest != digest)
                 for task, found in known
@@ -128,12 +131,12 @@ class Verifier:
         return {
             "id": check.id,
             "task": check.task,
-            "title": check.title,
+            "title": language.translated(check.title),
             "running": result is None and check.task in self._verified,
             "stale": is_stale and result is not None,
             "passed": result is not None and result.verdict is Verdict.PASSED,
-            **(result.to_json() if result else {"verdict": None}),
-            "action": action_of(result.next) if result and result.next else None,
+            **(_said(result) if result else {"verdict": None}),
+            "action": rendering.action_of(result.next) if result and result.next else None,
         }
 
     # What a run tells.
@@ -173,6 +176,13 @@ class _Telling(Progress):
 
     def finished(self, check: Check, result: Result) -> None:
         self._verifier._finished(check, result)
+
+
+def _said(result: Result) -> dict[str, Any]:
+    """A result in the reader's language; `said` is the verdict in words, which stays as programs know it."""
+    found = result.to_json()
+    parts = {part: language.translated(found[part]) for part in PARTS if found[part]}
+    return found | parts | {"said": language.translated(found["verdict"])}
 
 
 def _subject(exercise: Exercise, workspace: Workspace) -> Subject:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labkit import language
 from labkit.harmless import harmless, shortened
 from labkit.recording import MOST_EVENTS, Event
 from labkit.report import frames, steps
@@ -37,9 +38,12 @@ class Picture:
         return f"data:image/{self.name.rpartition('.')[2]};base64,{base64.b64encode(self.content).decode('ascii')}"
 
 
+KINDS = language.marked("step", "console", "error", "sent", "received", "connection")
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A line of what happened: `kind` is step, console, error, sent, received or connection."""
+    """A line of what happened: `kind` is one of `KINDS`."""
 
     at: float
     kind: str
@@ -147,7 +151,11 @@ def _entry(event: Event, said: list[str] | None) -> Entry | None:
 
 
 def _step(step: steps.Step) -> Entry:
-    text = harmless(f"{step.text} — failed: {step.error}" if step.error else step.text)
+    text = (
+        harmless(language.said("{step} — failed: {error}", step=step.text, error=step.error))
+        if step.error
+        else harmless(step.text)
+    )
     return Entry(step.at, "step", shortened(text, MOST_CHARACTERS))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from labkit import language
 from labkit.harmless import harmless
 from labkit.report.evidence import MOST_ENTRIES, Entry, Evidence, Picture, Recording
 from labkit.verify.report import Check, Report, Result, Verdict
@@ -77,7 +78,12 @@ def templates(package: str) -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {"anchor": _anchor, "sign": lambda verdict: SIGNS.get(verdict, "!")}
+    environment.filters |= {
+        "anchor": _anchor,
+        "sign": lambda verdict: SIGNS.get(verdict, "!"),
+        "translated": language.translated,
+    }
+    environment.globals |= {"t": language.said, "language": language.chosen() or "en"}
     return environment
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labkit import language
+from labkit.language import marked
+
 MOST_BYTES = 50_000_000
 """How much of a trace is read."""
 
@@ -49,9 +52,9 @@ def _steps(events: Iterator[dict[str, Any]]) -> Iterator[Step]:
         if kind == "context-options":
             wall, since = event.get("wallTime", 0) / 1000, event.get("monotonicTime", 0)
         elif kind == "before":
-            said = _said(event.get("method", ""), event.get("params") or {})
-            if said:
-                found[event.get("callId", "")] = Step(wall + (event.get("startTime", since) - since) / 1000, said)
+            words = in_words(event.get("method", ""), event.get("params") or {})
+            if words:
+                found[event.get("callId", "")] = Step(wall + (event.get("startTime", since) - since) / 1000, words)
         elif kind == "after" and event.get("callId") in found:
             step = found.pop(event["callId"])
             error = event.get("error") or {}
@@ -60,7 +63,7 @@ def _steps(events: Iterator[dict[str, Any]]) -> Iterator[Step]:
     yield from found.values()  # that never came to their end
 
 
-def _said(method: str, params: dict[str, Any]) -> str | None:
+def in_words(method: str, params: dict[str, Any]) -> str | None:
     """A call in words; None for one that only looks."""
     if method not in _WORDS:
         return None
@@ -68,35 +71,37 @@ def _said(method: str, params: dict[str, Any]) -> str | None:
     value = str(params.get("value", params.get("text", params.get("key", ""))))
     if re.search(r"passw|secret|token", selector, re.IGNORECASE):
         value = "…"
-    return _WORDS[method].format(selector=selector, value=value, url=params.get("url", ""), **_OPTIONS | _set(params))
+    offline = language.translated(_SWITCHED[bool(params.get("offline"))])
+    return language.said(_WORDS[method], selector=selector, value=value, url=params.get("url", ""), offline=offline)
 
 
-_OPTIONS = {"offline": ""}
+_SWITCHED = marked("on", "off")
 _WORDS = {
     "newPage": "open a page",
     "goto": "go to {url}",
     "reload": "load the page anew",
     "goBack": "go back",
     "goForward": "go forward",
-    "click": "click {selector}",
-    "dblclick": "double-click {selector}",
-    "tap": "tap {selector}",
     "hover": "point at {selector}",
     "fill": "fill {selector} with “{value}”",
     "type": "type “{value}” into {selector}",
     "press": "press {value} in {selector}",
-    "check": "check {selector}",
-    "uncheck": "uncheck {selector}",
     "selectOption": "choose in {selector}",
     "setInputFiles": "choose a file in {selector}",
     "bringToFront": "bring the page to the front",
     "setOffline": "the network is {offline}",
     "clockFastForward": "put the page's clock forward",
+    **dict(
+        zip(
+            ("click", "dblclick", "tap", "check", "uncheck"),
+            marked(
+                *("click {selector}", "double-click {selector}", "tap {selector}"),
+                *("check {selector}", "uncheck {selector}"),
+            ),
+            strict=True,
+        )
+    ),
 }
-
-
-def _set(params: dict[str, Any]) -> dict[str, str]:
-    return {"offline": "off" if params["offline"] else "on"} if "offline" in params else {}
 
 
 def described(selector: str) -> str:
@@ -112,5 +117,5 @@ def _part(part: str) -> str:
         return f"“{match[1]}”"
     if match := re.fullmatch(r"nth=(-?\d+)", part):
         number = int(match[1])
-        return {0: "the first", -1: "the last"}.get(number, f"number {number + 1}")
+        return language.translated({0: "the first", -1: "the last"}.get(number, f"number {number + 1}"))
     return "" if part.startswith("internal:") else part

@@ -1,5 +1,6 @@
 """The browser of a checking process: a pytest plugin that launches it once, for all jobs of the process."""
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,6 +44,16 @@ def browser(playwright: "Playwright", browser_name: str, browser_type_launch_arg
     for context in _browser.contexts:
         context.close()
     return _browser
+
+
+def tidy() -> None:
+    """Close what a job has left open: its pages would go on, and look for an app that is gone, until the next job."""
+    from playwright.sync_api import Error
+
+    if _browser is not None and _browser.is_connected():
+        with contextlib.suppress(Error):  # it ends at this moment: the next job launches another one
+            for context in _browser.contexts:
+                context.close()
 
 
 def close() -> None:

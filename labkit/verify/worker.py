@@ -358,6 +358,7 @@ def main() -> None:
     channel = Channel(receiving, sending)
     while _run(channel).stays:
         channel.send(Idle())
+        kept_browser.tidy()
     kept_browser.close()
 
 

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from labkit import tree, verdicts, workspace
+from labkit import processes, tree, verdicts, workspace
 from labkit.errors import UsageError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.live import runner
 from labkit.live.desk import Desk
+from labkit.live.logs import Logs
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 
 NOW = datetime(2026, 11, 30, 12, 0)
@@ -125,7 +125,7 @@ def test_an_app_that_another_window_runs_is_shown_and_not_run_twice(desk: Desk) 
     shown = []
     # Saved before it was started, as the workspace's files were; and saved since then.
     for since, ports in ((time.time() + 60, []), (time.time() + 60, [4711]), (0, [4711])):
-        began = psutil.Process(os.getppid()).create_time()
+        began = processes.began(os.getppid())
         note.write_text(json.dumps({"began": began, "since": since, "ports": ports}))
         app = desk.to_json()["app"]
         shown.append((app["state"], [each["url"] for each in app["instances"]], app["pages"], app["stale"]))
@@ -142,6 +142,40 @@ def test_an_app_that_another_window_runs_is_shown_and_not_run_twice(desk: Desk) 
     note.write_text(json.dumps({"began": 1.0, "since": 0, "ports": [4711]}))  # of one that was killed
     desk.poll()
     assert desk.to_json()["app"]["state"] == "stopped"
+
+
+def test_the_log_of_an_app_that_another_window_runs_is_read_as_it_comes(desk: Desk) -> None:
+    desk.do("start", {})
+    assert desk.workspace is not None
+    note = desk.workspace.folder / ".labkit" / "running" / str(os.getppid())
+    began, now = processes.began(os.getppid()), time.time() - 60
+    note.parent.mkdir()
+    note.write_text(json.dumps({"began": began, "since": now, "ports": [4711]}))
+    log = desk.workspace.data / "logs" / "instance-1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("it begins\n")
+    desk.to_json()
+    desk.poll()
+    desk.poll()
+    with log.open("a") as file:
+        file.write('kettle is on\nIt "GET ')
+    desk.poll()
+    assert list(desk.runner.lines) == [(1, "it begins"), (1, "kettle is on")]
+
+
+def test_a_log_that_is_begun_anew_is_read_from_its_beginning_and_an_old_one_not_at_all(tmp_path: Path) -> None:
+    for name in ("instance-1.log", "instance-2.log", "something.log"):
+        (tmp_path / name).write_text("one\ntwo\n")
+    os.utime(tmp_path / "instance-2.log", (1000, 1000))
+    logs = Logs()
+    assert logs.new(tmp_path, since=2000) == [(1, "one"), (1, "two")]
+    (tmp_path / "instance-1.log").write_text("six\ntwo\n")
+    assert logs.new(tmp_path, since=2000) == [(1, "six"), (1, "two")]
+    (tmp_path / "instance-1.log").write_text("")
+    assert logs.new(tmp_path, since=2000) == []
+    (tmp_path / "instance-1.log").write_text("a long line\n" * 100_000)
+    assert logs.new(tmp_path, since=2000) == [(1, "a long line")] * 400
+    assert Logs().new(tmp_path / "none", since=0) == []
 
 
 def test_a_damaged_memory_of_verdicts_is_passed_over(desk: Desk) -> None:
@@ -182,8 +216,8 @@ def test_an_instance_that_does_not_answer_is_told_and_one_that_does_is_healthy(
     made = workspace.create(lab, lab.exercises[0], tmp_path / "mine")
     lines: list[str] = []
     told: list[list[int]] = []
-    app = runner.Runner(lambda: told.append(app.silent), lambda number, line: lines.append(line))
-    app.start(lab.exercises[0], made)
+    app = runner.Runner(lab.exercises[0], lambda: told.append(app.silent), lambda number, line: lines.append(line))
+    app.start(made)
     try:
         first, second = app.to_json()["instances"]
         assert app.to_json()["pages"] == [f"{first['url']}/", f"{second['url']}/seen"]

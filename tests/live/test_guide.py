@@ -153,6 +153,7 @@ async def test_an_app_that_runs_in_another_window_shows_and_is_not_run_twice(
     url = await page.locator("#app a").get_attribute("href")
     assert url is not None
     assert (await page.request.get(url)).ok
+    await expect(page.locator("#log")).to_contain_text('"GET / ')
     await open_task(page, "Exploring the app")
     await press(page, "labkit run ex1")
     await expect(page.locator("#said")).to_have_text(f"It runs already, in another window: {url}.")

@@ -1,5 +1,9 @@
 // The guide's page: the chapters come once, the state of the work comes through the hub whenever it changes.
 
+import texts from "/texts.js"; // what this page says in the reader's language, by what it says in English
+
+const t = (text, fields = {}) => (texts[text] ?? text).replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
+
 const memory = {
   get: (name) => { try { return localStorage.getItem(`guide ${name}`); } catch { return null; } },
   set: (name, value) => { try { localStorage.setItem(`guide ${name}`, value); } catch { /* a private window */ } },
@@ -47,7 +51,7 @@ async function ask(path, document) {
   try {
     response = await fetch(path, options);
   } catch {
-    throw new Error("The guide does not answer. Has `labkit guide` ended? Start it again, and open its address.");
+    throw new Error(t("The guide does not answer. Has `labkit guide` ended? Start it again, and open its address."));
   }
   if (path.startsWith("/api/evidence")) return response.ok ? response.blob() : null;
   const answer = await response.json();
@@ -70,7 +74,7 @@ async function act(action, button) {
     else say(answer.message);
     return answer;
   } catch (error) {
-    say(error.message + (error.next ? `\nnext: ${error.next}` : ""), true, error.action);
+    say(error.message + (error.next ? `\n${t("next:")} ${error.next}` : ""), true, error.action);
     return null;
   } finally {
     button?.removeAttribute("aria-busy");
@@ -123,20 +127,20 @@ function lookAt(card) {
 function show(title, body, ...buttons) {
   byId("dialog-title").textContent = title;
   byId("dialog-body").replaceChildren(body);
-  byId("dialog-buttons").replaceChildren(...buttons, make("button", { textContent: "Close", value: "close" }));
+  byId("dialog-buttons").replaceChildren(...buttons, make("button", { textContent: t("Close"), value: "close" }));
   if (!byId("dialog").open) byId("dialog").showModal();
 }
 
 function confirm(answer, action) {
-  const sure = make("button", { textContent: "Do it", className: "main", value: "do", onclick: () => act({ ...action, do: answer.asks, ...answer.arguments }) });
-  show("Are you sure?", make("p", { textContent: answer.message }), sure);
+  const sure = make("button", { textContent: t("Do it"), className: "main", value: "do", onclick: () => act({ ...action, do: answer.asks, ...answer.arguments }) });
+  show(t("Are you sure?"), make("p", { textContent: answer.message }), sure);
   return answer;
 }
 
 function showDiff(answer, wasInserted) {
   const editor = answer.path && opener(answer.path, answer.line);
-  const undo = wasInserted && make("button", { textContent: "Undo", value: "undo", title: "labkit undo", onclick: () => act({ do: "undo" }) });
-  const sides = wasInserted ? ["before", "after"] : ["yours", "the end"];
+  const undo = wasInserted && make("button", { textContent: t("Undo"), value: "undo", title: "labkit undo", onclick: () => act({ do: "undo" }) });
+  const sides = wasInserted ? [t("before"), t("after")] : [t("yours"), t("the end")];
   const shown = wide.matches ? inTwoColumns(answer.diff, sides) : inOneColumn(answer.diff);
   show(answer.message, shown, ...[editor, undo].filter(Boolean));
 }
@@ -189,7 +193,7 @@ function inTwoColumns(diff, sides) {
       tables.push(make("table", { className: "diff" }, make("caption", { textContent: line.replace(/^--- (\w+\/)?/, "") }), make("colgroup", {}, ...sides.flatMap(() => [make("col", { className: "number" }), make("col")])), make("thead", {}, head), rows));
     }
   }
-  return make("div", { className: "scrolls", tabIndex: 0, role: "region", "aria-label": "The differences" }, ...tables);
+  return make("div", { className: "scrolls", tabIndex: 0, role: "region", "aria-label": t("The differences") }, ...tables);
 }
 
 function showTable(answer) {
@@ -210,9 +214,9 @@ async function chapterOf(id) {
 
 // The chapter, page by page; what comes after the last task is the last page; then the pages beside the chapters.
 const chapterPages = (chapter) => [
-  { id: chapter.id, title: "Introduction", html: chapter.introduction },
+  { id: chapter.id, title: t("Introduction"), html: chapter.introduction },
   ...chapter.tasks,
-  ...(chapter.end ? [{ id: `${chapter.id}-end`, title: "Summary", html: chapter.end }] : []),
+  ...(chapter.end ? [{ id: `${chapter.id}-end`, title: t("Summary"), html: chapter.end }] : []),
 ];
 const pagesOf = (chapter) => [...chapterPages(chapter), ...chapter.pages];
 
@@ -231,12 +235,12 @@ async function open(id, { focus = true, step = null } = {}) {
   text.querySelectorAll(".code").forEach(addCopy);
   text.querySelectorAll("a[data-page]").forEach((link) => link.addEventListener("click", (event) => { event.preventDefault(); follow(link.dataset.page); }));
   text.querySelectorAll("kbd").forEach(offerStop);
-  const turn = make("nav", { className: "turn", "aria-label": "Pages" });
+  const turn = make("nav", { className: "turn", "aria-label": t("Pages") });
   const order = chapterPages(chapter);
   for (const [way, key] of [[-1, "p"], [1, "n"]]) {
-    const other = at < order.length ? order[at + way] : way < 0 && order[0];
+    const other = at < order.length ? order[at + way] ?? (way > 0 && exerciseAfter(exercise)) : way < 0 && order[0];
     const words = way > 0 ? `${other?.title} →` : `← ${other?.title}`;
-    turn.append(other ? make("button", { textContent: words, title: `Key ${key}`, "aria-keyshortcuts": key, onclick: () => open(other.id), className: way > 0 ? "main" : "" }) : make("span"));
+    turn.append(other ? make("button", { textContent: words, title: t("Key {key}", { key }), "aria-keyshortcuts": key, onclick: () => follow(other.id), className: way > 0 ? "main" : "" }) : make("span"));
   }
   main.replaceChildren(text, turn);
   document.title = `${pages[at].title} · ${chapter.title}`;
@@ -252,8 +256,14 @@ addEventListener("scrollend", () => {
 });
 
 function follow(target) {
-  if (states.has(target)) choose(target);
+  if (target !== exercise && states.has(target)) choose(target);
   else open(target);
+}
+
+// What comes after the last page of a chapter.
+function exerciseAfter(id) {
+  const ids = [...states.keys()];
+  return states.get(ids[ids.indexOf(id) + 1]);
 }
 
 function enliven(element) {
@@ -263,15 +273,15 @@ function enliven(element) {
     const action = JSON.parse(element.dataset.action);
     element.append(make("button", { className: "main", textContent: label(action), onclick: (event) => act(action, event.currentTarget) }));
   }
-  element.append(make("button", { className: "copy", textContent: "Copy", "aria-label": `Copy ${command}`, onclick: (event) => copy(command, event.currentTarget) }));
+  element.append(make("button", { className: "copy", textContent: t("Copy"), "aria-label": t("Copy {command}", { command }), onclick: (event) => copy(command, event.currentTarget) }));
 }
 
 // The key that ends the app in a terminal; where the guide runs it, a button does.
 function offerStop(key) {
-  if (key.textContent === "Ctrl-C") key.after(" ", pressed("Stop", { do: "stop" }, { className: "small", "aria-label": "Stop the app" }));
+  if (key.textContent === "Ctrl-C") key.after(" ", pressed(t("Stop"), { do: "stop" }, { className: "small", "aria-label": t("Stop the app") }));
 }
 
-const labels = { start: "Start", run: "Run", insert: "Insert", verify: "Verify", undo: "Undo", diff: "Show", "db-start": "Start", "db-stop": "Stop", "db-create": "Create", "db-tables": "Look", "db-tail": "Follow" };
+const labels = { start: t("Start"), run: t("Run"), insert: t("Insert"), verify: t("Verify"), undo: t("Undo"), diff: t("Show"), "db-start": t("Start"), "db-stop": t("Stop"), "db-create": t("Create"), "db-tables": t("Look"), "db-tail": t("Follow") };
 const label = (action) => labels[action.do] ?? action.do;
 
 function addCopy(element) {
@@ -280,26 +290,26 @@ function addCopy(element) {
   const text = () => [...element.querySelectorAll("ins")].map((line) => line.textContent).join("") || code.textContent;
   const caption = element.querySelector("figcaption");
   if (caption) caption.append(opener(element.dataset.path));
-  (caption ?? element).append(make("button", { className: "copy small", textContent: "Copy", "aria-label": "Copy the code", onclick: (event) => copy(text(), event.currentTarget) }));
+  (caption ?? element).append(make("button", { className: "copy small", textContent: t("Copy"), "aria-label": t("Copy the code"), onclick: (event) => copy(text(), event.currentTarget) }));
 }
 
 // Without a path it opens the whole workspace.
-const opener = (path, line) => make("button", { className: "small", textContent: "Open in editor", "aria-label": `Open ${path ?? "your workspace"} in your editor`, onclick: (event) => act({ do: "open", path, line }, event.currentTarget) });
+const opener = (path, line) => make("button", { className: "small", textContent: t("Open in editor"), "aria-label": path ? t("Open {path} in your editor", { path }) : t("Open your workspace in your editor"), onclick: (event) => act({ do: "open", path, line }, event.currentTarget) });
 
 async function copy(text, button) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    say("Your browser does not let this page copy: select the text, and copy it with Ctrl-C.", true);
+    say(t("Your browser does not let this page copy: select the text, and copy it with Ctrl-C."), true);
     return;
   }
-  button.textContent = "Copied";
-  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  button.textContent = t("Copied");
+  setTimeout(() => { button.textContent = t("Copy"); }, 1500);
 }
 
 // What is known of the work.
 
-const signs = { done: ["✓", "done"], going: ["◐", "begun"], todo: ["○", "to do"] };
+const signs = { done: ["✓", t("done")], going: ["◐", t("begun")], todo: ["○", t("to do")] };
 
 function stateOf(state, taskId) {
   const task = state.tasks.find((each) => each.id === taskId);
@@ -321,11 +331,11 @@ function draw() {
 }
 
 function workInWords({ workspace, app, verify }) {
-  if (workspace === null) return "Your work: not begun";
-  if (verify.what !== null) return "Your work: verifying …";
-  const runs = app.instances.length ? "app runs" : "app stopped";
+  if (workspace === null) return t("Your work: not begun");
+  if (verify.what !== null) return t("Your work: verifying …");
+  const runs = app.instances.length ? t("Your work: app runs") : t("Your work: app stopped");
   const passed = verify.checks.filter((each) => each.passed && !each.stale).length;
-  return `Your work: ${runs}${verify.checks.length ? `, ${passed} of ${verify.checks.length} passed` : ""}`;
+  return verify.checks.length ? `${runs}, ${t("{passed} of {total} passed", { passed, total: verify.checks.length })}` : runs;
 }
 
 // Parts are drawn anew only when they change: a press in the middle of a change is not lost, and focus stays.
@@ -354,7 +364,7 @@ function drawContents(state, chapter) {
   }));
   const left = entries.filter(([, , known]) => known && known !== "done").length;
   const minutes = Math.round((state.minutes * left) / Math.max(state.tasks.length, 1));
-  byId("left-over").textContent = state.finished ? "Done: well done!" : `about ${minutes} of ${state.minutes} minutes left`;
+  byId("left-over").textContent = state.finished ? t("Done: well done!") : t("about {minutes} of {all} minutes left", { minutes, all: state.minutes });
 }
 
 function drawSteps(state) {
@@ -376,7 +386,7 @@ function drawHints(element, step) {
   place.dataset.told = step.told.length;
   place.replaceChildren(...step.told.map((text, at) => (at === 2 ? make("pre", { textContent: text, tabIndex: 0 }) : make("p", { textContent: text }))));
   if (step.told.length === 3) return;
-  const ask = withCommand(pressed(["Hint", "One more hint", "Show the code"][step.told.length], { do: "hint", step: step.id }, { className: "small" }), `labkit hint ${step.id}`);
+  const ask = withCommand(pressed([t("Hint"), t("One more hint"), t("Show the code")][step.told.length], { do: "hint", step: step.id }, { className: "small" }), `labkit hint ${step.id}`);
   place.append(ask);
   if (focused) ask.querySelector("button").focus();
 }
@@ -391,42 +401,42 @@ const inWords = (command) => command.split(" ").flatMap((word, at) => [at ? " " 
 
 function drawWorkspace(state) {
   put("workspace", [state.id, state.workspace, state.undo], () => state.workspace === null
-    ? [make("p", { textContent: "Your copy of the app is not made yet." }), withCommand(pressed("Start", { do: "start" }, { className: "main" }), `labkit start ${state.id}`)]
+    ? [make("p", { textContent: t("Your copy of the app is not made yet.") }), withCommand(pressed(t("Start"), { do: "start" }, { className: "main" }), `labkit start ${state.id}`)]
     : [make("div", { className: "row" }, make("span", { className: "path", textContent: state.workspace }), opener()),
-       state.undo && withCommand(pressed("Undo", { do: "undo" }, { title: state.undo, "aria-label": `Undo: ${state.undo}` }), "labkit undo"),
-       withCommand(pressed("Compare", { do: "diff" }, { title: "with the exercise's end" }), `labkit diff ${state.id}`),
-       withCommand(pressed("Reset", { do: "reset" }), `labkit reset ${state.id}`)]);
+       state.undo && withCommand(pressed(t("Undo"), { do: "undo" }, { title: state.undo, "aria-label": t("Undo: {what}", { what: state.undo }) }), "labkit undo"),
+       withCommand(pressed(t("Compare"), { do: "diff" }, { title: t("with the exercise's end") }), `labkit diff ${state.id}`),
+       withCommand(pressed(t("Reset"), { do: "reset" }), `labkit reset ${state.id}`)]);
 }
 
 function appInWords(app) {
   if (app.state === "elsewhere") {
-    if (!app.instances.length) return "It is being started in another window, or waits there.";
-    return app.stale.length ? "Running in another window, but not your latest." : "Running in another window.";
+    if (!app.instances.length) return t("It is being started in another window, or waits there.");
+    return app.stale.length ? t("Running in another window, but not your latest.") : t("Running in another window.");
   }
-  if (app.state === "stopped") return "It does not run.";
-  if (app.state === "starting") return "Starting …";
-  if (app.state === "ended") return "It has ended.";
-  if (app.silent.length) return app.instances.length > 1 ? `Running, but instance ${app.silent.join(" and ")} does not answer.` : "Running, but it does not answer.";
-  return app.stale.length ? "Running, but not your latest." : "Running, healthy.";
+  if (app.state === "stopped") return t("It does not run.");
+  if (app.state === "starting") return t("Starting …");
+  if (app.state === "ended") return t("It has ended.");
+  if (app.silent.length) return app.instances.length > 1 ? t("Running, but instance {numbers} does not answer.", { numbers: app.silent.join(", ") }) : t("Running, but it does not answer.");
+  return app.stale.length ? t("Running, but not your latest.") : t("Running, healthy.");
 }
 
 function drawApp(state) {
   const { app } = state;
   put("app", [state.id, app, state.workspace], () => {
-    if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
+    if (state.workspace === null) return [make("p", { textContent: t("Start the workspace first.") })];
     const going = app.state === "running";
     const shown = going || (app.state === "elsewhere" && app.instances.length > 0);
     const several = app.instances.length > 1;
     return [
       make("p", { textContent: appInWords(app), "data-app": app.state }),
       ...app.instances.map((each) => make("p", {}, several && `${each.number} `, make("a", { href: reachable(each.url), target: `instance-${each.number}`, rel: "noreferrer", textContent: reachable(each.url) }))),
-      app.stale.length > 0 && make("p", { className: "stale", textContent: `Changed since it started: ${app.stale.join(", ")}` }),
-      app.error && make("p", { className: "wrong", textContent: app.error.message + (app.error.next ? `\nnext: ${app.error.next}` : "") }),
-      !shown && withCommand(pressed("Run", { do: "run" }, { className: "main" }), `labkit run ${state.id}`),
-      shown && withCommand(make("button", { textContent: "Open side by side", onclick: () => openSideBySide(app.pages.map(reachable)) }), `labkit run ${state.id} --open`),
-      going && withCommand(pressed("Restart", { do: "restart" }, { className: app.stale.length || app.silent.length ? "main" : "" }), "r, where labkit run runs"),
-      going && withCommand(pressed("Stop", { do: "stop" }), "Ctrl-C there"),
-      app.state === "elsewhere" && make("p", { className: "aside", textContent: "There r restarts it, and Ctrl-C stops it." }),
+      app.stale.length > 0 && make("p", { className: "stale", textContent: t("Changed since it started: {files}", { files: app.stale.join(", ") }) }),
+      app.error && make("p", { className: "wrong", textContent: app.error.message + (app.error.next ? `\n${t("next:")} ${app.error.next}` : "") }),
+      !shown && withCommand(pressed(t("Run"), { do: "run" }, { className: "main" }), `labkit run ${state.id}`),
+      shown && withCommand(make("button", { textContent: t("Open side by side"), onclick: () => openSideBySide(app.pages.map(reachable)) }), `labkit run ${state.id} --open`),
+      going && withCommand(pressed(t("Restart"), { do: "restart" }, { className: app.stale.length || app.silent.length ? "main" : "" }), t("r, where labkit run runs")),
+      going && withCommand(pressed(t("Stop"), { do: "stop" }), t("Ctrl-C there")),
+      app.state === "elsewhere" && make("p", { className: "aside", textContent: t("There r restarts it, and Ctrl-C stops it.") }),
     ];
   });
 }
@@ -435,9 +445,9 @@ function drawApp(state) {
 function drawMessages(state) {
   byId("database-card").hidden = !state.database || state.workspace === null;
   put("database", [state.id, state.follows], () => [
-    withCommand(pressed("Tables", { do: "db-tables" }), "labkit db tables"),
-    state.follows ? withCommand(pressed("Stop following", { do: "db-tail-stop" }), "Ctrl-C") : withCommand(pressed("Follow messages", { do: "db-tail" }), "labkit db tail"),
-    state.follows && make("p", { textContent: `The messages in ${state.follows}, as they come:` })]);
+    withCommand(pressed(t("Tables"), { do: "db-tables" }), "labkit db tables"),
+    state.follows ? withCommand(pressed(t("Stop following"), { do: "db-tail-stop" }), "Ctrl-C") : withCommand(pressed(t("Follow messages"), { do: "db-tail" }), "labkit db tail"),
+    state.follows && make("p", { textContent: t("The messages in {database}, as they come:", { database: state.follows }) })]);
   byId("messages").hidden = !state.follows && !byId("messages").textContent;
 }
 
@@ -454,41 +464,48 @@ function openSideBySide(pages) {
   const opened = pages.map((url, at) => window.open(url, `side-${at}`, `popup,left=${at * width},top=0,width=${width},height=${screen.availHeight}`));
   if (opened.includes(null)) {
     const links = pages.map((url) => make("p", {}, make("a", { href: url, target: "_blank", rel: "noreferrer", textContent: url })));
-    show("Your browser has kept a window from opening", make("div", {}, make("p", { textContent: "Let this page open windows (the sign is at the end of the address line) and press again; or open them one by one, and place them yourself:" }), ...links));
+    show(t("Your browser has kept a window from opening"), make("div", {}, make("p", { textContent: t("Let this page open windows (the sign is at the end of the address line) and press again; or open them one by one, and place them yourself:") }), ...links));
   }
+}
+
+function passedInWords(passed, checks) {
+  const fields = { passed, total: checks.length };
+  return checks.some((each) => each.stale) ? t("{passed} of {total} passed; what is grey is from before your last save", fields) : t("{passed} of {total} passed", fields);
 }
 
 function drawChecks(state) {
   const { verify } = state;
   const task = state.tasks.some((each) => each.id === page) ? page : null;
   put("checks", [state.id, verify, state.workspace, state.watches, task], () => {
-    if (state.workspace === null) return [make("p", { textContent: "Start the workspace first." })];
+    if (state.workspace === null) return [make("p", { textContent: t("Start the workspace first.") })];
     const busy = { "aria-busy": String(verify.what !== null) };
     const passed = verify.checks.filter((each) => each.passed).length;
     return [
-      task && withCommand(pressed("Verify this task", { do: "verify", task }, { className: "main", ...busy }), `labkit verify ${state.id} --task ${task.split(".")[1]}`),
-      withCommand(pressed("Verify all", { do: "verify" }, busy), `labkit verify ${state.id}`),
-      withCommand(pressed(state.watches ? "Stop watching" : "Watch saves", { do: "watch", on: !state.watches }, { "aria-pressed": String(state.watches) }), state.watches ? "Ctrl-C" : `labkit verify ${state.id} --watch`),
+      task && withCommand(pressed(t("Verify this task"), { do: "verify", task }, { className: "main", ...busy }), `labkit verify ${state.id} --task ${task.split(".")[1]}`),
+      withCommand(pressed(t("Verify all"), { do: "verify" }, busy), `labkit verify ${state.id}`),
+      withCommand(pressed(state.watches ? t("Stop watching") : t("Watch saves"), { do: "watch", on: !state.watches }, { "aria-pressed": String(state.watches) }), state.watches ? "Ctrl-C" : `labkit verify ${state.id} --watch`),
       verify.what !== null ? make("p", { role: "status", textContent: `${verify.what} …` })
-        : verify.checks.length > 0 && make("p", { textContent: `${passed} of ${verify.checks.length} passed${verify.checks.some((each) => each.stale) ? "; what is grey is from before your last save" : ""}` }),
-      verify.error && make("p", { className: "wrong", textContent: verify.error.message + (verify.error.next ? `\nnext: ${verify.error.next}` : "") }),
+        : verify.checks.length > 0 && make("p", { textContent: passedInWords(passed, verify.checks) }),
+      verify.error && make("p", { className: "wrong", textContent: verify.error.message + (verify.error.next ? `\n${t("next:")} ${verify.error.next}` : "") }),
       make("ul", { className: "checks" }, ...verify.checks.map((check) => drawCheck(check, check === verify.checks.find((each) => each.verdict && !each.passed)))),
     ];
   });
 }
 
+const partNames = { expected: t("expected"), seen: t("seen"), where: t("where"), cause: t("cause"), next: t("next") };
+
 function drawCheck(check, isFirst) {
   const kind = check.passed ? "passed" : check.verdict === null ? "waiting" : ["not done", "timed out"].includes(check.verdict) ? "failed" : "other";
   const sign = { passed: "✓", waiting: check.running ? "…" : "·", failed: "✗", other: "!" }[kind];
-  const line = make("span", { className: "check-line" }, make("span", { className: "sign", textContent: sign, "aria-hidden": "true" }), make("span", {}, check.title, make("span", { className: "hidden", textContent: `: ${check.verdict ?? (check.running ? "running" : "not run")}${check.stale ? ", before your last save" : ""}` })));
+  const line = make("span", { className: "check-line", "data-stale": t("earlier") }, make("span", { className: "sign", textContent: sign, "aria-hidden": "true" }), make("span", {}, check.title, make("span", { className: "hidden", textContent: `: ${check.said ?? (check.running ? t("running") : t("not run"))}${check.stale ? `, ${t("before your last save")}` : ""}` })));
   const item = make("li", { className: `${kind}${check.stale ? " is-stale" : ""}`, "data-check": check.id });
-  const parts = ["expected", "seen", "where", "cause", "next"].filter((name) => check[name]);
+  const parts = Object.keys(partNames).filter((name) => check[name]);
   if (kind === "passed" || kind === "waiting" || !parts.length) {
     item.append(line);
     return item;
   }
   const details = make("details", { "data-id": check.id, open: isFirst }, make("summary", {}, line),
-    make("dl", {}, ...parts.flatMap((name) => [make("dt", { textContent: name }), make("dd", { textContent: check[name] })])));
+    make("dl", {}, ...parts.flatMap((name) => [make("dt", { textContent: partNames[name] }), make("dd", { textContent: check[name] })])));
   const place = /^([\w./-]+\.\w+):(\d+)/.exec(check.where ?? "") ?? /([\w./-]+\.\w+):(\d+)/.exec(check.cause ?? "");
   if (check.action || place) details.append(make("div", { className: "row inner" }, check.action && pressed(label(check.action), check.action, { className: "main small", title: check.next }), place && opener(place[1], Number(place[2]))));
   const shots = check.evidence.filter((path) => /\.(png|webp)$/.test(path));
@@ -503,18 +520,21 @@ const seen = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     if (!isIntersecting) continue;
     seen.unobserve(target);
-    const { path } = target.dataset;
-    if (!fetched.has(path)) fetched.set(path, ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => blob && URL.createObjectURL(blob), () => null));
-    fetched.get(path).then((source) => { if (source) target.src = source; else target.closest("button").remove(); });
+    pictureOf(target.dataset.path).then((source) => { if (source) target.src = source; else target.closest("button").remove(); });
   }
 });
+
+function pictureOf(path) {
+  if (!fetched.has(path)) fetched.set(path, ask(`/api/evidence?path=${encodeURIComponent(path)}`).then((blob) => blob && URL.createObjectURL(blob), () => null));
+  return fetched.get(path);
+}
 
 function pictures(paths) {
   return make("div", { className: "shots" }, ...paths.map((path) => {
     const name = path.split(/[\\/]/).pop().replace(/\.\w+$/, "");
-    const image = make("img", { alt: `The page when the check failed: ${name}`, "data-path": path });
+    const image = make("img", { alt: t("The page when the check failed: {name}", { name }), "data-path": path });
     seen.observe(image);
-    return make("button", { "aria-label": `Enlarge ${name}`, title: name, onclick: () => show(name, make("img", { src: image.src, alt: name })) }, image);
+    return make("button", { "aria-label": t("Enlarge {name}", { name }), title: name, onclick: async () => show(name, make("img", { src: await pictureOf(path), alt: name })) }, image);
   }));
 }
 
@@ -523,7 +543,7 @@ function pictures(paths) {
 function addLines(lines, leftOut = 0, id = "log") {
   const log = byId(id);
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
-  if (leftOut) log.append(`… ${leftOut} lines left out …\n`);
+  if (leftOut) log.append(`${t("… {number} lines left out …", { number: leftOut })}\n`);
   for (const [number, line] of lines) log.append(...(number ? [make("span", { className: `n${number}`, textContent: `${number} | ` })] : []), `${line}\n`);
   while (log.childNodes.length > 2000) log.firstChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
@@ -569,9 +589,9 @@ async function search() {
   if (words.length) openDrawer("contents");
   byId("found").hidden = !words.length;
   byId("tasks").hidden = words.length > 0;
-  const where = ({ id, page: each, step }) => `${each.id.startsWith("page-") ? "" : `${id} · `}${each.title}${step ? `, step ${step.split(".").pop()}` : ""}`;
+  const where = ({ id, page: each, step }) => `${each.id.startsWith("page-") ? "" : `${id} · `}${each.title}${step ? `, ${t("step {number}", { number: step.split(".").pop() })}` : ""}`;
   byId("found").replaceChildren(...hits.slice(0, 30).map((hit) => make("li", {}, make("button", { onclick: () => goTo(hit) }, make("span", {}, where(hit), make("br"), excerpt(hit.content, words[0]))))));
-  if (!hits.length) byId("found").replaceChildren(make("li", { textContent: "Nothing found." }));
+  if (!hits.length) byId("found").replaceChildren(make("li", { textContent: t("Nothing found.") }));
 }
 
 const goTo = ({ id, page: each, step }) => choose(id, each.id, { step });
@@ -622,13 +642,13 @@ async function catchUp() {
   for (const each of all.exercises) states.set(each.id, each);
   if (!states.has(exercise)) exercise = states.keys().next().value;
   showLines();
-  showConnection("live", "Live");
+  showConnection("live", t("Live"));
 }
 
 async function begin() {
   if (!token) {
-    byId("chapter").replaceChildren(make("p", { className: "wrong", textContent: "Open the address that `labkit guide` printed: it carries the key to your work." }));
-    showConnection("away", "Not connected");
+    byId("chapter").replaceChildren(make("p", { className: "wrong", textContent: t("Open the address that `labkit guide` printed: it carries the key to your work.") }));
+    showConnection("away", t("Not connected"));
     return;
   }
   connection = new signalR.HubConnectionBuilder()
@@ -639,13 +659,13 @@ async function begin() {
   connection.on("state", take);
   connection.on("log", (id, lines, leftOut) => { if (id === exercise) addLines(lines, leftOut); });
   connection.on("message", (id, lines, leftOut) => { if (id === exercise) addLines(lines.map((line) => [0, line]), leftOut, "messages"); });
-  connection.onreconnecting(() => showConnection("away", "The guide has ended, or is starting again …"));
-  connection.onreconnected(async () => { chapters.clear(); await catchUp(); await open(page, { focus: false }); say("The guide is back."); });
+  connection.onreconnecting(() => showConnection("away", t("The guide has ended, or is starting again …")));
+  connection.onreconnected(async () => { chapters.clear(); await catchUp(); await open(page, { focus: false }); say(t("The guide is back.")); });
   try {
     await connection.start();
   } catch {
-    byId("chapter").replaceChildren(make("p", { className: "wrong", textContent: "The guide does not know this tab's key: it was started anew. Open the address that it printed." }));
-    showConnection("away", "Not connected");
+    byId("chapter").replaceChildren(make("p", { className: "wrong", textContent: t("The guide does not know this tab's key: it was started anew. Open the address that it printed.") }));
+    showConnection("away", t("Not connected"));
     return;
   }
   await catchUp();

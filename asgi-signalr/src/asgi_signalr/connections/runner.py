@@ -6,6 +6,7 @@ as if it had been made for that call; the next ones get another.
 """
 
 import asyncio
+import time
 from asyncio.tasks import _enter_task, _leave_task  # for whoever runs tasks: asyncio's documentation, "Extending"
 from collections import deque
 from collections.abc import Coroutine, Generator
@@ -13,6 +14,9 @@ from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 from asgi_signalr.transports.pace import Pace
+
+# Seconds that the calls of one tick, whoever's they are, may take before the event loop does other things.
+LONGEST_TURN = 0.005
 
 
 class Job(Protocol):
@@ -28,7 +32,7 @@ class Runner:
         self._waiting: deque[tuple[Job, Coroutine[Any, Any, None], Context]] = deque()
         self._is_due = False  # whether the waiting calls are going to be begun
         self._spare: _Rest | None = None  # of which no call has kept the task
-        self._pace = Pace()
+        self._end = 0.0  # of the turn
         self._is_in_turn = False  # whether calls have begun in this tick
 
     def run(self, job: Job, call: Coroutine[Any, Any, None]) -> None:
@@ -38,7 +42,7 @@ class Runner:
 
     def run_now(self, job: Job, call: Coroutine[Any, Any, None]) -> None:
         """Run a call at once, in a copy of the current context; if this tick's calls have had their turn, later."""
-        if self._waiting or (self._is_in_turn and self._pace.is_over()):
+        if self._waiting or (self._is_in_turn and time.perf_counter() >= self._end):
             self.run(job, call)
         else:
             self._begin(job, call, copy_context())
@@ -72,7 +76,7 @@ class Runner:
             rest = _Rest(self, loop)
             if not self._is_in_turn:
                 self._is_in_turn = True
-                self._pace.begin()
+                self._end = time.perf_counter() + LONGEST_TURN
         task = job.task = rest.task
         running = asyncio.current_task(loop)
         if running is not None:
