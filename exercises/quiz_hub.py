@@ -63,6 +63,12 @@ class News:
         walk("", self.arguments)
         return found
 
+    @property
+    def named(self) -> tuple[float | None, float | None]:
+        """The numbers that have the manual's names for the counters, correct and incorrect."""
+        found = {at.rpartition("/")[2]: number for at, number in self.numbers.items()}
+        return found.get("correctAnswers"), found.get("incorrectAnswers")
+
     def may_have(self, wanted: Sequence[float]) -> bool:
         """Whether each of these numbers is in it, or it has no numbers at all: then the page has to ask for them."""
         found = [float(each) for each in _NUMBER.findall(self.content[1])]
@@ -245,6 +251,7 @@ class Caller:
         """What the hub answered last; None if it did not."""
         self.is_connected = False
         self.news: list[News] = []
+        self.url = f"{instance.url}{path}"
         self._instance = instance
         self._headers = headers
         self._path = path

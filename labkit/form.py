@@ -71,6 +71,7 @@ EXERCISE: Form = {
         "decode?": COMMAND,
         "reread?": TEXTS,
         "side-by-side?": PAIR,
+        "witnesses?": NUMBER,
     },
     "database?": {
         "solution": TEXTS,

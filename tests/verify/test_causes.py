@@ -1,13 +1,14 @@
 """The causes that verify finds in an app's files, in its log, and in what pages did: no app runs here."""
 
 import ast
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from labkit.diagnosis import Place, Raised, unhandled
-from labkit.verify.causes import Facts, Finding, files, find, pages, python, templates
+from labkit.verify.causes import Facts, Finding, differences, files, find, pages, python, templates
 from labkit.verify.causes.finding import Answer, Said, ScriptError, Seen
 from labkit.verify.causes.python import parsed
 from labkit.verify.report import Check
@@ -392,3 +393,29 @@ def test_a_text_is_parsed_again_where_the_interpreter_has_miscounted(monkeypatch
     monkeypatch.setattr(ast, "parse", miscounting)
     assert [type(each) for each in parsed("cups = 1\n").body] == [ast.Assign]
     assert faults == []
+
+
+def test_a_cause_without_a_line_is_told_with_the_lines_that_the_manual_has_not_so(facts: Make) -> None:
+    changes = {
+        "shop/app.py": BEGIN["shop/app.py"].replace("bake()", "heat()"),
+        "shop/oven.py": BEGIN["shop/oven.py"].replace("        return 200\n", ""),
+        "shop/static/shelf.js": BEGIN["shop/static/shelf.js"].replace("'rye'", "'oats'"),
+        "shop/notes.txt": "Nothing that runs.",
+    }
+    known = facts(changes)
+    assert differences.told(known, check(), "it is cold") == "it is cold"  # the lab has no end to compare with
+    shutil.copytree(known.begin, known.begin.parent / "end")
+    assert differences.told(facts(changes), check(), "it is cold") == (
+        "it is cold; shop/app.py:5 is not as the manual has it; below shop/oven.py:2 something of the manual's is "
+        "missing; shop/static/shelf.js:4 is not as the manual has it\n    5 |     return Oven().heat()"
+    )
+    assert differences.told(facts(changes, side="page"), check(), "it is cold") == (
+        "it is cold; shop/static/shelf.js:4 is not as the manual has it\n    4 | show('oats');"
+    )
+    assert differences.told(facts(changes, side="page", todo={"a": "shop/static/shelf.js:4"}), check(), "so") == "so"
+
+
+def test_whoever_has_written_much_in_another_way_is_told_no_lines(facts: Make) -> None:
+    shutil.copytree(facts().begin, facts().begin.parent / "end")
+    text = "".join(f"{line}\n// mine\n" for line in BEGIN["shop/static/shelf.js"].splitlines() * 2)
+    assert differences.told(facts({"shop/static/shelf.js": text}), check(), "so") == "so"

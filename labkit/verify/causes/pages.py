@@ -33,10 +33,8 @@ def explain(facts: Facts) -> Iterator[Finding]:
     for answer in facts.answers:
         if answer.status >= 400 and answer.kind == "script":
             yield _refused_script(facts, answer)
-    lost = [each for each in facts.errors if _UNANSWERED.search(each.text)]
-    for error in facts.errors:
-        if error not in lost:
-            yield _error(facts, error)
+    for error in thrown(facts):
+        yield _error(facts, error)
     for said in facts.console:
         place = facts.place_of(said.url, said.line) if _INLINE.search(said.text) else None
         if place:
@@ -48,8 +46,14 @@ def explain(facts: Facts) -> Iterator[Finding]:
     for answer in facts.answers:
         if answer.status in (404, 405, 410) and answer.kind in ("fetch", "xhr", "eventsource"):
             yield _refused_request(facts, answer)
-    for error in lost:  # the last, because checks cut networks
-        yield _error(facts, error)
+    for error in facts.errors:
+        if _UNANSWERED.search(error.text):  # the last, because checks cut networks
+            yield _error(facts, error)
+
+
+def thrown(facts: Facts) -> list[ScriptError]:
+    """What scripts have thrown, without what was asked for in vain."""
+    return [each for each in facts.errors if not _UNANSWERED.search(each.text)]
 
 
 def endless_dialogs(facts: Facts) -> Iterator[Finding]:
