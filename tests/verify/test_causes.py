@@ -417,5 +417,5 @@ def test_a_cause_without_a_line_is_told_with_the_lines_that_the_manual_has_not_s
 
 def test_whoever_has_written_much_in_another_way_is_told_no_lines(facts: Make) -> None:
     shutil.copytree(facts().begin, facts().begin.parent / "end")
-    text = "".join(f"{line}\n// mine\n" for line in BEGIN["shop/static/shelf.js"].splitlines() * 2)
-    assert differences.told(facts({"shop/static/shelf.js": text}), check(), "so") == "so"
+    text = "".join(f"{line}\n# mine\n" for line in BEGIN["shop/oven.py"].splitlines())
+    assert differences.told(facts({"shop/oven.py": text}), check(), "so") == "so"
