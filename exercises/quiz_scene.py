@@ -75,16 +75,12 @@ class Seen:
         wanted = (self.expected.correct, self.expected.incorrect, *(self.expected.bars if with_charts else ()))
         shown = (self.after.correct, self.after.incorrect, *self.after.bars)
         told = (self.expected.correct, self.expected.incorrect, *self.expected.bars)
-        is_named = not with_charts and self.news[-1].named == (self.expected.correct, self.expected.incorrect)
-        is_followed = (
-            not is_named
-            and self.after != self.before
-            and (
-                (self.news[-1].may_have(shown) and not self.news[-1].may_have(told))
-                or (self.after.counters != self.expected.counters and self.page.follows(self.news[-1], self.after))
-            )
-        )
-        if is_followed or not any(each.may_have(wanted) for each in self.news):
+        # Under the manual's names it is sure what a message says; of other messages it has to be concluded.
+        said = [each.says(self.expected.named(with_charts)) for each in self.news]
+        is_otherwise = not any(said)
+        if None in said:
+            is_otherwise = self._is_followed(shown, told) or not any(each.may_have(wanted) for each in self.news)
+        if is_otherwise:
             return f"{OTHERWISE}: {self.news[-1].spoken}"
         what = "charts" if with_charts else "counters"
         if self.page.hides(with_charts):
@@ -95,6 +91,14 @@ class Seen:
         if (self.after.charts != self.before.charts) if with_charts else (self.after.counters != self.before.counters):
             return f"the page {deed} as the message has them: {spoken}"
         return f"the page {deed} when the message comes: {spoken}"
+
+    def _is_followed(self, shown: Sequence[float], told: Sequence[float]) -> bool:
+        """Whether the page shows what the message says, and that is something else than it should say."""
+        last = self.news[-1]
+        return self.after != self.before and (
+            (last.may_have(shown) and not last.may_have(told))
+            or (self.after.counters != self.expected.counters and self.page.follows(last, self.after))
+        )
 
     def side(self, with_charts: bool = False) -> Side | None:
         """Which side is at fault, as far as the wire tells: the page if it was told the right figures."""

@@ -366,6 +366,13 @@ def _conditions(facts: Facts, sends: list[Call]) -> Iterator[Finding]:
                     f"Write line {call.place.line} of {call.place.path} without the condition, then verify again.",
                 )
         calls = [each for each in (_calls(facts, send.function) if send.function else []) if each.function]
+        line = _snippet_line(facts, f"{send.function}(")
+        if line and calls and not any(each.place.path == line[1] for each in calls):
+            yield Finding.at(
+                calls[0].place,
+                f"the message is sent from here, not by {line[1]}, where the answer is stored",
+                f"Write `{line[0]}` in {line[1]}, after the answer is stored, then verify again.",
+            )
         stores = [each for each in commits if each.function and calls and each.place.path == calls[0].place.path]
         if stores and not any(_is_in(facts, call, store.function) for call in calls for store in stores):
             yield Finding.at(

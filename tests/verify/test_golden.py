@@ -99,8 +99,8 @@ MISTAKES = {
     "script-deleted": mistake(Edit(SCRIPT, delete=True)),
     "script-emptied": mistake(Edit(SCRIPT, write="")),
     "script-in-the-wrong-order": mistake(Edit(PAGE, CLIENT, ""), Edit(PAGE, OWN, OWN + CLIENT)),
+    "script-no-longer-loaded": mistake(Edit(PAGE, OWN, "")),
     "script-mistyped": mistake(Edit(PAGE, "/signalr/signalr.js", "/signalr/signalR.js")),
-    "script-saved-as-utf-16": mistake(Edit(SCRIPT, encoding="utf-16")),
     "send-forgotten": mistake(
         Edit(SERVICE, '        await hub.clients.all.send("updateStatistics", statistics)\n', "")
     ),
