@@ -71,7 +71,7 @@ EXERCISE: Form = {
         "decode?": COMMAND,
         "reread?": TEXTS,
         "side-by-side?": PAIR,
-        "witnesses?": NUMBER,
+        "onlookers?": NUMBER,
     },
     "database?": {
         "solution": TEXTS,

@@ -40,7 +40,7 @@ class App:
     side_by_side: tuple[str, ...] = ()
     """The paths of the two pages that are looked at next to each other; of several instances each has one."""
 
-    witnesses: int = 0
+    onlookers: int = 0
     """How many instances more than `instances` run while the app is verified, on which nobody works."""
 
     def rereads(self, path: str) -> bool:
@@ -312,7 +312,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             decode=tuple(app.get("decode", ())),
             reread=tuple(app.get("reread", ())),
             side_by_side=tuple(app.get("side-by-side", ())),
-            witnesses=app.get("witnesses", 0),
+            onlookers=app.get("onlookers", 0),
         ),
         database=Database(
             solution=tuple(database["solution"]),
