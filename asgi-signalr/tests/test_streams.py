@@ -394,6 +394,49 @@ async def test_a_stream_needs_no_turn_but_begins_in_order(connect: Connect) -> N
     ]
 
 
+async def test_whatever_is_asked_for_begins_before_the_next_and_sees_no_more_than_was_sent(connect: Connect) -> None:
+    log = Log()
+
+    class Ordered(Hub):
+        async def total(self, numbers: AsyncIterator[int]) -> int:
+            log.say("total")
+            return sum([each async for each in numbers])
+
+        async def passing_by(self, numbers: AsyncIterator[int]) -> None:
+            log.say("passing by")
+
+        async def items(self) -> AsyncIterator[int]:
+            log.say("items")
+            yield 1
+
+        def plain(self) -> None:
+            log.say("plain")
+
+    peer = await connect(hub_app(Ordered, max_parallel_invocations=2))
+    peer.send(
+        invoke("total", id="1", streams=("a",))
+        + invoke("plain", id="2")
+        + item("a", 7)
+        + completion("a")
+        + stream("items", id="3")
+        + invoke("plain", id="4")
+        + invoke("passing_by", id="5", streams=("b",))
+        + invoke("nothing", id="6")
+        + invoke("plain", id="7")
+    )
+    assert await messages(peer, 8) == (
+        completion("2", result=None)
+        + completion("1", result=7)
+        + item("3", 1)
+        + completion("3")
+        + completion("4", result=None)
+        + completion("5", result=None)
+        + completion("6", error=NO_METHOD.format("nothing"))
+        + completion("7", result=None)
+    )
+    assert log == ["total", "plain", "items", "plain", "passing by", "plain"]
+
+
 # Streams from the client.
 
 

@@ -117,7 +117,7 @@ def sentinel_store(folder: Path, port: int) -> Store:
         settings = folder / "sentinel.conf"
         settings.write_text(
             f"port {own_port}\ndir {folder}\nsentinel monitor mymaster 127.0.0.1 {port} 1\n"
-            "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 5000\n"
+            "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 2000\n"
         )
         return [program, str(settings), "--sentinel"]
 

@@ -338,18 +338,27 @@ async def test_a_cluster_does_as_well(open_node: Any, tmp_path: Path, eventually
 async def test_sentinels_tell_where_the_main_server_is_after_a_failover(
     open_node: Any, tmp_path: Path, eventually: Any
 ) -> None:
-    with stores.running(stores.redis_store(tmp_path / "main")) as main:
+    with stores.running(stores.redis_store(tmp_path / "main", "--repl-diskless-sync-delay", "0")) as main:
         follow = ("--replicaof", "127.0.0.1", str(main.port))
         with stores.running(stores.redis_store(tmp_path / "replica", *follow)) as replica:
             sentinel = stores.sentinel_store(tmp_path / "sentinel", main.port)
             with stores.running(sentinel):
-                async with Redis.from_url(replica.url) as client:
+                async with Redis.from_url(replica.url) as client, Redis.from_url(sentinel.url) as watcher:
 
                     async def follows() -> bool:
-                        return bool((await client.info("replication"))["master_link_status"] == "up")
+                        """Whether the replica is there, and the Sentinel takes it for one that may follow."""
+                        known = await watcher.execute_command("SENTINEL", "REPLICAS", "mymaster")
+                        is_up = (await client.info("replication"))["master_link_status"] == "up"
+                        return is_up and [each[b"master-link-status"] for each in known] == [b"ok"]
+
+                    async def has_all() -> bool:
+                        sent = nodes[0].backplane.health["queued"] == 0
+                        return sent and await client.xlen("{signalr}:messages_0") == 3
 
                     await eventually(follows)
-                nodes = await started(open_node, f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster")
+                    nodes = await started(open_node, f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster")
+                    # A replica follows a little later: what only the killed server had would be lost, and said to be.
+                    await eventually(has_all)
                 main.kill()
                 await nodes[0].send(b"4")
                 for node in nodes:

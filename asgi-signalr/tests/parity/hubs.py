@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 from asgi_signalr import Hub, HubException, SignalR, bearer_token, hub_method
-from asgi_signalr.protocols.forms import DateTimeOffset
+from asgi_signalr.protocols.forms import DateTimeOffset, with_offset
 from msgspec import Meta, field
 
 
@@ -110,7 +110,7 @@ def made(kind: str) -> Any:
         "dt1969": datetime(1969, 12, 31, 23, 59, 59, tzinfo=utc),
         "dt2600": datetime(2600, 1, 1, tzinfo=utc),
         "dto": datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2))),
-        "dtoz": datetime(2026, 1, 2, 3, 4, 5, tzinfo=utc),
+        "dtoz": with_offset(datetime(2026, 1, 2, 3, 4, 5, tzinfo=utc)),
         "dtoms": datetime(2026, 1, 2, 3, 4, 5, 120000, tzinfo=timezone(timedelta(hours=-3.5))),
         "date": date(2026, 1, 2),
         "time": time(3, 4, 5),

@@ -33,6 +33,8 @@ class Exchange:
 
     name: str
     path: str
+    kind: str
+    """How this library compared when it was recorded: `same`, or a letter that `differences.toml` explains."""
     steps: tuple[tuple[str, ...], ...]
 
     @property
@@ -44,7 +46,7 @@ class Exchange:
 def recorded() -> list[Exchange]:
     """All recorded exchanges."""
     lines = map(json.loads, RECORDED.read_text(encoding="utf-8").splitlines())
-    return [Exchange(each["name"], each["path"], tuple(map(tuple, each["steps"]))) for each in lines]
+    return [Exchange(each["name"], each["path"], each["class"], tuple(map(tuple, each["steps"]))) for each in lines]
 
 
 class Socket(Protocol):
@@ -112,10 +114,11 @@ class Transcript:
             self.asked.append(invocation_id)
 
 
-async def replay(exchange: Exchange, socket: Socket) -> list[str]:
+async def replay(exchange: Exchange, socket: Socket, *, is_different: bool = False) -> list[str]:
     """Send what the client sent, in order, and return the lines that came back.
 
-    Before a frame is sent, as many lines are waited for as ASP.NET Core had answered by then.
+    Before a frame is sent, as many lines are waited for as ASP.NET Core had answered by then. Where another answer is
+    expected than ASP.NET Core's, it is waited for as well.
     """
     shows_handshake = any(line.startswith(HANDSHAKE) for line in exchange.seen)
     transcript = Transcript(socket, shows_handshake=shows_handshake)
@@ -139,12 +142,13 @@ async def replay(exchange: Exchange, socket: Socket) -> list[str]:
     except TimeoutError:
         transcript.lines.append("TIMEOUT")
         return transcript.lines
+    nothing = ["TIMEOUT"] if quiet else []
     try:
         while not transcript.ended:
-            await asyncio.wait_for(transcript.read(), QUIET)
+            is_to_come = is_different and equal(exchange.seen, transcript.lines + nothing)
+            await asyncio.wait_for(transcript.read(), PATIENCE if is_to_come else QUIET)
     except TimeoutError:
-        if quiet:
-            transcript.lines.append("TIMEOUT")
+        transcript.lines += nothing
     return transcript.lines
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ import pytest
 from asgi_signalr import Hub, HubException, SignalR
 from asgi_signalr.messages import Completion, Invocation
 from asgi_signalr.protocols import reading
-from asgi_signalr.protocols.forms import DateTimeOffset
+from asgi_signalr.protocols.forms import DateTimeOffset, with_offset
 from asgi_signalr.protocols.json import JsonHubProtocol
 from asgi_signalr.protocols.messagepack import MessagePackHubProtocol
 from asgi_signalr.testing import TestClient
@@ -149,6 +149,29 @@ def test_json_is_read_in_every_form(text: str, to: Any, value: Any) -> None:
 )
 def test_messagepack_is_read_in_every_form(text: str, to: Any, value: Any) -> None:
     assert _read("MessagePack", text, to) == value
+
+
+class Access(Flag):
+    READ = 1
+    WRITE = 2
+
+
+@pytest.mark.parametrize(
+    ("protocol", "text", "to"),
+    [
+        ("JSON", '"NaN"', Decimal),
+        ("JSON", '["-Infinity"]', list[Decimal]),
+        ("JSON", '{"unit_price":"sNaN"}', Order),
+        ("MessagePack", "cb7ff8000000000000", Decimal),
+        ("MessagePack", "a3496e66", Decimal),
+        ("JSON", "-1", Access),
+        ("MessagePack", "ff", Access),
+        ("JSON", "4", Access),
+    ],
+)
+def test_what_python_would_take_for_another_value_is_refused(protocol: str, text: str, to: Any) -> None:
+    with pytest.raises(msgspec.ValidationError, match=r"Expected a number|Invalid enum value"):
+        _read(protocol, text, to)
 
 
 @pytest.mark.parametrize(("protocol", "text"), [("JSON", b'"\\ud83d"'), ("MessagePack", bytes.fromhex("a3eda0bd"))])
@@ -295,6 +318,43 @@ def test_one_dataclass_serves_the_clients_of_both_protocols_of_dotnet() -> None:
         "UnitPrice": "1.10",
         "SentAt": [datetime(2026, 1, 2, tzinfo=UTC), 0],
         "Lasted": 600_000_000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1E+28", "10000000000000000000000000000"),
+        ("12E+27", "12000000000000000000000000000"),
+        ("-1.5E+2", "-150"),
+        ("1E+29", "1E+29"),  # larger than .NET has any
+    ],
+)
+def test_decimals_as_large_as_dotnet_has_them_are_written_without_an_exponent(value: str, text: str) -> None:
+    assert _written(PROTOCOLS["JSON", "dotnet"], Decimal(value)) == text
+
+
+async def test_what_is_sent_says_of_itself_that_it_has_an_offset() -> None:
+    class Clock(Hub):
+        async def tell(self, moment: datetime) -> None:
+            await self.clients.caller.send("told", with_offset(moment), [with_offset(moment) + timedelta(hours=1)])
+
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    app = SignalR()
+    app.hub("/python")(Clock)
+    app.hub("/dotnet", value_forms="dotnet")(type("DotnetClock", (Clock,), {}))
+    told = {}
+    for path in ("/python", "/dotnet"):
+        for protocol in ("json", "messagepack"):
+            async with TestClient(app, path, protocol=protocol) as client:
+                await client.invoke("tell", now)
+                told[path, protocol] = await client.next("told")
+    later = datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC)
+    assert told == {
+        ("/python", "json"): ["2026-01-02T03:04:05Z", ["2026-01-02T04:04:05Z"]],
+        ("/python", "messagepack"): [now, [later]],
+        ("/dotnet", "json"): ["2026-01-02T03:04:05+00:00", ["2026-01-02T04:04:05+00:00"]],
+        ("/dotnet", "messagepack"): [[now, 0], [[later, 0]]],
     }
 
 

@@ -57,6 +57,7 @@ class Call:
         self._is_cancelled = False
         self.task: asyncio.Task[None] | None = None
         calls.running.add(self)
+        calls.latest = self
         if holds_turn:
             calls.free -= 1
 
@@ -76,8 +77,10 @@ class Call:
 
     def end(self) -> None:
         """Give the turn back for good."""
+        self.task = None  # which may go on with the next call
         self._calls.running.discard(self)
         if not self._calls.running:
+            self._calls.latest = None
             self._calls.on_done()
         if self._holds_turn:
             self._holds_turn = False
@@ -107,6 +110,7 @@ class Calls:
         "downloads",
         "free",
         "is_beginning",
+        "latest",
         "lent",
         "on_done",
         "on_free",
@@ -126,6 +130,8 @@ class Calls:
         """Calls that wait for their turn, in order."""
         self.running: set[Call] = set()
         """Calls that have a task."""
+        self.latest: Call | None = None
+        """The one of them that was given its task last."""
         self.downloads: dict[str, Call] = {}
         """The streams to the client, by invocation id."""
         self.uploads: dict[str, Upload] = {}
@@ -147,6 +153,11 @@ class Calls:
         """Count the streams in both directions. None is forgotten before its method is done: that is what costs."""
         return len(self.downloads) + self.taken_up
 
+    @property
+    def are_to_begin(self) -> bool:
+        """Whether a call has been given to a task that has not come to it yet; nothing is to overtake it."""
+        return self.latest is not None and not self.latest.has_begun
+
     def find(self, invocation_id: str) -> Call | None:
         """Find a running call by its id; None: it has none, or has been answered."""
         return next((each for each in self.running if each.invocation_id == invocation_id), None)
@@ -161,6 +172,11 @@ class Calls:
         """Note that fewer calls wait."""
         if self._progress is not None:
             self._progress.set()
+
+    async def begun(self) -> None:
+        """Wait until the latest call has begun: it is to see what its client had sent before it, and no more."""
+        while self.are_to_begin:  # noqa: ASYNC110  (it takes a tick)
+            await asyncio.sleep(0)
 
     async def room(self) -> None:
         """Wait until no more calls wait than may."""

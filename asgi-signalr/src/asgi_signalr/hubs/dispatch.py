@@ -157,7 +157,7 @@ class HubDispatcher:
                 return None
         if not calls.waiting and (calls.free > 0 or not _takes_turns(method, message)):
             self._begin(connection, method, message, uploads)
-            return None
+            return calls.begun() if calls.free > 0 and calls.are_to_begin and connection.has_room else None
         calls.waiting.append((method, message, uploads))
         return calls.room() if len(calls.waiting) > LOOK_AHEAD else None
 
@@ -182,9 +182,11 @@ class HubDispatcher:
         if connection.calls.waiting:
             return False
         try:
-            self.dispatch(connection, message)
+            obstacle = self.dispatch(connection, message)
         except InvalidDataError:
             return False
+        if obstacle is not None:  # that the call begins; what comes next comes later than that
+            obstacle.close()
         return connection.ending is None
 
     def begin_waiting(self, connection: HubConnection) -> None:
@@ -215,7 +217,7 @@ class HubDispatcher:
             self._refuse(connection, message, f"{_not_invoked(message.target)} HubException: Method does not exist.")
         elif isinstance(message, StreamInvocation):
             self._begin_stream(connection, method, message, uploads)
-        elif method.is_plain and not message.stream_ids and connection.has_room:
+        elif method.is_plain and not message.stream_ids and connection.has_room and not connection.calls.are_to_begin:
             self._call_plain(connection, method, message)
         else:
             call = Call(connection.calls, message.invocation_id, holds_turn=_takes_turns(method, message))
@@ -223,13 +225,14 @@ class HubDispatcher:
 
     def _refuse(self, connection: HubConnection, message: CallMessage, error: str) -> None:
         """Answer a call that does not begin, as soon as the client can be sent to."""
-        if connection.has_room or message.invocation_id is None:
+        if message.invocation_id is None or (connection.has_room and not connection.calls.are_to_begin):
             _answer_error(connection, message, error)
             return
         call = Call(connection.calls, message.invocation_id, holds_turn=False)
-        call.task = begin_task(self._refuse_later(connection, call, message, error))
+        connection.local_hub.runner.run(call, self._refuse_later(connection, call, message, error))
 
     async def _refuse_later(self, connection: HubConnection, call: Call, message: CallMessage, error: str) -> None:
+        call.has_begun = True
         try:
             await connection.room()
             _answer_error(connection, message, error)
@@ -402,8 +405,13 @@ class HubDispatcher:
             except Exception as failure:  # noqa: BLE001  (a type's own validation may raise anything)
                 error = self._failures.text_for(connection, invocation, failure)
             else:
+                overtakes = calls.are_to_begin
                 call = calls.downloads[invocation_id] = Call(calls, invocation_id, holds_turn=False)
-                call.task = begin_task(self._stream(connection, call, method, invocation, arguments, uploads))
+                stream = self._stream(connection, call, method, invocation, arguments, uploads)
+                if overtakes:
+                    connection.local_hub.runner.run(call, stream)
+                else:
+                    call.task = begin_task(stream)
                 return
         _close_uploads(connection, invocation, uploads)
         self._refuse(connection, invocation, error)
@@ -456,6 +464,8 @@ class HubDispatcher:
                 error = self._failures.text_for(connection, invocation, failure, streaming=is_streaming)
                 passed_on = failure if is_passed_on(failure) else None
         finally:
+            if late is not None:
+                late.cancel()
             del connection.calls.downloads[invocation_id]
             _close_uploads(connection, invocation, uploads)
             call.end()

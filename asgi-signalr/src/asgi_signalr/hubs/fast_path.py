@@ -92,6 +92,7 @@ def fast_path(
             or calls.free <= 0
             or calls.waiting
             or calls.lent
+            or (calls.latest is not None and not target[1] and calls.are_to_begin)
             or connection.is_transcribed
             or (invocation_id is not None and len(invocation_id) > max_id_length)
         ):

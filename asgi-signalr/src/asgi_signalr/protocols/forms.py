@@ -9,16 +9,32 @@ import re
 import struct
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from math import isfinite
 from typing import Annotated, Any
 
+from msgspec import ValidationError
 from msgspec.msgpack import Ext
 
 OFFSET = object()
 DateTimeOffset = Annotated[datetime, OFFSET]
 """A `datetime` that .NET's programs declare as `DateTimeOffset`: with `value_forms="dotnet"` it is written as such.
 
-For what a method returns or yields, and for the fields of classes. In JSON both are written alike.
+For what a method returns or yields, and for the fields of classes; `with_offset` is for the arguments of `send`.
 """
+
+
+class OffsetDatetime(datetime):
+    """A `datetime` that says of itself that it is .NET's `DateTimeOffset`."""
+
+
+def with_offset(moment: datetime) -> OffsetDatetime:
+    """Mark a time as .NET's `DateTimeOffset`, where no declared type says so: among what is given to `send`.
+
+    It is the same time, with `value_forms="dotnet"` in that form; to everything else it is a `datetime`.
+    """
+    day, clock = moment.date(), moment.timetz()
+    return OffsetDatetime.combine(day, clock)
+
 
 TICKS = 10
 """Ticks in a microsecond; .NET counts time in them."""
@@ -120,6 +136,33 @@ def read_ticks(value: Any) -> Any:
         return value
 
 
+_NO_NUMBER = re.compile(r"\s*[+-]?s?(nan|inf)", re.IGNORECASE)
+
+
+def read_decimal(value: Any) -> Any:
+    """Read a decimal, from text as well.
+
+    Raises:
+        ValidationError: it is no number, which `Decimal` would take all the same.
+
+    """
+    if (type(value) is float and not isfinite(value)) or (type(value) is str and _NO_NUMBER.match(value)):
+        raise ValidationError(f"Expected a number, got `{value!s:.20}`")
+    return value
+
+
+def read_flag(value: Any) -> Any:
+    """Read the value of a `Flag`.
+
+    Raises:
+        ValidationError: it is negative, which Python would take for other flags than those that it has.
+
+    """
+    if type(value) is int and value < 0:
+        raise ValidationError(f"Invalid enum value {value}")
+    return value
+
+
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -215,10 +258,10 @@ def number(value: Decimal) -> Decimal:
         ValueError: it is no number.
 
     """
-    exponent = value.as_tuple().exponent
+    sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise ValueError(f"{value} is no number, so it cannot be sent.")
-    return value.quantize(Decimal(1)) if 0 < exponent <= 28 else value
+    return Decimal((sign, (*digits, *[0] * exponent), 0)) if 0 < exponent <= 28 else value
 
 
 _EXTREME_TICKS = {read_ticks(each): each for each in _EXTREMES}

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import EnumMeta
+from enum import EnumMeta, Flag
 from functools import partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -27,14 +27,16 @@ _TEXT: Mapping[Any, Read] = {
     datetime: forms.read_datetime,
     time: forms.read_time,
     timedelta: forms.read_timespan,
+    Decimal: forms.read_decimal,
 }
 _BINARY: Mapping[Any, Read] = {
     datetime: lambda value: forms.read_datetime(forms.read_offset_pair(value)),
     date: forms.read_days,
     time: lambda value: forms.read_time(forms.read_ticks_of_day(value)),
     timedelta: lambda value: forms.read_timespan(forms.read_ticks(value)),
+    Decimal: forms.read_decimal,
 }
-_SCALARS = frozenset({int, str, bool, bytes, bytearray, date, Decimal, NoneType})
+_SCALARS = frozenset({int, str, bool, bytes, bytearray, date, NoneType})
 
 
 class Reading:
@@ -77,8 +79,10 @@ class Reading:
             return self._floats
         if (to is Any or to is object) and self._keeps_decimals:
             return None
-        if to is None or to is Ellipsis or (isinstance(to, type) and to in _SCALARS) or isinstance(to, EnumMeta):
+        if to is None or to is Ellipsis or (isinstance(to, type) and to in _SCALARS):
             return None
+        if isinstance(to, EnumMeta):
+            return forms.read_flag if issubclass(to, Flag) else None
         if origin in (Union, UnionType):
             known = [read for each in arguments if (read := self._reader(each, within)) is not None]
             return None if not known else known[0] if len(known) == 1 else partial(_in_turn, known)

@@ -152,6 +152,7 @@ _TEXT: Mapping[type, Callable[[Any], Any]] = {
     timedelta: forms.timespan,
     Decimal: forms.number,
     datetime: forms.moment,
+    forms.OffsetDatetime: forms.offset_moment,
     date: _same,
     time: forms.clock,
 }
@@ -159,6 +160,7 @@ _BINARY: Mapping[type, Callable[[Any], Any]] = {
     timedelta: forms.ticks,
     Decimal: _same,
     datetime: _moment,
+    forms.OffsetDatetime: forms.offset_pair,
     date: forms.days,
     time: forms.ticks_of_day,
 }
