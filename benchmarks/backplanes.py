@@ -1,16 +1,20 @@
 """How fast servers hear each other through each backplane, beside a bare program and other libraries on the same store.
 
     uv run --with channels-redis --with "python-socketio" python benchmarks/backplanes.py [SECONDS]
+    uv run python benchmarks/backplanes.py --large [SECONDS]
 
 Two processes are two servers. First one sends 50 messages a second for some SECONDS (5), and the other one tells how
 long each was on its way; then one sends as fast as it may for as long, and the other one counts. The entrants on one
 store take turns in one run. What is not installed is left out and named. Without a peer's WebSockets, this is about the
-backplane alone.
+backplane alone. With --large it is PostgreSQL only, with messages of 16 kB and 256 kB; it exits with 1 if one takes
+more than twice as long as by the bare program, or fewer than half as many pass.
 """
 
+import argparse
 import asyncio
 import importlib.util
 import multiprocessing
+import random
 import statistics
 import struct
 import sys
@@ -26,7 +30,11 @@ from labkit.services.postgres.keeper import temporary_server
 
 RATE = 50
 SIZE = 256
-WAITING = 100  # messages that a sender may be ahead of what it has heard itself
+LARGE = (16 * 1024, 256 * 1024)
+LARGE_LIMIT = 2.0
+ROUNDS = 3  # of those
+WAITING = 1000  # messages that a sender may be ahead of what it has heard itself
+WAITING_BYTES = 8 * 1024 * 1024  # and the bytes of them
 Deliver = Callable[[bytes], None]
 Publish = Callable[[bytes], Awaitable[None]]
 Joined = tuple[Publish, Callable[[], Awaitable[None]]]
@@ -140,7 +148,9 @@ async def join_bare_postgres(url: str, deliver: Deliver) -> Joined:
                 deliver(row["payload"])
 
     task = asyncio.create_task(read())
-    statement = await sender.prepare("WITH it AS (INSERT INTO bare (payload) VALUES ($1)) SELECT pg_notify('bare', '')")
+    statement = await sender.prepare(
+        "WITH it AS (INSERT INTO bare (payload) VALUES ($1) RETURNING id) SELECT pg_notify('bare', id::text) FROM it"
+    )
     lock = asyncio.Lock()
 
     async def publish(payload: bytes) -> None:
@@ -188,8 +198,10 @@ async def _receive(store: str, entrant: str, url: str, results: Any, commands: A
     await leave()
 
 
-async def measure(store: str, entrant: str, url: str, seconds: float) -> tuple[float, float]:
+async def measure(store: str, entrant: str, url: str, seconds: float, size: int = SIZE) -> tuple[float, float]:
     """Median milliseconds on the way at a calm rate, and messages a second at most, as the other server sees them."""
+    text = random.Random(size).randbytes(size)  # nothing that a database could compress
+    most_waiting = max(8, min(WAITING, WAITING_BYTES // size))
     context = multiprocessing.get_context("spawn")
     results, commands = context.Queue(), context.Queue()
     other = context.Process(target=receive, args=(store, entrant, url, results, commands), daemon=True)
@@ -206,7 +218,7 @@ async def measure(store: str, entrant: str, url: str, seconds: float) -> tuple[f
     publish, leave = await STORES[store][entrant][0](url, take)
 
     def payload() -> bytes:
-        return struct.pack("d", time.monotonic()).ljust(SIZE, b"x")
+        return struct.pack("d", time.monotonic()) + text[8:]
 
     for _ in range(round(seconds * RATE)):
         await publish(payload())
@@ -223,7 +235,7 @@ async def measure(store: str, entrant: str, url: str, seconds: float) -> tuple[f
     async def send() -> None:
         nonlocal sent
         while time.monotonic() < end:
-            while sent - heard >= WAITING * 10 and time.monotonic() < end:
+            while sent - heard >= most_waiting and time.monotonic() < end:
                 more.clear()
                 await asyncio.wait([asyncio.create_task(more.wait())], timeout=0.1)
             await publish(payload())
@@ -252,9 +264,8 @@ def running(store: str) -> Iterator[str]:
         yield f"{url}/benchmark"
 
 
-def main() -> None:
+def tell_all(seconds: float) -> None:
     """Measure every entrant on every store, and print each beside the bare program."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5.0
     sys.stdout.write(f"{'store':<10}{'entrant':<18}{'median ms':>10}{'of bare':>9}{'msgs/s':>10}{'of bare':>9}\n")
     for store, entrants in STORES.items():
         bare: tuple[float, float] | None = None
@@ -270,5 +281,41 @@ def main() -> None:
                 sys.stdout.flush()
 
 
+def tell_large(seconds: float) -> bool:
+    """Measure large messages through PostgreSQL, in turns; whether they keep up with those of the bare program."""
+    keeps_up = True
+    sys.stdout.write(f"{'kB':<6}{'entrant':<18}{'median ms':>10}{'msgs/s':>10}{'MB/s':>8}\n")
+    for size in LARGE:
+        measured: dict[str, list[tuple[float, float]]] = {entrant: [] for entrant in STORES["postgres"]}
+        with running("postgres") as url:
+            for _ in range(ROUNDS):
+                for entrant, values in measured.items():
+                    values.append(asyncio.run(measure("postgres", entrant, url, seconds, size)))
+        medians = {
+            entrant: [statistics.median(each) for each in zip(*values, strict=True)]
+            for entrant, values in measured.items()
+        }
+        for entrant, (delay, most) in medians.items():
+            sys.stdout.write(f"{size // 1024:<6}{entrant:<18}{delay:>10.2f}{most:>10.0f}{most * size / 1e6:>8.1f}\n")
+        (bare_delay, bare_most), (delay, most) = medians["a bare program"], medians["asgi-signalr"]
+        slower, fewer = delay / bare_delay, bare_most / most
+        keeps_up &= max(slower, fewer) <= LARGE_LIMIT
+        sys.stdout.write(f"{'':<6}{'of bare':<18}{slower:>10.2f}{1 / fewer:>10.2f}\n")
+        sys.stdout.flush()
+    return keeps_up
+
+
+def main() -> int:
+    """Measure, and print each entrant beside the bare program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seconds", nargs="?", type=float, default=5.0, help="of each measurement (default: 5)")
+    parser.add_argument("--large", action="store_true", help="messages of 16 kB and 256 kB through PostgreSQL")
+    options = parser.parse_args()
+    if options.large:
+        return 0 if tell_large(options.seconds) else 1
+    tell_all(options.seconds)
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

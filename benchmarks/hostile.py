@@ -5,8 +5,10 @@ uv run python benchmarks/hostile.py [CALLS]
 Beside each attack on asgi-signalr, the same bytes are sent to a Starlette WebSocket that does nothing with them: that
 is what the ASGI server itself costs. An attack is made again and again, by one client after the other. A call's delay
 is given twice: by the clock, and in brackets as the server's own CPU time while the call waited, which is what the
-attacker takes, and nothing that others do on the machine. Exits with 1 if the p99 of that (Linux; elsewhere of the
-other) is more than LIMIT ms above what the ASGI server itself costs.
+attacker takes, and nothing that others do on the machine. A call that waits long stands for those that would have
+begun meanwhile: one a millisecond. Exits with 1 if the p99 of the CPU time (Linux; elsewhere of the other) is more than
+LIMIT ms above what the ASGI server itself costs, and more than twice that: how much a server finds in its socket at
+once, and works through before any application hears of it, is chance.
 """
 
 import json
@@ -238,9 +240,10 @@ def delays(client: Client, server_clock: Callable[[], float], calls: int) -> Del
     return Delays(p99(seen), p99(of_server))
 
 
-def p99(values: list[float]) -> float:
-    """Find what fewer than one in a hundred exceed."""
-    return sorted(values)[-max(1, len(values) // 100)]
+def p99(delays: list[float]) -> float:
+    """Find what fewer than one in a hundred calls exceed that begin every millisecond."""
+    values = sorted(delay - later for delay in delays for later in range(int(delay) + 1))
+    return values[-max(1, len(values) // 100)]
 
 
 def main() -> int:
@@ -261,8 +264,9 @@ def main() -> int:
     print(f"p99 of a good client's calls, ms{'':14}bare{'':10}adapter{'':12}plain")
     late = []
     for name, row in figures.items():
-        above = [row[kind].of_server - row["bare"].of_server for kind in ("adapter", "plain")]
-        late += [name] if max(above) > LIMIT else []
+        itself = row["bare"].of_server
+        longest = max(row[kind].of_server for kind in ("adapter", "plain"))
+        late += [name] if longest > max(itself + LIMIT, 2 * itself) else []
         cells = "  ".join(f"{each!s:>15}" for each in row.values())
         print(f"{name:40} {cells}  {'LATE' if late[-1:] == [name] else ''}".rstrip())
     print(json.dumps({"limit_ms": LIMIT, "holds": not late}))

@@ -36,6 +36,11 @@ PAIR = Kind(
     lambda value: _texts(value) and len(value) == 2 and all(map(ADDRESS.fits, value)),
 )
 NUMBER = Kind("a whole number from 1", lambda value: type(value) is int and value > 0)  # no bool, which is an int too
+NUMBERS = Kind(
+    "a list of whole numbers from 1, such as [1, 2, 4]",
+    lambda value: isinstance(value, list) and value != [] and all(map(NUMBER.fits, value)),
+)
+SENDER = Kind('"app" or "client"', lambda value: value in ("app", "client"))
 YES = Kind("true", lambda value: value is True)
 ENVIRONMENT = Kind("a table of texts in quotes", lambda value: isinstance(value, dict) and _texts([*value.values()]))
 POINTS = Kind(
@@ -80,6 +85,12 @@ EXERCISE: Form = {
         "tail-variable?": TEXT,
         "requires?": TEXT,
         "instead?": ENVIRONMENT,
+    },
+    "measure?": {
+        "command": COMMAND,
+        "clients": COMMAND,
+        "instances": NUMBERS,
+        "kind": [{"name": TEXT, "title": TEXT, "rate": NUMBER, "sender": SENDER}],
     },
 }
 HINT: Form = {"question": TEXT, "direction": TEXT}

@@ -258,7 +258,7 @@ class _Launch:
             command = self.sandbox.wrap(command, self.ports)
         if held:
             held.release(port)
-        process = _spawn(self.group, command, self.folder, {**variables, **stacks.variables(log)})
+        process = _spawn(self.group, command, self.folder, {**variables, **stacks.variables(log, variables)})
         return _Program(name, number, port, process, self.group, log, self.folder, self.on_line, goes_on)
 
 
@@ -427,6 +427,7 @@ class _Program:
         if pipe is None:
             return
         with contextlib.ExitStack() as stack:
+            stack.enter_context(pipe)
             file = None
             with contextlib.suppress(OSError):  # a full disk must not stop the app
                 file = stack.enter_context(self.instance.log.open("ab" if self._goes_on else "wb", buffering=0))

@@ -68,6 +68,36 @@ class Database:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """A kind of messages that is measured: `rate` of them a second are sent by the app as a whole, or `by_clients`, by
+    each client.
+    """
+
+    name: str
+    title: str
+    rate: int
+    by_clients: bool
+
+    def wanted(self, clients: int) -> int:
+        """How many messages a second that makes with so many clients."""
+        return self.rate * (clients if self.by_clients else 1)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What `labkit measure` measures: the `kinds` of messages, each with so many `instances` of the app in turn.
+
+    `command` runs an instance in the place of the app's own command, `clients` what sends and hears at one instance;
+    both may import what the exercise has in `measure/`.
+    """
+
+    command: tuple[str, ...]
+    clients: tuple[str, ...]
+    instances: tuple[int, ...]
+    kinds: tuple[Kind, ...]
+
+
+@dataclass(frozen=True)
 class Snippet:
     """A named piece of code that replaces the TODO line of the same name."""
 
@@ -101,6 +131,7 @@ class Exercise:
     snippets_folder: Path
     app: App
     database: Database | None
+    measurement: Measurement | None = None
     continues: str | None = None
     points: Mapping[str, int] = field(default_factory=dict)
     """The points of tasks by their numbers; a task that is not named has one."""
@@ -181,6 +212,11 @@ class Exercise:
     def checks(self) -> Path:
         """The folder of the Playwright checks."""
         return self.folder / "checks"
+
+    @property
+    def measuring(self) -> Path:
+        """The folder of the modules that measure the app."""
+        return self.folder / "measure"
 
     def solution(self, name: str) -> Path:
         """The folder of `begin` or `end`."""
@@ -324,8 +360,21 @@ def _exercise(lab: Path, name: str) -> Exercise:
         )
         if database
         else None,
+        measurement=_measurement(lab, table["measure"]) if "measure" in table else None,
         continues=table.get("continues"),
         points=dict(table.get("points", {})),
+    )
+
+
+def _measurement(lab: Path, table: Mapping[str, Any]) -> Measurement:
+    return Measurement(
+        command=tuple(table["command"]),
+        clients=tuple(table["clients"]),
+        instances=tuple(table["instances"]),
+        kinds=tuple(
+            Kind(each["name"], language.of_lab(lab, each["title"]), each["rate"], each["sender"] == "client")
+            for each in table["kind"]
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from slugify import slugify
 
-from labkit import __version__, companions, receipts, record, tree, verdicts
+from labkit import __version__, companions, documents, receipts, record, tree, verdicts
 from labkit.errors import MachineError, UsageError
 from labkit.lab import Exercise
 from labkit.workspace import Workspace
@@ -38,7 +38,10 @@ class Packed:
 
 
 def default_file(here: Workspace, trainee: str | None) -> Path:
-    """Where the zip goes if nobody says it: beside the workspace, named after the exercise and the trainee."""
+    """Where the zip goes if nobody says it: beside the workspace, named after the exercise and the trainee.
+
+    Without a name it is the workspace's own number, so that nobody's zip takes the place of another's in one folder.
+    """
     return here.folder.parent / f"{_stem(here, trainee)}.zip"
 
 
@@ -54,16 +57,18 @@ def pack(here: Workspace, exercise: Exercise, file: Path, trainee: str | None, n
             f"{file} would lie in your workspace, and be handed in itself the next time.",
             f"labkit pack {tree.argument(default_file(here, trainee))}",
         )
-    if file.exists() and not _is_packed(file):
-        raise UsageError(f"{file} is there already, and is no packed work.", "Choose another name: labkit pack FILE")
+    number = _number(here)
+    if file.exists():
+        _refuse_to_replace(file, number)
     made_from = here.record
     if trainee and trainee != made_from.trainee:
         made_from = replace(made_from, trainee=trainee)
         record.write(here.folder, made_from)
     left_out: list[tuple[str, str]] = []
-    paths = list(_chosen(here.folder, exercise, left_out))
+    chosen, paths = list(_chosen(here.folder, exercise, left_out)), []
     about = {
         "schema": 1,
+        "workspace": number,
         "name": made_from.trainee,
         "lab": made_from.lab,
         "version": made_from.version,
@@ -78,8 +83,10 @@ def pack(here: Workspace, exercise: Exercise, file: Path, trainee: str | None, n
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-                for path in paths:
-                    archive.writestr(_entry(f"{top}/{path}", now), (here.folder / path).read_bytes())
+                for path in chosen:
+                    if (content := _content(here.folder, path, left_out)) is not None:
+                        archive.writestr(_entry(f"{top}/{path}", now), content)
+                        paths.append(path)
                 text = json.dumps(about, indent=2, ensure_ascii=False)
                 archive.writestr(_entry(f"{top}/{VERDICTS}", now), f"{text}\n".encode())
             temporary.chmod(0o644)
@@ -97,6 +104,8 @@ def _chosen(folder: Path, exercise: Exercise, left_out: list[tuple[str, str]]) -
     given = set(tree.app_files(exercise.begin))
     for path in tree.app_files(folder):
         there = folder / path
+        if not there.is_file():  # it has gone meanwhile, as what an editor saves by
+            continue
         name = path.rpartition("/")[2]
         if there.is_symlink():
             left_out.append((path, "a link"))
@@ -115,6 +124,16 @@ def _chosen(folder: Path, exercise: Exercise, left_out: list[tuple[str, str]]) -
             yield path
 
 
+def _content(folder: Path, path: str, left_out: list[tuple[str, str]]) -> bytes | None:
+    try:
+        return (folder / path).read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        left_out.append((path, f"cannot be read: {error.strerror or error}"))
+        return None
+
+
 def _entry(name: str, now: datetime) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, now.timetuple()[:6])
     entry.compress_type = zipfile.ZIP_DEFLATED
@@ -123,12 +142,31 @@ def _entry(name: str, now: datetime) -> zipfile.ZipInfo:
 
 
 def _stem(here: Workspace, trainee: str | None) -> str:
-    return "-".join(filter(None, (here.exercise_name, slugify(trainee or ""))))
+    return f"{here.exercise_name}-{slugify(trainee or '', max_length=80) or here.id}"
 
 
-def _is_packed(file: Path) -> bool:
+def _number(here: Workspace) -> str:
+    """The number of the workspace where the work was begun: that which it was unpacked from, or its own."""
+    try:
+        return str(documents.read_json(here.folder / VERDICTS)["workspace"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return here.id
+
+
+def _refuse_to_replace(file: Path, number: str) -> None:
+    """Raise UsageError unless the file is a zip of the work with this number; earlier labkits gave none."""
     try:
         with zipfile.ZipFile(file) as archive:
-            return any(name.endswith(f"/{VERDICTS}") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return False
+            name = next(each for each in archive.namelist() if each.endswith(f"/{VERDICTS}"))
+            with archive.open(name) as entry:
+                about = json.loads(entry.read(1_000_000))
+        there = str(about.get("workspace", number))
+    except (OSError, ValueError, AttributeError, StopIteration, RuntimeError, zipfile.BadZipFile):
+        raise UsageError(
+            f"{file} is there already, and is no packed work.", "Choose another name: labkit pack FILE"
+        ) from None
+    if there != number:
+        raise UsageError(
+            f"{file} is there already, packed from another workspace: it is not replaced.",
+            "Say a name that nobody else has, labkit pack --name NAME, or name the file: labkit pack FILE",
+        )

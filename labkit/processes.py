@@ -92,7 +92,7 @@ class Group:
             self._starting = False
             raise
         self._programs[program.pid] = program
-        self._started[program.pid] = time.time()
+        self._started[program.pid] = _now()
         self._tokens[program.pid] = own
         self._watchdog.watch(program.pid, self._started[program.pid])
         self._starting = False
@@ -146,7 +146,7 @@ class Watchdog:
         )
 
     def watch(self, pid: int, started: float) -> None:
-        """Make it end this program, too, should it hide the token; `started` is the time, in seconds since 1970."""
+        """Make it end this program, too, should it hide the token; `started` is when that was, see `began`."""
         self._tell(f"{pid}={started}\n")
 
     def close(self, end: bool = False) -> None:
@@ -241,8 +241,8 @@ def end(
 ) -> None:
     """End programs, politely, then firmly: the leaders' process groups and descendants, and what carries the token.
 
-    `leaders` tells each program's process id and when it was started, in seconds since 1970; `reap` is called while
-    they are waited for, so that a parent can look after its children.
+    `leaders` tells each program's process id and when it was started, see `began`; `reap` is called while they are
+    waited for, so that a parent can look after its children.
     """
     import psutil
 
@@ -273,7 +273,7 @@ def members(leaders: Mapping[int, float], token: str) -> "list[psutil.Process]":
     reused = {
         process.pid
         for process in running
-        if process.pid in leaders and process.create_time() > leaders[process.pid] + _CLOCK
+        if process.pid in leaders and (began(process.pid) or 0) > leaders[process.pid] + _CLOCK
     }
     groups = leaders.keys() - reused
     found = {
@@ -288,6 +288,33 @@ def members(leaders: Mapping[int, float], token: str) -> "list[psutil.Process]":
             continue
         found.update({child.pid: child for child in children if child.pid != os.getpid() and _runs(child)})
     return list(found.values())
+
+
+def began(pid: int) -> float | None:
+    """When a process began, in seconds, on a clock that nobody sets meanwhile; None if there is no such process.
+
+    It tells a process from a later one with the same number. On Linux it counts from the start of the machine: seconds
+    since 1970 change there for a running process with the machine's clock.
+    """
+    if sys.platform == "linux":
+        try:
+            # What follows the program's name, which may have anything in it.
+            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+            return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return None
+    else:
+        import psutil
+
+        try:
+            return float(psutil.Process(pid).create_time())
+        except psutil.Error:
+            return None
+
+
+def _now() -> float:
+    """The time on the clock of `began`."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.time()
 
 
 def _own_group(visible: bool = True) -> dict[str, Any]:

@@ -35,9 +35,10 @@ Stack = tuple[Frame, ...]
 """Calls, the outermost first."""
 
 
-def variables(log: Path) -> Mapping[str, str]:
-    """The environment variables by which an instance with this log can be asked."""
-    return {"PYTHONPATH": str(HELPER), "LABKIT_STACKS": str(_request(log).absolute())}
+def variables(log: Path, given: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment variables by which an instance with this log can be asked, besides those that it is given."""
+    path = os.pathsep.join(filter(None, [str(HELPER), given.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, "LABKIT_STACKS": str(_request(log).absolute())}
 
 
 def ask(log: Path, seconds: float = PATIENCE) -> list[Stack]:

@@ -76,8 +76,11 @@ def app_files(folder: Path, most: float = HUGE) -> Iterator[str]:
         raise UsageError(f"There is no folder {folder}.", "Restore it.")
 
     def walk(path: str, prefix: str) -> Iterator[str]:
-        with os.scandir(path) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
+        try:
+            with os.scandir(path) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name)
+        except FileNotFoundError:  # it went after its parent was listed
+            return
         for entry in ordered:
             if not prefix and entry.name in BESIDE:
                 continue

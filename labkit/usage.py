@@ -16,6 +16,7 @@ from pathlib import Path
 from labkit import documents
 from labkit.errors import MachineError, UsageError
 from labkit.files import write_whole
+from labkit.processes import began
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ def noted(folder: Path) -> Iterator[Callable[[Sequence[int]], None]]:
     The function notes the ports of instances that answer from now on; none when they are stopped, or started anew.
     """
     path = folder / ".labkit" / "running" / str(os.getpid())
-    began = _began(os.getpid())
+    own = began(os.getpid())
     since = time.time()
 
     def note(ports: Sequence[int]) -> None:
         nonlocal since
         if not ports:
             since = time.time()
-        text = json.dumps({"began": began, "since": since, "ports": list(ports)})
+        text = json.dumps({"began": own, "since": since, "ports": list(ports)})
         with contextlib.suppress(OSError, MachineError):
             write_whole(path, text.encode())
 
@@ -84,15 +85,6 @@ def _read(path: Path) -> User | None:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         pid, document = int(path.name), documents.read_json(path)
         ports = tuple(port for port in document["ports"] if isinstance(port, int) and 0 < port < 65536)
-        if document["began"] is not None and document["began"] == _began(pid):
+        if document["began"] is not None and document["began"] == began(pid):
             return User(pid, float(document["since"]), ports)
     return None
-
-
-def _began(pid: int) -> float | None:
-    import psutil
-
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.Error:
-        return None

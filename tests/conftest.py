@@ -159,6 +159,22 @@ def own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
 
 
+@pytest.fixture
+def strange_shell(tmp_path: Path) -> dict[str, str]:
+    """The variables of a shell that sets what it likes: proxies that lead nowhere, warnings that are errors, another
+    PostgreSQL, and an oddly named folder for what is temporary, which is there and empty.
+    """
+    temporary = tmp_path / "tmp ü %20#"
+    temporary.mkdir()
+    return {
+        **os.environ,
+        **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9"),
+        **{"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1", "WEB_CONCURRENCY": "4", "CI": "true", "TERM": "dumb"},
+        **{"PGHOST": "192.0.2.1", "PGPORT": "1", "PGSSLMODE": "require", "PGOPTIONS": "--no", "PGSERVICE": "none"},
+        "TMPDIR": str(temporary),
+    }
+
+
 CALLS = ("mkdir", "open", "replace", "rename", "unlink", "fsync", "rmdir")
 
 

@@ -146,9 +146,12 @@ def test_the_gradebook_has_a_line_for_each_and_begins_no_formula(told: Callable[
         ["'=Alice", "a@x.org", "alice", "a1", "4", "4", "yes", "1", "3", "verified", ""],
         ["Zoë", "z@x.org", "zoe", "", "", "", "", "", "", "nothing handed in", ""],
         ["bob", "", "bob", "a1", "1", "4", "no", "1", "0", "verified", ""],
-        ["carol", "", "carol", "", "", "", "no", "", "", "cannot be read", lines[4][-1]],
+        ["carol", "", "carol", "", "", "", "", "", "", "cannot be read", lines[4][-1]],
     ]
-    assert lines[7][3:7] == ["a1", "", "4", "no"]
+    assert lines[7][3:7] == ["a1", "", "4", ""]
+    stopped = grade("gus", PASSED, PASSED, outcome=Outcome.STOPPED, deeds=("The app tried to take port 8123.",))
+    line = gradebook.render(lab, roster.rows([stopped], [])).decode("utf-8-sig").splitlines()[1]
+    assert line.split(",")[4:8] == ["0", "4", "no", "0"]
 
 
 def test_what_is_handed_back_is_as_much_as_was_asked_for(lab: Lab) -> None:

@@ -22,7 +22,7 @@ from labkit import verdicts, workspace
 from labkit.classroom import certificate, joining
 from labkit.classroom.board import Board
 from labkit.classroom.room import MOST_WRONG, STUCK, Room, Told, ToldCheck, ToldTask
-from labkit.errors import UsageError
+from labkit.errors import MachineError, UsageError
 from labkit.lab import Lab
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.workspace import Workspace
@@ -183,6 +183,20 @@ def test_what_is_sent_has_no_code_and_no_text_of_the_trainee(here: Workspace) ->
         },
     }
     assert joining.Sender(here, "CODE", "Ann").message()["id"] == sent["id"]
+
+
+def test_a_workspace_that_was_deleted_leaves_the_class_and_is_not_made_again(here: Workspace) -> None:
+    sender = joining.Sender(here, "CODE", None)
+    sent = sender.message()
+    shutil.rmtree(here.folder / ".labkit")  # as whoever deletes it has come so far
+    assert (sender.message()["id"], (here.folder / ".labkit").exists()) == (sent["id"], False)
+    shutil.rmtree(here.folder)
+    with pytest.raises(MachineError, match=r"The workspace is no longer there: .*mine\."):
+        sender.message()
+    said: list[str] = []
+    with pytest.raises(MachineError, match="is no longer there"):
+        joining.join(joining.Invitation("http://127.0.0.1:9", "CODE"), sender, said.append)
+    assert (said, here.folder.exists()) == ([], False)
 
 
 def test_a_failure_and_the_work_are_sent_to_whoever_opens_them_and_taken_back(tea: Lab, here: Workspace) -> None:

@@ -5,6 +5,7 @@ And whatever else is in the files that labkit reads: never a traceback, never a 
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,11 @@ def replaced(path: str, make: Callable[[Path], object]) -> Callable[[Path], obje
     return deed
 
 
+def linked_to_outside(folder: Path) -> None:
+    (folder / "app.py").rename(folder.parent / "real.py")
+    (folder / "app.py").symlink_to("../real.py")
+
+
 def record_that_leads_out(folder: Path) -> None:
     change = folder / ".labkit" / "journal" / "0001" / "change.json"
     change.parent.mkdir(parents=True)
@@ -77,6 +83,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int, str]] = {
         "snippet insert pour",
         2,
         "app.py",
+    ),
+    "a file is a link": (
+        linked_to_outside,
+        "snippet insert pour",
+        2,
+        "app.py is a link: labkit neither follows nor replaces it",
     ),
     "a file is in UTF-16": (
         lambda folder: (folder / "app.py").write_bytes("é".encode("utf-16")),
@@ -148,7 +160,19 @@ def test_the_page_has_a_line_for_each() -> None:
     ]
 
 
-COMMANDS = ("list", "undo --yes", "snippet insert pour", "diff --stat", "next", "status")
+def test_each_fault_that_was_reported_names_tests_that_there_are() -> None:
+    here = Path(__file__).parent
+    rows = [line for line in (here / "faults.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    faults = [row for row in rows if row.split("|")[-2].strip() != "test"]
+    known = {
+        name for file in here.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text("utf-8"))
+    }
+    without = [row for row in faults if not re.findall(r"`test_\w+`", row)]
+    named = {name for row in faults for name in re.findall(r"`(test_\w+)`", row)}
+    assert (without, named - known) == ([], set())
+
+
+COMMANDS = ("list", "undo", "snippet insert pour", "diff --stat", "next", "status")
 JSON = st.recursive(
     st.none()
     | st.booleans()

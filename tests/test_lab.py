@@ -166,7 +166,11 @@ COMMAND = 'a list of a program and its arguments, such as ["{python}", "app.py",
     [
         ("[app]", "[[app]]", "`app` must be a table."),
         ("[app]", "continues = 5\n[app]", "`continues` must be text in quotes."),
-        ("[app]", 'title = "Tea"\n[app]', "Unknown entry “title”. There is: continues, points, app, database."),
+        (
+            "[app]",
+            'title = "Tea"\n[app]',
+            "Unknown entry “title”. There is: continues, points, app, database, measure.",
+        ),
         ('ready = "/"', "", "`app.ready` is missing."),
         ('ready = "/"', 'ready = "healthz"', "`app.ready` must be text that begins with a slash."),
         ('ready = "/"', 'ready = "/"\ninstances = "two"', "`app.instances` must be a whole number from 1."),

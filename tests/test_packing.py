@@ -71,6 +71,7 @@ def test_the_zip_has_the_work_and_what_it_needs_elsewhere(labkit: Labkit, mine: 
     assert datetime.fromisoformat(about.pop("packed")).tzinfo is not None
     assert about == {
         "schema": 1,
+        "workspace": mine.id,
         "name": "Ada Lovelace",
         "lab": "Tea",
         "version": __version__,
@@ -112,7 +113,29 @@ def test_unpacked_elsewhere_the_work_goes_on(
 def test_without_a_terminal_nobody_is_asked_for_a_name(labkit: Labkit, mine: Workspace) -> None:
     code, out, _ = labkit("pack")
     assert (code, out.splitlines()[1]) == (0, "Whose: nobody said. To add it: labkit pack --name NAME")
-    assert (mine.folder.parent / "a1-brew.zip").is_file()
+    assert (mine.folder.parent / f"a1-brew-{mine.id}.zip").is_file()
+
+
+def test_no_work_takes_the_place_of_anothers(
+    labkit: Labkit, mine: Workspace, tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = workspace.create(tea, brew, tmp_path / "other")
+    class_ = tmp_path / "class"
+    class_.mkdir()
+    for each in (mine, other):
+        monkeypatch.chdir(each.folder)
+        assert [labkit("pack", str(class_))[0] for _ in range(2)] == [0, 0]
+    assert {each.name for each in class_.iterdir()} == {f"a1-brew-{each.id}.zip" for each in (mine, other)}
+    # Nor where two have the same name.
+    assert labkit("pack", str(class_), "--name", "Ann")[0] == 0
+    monkeypatch.chdir(mine.folder)
+    before = (class_ / "a1-brew-ann.zip").read_bytes()
+    code, _, err = labkit("pack", str(class_), "--name", "Ann")
+    assert (code, "is there already, packed from another workspace: it is not replaced." in " ".join(err.split())) == (
+        2,
+        True,
+    )
+    assert (class_ / "a1-brew-ann.zip").read_bytes() == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="making links needs a privilege")

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from labkit import processes, usage
 from labkit.processes import Group, environment
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
@@ -132,6 +133,29 @@ def test_other_programs_are_left_alone(tmp_path: Path) -> None:
     finally:
         bystander.kill()
         bystander.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the clock that Linux tells of processes by")
+@pytest.mark.parametrize("hours", [-48, 48])
+def test_a_clock_that_is_set_meanwhile_keeps_no_program_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    boot = psutil.boot_time()
+    with Group() as group, usage.noted(tmp_path):
+        leader = group.start(program(env={}), cwd=tmp_path, stdout=subprocess.PIPE)
+        _, child = started(leader)
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + hours * 3600)
+        monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + hours * 3600)
+        psutil.process_iter.cache_clear()  # which has the times from before
+        # Nobody takes this process for one that has ended, and another for its successor.
+        assert [each.pid for each in usage.users(tmp_path)] == [os.getpid()]
+        assert leader.pid in {
+            each.pid for each in processes.members({leader.pid: processes.began(leader.pid) or 0}, "")
+        }
+        leader.kill()
+        leader.wait()
+    assert not runs(child)
 
 
 @posix

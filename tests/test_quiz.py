@@ -499,13 +499,41 @@ async def test_a_locked_database_is_told_in_json_by_the_api(quiz: Quiz, data: Pa
     question = await ada.question()
     await quiz.database.engine.dispose()
     engine = quiz.database.engine.sync_engine
-    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 50").close())
 
-    with closing(sqlite3.connect(data / "quiz.db")) as other:
-        other.execute("BEGIN IMMEDIATE")
-        answer = await ada.answer(question["id"], question["options"][0]["id"])
+    def be_impatient(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA busy_timeout = 50").close()
+
+    event.listen(engine, "connect", be_impatient)
+    try:
+        with closing(sqlite3.connect(data / "quiz.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = await ada.answer(question["id"], question["options"][0]["id"])
+    finally:
+        event.remove(engine, "connect", be_impatient)
+        await quiz.database.engine.dispose()
 
     assert (answer.status_code, answer.json()) == (503, {"detail": "The database is busy. Try again in a moment."})
+
+
+async def test_answers_that_wait_for_the_database_leave_room_for_who_reads(quiz: Quiz, data: Path) -> None:
+    ada = await quiz.user("Ada")
+    question = await ada.question()
+    pool, all_wait = quiz.database.engine.pool, asyncio.Event()
+
+    def count(*_: object) -> None:
+        if pool.checkedout() == 30:
+            all_wait.set()
+
+    event.listen(pool, "checkout", count)
+    with closing(sqlite3.connect(data / "quiz.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answers = [asyncio.create_task(ada.answer(question["id"], question["options"][0]["id"])) for _ in range(30)]
+        await all_wait.wait()
+        page = await ada.get("/statistics")
+        waiting = sum(not answer.done() for answer in answers)
+
+    assert (page.status_code, waiting) == (200, 30)
+    assert sorted([answer.status_code for answer in await asyncio.gather(*answers)]) == [200, *[409] * 29]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")

@@ -71,7 +71,7 @@ def running(tmp_path: Path, code: str) -> Iterator[tuple[Path, subprocess.Popen[
     process = subprocess.Popen(
         [sys.executable, "server.py", str(tmp_path / "app" / "shop.py")],
         cwd=tmp_path,
-        env={**os.environ, **stacks.variables(log)},
+        env={**os.environ, **stacks.variables(log, {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

@@ -4,8 +4,11 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+import sysconfig
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +111,111 @@ def test_a_start_that_cannot_be_explained_still_ends(tmp_path: Path, code: str) 
         pass
 
 
+COMMANDS = (
+    *("start a1 ../another", "list", "status", "snippet insert pour", "diff --stat", "pack", "undo", "next"),
+    *("new lab ../lab", "db status"),
+)
+SEVERAL = "import sys; from labkit.cli import run; print('codes', [run(each.split()) for each in sys.argv[1:]])"
+
+
+def strict() -> None:
+    """Have few files open, and make none that others can read."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+
+
+@pytest.mark.slow
+def test_whatever_the_shell_sets_and_lacks_the_commands_work(
+    mine: Workspace, tea_folder: Path, tmp_path: Path, strange_shell: dict[str, str]
+) -> None:
+    (tmp_path / "without git").mkdir()
+    places = {"PATH": tmp_path / "without git", "LABKIT_LAB": tea_folder, "LABKIT_HOME": tmp_path / "home"}
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", SEVERAL, *COMMANDS],
+        env={**strange_shell, **{name: str(place) for name, place in places.items()}},
+        capture_output=True,
+        text=True,
+        preexec_fn=strict,
+    )
+    assert (result.stdout.splitlines()[-1:], result.stderr) == (
+        [f"codes {[0] * len(COMMANDS)}"],
+        "Making your workspace …\n",
+    )
+    assert list(Path(strange_shell["TMPDIR"]).iterdir()) == []
+
+
+def test_files_that_go_as_soon_as_they_are_seen_disturb_no_command(
+    labkit: Labkit, mine: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder that a cloud drive synchronizes, or an editor saves in."""
+    real, passing = os.scandir, ("~$app.py", ".tmp.py", "passing.py", "new/cup.py")
+
+    @contextmanager
+    def scandir(path: str | int = ".") -> Iterator[Iterator[os.DirEntry[str]]]:
+        is_workspace = not isinstance(path, int) and Path(path) == mine.folder
+        if is_workspace:
+            (mine.folder / "new").mkdir()
+            for name in passing:
+                (mine.folder / name).write_text("passing = 1\n", "utf-8")
+        with real(path) as found:
+            entries = list(found)
+        if is_workspace:
+            for name in passing:
+                (mine.folder / name).unlink()
+            (mine.folder / "new").rmdir()
+        yield iter(entries)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    commands = ("list", "diff --stat", "status", "snippet insert pour", "pack", "undo", "next", "reset app.py --yes")
+    said = {command: labkit(*command.split()) for command in commands}
+    assert {
+        command: (code, "No such file" in out + err) for command, (code, out, err) in said.items()
+    } == dict.fromkeys(commands, (0, False))
+    assert "TODO pour" in (mine.folder / "app.py").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another account")
+def test_an_account_that_owns_neither_labkit_nor_the_lab_works_with_both(tea_folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    os.chown(own, 12345, 12345)
+    for folder in tmp_path.parents[:3]:
+        folder.chmod(folder.stat().st_mode | 0o005)
+    tmp_path.chmod(0o755)
+    as_user: dict[str, Any] = {"user": 12345, "group": 12345, "extra_groups": [], "cwd": own, "capture_output": True}
+    # Where labkit's own Python is root's alone, the machine's may be of the same version.
+    python = f"/usr/bin/python3.{sys.version_info.minor}"
+    path = os.pathsep.join([str(Path(__file__).parents[1]), sysconfig.get_path("purelib")])
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("LABKIT_", "XDG_"))}
+    as_user["env"] = {**others, "PYTHONPATH": path, "LABKIT_LAB": str(tea_folder), "HOME": str(own)}
+    try:
+        subprocess.run([python, "-c", "import labkit.cli"], check=True, **as_user)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no Python that another account may use")
+    commands = ("start a1", "list", "snippet insert pour", "diff --stat", "undo", "new lab mine")
+    result = subprocess.run([python, "-c", SEVERAL, *commands], text=True, **as_user)
+    assert (result.stdout.splitlines()[-1:], result.stderr) == (
+        [f"codes {[0] * len(commands)}"],
+        "Making your workspace …\n",
+    )
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["CRLF", "CRLF with a mark"])
+def test_a_file_that_windows_has_saved_is_inserted_into_and_stays_as_it_is(
+    labkit: Labkit, mine: Workspace, brew: Exercise, mark: str
+) -> None:
+    def windows(text: str) -> bytes:
+        return f"{mark}{text}".replace("\n", "\r\n").encode()
+
+    for path in ("app.py", "pages/cup.html"):
+        (mine.folder / path).write_bytes(windows((brew.begin / path).read_text("utf-8")))
+    assert [labkit("snippet", "insert", each)[0] for each in ("pour", "cup-label")] == [0, 0]
+    for path in ("app.py", "pages/cup.html"):
+        assert (mine.folder / path).read_bytes() == windows((brew.end / path).read_text("utf-8"))
+    assert labkit("list")[1].count("[x]") + labkit("list")[1].count("✓") > 0
+
+
 MEASURED = """
 import sys
 from labkit.cli import run
@@ -138,7 +246,7 @@ def test_whatever_the_workspace_holds_labkit_takes_less_than_200_mb(
     for number in range(20 if kind == "films" else 0):
         with (mine.folder / f"{number}.mp4").open("wb") as film:
             film.truncate(20_000_000)
-    commands = ("status", "list", "diff", "snippet insert pour", "undo --yes", "reset app.py --yes", "pack", "next")
+    commands = ("status", "list", "diff", "snippet insert pour", "undo", "reset app.py --yes", "pack", "next")
     result = subprocess.run(
         [sys.executable, "-P", "-c", MEASURED, *commands],
         cwd=mine.folder,

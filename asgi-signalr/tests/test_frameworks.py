@@ -1,9 +1,9 @@
 """What docs/frameworks.md and docs/origins.md say of hubs in applications of FastAPI."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -112,6 +112,18 @@ async def test_from_a_thread_messages_get_through_by_the_event_loop_that_serves_
     async with TestClient(signalr, "/chat") as client:
         await asyncio.to_thread(send)
         assert await client.next("said") == ["by this one"]
+
+
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
+@pytest.mark.parametrize(("root_path", "status"), [("", 200), ("/api", 404)])
+async def test_a_root_path_that_fastapi_is_told_is_none_that_a_proxy_takes_off(
+    request_to: Callable[..., Awaitable[Any]], root_path: str, status: int
+) -> None:
+    signalr = SignalR()
+    signalr.hub("/chat")(Chat)
+    app = FastAPI(root_path=root_path)
+    app.mount("/signalr", signalr)
+    assert (await request_to(app, "POST", "/signalr/chat/negotiate?negotiateVersion=1")).status == status
 
 
 # FastAPI's dependencies.

@@ -4,11 +4,12 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import opentelemetry.metrics
 import pytest
 from asgi_signalr import Hub, SignalR
+from asgi_signalr.backplanes.memory import MemoryBackplane
 from asgi_signalr.metrics import InvocationMetrics
 from asgi_signalr.testing import RefusedError, TestClient
 from opentelemetry.sdk.metrics import MeterProvider
@@ -51,7 +52,7 @@ def read(reader: InMemoryMetricReader) -> Read:
         data: Any = reader.get_metrics_data()
         return [
             (dict(point.attributes), point.count if isinstance(point, HistogramDataPoint) else point.value)
-            for resource in data.resource_metrics
+            for resource in (data.resource_metrics if data else ())  # none, if nothing was measured
             for scope in resource.scope_metrics
             for metric in scope.metrics
             if metric.name == name
@@ -178,6 +179,18 @@ async def test_gaps_of_the_backplane_are_counted(read: Read) -> None:
     async with TestClient(app, "/chat"):
         app._servers._gap("away for a while")
     assert read("asgi_signalr.backplane.gaps") == [({}, 1)]
+
+
+class TellingBackplane(MemoryBackplane):
+    health: ClassVar = {"queued": 3, "lag": 2}
+
+
+async def test_how_far_the_backplane_is_behind_is_asked_for_while_the_server_is_there(read: Read) -> None:
+    app = chat(backplane=TellingBackplane())
+    async with app.lifespan():
+        assert read("asgi_signalr.backplane.queued") == [({}, 3)]
+        assert read("asgi_signalr.backplane.lag") == [({}, 2)]
+    assert read("asgi_signalr.backplane.queued") == read("asgi_signalr.backplane.lag") == []
 
 
 async def test_a_filter_measures_calls(read: Read) -> None:

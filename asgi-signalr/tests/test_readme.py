@@ -19,8 +19,10 @@ from itsdangerous import TimestampSigner
 LIBRARY = Path(__file__).parent.parent
 EXAMPLES = LIBRARY / "examples"
 README = (LIBRARY / "README.md").read_text(encoding="utf-8")
+SECURITY = (LIBRARY / "SECURITY.md").read_text(encoding="utf-8")
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (LIBRARY / "docs").glob("*.md")} | {
-    "README.md": README
+    "README.md": README,
+    "SECURITY.md": SECURITY,
 }
 
 # What a page's Python goes on from: the first example, and what the README calls the application's own.
@@ -181,7 +183,7 @@ def anchors_of(page: str) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_links_lead_somewhere(name: str) -> None:
-    folder = LIBRARY if name == "README.md" else LIBRARY / "docs"
+    folder = LIBRARY if (LIBRARY / name).exists() else LIBRARY / "docs"
     links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", PAGES[name])
     broken = [
         (target, anchor)
@@ -193,7 +195,21 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 def test_links_lead_to_nothing_that_the_source_distribution_does_not_have() -> None:
-    grafted = re.findall(r"^graft (.*)$", (LIBRARY / "MANIFEST.in").read_text(encoding="utf-8"), re.MULTILINE)
-    targets = set(re.findall(r"\]\((?!https?:|#)([^)#]*)", README))
-    assert {target.partition("/")[0] for target in targets} == {"docs"}
-    assert {"docs", "examples"} <= set(grafted)
+    manifest = (LIBRARY / "MANIFEST.in").read_text(encoding="utf-8").splitlines()
+    targets = set(re.findall(r"\]\((?!https?:|#)([^)#]*)", README + SECURITY))
+    assert {target.partition("/")[0] for target in targets} == {"docs", "SECURITY.md"}
+    assert {"graft docs", "graft examples", "include SECURITY.md"} <= set(manifest)
+
+
+def test_the_bounds_that_are_promised_are_the_options_own() -> None:
+    rows = re.findall(r"^\| .*? \| (.*?) \| (`.*`) \|$", SECURITY, re.MULTILINE)
+    promised = {name: text for text, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert len(promised) == 16
+    for name, text in promised.items():
+        value = getattr(Options(), name)
+        number = "none" if value is None else f"{value:,}"
+        if name in ("max_message_size", "max_queued_bytes"):
+            number = f"{value >> 10} KiB" if value < 1 << 20 else f"{value >> 20} MiB"
+        elif isinstance(value, float) or name.endswith(("_timeout", "_interval")):
+            number = f"{value:g} s"
+        assert re.search(rf"(^|\s){number}\b", text), name

@@ -27,24 +27,38 @@ class Server:
         if not said:
             raise RuntimeError(f"{entrant.name} does not start.")
         self.port = int(said)
-        self._info = psutil.Process(self._process.pid)
+        self.pid = self._process.pid
+        itself = psutil.Process(self.pid)
+        # What is started may be a script that starts the server.
+        self._processes = [itself, *itself.children(recursive=True)]
+        for process in self._processes:
+            pin(process.pid, SERVER_CORE)
 
     def cpu_seconds(self) -> float:
         """Say how long it has computed, in user and kernel mode: what the network costs it included."""
-        exact = _scheduled(self._process.pid)
-        if exact is not None:
-            return exact
-        times = self._info.cpu_times()
-        return times.user + times.system
+        seconds = 0.0
+        for process in self._processes:
+            times = process.cpu_times()
+            seconds += _scheduled(process.pid) or times.user + times.system
+        return seconds
 
     def memory(self) -> int:
         """Say how many bytes it takes: its proportional set where that is known, else its resident one."""
-        full = self._info.memory_full_info()
-        return int(getattr(full, "pss", full.rss))
+        infos = [each.memory_full_info() for each in self._processes]
+        return sum(int(getattr(full, "pss", full.rss)) for full in infos)
+
+    def writes(self) -> int | None:
+        """Say how often it has called `write` and its like, where Linux tells it."""
+        try:
+            return sum(each.io_counters().write_count for each in self._processes)
+        except (AttributeError, OSError, psutil.Error):
+            return None
 
     def stop(self) -> None:
         """End it."""
-        self._process.kill()
+        for process in self._processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()

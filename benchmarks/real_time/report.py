@@ -22,6 +22,7 @@ COLUMNS = (
     "echo 100",
     "echo 100, def",
 )
+WEIGHTS = ("ms to connect", "kB per connection")
 
 
 def show(figures: Figures, requirements: list[Requirement]) -> None:
@@ -32,12 +33,12 @@ def show(figures: Figures, requirements: list[Requirement]) -> None:
     columns = [each for each in COLUMNS if any(each in values for values in figures.values.values())]
     table = Table(title="Deliveries and calls per second (CPU seconds of the server per million)")
     table.add_column("server", no_wrap=True)
-    for column in (*columns, "kB per connection"):
+    for column in (*columns, *WEIGHTS):
         table.add_column(column, justify="right")
     for each in (each for each in ALL if each.key in figures.values):
         cells = [_cell(figures, each.key, column) for column in columns]
-        memory = figures.median(each.key, "kB per connection")
-        table.add_row(each.name, *cells, "" if memory is None else f"{memory:.1f}")
+        weights = [figures.median(each.key, weight) for weight in WEIGHTS]
+        table.add_row(each.name, *cells, *("" if each is None else f"{each:.2f}" for each in weights))
     console.print(table)
     verdicts = Table(title="Required, as ratios of medians")
     for column, side in (("what", "left"), ("required", "right"), ("seen", "right"), ("", "left")):

@@ -49,9 +49,18 @@ def judge(figures: Figures) -> list[Requirement]:
         _rate(figures, "adapter", "picows", "one at a time", 0.95),
         _rate(figures, "adapter", "picows", "one at a time to 100", 0.95),
         _rate(figures, "adapter", "picows", "16 outstanding to 100", 1.3),
+        _at_most(
+            figures, "adapter", "16 outstanding to 100, writes", 0.6, "writes for a delivery, 16 outstanding to 100"
+        ),
+        _rate(figures, "adapter", "floor", "one at a time to 5,000", 1 / 1.3),
+        _rate(figures, "adapter", "picows", "one at a time to 5,000", 0.95),
+        _rate(figures, "plain", "starlette", "echo 1", 0.9),
         _rate(figures, "adapter", "adapter", f"{echo}", 0.8, than=f"{echo}, def"),
+        _rate(figures, "plain", "plain", f"{echo}", 0.8, than=f"{echo}, def"),
         _tail(figures, "plain"),
         _tail(figures, "adapter"),
+        _at_most(figures, "adapter", "ms to connect", 0.4, "CPU to connect a client", " ms"),
+        _at_most(figures, "adapter", "kB per connection", 16, "memory per connection", " kB"),
         _memory(figures, "plain", "starlette", 4),
         _memory(figures, "adapter", "starlette", 4),
         _memory(figures, "plain", "socketio", 0),
@@ -65,6 +74,10 @@ def _rate(figures: Figures, ours: str, theirs: str, metric: str, limit: float, t
     peer = (than or "itself") if ours == theirs else theirs
     text = f"{metric}: {SERVERS[ours]} / {peer}"
     return Requirement(text, limit, other / cost if cost and other else None)
+
+
+def _at_most(figures: Figures, ours: str, metric: str, limit: float, text: str, unit: str = "") -> Requirement:
+    return Requirement(f"{text}: {SERVERS[ours]}", limit, figures.median(ours, metric), at_most=True, unit=unit)
 
 
 def _tail(figures: Figures, ours: str) -> Requirement:

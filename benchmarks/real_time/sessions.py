@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 
 import load
-from entrants import OURS, PICOWS, Entrant
+from entrants import GROUPS, OURS, PICOWS, Entrant
 from machine import Server, running
 
 WARM_UP = 0.15
@@ -82,24 +82,28 @@ def session_alone(entrant: Entrant, plan: Plan, figures: Figures) -> None:
     """Start one server and take the figures that need no repetition, but nothing else on its core."""
     with running(entrant) as server, load.Clients(server.port, entrant.dialect) as clients:
         clients.connect(100)
-        empty = server.memory()
+        empty, spent = server.memory(), server.cpu_seconds()
         clients.connect(1000)
         if plan.many == 1000:
-            _weigh(entrant, server, empty, 900, figures)
+            _weigh(entrant, server, empty, spent, 900, figures)
         if entrant in (*OURS, PICOWS):
             clients.fan_out(WARM_UP)
             seconds = clients.latencies(plan.samples, 0.1)
             figures.add(entrant.key, "ms, median at 10/s", median(seconds) * 1000)
             figures.add(entrant.key, "ms, p99 at 10/s", quantiles(seconds, n=100)[98] * 1000)
         if plan.many > 1000:
-            before = server.memory()
+            before, spent = server.memory(), server.cpu_seconds()
             clients.connect(plan.many)
-            _weigh(entrant, server, before, plan.many - 1000, figures)
-            _rate(Side(entrant, server, clients), f"fan-out {plan.many:,}", load.Clients.fan_out, plan, figures)
+            _weigh(entrant, server, before, spent, plan.many - 1000, figures)
+            side = Side(entrant, server, clients)
+            _rate(side, f"fan-out {plan.many:,}", load.Clients.fan_out, plan, figures)
+            if entrant in GROUPS[0]:
+                _rate(side, f"one at a time to {plan.many:,}", _one_at_a_time, plan, figures)
 
 
-def _weigh(entrant: Entrant, server: Server, before: int, connections: int, figures: Figures) -> None:
-    figures.add(entrant.key, "kB per connection", (server.memory() - before) / connections / 1000)
+def _weigh(entrant: Entrant, server: Server, memory: int, spent: float, connections: int, figures: Figures) -> None:
+    figures.add(entrant.key, "ms to connect", (server.cpu_seconds() - spent) / connections * 1000)
+    figures.add(entrant.key, "kB per connection", (server.memory() - memory) / connections / 1000)
 
 
 def _take_figures(sides: Sequence[Side], deflating: Sequence[Side], plan: Plan, figures: Figures) -> None:
@@ -110,7 +114,7 @@ def _take_figures(sides: Sequence[Side], deflating: Sequence[Side], plan: Plan, 
     ours = [side for side in sides if side.entrant in OURS]
     _connect(sides, 100)
     rate("fan-out 100", load.Clients.fan_out)
-    rate("one at a time to 100", lambda clients, seconds: clients.fan_out(seconds, one_at_a_time=True))
+    rate("one at a time to 100", _one_at_a_time)
     rate("16 outstanding to 100", lambda clients, seconds: clients.fan_out(seconds, outstanding=16))
     rate("echo 1", lambda clients, seconds: clients.echo(seconds, 1))
     for _ in range(CALL_TURNS):
@@ -122,9 +126,13 @@ def _take_figures(sides: Sequence[Side], deflating: Sequence[Side], plan: Plan, 
             side.clients.use(side.entrant.dialect)
     _connect([*sides, *deflating], 1000)
     rate("fan-out 1,000", load.Clients.fan_out)
-    rate("one at a time", lambda clients, seconds: clients.fan_out(seconds, one_at_a_time=True))
+    rate("one at a time", _one_at_a_time)
     rate("fan-out 1,000, deflate offered", load.Clients.fan_out, deflating)
     rate("4 in a tick", lambda clients, seconds: clients.fan_out(seconds, IN_A_TICK))
+
+
+def _one_at_a_time(clients: load.Clients, seconds: float) -> tuple[int, float]:
+    return clients.fan_out(seconds, one_at_a_time=True)
 
 
 def _connect(sides: Sequence[Side], number: int) -> None:
@@ -134,9 +142,11 @@ def _connect(sides: Sequence[Side], number: int) -> None:
 
 def _rate(side: Side, metric: str, run: Run, plan: Plan, figures: Figures, turns: int = 1) -> None:
     run(side.clients, WARM_UP / turns)
-    before = side.server.cpu_seconds()
+    before, writes = side.server.cpu_seconds(), side.server.writes()
     number, seconds = run(side.clients, plan.seconds / turns)
-    spent = side.server.cpu_seconds() - before
+    spent, written = side.server.cpu_seconds() - before, side.server.writes()
+    if writes is not None and written is not None:
+        figures.add(side.entrant.key, f"{metric}, writes", (written - writes) / number)
     figures.add(side.entrant.key, metric, number / seconds)
     figures.add(side.entrant.key, f"{metric}, CPU s per 1M", spent / number * 1e6)
     figures.add(side.entrant.key, f"{metric}, load on the core", spent / seconds)

@@ -80,6 +80,9 @@ def of_exercise(exercise: Exercise) -> dict[str, list[Message]]:
     if (path := exercise.folder / "hints.toml").is_file():
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         found[path] = [Message(text, 1, False) for hint in table.values() for text in hint.values()]
+    if exercise.measurement:
+        titles = [Message(each.title, 1, False) for each in exercise.measurement.kinds]
+        found[exercise.folder / "exercise.toml"] = titles
     for path in [*sorted(exercise.checks.glob("*.py")), *sorted(exercise.folder.parent.glob("*.py"))]:
         titles = [
             Message((ast.get_docstring(node) or "").split("\n")[0], node.lineno, False)

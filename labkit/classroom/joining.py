@@ -1,5 +1,6 @@
 """A trainee's side of a class board: tells it, again and again, how far the workspace is, and nothing else."""
 
+import ipaddress
 import json
 import secrets
 import ssl
@@ -9,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from labkit import documents, verdicts
+from labkit import documents, verdicts, workspace
 from labkit.classroom import certificate
 from labkit.classroom.room import MOST_TEXT
-from labkit.errors import UsageError
+from labkit.errors import MachineError, UsageError
 from labkit.files import write_whole
 from labkit.harmless import harmless, shortened
 from labkit.lab import Exercise, id_of
@@ -49,6 +50,15 @@ class Invitation:
             raise UsageError("This code is that of an https board.", f"labkit class join https://{parts.netloc} {code}")
         self.address = urlunsplit((schemes[parts.scheme], parts.netloc, "/signalr/join", "", ""))
         self.tls = self._context(ca) if parts.scheme == "https" else None
+
+    @property
+    def is_near(self) -> bool:
+        """Whether the board is in the trainee's own network, to which no proxy leads."""
+        host = urlsplit(self.address).hostname or ""
+        try:
+            return not ipaddress.ip_address(host).is_global
+        except ValueError:
+            return "." not in host or host.endswith(".local")
 
     def _context(self, ca: Path | None) -> ssl.SSLContext:
         try:
@@ -110,22 +120,32 @@ class Sender:
         self._code = code.strip().partition("-")[0]
         self._name = harmless(name) if name else None
         self._shares = shares
+        self._id: str | None = None
         self._told: dict[str, Any] | None = None
         self._work: str | None = None
 
+    def refuse_if_gone(self) -> None:
+        """Raise MachineError if the workspace was deleted, or moved: nothing of it can be told any more."""
+        if workspace.around(self._here.folder) != self._here.folder.resolve():
+            raise MachineError(
+                f"The workspace is no longer there: {self._here.folder}.",
+                "Go to where it is now, and join again: labkit class join URL CODE",
+            )
+
     def message(self) -> dict[str, Any]:
-        """All that is sent, as it is now."""
+        """All that is sent, as it is now; raises MachineError if there is no workspace any more."""
+        self.refuse_if_gone()
         known = _remembered(self._here)
-        if "id" not in known:
-            known = {**known, "id": secrets.token_urlsafe(24)}
-            _remember(self._here, known)
+        if self._id is None:  # written once: a folder that is being deleted is not written to
+            self._id = str(known.get("id") or secrets.token_urlsafe(24))
+            _remember(self._here, {**known, "id": self._id})
         tasks = verdicts.read(self._here.folder)
         if self._shares and tasks != self._told:
             self._work = _sendable(since_begin(self._shares.begin, self._here.folder))
         self._told = tasks
         return {
             "code": self._code,
-            "id": known["id"],
+            "id": self._id,
             "name": self._name,
             "exercise": id_of(self._here.exercise_name),
             "hand": bool(known.get("hand")),
@@ -145,10 +165,11 @@ class Sender:
 def join(invitation: Invitation, sender: Sender, say: Callable[[str], None]) -> None:
     """Tell the board until Ctrl-C; a network that is lost is waited for, and the whole told again.
 
-    Raises UsageError if the board refuses, or is not the one of the invitation.
+    Raises UsageError if the board refuses, or is not the one of the invitation; MachineError if the workspace has gone.
     """
     pause, was_in = 0.5, False
     while True:
+        sender.refuse_if_gone()
         try:
             for number in _told(invitation, sender):
                 if not was_in:
@@ -176,7 +197,13 @@ def _told(invitation: Invitation, sender: Sender) -> Iterator[int]:
     from websockets.sync.client import connect
 
     try:
-        with connect(invitation.address, ssl=invitation.tls, open_timeout=PATIENCE, close_timeout=1) as socket:
+        with connect(
+            invitation.address,
+            ssl=invitation.tls,
+            proxy=None if invitation.is_near else True,
+            open_timeout=PATIENCE,
+            close_timeout=1,
+        ) as socket:
             if isinstance(socket.socket, ssl.SSLSocket):
                 invitation.check(socket.socket)
             socket.send(json.dumps({"protocol": "json", "version": 1}) + _END)

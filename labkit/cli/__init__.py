@@ -20,6 +20,7 @@ from labkit.cli import (
     guide,
     helping,
     machine,
+    measure_command,
     new,
     progress,
     run_command,
@@ -37,7 +38,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help=helping.ABOUT,
 )
-for module in (machine, workspace, progress, guide, chapter_command, run_command, verify_command, grade, demo):
+for module in (
+    *(machine, workspace, progress, guide, chapter_command),
+    *(run_command, measure_command, verify_command, grade, demo),
+):
     app.add_typer(module.commands)
 app.add_typer(snippet.commands, name="snippet")
 app.add_typer(database.commands, name="db")

@@ -277,6 +277,6 @@ def _say_beginning(found: "Class", how: str, folder: Path) -> None:
 
 
 def _say_next(lab: Lab, grades: "Sequence[Grade]", places: Sequence[Path]) -> None:
-    if any(not each.outcome.is_verdict for each in grades):
+    if any(not each.outcome.is_settled for each in grades):
         command = f"labkit grade {' '.join(map(argument, places))}{lab_option(lab)}"
         say_next(f"{command}   (tries those without a verdict again)")

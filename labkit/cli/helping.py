@@ -37,6 +37,7 @@ ARRANGED = {
         "verify": "Check your work in a real browser.",
         "hint": "Help with a step, a little more each time.",
         "solve": "Have everything done up to a task.",
+        "measure": "Measure messages a second, and how late they are.",
         "db": "Use the lab's PostgreSQL server.",
         "status": "Print how far you are, for the prompt of your shell.",
     },

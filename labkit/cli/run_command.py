@@ -205,11 +205,13 @@ class _Instances:
     def start(self) -> None:
         """Start them, and stop those that run."""
         from labkit import instances as engine
+        from labkit.verify.causes import saying_why
 
         self.stop()
         subject = self.subject
+        why = saying_why(subject.exercise, subject.folder) if subject.own else contextlib.nullcontext()
         what = f"{self._count} instances" if self._count > 1 else "the app"
-        with working(f"Starting {what}") if not self._ports else contextlib.nullcontext(), _saying_why(subject):
+        with working(f"Starting {what}") if not self._ports else contextlib.nullcontext(), why:
             self._now = self._stack.enter_context(
                 engine.running(
                     subject.exercise.app,
@@ -372,23 +374,6 @@ def _database(stack: ExitStack, subject: _Subject, port: int | None, count: int)
         return None
     with working("Starting PostgreSQL"):
         return stack.enter_context(_server(subject))
-
-
-@contextmanager
-def _saying_why(subject: _Subject) -> Iterator[None]:
-    """Say of a workspace's app that does not start what its files tell of the cause, as verify does."""
-    from labkit.diagnosis import AppDidNotStart
-    from labkit.verify.causes import Facts, missing_code, of_start
-
-    try:
-        yield
-    except AppDidNotStart as error:
-        if subject.own:
-            texts = {name: each.text for name, each in subject.exercise.snippets.items()}
-            todo, _ = missing_code(subject.exercise, subject.folder)
-            found = of_start(Facts(subject.folder, subject.exercise.begin, texts, todo), error)
-            error.message, error.next = found.cause, found.next
-        raise
 
 
 @contextmanager

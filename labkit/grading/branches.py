@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from labkit import tree
 from labkit.errors import MachineError, UsageError
 
 
@@ -42,6 +43,12 @@ def _git(repository: Path, *arguments: str) -> bytes:
         raise MachineError("There is no git on this machine.", "Install git, or name folders in place of a repository.")
     done = subprocess.run([git, "-C", str(repository), *arguments], capture_output=True, stdin=subprocess.DEVNULL)
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        text = done.stderr.decode("utf-8", "replace").strip()
+        if "dubious ownership" in text:
+            raise UsageError(
+                f"{repository} belongs to another account, and git does not open it.",
+                f"git config --global --add safe.directory {tree.argument(repository)}   (if you trust it)",
+            )
+        said = text.splitlines()
         raise UsageError(f"{repository}: git says: {said[-1] if said else done.returncode}", "Name a Git repository.")
     return done.stdout

@@ -68,7 +68,7 @@ def state(grade: Grade | None) -> str:
         return "nothing handed in"
     if grade.outcome is Outcome.VERIFIED:
         return "passed" if grade.passed else "not done"
-    return grade.outcome.value if grade.outcome.is_verdict else "without a verdict"
+    return grade.outcome.value if grade.outcome.is_settled else "without a verdict"
 
 
 def _section(exercise: Exercise | None, rows: Sequence[Row], words: dict[str, str]) -> Section:

@@ -159,5 +159,5 @@ def _junit(told: ClassReport) -> str:
             junit.add(root, grade.report, grade.when, f"{row.name}: ")
             continue
         said = (grade.remark or grade.outcome.value) if grade else "Nothing was handed in."
-        junit.add_fault(root, row.name, said, is_error=bool(grade and not grade.outcome.is_verdict))
+        junit.add_fault(root, row.name, said, is_error=bool(grade and not grade.outcome.is_settled))
     return junit.finished(root)

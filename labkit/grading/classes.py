@@ -80,7 +80,7 @@ def gather(
 
 def _stands(earlier: Grade, with_receipts: bool) -> bool:
     """Whether an earlier grade of the same work is good enough now."""
-    return earlier.outcome.is_verdict and (with_receipts or earlier.receipt is not Standing.TAKEN)
+    return earlier.outcome.is_settled and (with_receipts or earlier.receipt is not Standing.TAKEN)
 
 
 def _taken_in(lab: Lab, submission: Submission, results: Results) -> tuple[Grade, Exercise | None]:

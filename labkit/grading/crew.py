@@ -101,7 +101,7 @@ class _Hand:
         """Grade one submission, twice if need be."""
         grade = self._try(order, 1)
         for attempt in range(2, ATTEMPTS + 1):
-            if grade.outcome.is_verdict or self._stopping.is_set():
+            if grade.outcome.is_settled or self._stopping.is_set():
                 break
             self._replace()
             grade = self._try(order, attempt)

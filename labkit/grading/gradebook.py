@@ -35,7 +35,7 @@ def render(lab: Lab, rows: Sequence[Row]) -> bytes:
                     exercise.id if exercise else "",
                     str(grade.points(exercise)) if grade and exercise and grade.outcome.is_verdict else "",
                     str(exercise.possible_points) if exercise else "",
-                    ("yes" if grade.passed else "no") if grade else "",
+                    ("yes" if grade.passed else "no") if grade and grade.outcome.is_verdict else "",
                     *(str(earned.get(task, "")) for task in tasks),
                     grade.outcome.value if grade else "nothing handed in",
                     (grade.remark or "") if grade else "",

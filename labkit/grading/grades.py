@@ -21,9 +21,14 @@ class Outcome(StrEnum):
     INTERNAL = "labkit at fault"
 
     @property
-    def is_verdict(self) -> bool:
-        """Whether something is said about the work, not about the machine or the kit."""
+    def is_settled(self) -> bool:
+        """Whether it would end like that again: it was the work's doing, not the machine's or the kit's."""
         return self not in (Outcome.ENVIRONMENT, Outcome.INTERNAL)
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether something is said about the work: there was one that could be read, and nobody else is at fault."""
+        return self.is_settled and self is not Outcome.UNREADABLE
 
 
 class Standing(StrEnum):

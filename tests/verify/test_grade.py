@@ -304,6 +304,22 @@ def test_only_lines_of_ones_own_make_work_the_same(kiosk: Lab, made: Make) -> No
     )
 
 
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root changes owners")
+def test_a_repository_of_another_account_is_named_with_what_opens_it(
+    kiosk: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # whatever this account trusts
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    repository = tmp_path / "repository"
+    subprocess.run(["git", "init", repository], check=True, capture_output=True)
+    for path in (repository, *repository.rglob("*")):
+        os.chown(path, 12345, 12345)
+    with pytest.raises(UsageError) as caught:
+        submissions.find(kiosk, [repository], None, tmp_path / "scratch", "work/*")
+    assert caught.value.message == f"{repository} belongs to another account, and git does not open it."
+    assert caught.value.next == f"git config --global --add safe.directory {repository}   (if you trust it)"
+
+
 # Grading.
 
 

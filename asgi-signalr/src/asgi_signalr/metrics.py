@@ -11,6 +11,8 @@ provider decides where the figures go. Where it is not, nothing is imported and 
 | `asgi_signalr.server.slow_clients` | counter | `{connection}` | `asgi_signalr.hub` |
 | `asgi_signalr.server.dropped_messages` | counter | `{message}` | `asgi_signalr.hub` |
 | `asgi_signalr.backplane.gaps` | counter | `{gap}` | |
+| `asgi_signalr.backplane.queued` | observable up-down counter | `{message}` | |
+| `asgi_signalr.backplane.lag` | observable up-down counter | `{message}` | |
 | `asgi_signalr.hub.invocation.duration` | histogram | `s` | `asgi_signalr.hub`, `asgi_signalr.method`, `error.type` |
 
 The first two are OpenTelemetry's conventions for SignalR. The last one is measured by a filter, which costs

@@ -14,8 +14,9 @@ def report(server: Server | None) -> dict[str, Any]:
     Returns:
         A JSON-ready dictionary: `since` (ISO 8601), `connections` by endpoint and transport, how many were `negotiated`
         and are not open, how many were `refused` by reason, and the `backplane`: the `name` of its class, and whether
-        the server `is_joined` to it now; for one that can be away also how many messages are `queued`, the number of
-        `gaps`, and the `trouble`, as a sentence or None.
+        the server `is_joined` to it now; for one that can be away also how many messages are `queued` to be sent, the
+        `lag` (how many are known to be stored and not read here yet), the number of `gaps`, and the `trouble`, as a
+        sentence or None.
 
     """
     if server is None:

@@ -138,7 +138,7 @@ def nats_store(folder: Path, settings: str | None = None) -> Store:
     return Store(command, folder, "nats")
 
 
-def mariadb_store(folder: Path) -> Store:
+def mariadb_store(folder: Path, *options: str) -> Store:
     """Make a MariaDB: that of the system, or what ASGI_SIGNALR_TEST_MARIADB names."""
     sbin = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"])
     program = os.environ.get("ASGI_SIGNALR_TEST_MARIADB") or shutil.which("mariadbd", path=sbin)
@@ -158,7 +158,7 @@ def mariadb_store(folder: Path) -> Store:
             )
             assert made.returncode == 0, made.stdout + made.stderr
         address = ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder / 'socket'}"]
-        return [program, "--no-defaults", *own, *address, f"--pid-file={folder / 'pid'}"]
+        return [program, "--no-defaults", *own, *address, f"--pid-file={folder / 'pid'}", *options]
 
     return Store(command, folder, "mariadb")
 

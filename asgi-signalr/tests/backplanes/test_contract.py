@@ -105,4 +105,6 @@ async def test_what_waits_for_the_store_is_confirmed(url: str, engine: str, open
     one, other = await open_node(url, confirm=True), await open_node(url)
     await asyncio.gather(*(one.send(b"%02d" % number) for number in range(20)))
     assert one.backplane.health["queued"] == 0
-    await other.has(*(b"%02d" % number for number in range(20)))
+    for node in (one, other):
+        await node.has(*(b"%02d" % number for number in range(20)))
+        assert node.backplane.health["lag"] == 0

@@ -10,8 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,16 +17,13 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from labkit.services.postgres.cluster import Cluster
 from labkit.services.postgres.keeper import temporary_server
 from labkit.services.postgres.server import Server
 
 from . import stores
+from .certificates import certify
 
 LONG = 60.0  # seconds; a dropped connection is noticed by time-outs of ten
 
@@ -80,7 +75,7 @@ class Way:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["nats", "postgresql", "redis"])
+@pytest.mark.parametrize("engine", ["mariadb", "nats", "postgresql", "redis"])
 async def test_an_idle_connection_that_was_silently_dropped_costs_time_and_no_message(
     stream_url: str, open_node: Any
 ) -> None:
@@ -216,26 +211,6 @@ async def test_behind_a_pooler_in_transaction_mode_it_says_what_to_do(
 
 
 # TLS
-
-
-def certify(folder: Path) -> None:
-    """Write a certificate of 127.0.0.1 that vouches for itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a backplane")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "key").write_bytes(private)
 
 
 async def _are_joined(open_node: Any, url: str) -> None:

@@ -49,8 +49,8 @@ async def test_messages_that_were_purged_before_they_were_read_are_said(open_nod
         await node.has(*[b"1", b"2"][: int(payload)])
     client = await nats.connect(own_nats.url)
     stream = client.jetstream()
-    node.backplane._last = 0  # as if it had been away
     await stream.purge_stream(STREAM, keep=1)
+    node.backplane._last = 0  # as if it had been away
     await client.close()
     await node.until(lambda node: bool(node.gaps))
     assert node.gaps == ["messages 1 to 1 were deleted before they were read."]

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes import postgres_schema as schema
+from asgi_signalr.backplanes.postgres import PostgresBackplane
 
 from labkit.services.postgres.cluster import Cluster
 from labkit.services.postgres.keeper import temporary_server
@@ -280,7 +281,7 @@ async def test_a_confirmed_message_is_in_the_database(database_url: str, open_no
 async def test_the_health_says_what_is_wrong(crashing: tuple[Server, Cluster], open_node: Any, eventually: Any) -> None:
     server, cluster = crashing
     node = await open_node(server.database_url("signalr"))
-    well = {"is_joined": True, "queued": 0, "gaps": 0, "trouble": None}
+    well = {"is_joined": True, "queued": 0, "lag": 0, "gaps": 0, "trouble": None}
     assert node.backplane.health == well
     await asyncio.to_thread(cluster.stop)
 
@@ -294,6 +295,13 @@ async def test_the_health_says_what_is_wrong(crashing: tuple[Server, Cluster], o
     await asyncio.to_thread(cluster.start)
     await node.has(b"1")
     assert node.backplane.health == well
+
+
+def test_a_server_that_stops_in_traffic_is_trouble_and_nothing_unexpected(caplog: pytest.LogCaptureFixture) -> None:
+    backplane = PostgresBackplane("postgresql://user:secret@host/database")
+    error = asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    assert backplane._trouble(error) == f"host: {error}"
+    assert caplog.records == []
 
 
 async def test_old_messages_are_deleted_and_the_newest_are_kept(

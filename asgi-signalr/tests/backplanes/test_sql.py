@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
+from asgi_signalr.backplanes.sqlite import SqliteBackplane
 
 from .pairs import started
 
@@ -119,6 +120,14 @@ async def test_a_missing_folder_is_said(open_node: Any, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     await node.send(b"1")
     await node.has(b"1")
+
+
+def test_the_lag_is_what_is_stored_and_not_read_yet(file: Path) -> None:
+    backplane = SqliteBackplane(f"sqlite:///{file}")
+    backplane._last, backplane._top, backplane._confirmed = 4, 7, 9
+    assert backplane.health["lag"] == 5
+    backplane._last = 10
+    assert backplane.health["lag"] == 0
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])

@@ -45,10 +45,13 @@ MOST_SAID = 100_000
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster in `home`: data/, server.log, password. A temporary one gives up durability for speed."""
+    """A cluster in `home`: data/, server.log, password. A temporary one gives up durability for speed, unless it
+    `waits_for_disk`.
+    """
 
     home: Path
     temporary: bool
+    waits_for_disk: bool = False
 
     @property
     def data(self) -> Path:
@@ -211,7 +214,7 @@ class Cluster:
             **{"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": ""},
             **{"shared_buffers": "32MB", "cluster_name": "labkit"},
         }
-        if self.temporary:
+        if self.temporary and not self.waits_for_disk:
             settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
         if WINDOWS:

@@ -31,21 +31,27 @@ from labkit.services.postgres.server import Server
 KEEPER = "labkit.services.postgres.keeper"
 """This module, which is the keeper's program."""
 
+_TEMPORARY = ("temporary", "durable")
+"""The modes of a server in a folder of its own, which is removed afterwards."""
+
 
 @contextlib.contextmanager
-def temporary_server() -> Iterator[Server]:
-    """Run a server of one's own, without durability; it ends with labkit at the latest, and leaves nothing behind.
+def temporary_server(*, durable: bool = False) -> Iterator[Server]:
+    """Run a server of one's own; it ends with labkit at the latest, and leaves nothing behind.
+
+    It is fast, because it does not wait for the disk, unless it is `durable`, as servers are that people use.
 
     Raises:
         MachineError: it does not start.
     """
-    with kept("temporary") as server:
+    with kept("durable" if durable else "temporary") as server:
         yield server
 
 
 @contextlib.contextmanager
 def kept(mode: str, home: Path | None = None) -> Iterator[Server]:
-    """Let a keeper run a server: a `temporary` one, or a folder's, while used (`running`) or until `stop` (`stay`).
+    """Let a keeper run a server of one's own (`temporary`, `durable`), or a folder's, while it is used (`running`) or
+    until `stop` (`stay`).
 
     Raises:
         MachineError: it does not start.
@@ -73,7 +79,7 @@ def kept(mode: str, home: Path | None = None) -> Iterator[Server]:
         process.wait()
         if process.stdout:
             process.stdout.close()
-        if mode == "temporary" and process.returncode != 0 and "home" in report:
+        if mode in _TEMPORARY and process.returncode != 0 and "home" in report:
             # Somebody killed the keeper; what it kept must not stay.
             cluster = Cluster(Path(report["home"]), temporary=True)
             cluster.stop()
@@ -84,12 +90,15 @@ def keep(mode: str, home: str) -> None:
     """Be the keeper: start the server, say so in a line of JSON, and end it when stdin ends.
 
     Args:
-        mode: `temporary` (own folder, removed afterwards), `running` (as long as somebody uses it) or `stay`.
+        mode: `temporary` (own folder, removed afterwards), `durable` (the same, and it waits for the disk), `running`
+            (as long as somebody uses it) or `stay`.
         home: the lab's folder; empty for a temporary one.
     """
-    cluster = Cluster(temporary_home() if mode == "temporary" else Path(home), mode == "temporary")
+    is_temporary = mode in _TEMPORARY
+    home_folder = temporary_home() if is_temporary else Path(home)
+    cluster = Cluster(home_folder, is_temporary, waits_for_disk=mode != "temporary")
     gone, waits = threading.Event(), threading.Event()
-    if mode != "temporary":  # whose lock nobody else takes
+    if not is_temporary:  # whose lock nobody else takes
         waits.set()
     threading.Thread(target=_notice_end, args=(gone, waits), daemon=True).start()
     mine: Path | None = None
@@ -98,7 +107,7 @@ def keep(mode: str, home: str) -> None:
             # Whoever has the lock is perhaps making the data folder.
             with locked(cluster.home / "lock", INIT_TIMEOUT):
                 waits.clear()
-                if mode != "temporary":
+                if not is_temporary:
                     mine = _register(cluster)
                 if cluster.running() is None:
                     cluster.stays.unlink(missing_ok=True)
@@ -125,7 +134,7 @@ def keep(mode: str, home: str) -> None:
         if mode != "stay":
             gone.wait()
     finally:
-        if mode == "temporary":
+        if is_temporary:
             cluster.stop()
             cluster.remove()
         elif mine:

@@ -108,7 +108,9 @@ _PRIVATE = frozenset({"cwd", "environ", "fd", "map_files", "maps", "mem", "root"
 def _begin() -> None:
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [each for each in sys.path if os.path.abspath(each or ".") != folder]
-    os.environ.pop("PYTHONPATH", None)
+    given = os.environ.pop("PYTHONPATH", "").split(os.pathsep)
+    if rest := [each for each in given if each and os.path.abspath(each) != folder]:
+        os.environ["PYTHONPATH"] = os.pathsep.join(rest)  # the app's own
     request = os.environ.pop("LABKIT_STACKS", None)
     if request:
         threading.Thread(target=_listen, args=(request,), name="labkit", daemon=True).start()

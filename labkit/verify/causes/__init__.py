@@ -4,6 +4,7 @@ What understands a lab's own subject is the lab's: a plugin of its checks with t
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from labkit.verify.causes import files, pages, python, templates
 from labkit.verify.causes.finding import Facts, Finding, Seen
 from labkit.verify.report import Check
 
-__all__ = ["Facts", "Finding", "Seen", "find", "is_about_pages", "missing_code", "of_start"]
+__all__ = ["Facts", "Finding", "Seen", "find", "is_about_pages", "missing_code", "of_start", "saying_why"]
 
 
 def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda: None) -> Finding | None:
@@ -59,6 +60,19 @@ def missing_code(exercise: Exercise, folder: Path) -> tuple[dict[str, str], dict
             advice = f"labkit snippet show {name}   (compare it with yours)"
             misplaced[name] = Finding(f"the code of {name} is there only in part: {sight.place}", place, advice)
     return todo, misplaced
+
+
+@contextmanager
+def saying_why(exercise: Exercise, folder: Path) -> Iterator[None]:
+    """Say of a trainee's app that does not start what its files tell of the cause."""
+    try:
+        yield
+    except AppDidNotStart as error:
+        texts = {name: each.text for name, each in exercise.snippets.items()}
+        todo, _ = missing_code(exercise, folder)
+        found = of_start(Facts(folder, exercise.begin, texts, todo), error)
+        error.message, error.next = found.cause, found.next
+        raise
 
 
 def of_start(facts: Facts, error: AppDidNotStart) -> Finding:

@@ -60,7 +60,10 @@ class TellsHealth(Protocol):
 
     @property
     def health(self) -> dict[str, Any]:
-        """Whether it `is_joined` now, how many messages are `queued`, the `gaps` so far, and the `trouble`, if any."""
+        """Whether it `is_joined` now, how many messages are `queued`, its `lag`, its `gaps`, and the `trouble`, if any.
+
+        The lag is how many messages are known to be stored that this server has not read yet; gaps are counted.
+        """
 
 
 def also_tell(backplane: Backplane, on_gap: OnGap) -> None:

@@ -33,7 +33,10 @@ class PostgresBackplane(TableBackplane[asyncpg.Connection]):
     absence of a server that loses nothing. The other options are those of every `StoredBackplane`.
     """
 
-    TROUBLE: ClassVar = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, LookupError)
+    TROUBLE: ClassVar = (
+        *(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, LookupError),
+        asyncpg.InternalClientError,  # what is under way when a server stops at once may end in the wrong state
+    )
 
     def __init__(
         self,

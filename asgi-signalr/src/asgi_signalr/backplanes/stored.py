@@ -149,13 +149,18 @@ class StoredBackplane(ABC, Generic[C]):
 
     @property
     def health(self) -> dict[str, Any]:
-        """How it fares: whether it `is_joined`, messages `queued` for sending, `gaps` so far, and the `trouble`."""
+        """How it fares: whether it `is_joined`, messages `queued` for sending, `lag`, `gaps` so far, and `trouble`."""
         return {
             "is_joined": self._deliver is not None and self._positioned.is_set() and "receiving" not in self._said,
             "queued": len(self._queue),
+            "lag": self._lag(),
             "gaps": self._gaps,
             "trouble": next(iter(self._said.values()), None),
         }
+
+    def _lag(self) -> int:
+        """How many messages are known to be stored that this server has not read yet."""
+        return 0
 
     async def start(self, deliver: Deliver) -> None:
         """Begin to receive; a server that does not answer is logged and tried again, not raised.

@@ -90,6 +90,7 @@ class TableBackplane(StoredBackplane[C]):
 
     _confirmed = 0  # the number of the newest message of this server's own
     _last = 0
+    _top = 0  # the number of the newest message, when somebody last looked
     _mark: Mark | None = None  # of the last message, where that was seen
     _until: datetime | None = None  # by the database's clock, the time of what was delivered last
     _epoch: UUID | None = None
@@ -134,8 +135,11 @@ class TableBackplane(StoredBackplane[C]):
 
     async def _find_position(self, connection: C) -> None:
         page = await self._page(connection, None)
-        self._last = self._confirmed = page.top
+        self._last = self._confirmed = self._top = page.top
         self._epoch, self._mark, self._until = page.epoch, page.mark, page.now
+
+    def _lag(self) -> int:
+        return max(self._top, self._confirmed, self._last) - self._last
 
     def _payloads(self, message: Message) -> Iterable[bytes]:
         """What a message brings to deliver; one, as a rule."""
@@ -180,6 +184,7 @@ class TableBackplane(StoredBackplane[C]):
         received = False
         while True:
             page = await self._page(connection, self._last)
+            self._top = page.top
             if page.epoch != self._epoch or self._is_overtaken(page):
                 await self._begin_again(connection, page)
                 continue

@@ -8,8 +8,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -180,9 +179,8 @@ class Connection:
         finally:
             awaitable.close()  # if it was never begun
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Wait for the client, or for something else, but not longer than the connection lasts.
+    def waiting(self) -> "_Waiting":
+        """Wait for the client, or for something else, but not longer than the connection lasts: in a `with`.
 
         Only these waits are ever interrupted; a handler's own code is not.
 
@@ -190,20 +188,7 @@ class Connection:
             Ended: the server has ended the connection.
 
         """
-        if self._has_ended():
-            raise Ended
-        task = self._waiting = asyncio.current_task()
-        try:
-            yield
-        except asyncio.CancelledError:
-            # The connection's end has cancelled the wait, unless it is the task itself that is cancelled.
-            if self._has_ended() and task is not None and task.uncancel() == 0:
-                raise Ended from None
-            raise
-        finally:
-            self._waiting = None
-        if self._has_ended():
-            raise Ended
+        return _Waiting(self)
 
     # Ending.
 
@@ -317,3 +302,28 @@ class Connection:
         if not verdict:
             self.log("=", "the user is not signed in any more")
             self.end(Ending(close=Close(allow_reconnect=True)))
+
+
+class _Waiting:
+    """A wait that the end of a connection interrupts. No generator: every idle connection is in one."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        if self._connection._has_ended():
+            raise Ended
+        self._connection._waiting = asyncio.current_task()
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _traceback: object) -> None:
+        connection = self._connection
+        task, connection._waiting = connection._waiting, None
+        if not connection._has_ended():
+            return
+        if kind is None:
+            raise Ended
+        # The connection's end has cancelled the wait, unless it is the task itself that is cancelled.
+        if issubclass(kind, asyncio.CancelledError) and task is not None and task.uncancel() == 0:
+            raise Ended from None

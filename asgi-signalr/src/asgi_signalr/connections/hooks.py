@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from asgi_signalr.connections.stepping import rest_of
+
 T = TypeVar("T")
 
 
@@ -23,9 +25,15 @@ async def in_time(hook: Awaitable[T], seconds: float, name: str) -> T:
         HookTimeoutError: it takes longer.
 
     """
+    steps = hook.__await__()
+    try:
+        waiting_for = next(steps)
+    except StopIteration as end:  # as most of them do: they wait for nothing
+        result: T = end.value
+        return result
     try:
         async with asyncio.timeout(seconds) as limit:
-            return await hook
+            return await rest_of(steps, waiting_for)
     except TimeoutError:
         if not limit.expired():
             raise

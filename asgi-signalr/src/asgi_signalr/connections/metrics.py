@@ -1,10 +1,11 @@
 """The instruments of a server, where OpenTelemetry is installed; `asgi_signalr.metrics` lists them."""
 
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Meter
+    from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 
 Status = Literal["normal_closure", "timeout", "app_shutdown"]
@@ -17,6 +18,14 @@ _TRANSPORTS = {
     "LongPolling": "long_polling",
 }
 
+
+Health = Callable[[], Mapping[str, Any]]
+"""Tells how a backplane fares: how many messages are `queued`, and its `lag`, if it has them."""
+
+_OF_BACKPLANE = {
+    "queued": "Messages that wait to be sent to the backplane.",
+    "lag": "Messages that the backplane has, and this server has not read yet.",
+}
 
 _CONNECTION_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 
@@ -42,11 +51,15 @@ class Metrics:
     def gap(self) -> None:
         """Count that messages of other servers may have been lost."""
 
+    def watch(self, health: Health) -> None:
+        """Ask a backplane how it fares, whenever somebody reads the figures."""
+
 
 class OpenTelemetryMetrics(Metrics):
     """Measures with the instruments of a meter."""
 
     def __init__(self, meter: "Meter") -> None:
+        self._meter = meter
         self._active = meter.create_up_down_counter(
             "signalr.server.active_connections",
             "{connection}",
@@ -98,6 +111,23 @@ class OpenTelemetryMetrics(Metrics):
     def gap(self) -> None:
         """Count a gap."""
         self._gaps.add(1)
+
+    def watch(self, health: Health) -> None:
+        """Observe what a backplane tells of itself."""
+        for name, text in _OF_BACKPLANE.items():
+            self._meter.create_observable_up_down_counter(
+                f"asgi_signalr.backplane.{name}", [_observing(health, name)], "{message}", text
+            )
+
+
+def _observing(health: Health, name: str) -> "Callable[[CallbackOptions], Iterable[Observation]]":
+    from opentelemetry.metrics import Observation
+
+    def observe(_: "CallbackOptions") -> "Iterable[Observation]":
+        found = health()
+        return [Observation(found[name])] if name in found else []
+
+    return observe
 
 
 def find_metrics() -> Metrics:

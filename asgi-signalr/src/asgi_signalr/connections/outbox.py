@@ -13,9 +13,9 @@ of each method.
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import islice
-from types import coroutine
 from typing import Any, Protocol
 
+from asgi_signalr.connections.stepping import rest_of
 from asgi_signalr.options import SlowClientPolicy
 from asgi_signalr.transports import DirectWriter, Write
 from asgi_signalr.transports.payload import Payload, frame_of, frames_of
@@ -373,20 +373,4 @@ class Outbox:
 
 async def _rest_of(steps: Generator[Any, Any, None], waiting_for: Any) -> None:
     """Go on with an awaitable that has been stepped to its first suspension, in a task: only coroutines can be one."""
-    await _go_on(steps, waiting_for)
-
-
-@coroutine
-def _go_on(steps: Generator[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
-    try:
-        while True:
-            try:
-                value = yield waiting_for
-            except BaseException as error:  # what is thrown in is the awaitable's: a cancellation, too
-                if not hasattr(steps, "throw"):  # an awaitable need not have it: granian's has not
-                    raise
-                waiting_for = steps.throw(error)
-            else:
-                waiting_for = next(steps) if value is None else steps.send(value)
-    except StopIteration:
-        return
+    await rest_of(steps, waiting_for)

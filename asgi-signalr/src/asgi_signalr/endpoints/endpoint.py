@@ -100,6 +100,7 @@ class Endpoint:
             self._refusals.note(scope, refusal)
             await refuse(scope, receive, send, refusal.status, refusal.text, refusal.headers)
             return
+        del request, context  # not to be kept as long as the connection lasts
         if entry is not None and entry.posted is not None:
             websocket.begin_with(entry.posted.take_all())
             entry.posted = None

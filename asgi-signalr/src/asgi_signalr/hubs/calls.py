@@ -140,8 +140,8 @@ class Calls:
         """The turn of the streams to the client, once there are any."""
         self.taken_up = 0
         """How many streams from the client belong to calls that have not ended, whether they have themselves or not."""
-        self.on_free: Callable[[], None] = _nothing
-        """Called when a turn is free: begins the waiting calls."""
+        self.on_free: Callable[[], None] | None = None
+        """Called when a turn is free: begins the waiting calls. None: none has ever waited."""
         self.on_done: Callable[[], None] = _nothing
         """Called when no call runs any more."""
         self.is_beginning = False
@@ -166,6 +166,7 @@ class Calls:
         """Give a turn to whoever waits for it."""
         self.free += 1
         if self.waiting and not self.is_beginning:  # else a call has ended as soon as it began, and the next is begun
+            assert self.on_free is not None  # noqa: S101  (since one waits)
             self.on_free()
 
     def made_progress(self) -> None:

@@ -79,10 +79,7 @@ class HubConversation:
 
     def open(self, context: HubCallerContext, transport: Transport, local_hub: LocalHub) -> HubConnection:
         """Make a connection of this hub."""
-        connection = HubConnection(context, transport, local_hub)
-        # In the connection's context: a call is to know nothing of the one before it, which has just given its turn.
-        connection.calls.on_free = partial(contextvars.copy_context().run, self._dispatcher.begin_waiting, connection)
-        return connection
+        return HubConnection(context, transport, local_hub)
 
     async def run(self, connection: HubConnection) -> None:
         """Converse with a client until it has gone or the connection is ended."""

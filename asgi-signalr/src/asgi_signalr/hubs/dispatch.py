@@ -158,6 +158,9 @@ class HubDispatcher:
         if not calls.waiting and (calls.free > 0 or not _takes_turns(method, message)):
             self._begin(connection, method, message, uploads)
             return calls.begun() if calls.free > 0 and calls.are_to_begin and connection.has_room else None
+        if calls.on_free is None:
+            # In the connection's context: a call knows nothing of the one before it, which has just given its turn.
+            calls.on_free = partial(contextvars.copy_context().run, self.begin_waiting, connection)
         calls.waiting.append((method, message, uploads))
         return calls.room() if len(calls.waiting) > LOOK_AHEAD else None
 

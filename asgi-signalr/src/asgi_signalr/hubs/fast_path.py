@@ -92,7 +92,7 @@ def fast_path(
             or calls.free <= 0
             or calls.waiting
             or calls.lent
-            or (calls.latest is not None and not target[1] and calls.are_to_begin)
+            or (calls.latest is not None and calls.are_to_begin)
             or connection.is_transcribed
             or (invocation_id is not None and len(invocation_id) > max_id_length)
         ):
@@ -109,7 +109,7 @@ def fast_path(
                 return begin(connection, message)
         if is_async:
             call = Call(calls, invocation_id, holds_turn=True)
-            connection.local_hub.runner.run(call, finish(connection, call, message, function, arguments, write))
+            connection.local_hub.runner.run_now(call, finish(connection, call, message, function, arguments, write))
             return connection.ending is None
         try:
             hub = make_hub()

@@ -6,6 +6,7 @@ The backplane, the connections, and the flusher that sends what they have queued
 import asyncio
 import logging
 import secrets
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -132,6 +133,7 @@ class Server:
         backplane = self._open_backplane()
         await backplane.start(self._on_payload)
         self._backplane = backplane
+        self.metrics.watch(_health_of(weakref.ref(self)))
         # The event loop closes its asynchronous generators before it ends: the one hook there is without a lifespan.
         self._until_loop_ends = _then(backplane.stop)
         await anext(self._until_loop_ends)
@@ -218,6 +220,16 @@ class Server:
             logger.warning("A message of another version was passed over: %s", error)
         except Exception:
             logger.exception("A message of the backplane could not be delivered.")
+
+
+def _health_of(server: "weakref.ref[Server]") -> Callable[[], Mapping[str, Any]]:
+    """What its backplane tells; nothing once the server has gone, which those who measure it do not keep."""
+
+    def tell() -> Mapping[str, Any]:
+        there = server()
+        return {} if there is None else there.backplane
+
+    return tell
 
 
 async def _then(stop: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:

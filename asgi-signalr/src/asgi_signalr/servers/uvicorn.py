@@ -14,7 +14,6 @@ that read it: from one message to the next the code then still is in the process
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from asgi_signalr.transports.websockets import ABNORMAL, EXTENSION, no_fast_path
 
@@ -58,6 +58,8 @@ CLOSE_1000 = b"\x88\x02\x03\xe8"
 MAX_JOINED = 4096
 # The most messages that wait for the app; then no more are taken in.
 MAX_UNREAD = 16
+# The most names of headers that are kept for all clients: attackers may think of any number.
+MOST_NAMES = 200
 # How many frames of one client are taken in between two looks at the clock: it has its turn, and no more.
 FRAMES_PER_LOOK = 16
 # Seconds that this may take before the event loop does other things.
@@ -275,6 +277,8 @@ class _DirectWebSocket(asyncio.Protocol):
                 self._passing -= stop - at
                 protocol.data_received(data[at:stop])
                 self.check()
+                if not self._passing:
+                    protocol.put_parser_away()
                 at = stop
                 continue
             if end - at < 2:
@@ -360,10 +364,36 @@ class _DirectWebSocket(asyncio.Protocol):
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket connection of a uvicorn server."""
 
+    # As many of the superclass's as it takes for Python to keep the others without a dictionary: that has room for 30.
+    __slots__ = (
+        "_direct",
+        "_has_early_frames",
+        "_last_of_head",
+        "app",
+        "app_state",
+        "client",
+        "config",
+        "conn",
+        "connections",
+        "default_headers",
+        "is_handed_over",
+        "loop",
+        "queue",
+        "request",
+        "response",
+        "scope",
+        "server",
+        "tasks",
+        "transport",
+        "writable",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._direct = _DirectWebSocket(self)
-        self.queue: Any = _Inbox(self._direct)  # as much of a queue as is used of it
+        # As much of a queue and of an event as is used of them; an idle connection has them, too.
+        self.queue: Any = _Inbox(self._direct)
+        self.writable: Any = _Gate()
         self.is_handed_over = False
         """Whether messages are told to a hub, and not kept for the app."""
         self._last_of_head: bytes | None = b""  # until the app has accepted
@@ -402,14 +432,22 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             extensions: dict[Any, Any] = self.scope["extensions"]
             extensions[EXTENSION] = self._direct
+            self.scope["headers"] = [(_same(name), value) for name, value in self.scope["headers"]]
 
     def start_keepalive(self) -> None:
         """Called when the app has accepted."""
         super().start_keepalive()
         self._direct.open(self.transport)
         self._last_of_head = None
+        del self.request, self.response  # they have done their work, and weigh as much as all the rest
         if not self._has_early_frames:
+            self.put_parser_away()
             self.transport.set_protocol(self._direct)
+
+    def put_parser_away(self) -> None:
+        """Forget how far frames have been read, as nothing of one has: most clients send none that is read here."""
+        if self.conn.state is State.OPEN and not self.conn.reader.buffer:
+            self.conn.parser = _ParserToCome(self.conn)  # type: ignore[assignment]  # only `next` is asked of it
 
     def keepalive_timeout(self) -> None:
         """Called when the client does not answer pings."""
@@ -476,6 +514,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._direct.deliver(message, is_text)
 
 
+def _same(name: bytes) -> bytes:
+    """Find the one object that stands for a header's name: clients send the same few, and keep them."""
+    return _names.setdefault(name, name) if len(_names) < MOST_NAMES else _names.get(name, name)
+
+
+_names: dict[bytes, bytes] = {}
+
+
 def _nobody(_message: bytes, _is_text: bool) -> None:
     """Nobody receives anything any more."""
 
@@ -492,6 +538,49 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
+class _ParserToCome:
+    """The parser of a WebSocket's frames, which is made for the first one that it has to read."""
+
+    __slots__ = ("_conn",)
+
+    def __init__(self, conn: ServerProtocol) -> None:
+        self._conn = conn
+
+    def __next__(self) -> None:
+        """Read what has been received."""
+        parser = self._conn.parser = self._conn.parse()
+        next(parser)
+
+
+class _Gate:
+    """Whether the client reads fast enough: an `asyncio.Event` without the weight of one."""
+
+    __slots__ = ("_closed",)
+
+    def __init__(self) -> None:
+        self._closed: asyncio.Event | None = None
+
+    def is_set(self) -> bool:
+        """Whether it does."""
+        return self._closed is None
+
+    def set(self) -> None:
+        """Note that it does."""
+        if self._closed is not None:
+            self._closed.set()
+            self._closed = None
+
+    def clear(self) -> None:
+        """Note that it does not."""
+        if self._closed is None:
+            self._closed = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait until it does."""
+        if self._closed is not None:
+            await self._closed.wait()
+
+
 class _Inbox:
     """The events that the app has yet to receive: an `asyncio.Queue` without the weight of one."""
 
@@ -501,14 +590,14 @@ class _Inbox:
         self._direct = direct
         self.is_lost = False
         """Whether the connection is over: a close frame comes before that."""
-        self._events: deque[Any] = deque()
+        self._events: list[Any] = []  # seldom more than one, and none in most connections
         self._waiting: list[asyncio.Future[None]] = []
         self._on_message: Callable[[bytes, bool], None] | None = None
         self._on_closed: Callable[[int], None] | None = None
 
     def hand_over(self, on_message: Callable[[bytes, bool], None], on_closed: Callable[[int], None]) -> None:
         """Keep nothing any more, but tell it at once."""
-        events, self._events = self._events, deque()
+        events, self._events = self._events, []
         self._on_message, self._on_closed = on_message, on_closed
         for event in events:
             self.put_nowait(event)
@@ -546,4 +635,4 @@ class _Inbox:
                 await waiting
             finally:
                 self._waiting.remove(waiting)
-        return self._events.popleft()
+        return self._events.pop(0)

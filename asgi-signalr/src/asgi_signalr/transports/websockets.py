@@ -6,8 +6,8 @@ A server may offer a way past ASGI, which costs a fraction (`asgi_signalr.server
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 from asgi_signalr.http import Receive, Scope, Send, encoded
 from asgi_signalr.transports import DirectWriter
@@ -132,10 +132,11 @@ class WebSocketTransport:
             direct.receive_with(self._on_message, self._on_closed)
         return True
 
-    async def receive(self) -> str | bytes | None:
+    def receive(self) -> Coroutine[Any, Any, str | bytes | None]:
         """Wait for a frame; None once the client has gone."""
-        if self.direct is not None:
-            return await self._receive_directly(self.direct)
+        return self._receive_by_asgi() if self.direct is None else self._receive_directly(self.direct)
+
+    async def _receive_by_asgi(self) -> str | bytes | None:
         if self._unread:
             return self._unread.popleft()
         receive, fast_path = self._receive, self.fast_path
