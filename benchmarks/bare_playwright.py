@@ -172,8 +172,8 @@ def play_alone(browser: Browser, play: Page, url: str) -> None:
 
 
 def play_on_both(browser: Browser, play: Page, urls: list[str]) -> None:
-    """Exercise 2: two instances."""
-    one, two = urls
+    """Exercise 2: two instances, and a third one that no page is open on."""
+    one, two, three = urls
     cookies: list[Any] = list(play.context.cookies())
     pages = [live(browser, cookies, one)[1], live(browser, cookies, two)[1]]
     pages.append(live(browser, cookies, two, has_own_clock=True)[1])
@@ -194,7 +194,8 @@ def play_on_both(browser: Browser, play: Page, urls: list[str]) -> None:
     follow(lambda: group.all_answer([two, one]), 8)
     follow(lambda: answer(elsewhere), 9)
     follow(lambda: group.ben.ask(one).answer(one), 10)
-    total(pages[2], 10)
+    follow(lambda: group.ben.ask(three).answer(three), 11)
+    total(pages[2], 11)
 
 
 def again() -> None:
@@ -227,11 +228,11 @@ def main() -> None:
     if sys.argv[2:] == ["--again"]:
         again()
         return
-    instances = {"ex1-realtime": 1, "ex2-scaleout": 2}[name]
+    instances = {"ex1-realtime": 1, "ex2-scaleout": 3}[name]
     with ExitStack() as stack:
         data = stack.enter_context(tempfile.TemporaryDirectory())
         server = None
-        if instances == 2:
+        if instances > 1:
             postgres = stack.enter_context(temporary_server())
             postgres.create_database("signalr")
             server = postgres.url

@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -62,6 +62,13 @@ class News:
 
         walk("", self.arguments)
         return found
+
+    def says(self, wanted: Mapping[str, float]) -> bool | None:
+        """Whether it has these numbers under their names; None if it has other names."""
+        found = {at.rpartition("/")[2]: number for at, number in self.numbers.items()}
+        if not wanted.keys() <= found.keys():
+            return None
+        return all(abs(found[name] - number) < 0.051 for name, number in wanted.items())
 
     def may_have(self, wanted: Sequence[float]) -> bool:
         """Whether each of these numbers is in it, or it has no numbers at all: then the page has to ask for them."""
@@ -245,6 +252,7 @@ class Caller:
         """What the hub answered last; None if it did not."""
         self.is_connected = False
         self.news: list[News] = []
+        self.url = f"{instance.url}{path}"
         self._instance = instance
         self._headers = headers
         self._path = path

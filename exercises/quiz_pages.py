@@ -146,6 +146,12 @@ class Figures:
         """Both charts, in words."""
         return f"pie {_numbers(self.pie)}, bars {_numbers(self.bars)}"
 
+    def named(self, with_charts: bool) -> dict[str, float]:
+        """The counters, or with charts all figures, under the names that the manual has them sent by."""
+        counters = {"correctAnswers": self.correct, "incorrectAnswers": self.incorrect}
+        names = ("correctAnswersAverage", "incorrectAnswersAverage", "totalAnswersAverage")
+        return {**counters, **dict(zip(names, self.bars, strict=False))} if with_charts else counters
+
     def shows(self, expected: "Figures") -> bool:
         """Whether these are the expected figures, as far as a rounded number can tell."""
         return self.has_counters_of(expected) and self.has_charts_of(expected)

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import quiz_hub
 from playwright.sync_api import BrowserContext, ViewportSize
 from quiz_group import Answer, Group, together
-from quiz_hub import News
+from quiz_hub import HUB, Caller, News
 from quiz_pages import Figures, Player, StatisticsPage
 
 from labkit.checking import PATIENCE, WAIT, NotDone, RunningInstance, Side, until
@@ -74,11 +75,12 @@ class Seen:
         wanted = (self.expected.correct, self.expected.incorrect, *(self.expected.bars if with_charts else ()))
         shown = (self.after.correct, self.after.incorrect, *self.after.bars)
         told = (self.expected.correct, self.expected.incorrect, *self.expected.bars)
-        is_followed = self.after != self.before and (
-            (self.news[-1].may_have(shown) and not self.news[-1].may_have(told))
-            or (self.after.counters != self.expected.counters and self.page.follows(self.news[-1], self.after))
-        )
-        if is_followed or not any(each.may_have(wanted) for each in self.news):
+        # Under the manual's names it is sure what a message says; of other messages it has to be concluded.
+        said = [each.says(self.expected.named(with_charts)) for each in self.news]
+        is_otherwise = not any(said)
+        if None in said:
+            is_otherwise = self._is_followed(shown, told) or not any(each.may_have(wanted) for each in self.news)
+        if is_otherwise:
             return f"{OTHERWISE}: {self.news[-1].spoken}"
         what = "charts" if with_charts else "counters"
         if self.page.hides(with_charts):
@@ -89,6 +91,14 @@ class Seen:
         if (self.after.charts != self.before.charts) if with_charts else (self.after.counters != self.before.counters):
             return f"the page {deed} as the message has them: {spoken}"
         return f"the page {deed} when the message comes: {spoken}"
+
+    def _is_followed(self, shown: Sequence[float], told: Sequence[float]) -> bool:
+        """Whether the page shows what the message says, and that is something else than it should say."""
+        last = self.news[-1]
+        return self.after != self.before and (
+            (last.may_have(shown) and not last.may_have(told))
+            or (self.after.counters != self.expected.counters and self.page.follows(last, self.after))
+        )
 
     def side(self, with_charts: bool = False) -> Side | None:
         """Which side is at fault, as far as the wire tells: the page if it was told the right figures."""
@@ -185,6 +195,9 @@ class Scene:
         self.player = player
         self.group = Group()
         self.moments: list[Moment] = []
+        self.callers: dict[str, Caller] = {}
+        """Those who are connected to the hub without a page, by what they are called."""
+        self._over = False
         self._gave_up = False
         self._trips: list[float] = []
         self._new_browser_context, self._new_wire = new_browser_context, new_wire
@@ -239,6 +252,34 @@ class Scene:
     def new_context(self, wire: Wire, **options: Any) -> BrowserContext:
         """A browser context on this wire."""
         return self._new_browser_context(proxy=wire.proxy, viewport=WINDOW, **options)
+
+    def hub_of(self, page: StatisticsPage) -> tuple[str, str]:
+        """The path and the query of the hub that the page is connected to, else the manual's."""
+        found = next((each for each in page.hub_connections if each.is_open), None)
+        return (found.path, found.query) if found else (HUB, "")
+
+    def headers(self) -> dict[str, str]:
+        """What the browser says about itself to a hub of its own instance."""
+        like = next(each for each in self.player.wire.exchanges if each.path == "/api/trivia")
+        kept = ("user-agent", "accept-language", "accept-encoding")
+        return {name: value for name, value in like.headers if name.lower() in kept}
+
+    def listen(
+        self, pool: ThreadPoolExecutor, name: str, cookie: str, instance: RunningInstance, hub: tuple[str, str]
+    ) -> Future[bool]:
+        """Have a user connect to a hub without a page, and listen until it is over."""
+        headers = {**self.headers(), "Origin": instance.url, "Cookie": cookie}
+        caller = self.callers[f"{name}, connected to the hub"] = Caller(instance, headers, *hub)
+
+        def stay() -> bool:
+            token = caller.negotiate()
+            return bool(token) and caller.connect(token, 60, lambda: self._over)
+
+        return pool.submit(stay)
+
+    def end(self) -> None:
+        """Let those who listen go."""
+        self._over = True
 
     def settle(self, *pages: StatisticsPage) -> None:
         """Wait until these pages are connected, or were refused, or have not even begun when it was time to.

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext
 from labkit.diagnosis import Place
 from labkit.verify.causes import Facts, Finding, is_about_pages
 from labkit.verify.causes.finding import SCRIPTS
+from labkit.verify.causes.pages import thrown
 from labkit.verify.causes.python import parsed
 from labkit.verify.report import Check
 
@@ -46,12 +47,21 @@ _WATCH = """(() => {
       }
     };
     hub._invokeClientMethod.isWatched = true;
+    for (const name of ["onreconnecting", "onreconnected", "onclose"]) {
+      const own = hub[name];
+      hub[name] = function (handler) {
+        const heard = (...given) => watched(handler).apply(this, given);
+        return own.call(this, typeof handler === "function" ? heard : handler);
+      };
+    }
   };
   prepare();
   document.addEventListener("load", prepare, true);  // of each script, before the next one runs
 })();"""
 """Reports what a page's handlers throw: the official client catches it, and says nothing unless logging is on."""
 
+_OF_THE_RETURN = "/a-page-that-was-offline-catches-up"
+"""The check of what a page does once its network is there again."""
 
 _OF_THE_STREAM = ("/the-tables-are-there", "/every-answer-is-a-message", "/another-server-is-heard")
 """Checks of the way that messages take: when or to whom one is sent is no cause of what they find."""
@@ -90,7 +100,10 @@ def pytest_labkit_cause(facts: Facts, check: Check) -> Finding | None:
     if facts.side == "server":
         searches += [_waiting]
     if is_about_pages(facts, check):
-        searches += [_client, _arguments] if facts.errors else [_unstarted, _names, _arguments]
+        has_thrown = bool(thrown(facts))
+        searches += [_client, _arguments] if has_thrown else [_unstarted, _names, _arguments]
+        if check.id.endswith(_OF_THE_RETURN) and facts.side == "page" and not has_thrown:
+            searches += [_return]
     if facts.side or not check.id.endswith(_OF_THE_STREAM):
         searches += [_listening] if facts.side == "page" else [_sending]
     return next((finding for search in searches for finding in search(facts)), None)
@@ -262,6 +275,34 @@ def _listening(facts: Facts) -> Iterator[Finding]:
                 )
 
 
+def _return(facts: Facts) -> Iterator[Finding]:
+    """A page that does not come back, or that misses what was sent while it was away."""
+    built = _lines(facts, r"\bHubConnectionBuilder\b")
+    for method, lacks, does_not in (
+        (
+            ".withAutomaticReconnect(",
+            "this connection does not connect again once it has ended",
+            "the page does not connect again in time: this says when it tries",
+        ),
+        (
+            ".onreconnected(",
+            "the page has connected again, and no line catches up on what was sent meanwhile",
+            "the page has connected again, and this does not catch up on what was sent meanwhile",
+        ),
+    ):
+        line, there = _snippet_line(facts, method), _lines(facts, re.escape(method))
+        if line and built and not there:
+            code = re.sub(r"\s*//.*$", "", line[0])
+            yield Finding.at(
+                built[0],
+                f"{lacks}: {line[1]} has no `{code}`",
+                f"Write `{code}` in {line[1]}, where the manual has it, then verify again.",
+            )
+        for place in there:
+            if not any(place.source.strip() in text for text in facts.snippets.values()):
+                yield Finding.at(place, does_not)
+
+
 def _waiting(facts: Facts) -> Iterator[Finding]:
     """A line that waits for nothing but time."""
     for place in facts.places(r"\bsleep\(", (".py",)):
@@ -272,6 +313,14 @@ def _waiting(facts: Facts) -> Iterator[Finding]:
 def _sending(facts: Facts) -> Iterator[Finding]:
     """A message that is not sent, sent to somebody else than all, or sent before the answer is stored."""
     sends = [each for each in _calls(facts, "send") if "clients" in each.receiver]
+    line = _snippet_line(facts, "clients.all.send(")
+    teller = next(facts.places(_defining(facts, line[0]), (".py",)), None) if line else None
+    if line and teller and not [each for each in _calls(facts, "send") if each.place.path in facts.changed]:
+        yield Finding.at(
+            teller,
+            f"this sends no message to the pages: it has no `{line[0]}`",
+            f"Write `{line[0]}` in {line[1]}, where the manual has it, then verify again.",
+        )
     for send in sends:
         if send.function and not _calls(facts, send.function):
             line = _snippet_line(facts, f"{send.function}(")
@@ -317,6 +366,13 @@ def _conditions(facts: Facts, sends: list[Call]) -> Iterator[Finding]:
                     f"Write line {call.place.line} of {call.place.path} without the condition, then verify again.",
                 )
         calls = [each for each in (_calls(facts, send.function) if send.function else []) if each.function]
+        line = _snippet_line(facts, f"{send.function}(")
+        if line and calls and not any(each.place.path == line[1] for each in calls):
+            yield Finding.at(
+                calls[0].place,
+                f"the message is sent from here, not by {line[1]}, where the answer is stored",
+                f"Write `{line[0]}` in {line[1]}, after the answer is stored, then verify again.",
+            )
         stores = [each for each in commits if each.function and calls and each.place.path == calls[0].place.path]
         if stores and not any(_is_in(facts, call, store.function) for call in calls for store in stores):
             yield Finding.at(
@@ -384,6 +440,13 @@ def _lines(facts: Facts, pattern: str) -> list[Place]:
 def _is_the_manuals(facts: Facts, text: str) -> bool:
     """Whether the manual's own code has this text, so that the other side is the one to mend."""
     return any(f'"{text}"' in snippet for snippet in facts.snippets.values())
+
+
+def _defining(facts: Facts, line: str) -> str:
+    """The pattern of the line that defines the function which the manual has this line in."""
+    text = next(text for text in facts.snippets.values() if line in text)
+    name = re.search(r"def (\w+)", text.partition(line)[0])
+    return rf"\bdef {name[1]}\b" if name else re.escape(line)
 
 
 def _snippet_line(facts: Facts, text: str) -> tuple[str, str] | None:

@@ -160,7 +160,7 @@ def place(folder: Path, path: str, line: int) -> Place:
 
 def missing_file(said: str, app: Path, begin: Path) -> str | None:
     """The file of begin that an app lacks and whose module an import error misses."""
-    found = re.search(r"No module named '([\w.]+)'", said)
+    found = re.search(r"(?:No module named|Could not import module) [\"']([\w.]+)[\"']", said)
     path = found[1].replace(".", "/") if found else ""
     names = (f"{path}.py", f"{path}/__init__.py")
     return next((name for name in names if (begin / name).is_file() and not (app / name).exists()), None)

@@ -76,6 +76,7 @@ EXERCISE: Form = {
         "decode?": COMMAND,
         "reread?": TEXTS,
         "side-by-side?": PAIR,
+        "onlookers?": NUMBER,
     },
     "database?": {
         "solution": TEXTS,

@@ -40,6 +40,9 @@ class App:
     side_by_side: tuple[str, ...] = ()
     """The paths of the two pages that are looked at next to each other; of several instances each has one."""
 
+    onlookers: int = 0
+    """How many instances more than `instances` run while the app is verified, on which nobody works."""
+
     def rereads(self, path: str) -> bool:
         """Whether a running instance follows a change of this file; the path is the app's, with slashes."""
         return any(fnmatchcase(path, pattern) for pattern in self.reread)
@@ -345,6 +348,7 @@ def _exercise(lab: Path, name: str) -> Exercise:
             decode=tuple(app.get("decode", ())),
             reread=tuple(app.get("reread", ())),
             side_by_side=tuple(app.get("side-by-side", ())),
+            onlookers=app.get("onlookers", 0),
         ),
         database=Database(
             solution=tuple(database["solution"]),

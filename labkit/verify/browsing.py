@@ -118,6 +118,7 @@ def parse(pages: "Iterable[Page]", source: str) -> tuple[int, str] | None:
     for page in pages:
         with contextlib.suppress(Error):
             session = page.context.new_cdp_session(page)
+            session.send("Runtime.enable")  # without which nothing is parsed
             options = {"expression": source, "sourceURL": "labkit", "persistScript": False}
             said = session.send("Runtime.compileScript", options).get("exceptionDetails")
             session.detach()

@@ -94,7 +94,7 @@ def run(subject: Subject, folder: Path, server: "Server | None", url: str | None
         data=data,
         secret=secrets.token_hex(32),
         id=secrets.token_hex(4),
-        count=app.instances,
+        count=app.instances + app.onlookers,
         database_server=url,
         logs=logs(folder),
         on_line=watch.hear if watch else None,

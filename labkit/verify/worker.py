@@ -24,7 +24,7 @@ from labkit import checking, sandbox
 from labkit.checking import BUDGET, LAUNCH, RECORDER, STAGE, NotDone, Side, Stage
 from labkit.recording import Recorder
 from labkit.verify import browsing, hanging, judging, kept_browser
-from labkit.verify.causes import Facts, find
+from labkit.verify.causes import Facts, Seen, differences, find
 from labkit.verify.job import (
     Abandoned,
     Collected,
@@ -197,36 +197,39 @@ class Reporter:
         result = replace(result, evidence=tuple(evidence))
         if result.verdict is not Verdict.NOT_DONE:
             return result
-        if isinstance(error, NotDone) and error.is_sure:
-            return replace(result, next=result.next or self._job.compare)
-        return self._explain(item, result, makers, error.side if isinstance(error, NotDone) else None)
-
-    def _explain(self, item: pytest.Item, result: Result, makers: set[str], side: Side | None) -> Result:
-        """Say the likeliest cause that can be found, else the check's own."""
-        check = self._check(item)
         if self._stage is None:
             return result
-        facts = Facts(
-            app=self._stage.app,
+        check, side = self._check(item), error.side if isinstance(error, NotDone) else None
+        facts = self._facts(self._stage, self._recorder.seen(makers), side)
+        if isinstance(error, NotDone) and error.is_sure:
+            return replace(result, next=result.next or self._job.compare, cause=_with_lines(facts, check, result))
+        return self._explain(item, result, facts)
+
+    def _facts(self, stage: Stage, seen: list[Seen], side: Side | None) -> Facts:
+        return Facts(
+            app=stage.app,
             begin=self._job.begin,
             snippets=self._job.snippets,
-            todo=self._stage.todo,
-            misplaced=self._stage.misplaced,
-            logs=[each.lines() for each in self._stage.instances],
-            hanging=partial(hanging.find, self._stage, self._recorder.seen(makers)),
-            seen=self._recorder.seen(makers),
+            todo=stage.todo,
+            misplaced=stage.misplaced,
+            logs=[each.lines() for each in stage.instances],
+            hanging=partial(hanging.find, stage, seen),
+            seen=seen,
             ask=partial(browsing.ask, self._recorder.pages),
             parse=partial(browsing.parse, self._recorder.pages),
             side=side,
         )
+
+    def _explain(self, item: pytest.Item, result: Result, facts: Facts) -> Result:
+        """Say the likeliest cause that can be found, else the check's own."""
+        check, advice = self._check(item), result.next or self._job.compare
         try:
             found = find(facts, check, lambda: item.ihook.pytest_labkit_cause(facts=facts, check=check))
         except Exception:  # noqa: BLE001  (the verdict does not depend on it)
             traceback.print_exc()
             found = None
-        advice = result.next or self._job.compare
         if found is None:
-            return replace(result, next=advice)
+            return replace(result, next=advice, cause=_with_lines(facts, check, result))
         place = str(found.place) if found.place else None
         return replace(
             result,
@@ -313,6 +316,14 @@ def _check(item: pytest.Item, exercise: str, service: str) -> Check:
         budget=float(budget.args[0]) if budget else BUDGET,
         snippets=tuple(name for each in item.iter_markers("snippets") for name in each.args),
     )
+
+
+def _with_lines(facts: Facts, check: Check, result: Result) -> str | None:
+    """The check's own cause with lines of the app, unless it has named a file or the next step itself."""
+    said = f"{result.cause} {result.where}"
+    if result.next or any(path in said for path in facts.files):
+        return result.cause
+    return differences.told(facts, check, result.cause or "") or None
 
 
 def _runs(pid: int) -> bool:

@@ -49,9 +49,7 @@ def test_what_the_reference_writes_down_is_tried_in_a_new_lab(labkit: Labkit, tm
 @pytest.mark.slow
 def test_a_lab_without_mutants_of_its_own_has_those_of_its_snippets(bakery: Lab, labkit: Labkit) -> None:
     found = labkit("author", "mutants", "b1", "--only", "shelf is", "--only", "with “priec”", cwd=bakery.folder)
-    assert found.returncode == 1
-    assert "cause not named  till with “priec” for “price”  b1-bakery, a mistyped name\n" in found.stdout
-    assert "\n1 of 2 as they should be, in " in found.stdout
+    assert (found.returncode, "\n2 of 2 as they should be, in " in found.stdout) == (0, True)
 
 
 @pytest.mark.slow

@@ -1,13 +1,14 @@
 """The causes that verify finds in an app's files, in its log, and in what pages did: no app runs here."""
 
 import ast
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from labkit.diagnosis import Place, Raised, unhandled
-from labkit.verify.causes import Facts, Finding, files, find, pages, python, templates
+from labkit.verify.causes import Facts, Finding, differences, files, find, pages, python, templates
 from labkit.verify.causes.finding import Answer, Said, ScriptError, Seen
 from labkit.verify.causes.python import parsed
 from labkit.verify.report import Check
@@ -392,3 +393,98 @@ def test_a_text_is_parsed_again_where_the_interpreter_has_miscounted(monkeypatch
     monkeypatch.setattr(ast, "parse", miscounting)
     assert [type(each) for each in parsed("cups = 1\n").body] == [ast.Assign]
     assert faults == []
+
+
+def test_a_cause_without_a_line_is_told_with_the_lines_that_the_manual_has_not_so(facts: Make) -> None:
+    changes = {
+        "shop/app.py": BEGIN["shop/app.py"].replace("bake()", "heat()"),
+        "shop/oven.py": BEGIN["shop/oven.py"].replace("        return 200\n", ""),
+        "shop/static/shelf.js": BEGIN["shop/static/shelf.js"].replace("'rye'", "'oats'"),
+        "shop/notes.txt": "Nothing that runs.",
+    }
+    known = facts(changes)
+    assert differences.told(known, check(), "it is cold") == "it is cold"  # the lab has no end to compare with
+    shutil.copytree(known.begin, known.begin.parent / "end")
+    assert differences.told(facts(changes), check(), "it is cold") == (
+        "it is cold; shop/app.py:5 is not as the manual has it; below shop/oven.py:2 something of the manual's is "
+        "missing; shop/static/shelf.js:4 is not as the manual has it\n    5 |     return Oven().heat()"
+    )
+    assert differences.told(facts(changes, side="page"), check(), "it is cold") == (
+        "it is cold; shop/static/shelf.js:4 is not as the manual has it\n    4 | show('oats');"
+    )
+    assert differences.told(facts(changes, side="page", todo={"a": "shop/static/shelf.js:4"}), check(), "so") == "so"
+
+
+def test_whoever_has_written_much_in_another_way_is_told_no_lines(facts: Make) -> None:
+    shutil.copytree(facts().begin, facts().begin.parent / "end")
+    text = "".join(f"{line}\n# mine\n" for line in BEGIN["shop/oven.py"].splitlines())
+    assert differences.told(facts({"shop/oven.py": text}), check(), "so") == "so"
+
+
+def test_an_exception_about_a_class_is_told_with_where_that_is(facts: Make) -> None:
+    raised = Raised("LookupError", "Oven is not lit.", Place("shop/app.py", 5, "    return Oven().bake()"))
+    assert python.explain(facts(), raised) == Finding(
+        "LookupError: Oven is not lit at shop/app.py:5; shop/oven.py:1 defines Oven\n    1 | class Oven:",
+        Place("shop/oven.py", 1, "class Oven:"),
+        "Mend shop/oven.py:1, save the file and verify again.",
+    )
+
+
+def test_a_script_that_no_page_loads_is_told_with_the_page(facts: Make) -> None:
+    line = '<script src="/static/shelf.js"></script>'
+    shelf = BEGIN["shop/templates/shelf.html"].replace(f"{line}\n", "")
+    assert find(facts({"shop/templates/shelf.html": shelf}), check()) == Finding(
+        f"no page loads shop/static/shelf.js any more: shop/templates/shelf.html has no `{line}`",
+        Place("shop/templates/shelf.html", 7, "{% endblock %}"),
+        f"Write `{line}` into shop/templates/shelf.html again, then verify again.",
+    )
+    moved = {
+        "shop/templates/shelf.html": shelf,
+        "shop/templates/base.html": f"{BEGIN['shop/templates/base.html']}{line}\n",
+    }
+    assert find(facts(moved), check()) is None
+
+
+def test_quotes_of_a_text_editor_are_told_where_a_script_cannot_be_parsed(facts: Make) -> None:
+    error = ScriptError(PAGE, "SyntaxError", "Invalid or unexpected token")
+    known = facts(
+        {"shop/static/shelf.js": "show(\u201crye\u201d);\n"},
+        parse=lambda source: (1, "SyntaxError: Invalid or unexpected token"),
+        **seen(error, answers=(Answer(PAGE, "GET", SCRIPT, 200, "script"),)),
+    )
+    found = find(known, check())
+    assert found is not None
+    assert found.cause.startswith("shop/static/shelf.js:1: the quotes of this line, \u201c \u201d, are a text editor's")
+    assert found.next == "Write straight quotes in shop/static/shelf.js:1, save the file and verify again."
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "advice"),
+    [
+        (None, "The file mill.toml is missing", "labkit reset mill.toml"),
+        (
+            'flour = ["rye", "oats\n]\n',
+            "mill.toml:1: mill.toml is no TOML from this line on",
+            "Mend mill.toml:1 (the fault may stand a line above it), save the file and verify again.",
+        ),
+        (
+            'flour = ["rye",\n',
+            "mill.toml:1: mill.toml is no TOML from this line on",
+            "Mend mill.toml:1 (the fault may stand a line above it), save the file and verify again.",
+        ),
+        (
+            'flour = [\n    "rye",\n    \u201coats\u201d,\n]\n',
+            "mill.toml:3: the quotes of this line, \u201c \u201d, are a text editor's, which code does not know",
+            "Write straight quotes in mill.toml:3, save the file and verify again.",
+        ),
+        ('flour = ["rye"]\n', "", ""),
+    ],
+)
+def test_a_file_that_a_checks_code_belongs_into_has_to_be_there_and_to_be_read(
+    facts: Make, text: str | None, cause: str, advice: str
+) -> None:
+    known = facts({"mill.toml": text}, snippets={"flour": '"oats",'})
+    (known.begin / "mill.toml").write_text('flour = [\n    "rye",\n    # TODO flour: add oats\n]\n', encoding="utf-8")
+    found = next(files.homes(known, check("flour")), Finding("", None, ""))
+    assert (found.cause[: len(cause) or None], found.next) == (cause, advice)
+    assert list(files.homes(known, check())) == []

@@ -46,6 +46,7 @@ MISTAKES = {
     "backplane-with-a-letter-missing": mistake(Edit(STARTUP, "use_backplane", "use_backplan"), ex2=True),
     "backplane-without-a-slash": mistake(Edit(STARTUP, BACKPLANE, BACKPLANE.replace("/", "")), ex2=True),
     "backplane-without-the-f": mistake(Edit(STARTUP, BACKPLANE, BACKPLANE.replace('f"', '"')), ex2=True),
+    "base-template-deleted": mistake(Edit(BASE, delete=True)),
     "block-removed": mistake(Edit(BASE, "  {% block scripts %}{% endblock %}\n", "")),
     "call-after-the-return": mistake(
         Edit(TRIVIA, CALL, ""), Edit(TRIVIA, "    return option.is_correct\n", f"    return option.is_correct\n{CALL}")
@@ -72,6 +73,7 @@ MISTAKES = {
     "hub-elsewhere-on-the-server": mistake(Edit(HUB, '"/statistics"', '"/statistcs"')),
     "import-forgotten": mistake(Edit(TRIVIA, "from .statistics import StatisticsService\n", "")),
     "import-forgotten-at-the-start": mistake(Edit(STARTUP, "from .hubs.statistics import signalr\n", "")),
+    "main-deleted": mistake(Edit("geekquiz/main.py", delete=True)),
     "method-in-another-file": mistake(
         Edit(HUB, 'connected to this hub."""\n', f'connected to this hub."""\n\n{IN_CLASS}'),
         without=("notify-updates-method",),
@@ -85,11 +87,26 @@ MISTAKES = {
     "package-mistyped": mistake(Edit(PROJECT, "asgi-signalr", "asgi-signlr")),
     "package-not-added": mistake(without=("signalr-package",)),
     "placeholder-left": mistake(Edit(STARTUP, '/signalr")', '/<YOUR-DATABASE>")'), ex2=True),
+    "project-deleted": mistake(Edit(PROJECT, delete=True)),
+    "project-saved-as-utf-16": mistake(Edit(PROJECT, encoding="utf-16")),
+    "project-without-a-quote": mistake(Edit(PROJECT, '"asgi-signalr==0.1.0",\n', '"asgi-signalr==0.1.0,\n')),
     "quotes-of-a-text-editor": mistake(Edit(STARTUP, 'app.mount("/signalr"', "app.mount(“/signalr”")),
+    "quotes-of-a-text-editor-in-the-page": mistake(Edit(SCRIPT, '"updateStatistics"', "“updateStatistics”")),
+    "quotes-of-a-text-editor-in-the-project": mistake(Edit(PROJECT, '"asgi-signalr==0.1.0"', "“asgi-signalr==0.1.0”")),
+    "return-without-what-was-missed": mistake(
+        Edit(SCRIPT, "connection.onreconnected(() => location.reload()); // for what was sent meanwhile\n", "")
+    ),
     "script-deleted": mistake(Edit(SCRIPT, delete=True)),
     "script-emptied": mistake(Edit(SCRIPT, write="")),
     "script-in-the-wrong-order": mistake(Edit(PAGE, CLIENT, ""), Edit(PAGE, OWN, OWN + CLIENT)),
+    "script-no-longer-loaded": mistake(Edit(PAGE, OWN, "")),
     "script-mistyped": mistake(Edit(PAGE, "/signalr/signalr.js", "/signalr/signalR.js")),
+    "send-forgotten": mistake(
+        Edit(SERVICE, '        await hub.clients.all.send("updateStatistics", statistics)\n', "")
+    ),
+    "service-saved-in-an-old-encoding": mistake(
+        Edit(SERVICE, '"""Send the new', '"""Send, à chacun, the new'), Edit(SERVICE, encoding="cp1252")
+    ),
     "template-deleted": mistake(Edit(PAGE, delete=True)),
 }
 

@@ -125,6 +125,13 @@ def test_the_end_has_no_such_cause(tmp_path: Path) -> None:
             id="never called",
         ),
         pytest.param(
+            [(SERVICE, '        await hub.clients.all.send("updateStatistics", statistics)\n', "")],
+            "geekquiz/statistics.py:37: this sends no message to the pages: it has no `await hub.clients.all.send(",
+            "async def notify_updates(self) -> None:",
+            'Write `await hub.clients.all.send("updateStatistics", statistics)` in geekquiz/statistics.py, where the',
+            id="never sent",
+        ),
+        pytest.param(
             [(TRIVIA, COMMIT + CALL, CALL + COMMIT)],
             "geekquiz/trivia.py:64: the message is sent before the answer is stored, in line 65",
             CALL.strip(),
@@ -167,6 +174,54 @@ def test_what_the_two_sides_do_not_agree_on_is_told_with_its_line(
 ) -> None:
     found = cause(tmp_path / "app", EX1, *edits)
     assert (found[0][: len(said)], found[1][: len(place)], found[2][: len(advice)]) == (said, place, advice)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said", "advice"),
+    [
+        pytest.param(
+            "connection.onreconnected(() => location.reload()); // for what was sent meanwhile\n",
+            "",
+            "geekquiz/static/statistics.js:66: the page has connected again, and no line catches up on what was sent "
+            "meanwhile: geekquiz/static/statistics.js has no `connection.onreconnected(() => location.reload());`",
+            "Write `connection.onreconnected(() => location.reload());` in geekquiz/static/statistics.js, where the "
+            "manual has it, then verify again.",
+            id="nothing for the return",
+        ),
+        pytest.param(
+            "connection.onreconnected(() => location.reload());",
+            'connection.onreconnected(() => showFreshness("Live", true));',
+            "geekquiz/static/statistics.js:76: the page has connected again, and this does not catch up on what was "
+            "sent meanwhile",
+            "Mend geekquiz/static/statistics.js:76, save the file and verify again.",
+            id="something else for the return",
+        ),
+        pytest.param(
+            "  .withAutomaticReconnect()\n",
+            "",
+            "geekquiz/static/statistics.js:66: this connection does not connect again once it has ended: "
+            "geekquiz/static/statistics.js has no `.withAutomaticReconnect()`",
+            "Write `.withAutomaticReconnect()` in geekquiz/static/statistics.js, where the manual has it, then verify "
+            "again.",
+            id="no return",
+        ),
+        pytest.param(
+            ".withAutomaticReconnect()",
+            ".withAutomaticReconnect([60000])",
+            "geekquiz/static/statistics.js:68: the page does not connect again in time: this says when it tries",
+            "Mend geekquiz/static/statistics.js:68, save the file and verify again.",
+            id="a late return",
+        ),
+    ],
+)
+def test_a_page_that_misses_what_was_sent_while_it_was_away_says_why(
+    tmp_path: Path, old: str, new: str, said: str, advice: str
+) -> None:
+    offline, edit = "ex1.3/a-page-that-was-offline-catches-up", (SCRIPT, old, new)
+    found = cause(tmp_path / "page", EX1, edit, check=offline, side="page")
+    assert (found[0], found[2]) == (said, advice)
+    assert cause(tmp_path / "server", EX1, edit, check=offline) == ("", "", "")
+    assert cause(tmp_path / "other", EX1, edit, side="page") == ("", "", "")
 
 
 def test_a_hub_that_lets_everybody_in_is_told_of_strangers_only(tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ def test_only_a_todo_line_that_lacks_the_missing_name_keeps_an_app_from_starting
         ("No module named 'shop'", "shop/__init__.py"),
         ("No module named 'shop.till'", None),
         ("No module named 'shop.ovn'", None),
+        ('Error loading ASGI app. Could not import module "shop.oven".', "shop/oven.py"),
         ("cannot import name 'Bread' from 'shop.oven'", None),
     ],
 )

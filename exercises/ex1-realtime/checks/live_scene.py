@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 from quiz_group import Answer, Clicker, Group, Visitor
-from quiz_hub import HUB, Attempt, Caller, News, try_as_strangers
+from quiz_hub import Attempt, Caller, News, try_as_strangers
 from quiz_pages import Figures, Player, ScriptedPage, StatisticsPage
 from quiz_scene import BRIEFLY, Held, Ledger, Moment, NewContext, NewWire, Scene, refuse_commits
 
@@ -106,6 +106,12 @@ class Live:
         return self.watched.connected or any(each.is_connected for each in self.callers.values())
 
     @property
+    def is_told(self) -> bool:
+        """Whether the page that is left alone was told of every answer, and has shown it."""
+        seen = [found for each in self.moments if (found := each.of(self.watched))]
+        return bool(seen) and all(each.news and each.after.shows(each.expected) for each in seen)
+
+    @property
     def hub_status(self) -> int | None:
         """What the hub answered to a signed-in user who does not come from the page."""
         return next((each.status for each in self.callers.values()), 200)
@@ -137,8 +143,6 @@ class _Scene(Scene):
         super().__init__(player, new_browser_context, new_wire)
         self._instance = stage.instances[0]
         self._data = stage.data
-        self._callers: dict[str, Caller] = {}
-        self._over = False
 
     def play(self) -> Live:
         """Play the whole scene."""
@@ -156,9 +160,10 @@ class _Scene(Scene):
         for each in registered:
             each.result()
         ben, *others = visitors
-        path, query = self._hub_of(watched)
-        listening = self._listen(pool, path, query, ben) if not watched.connected else []
-        attempts = pool.submit(try_as_strangers, self._instance, self._headers(), player.cookie(), path, query)
+        path, query = self.hub_of(watched)
+        listening = self._listen(pool, (path, query), ben) if not watched.connected else []
+        headers = {**self.headers(), "Origin": self._instance.url}
+        attempts = pool.submit(try_as_strangers, self._instance, headers, player.cookie(), path, query)
         release = self.hold(held)
 
         first = self._answer([ada.answer], [watched])
@@ -191,7 +196,7 @@ class _Scene(Scene):
             late.open()
         late.loaded()
         until(late.page, lambda: late.figures().shows(group.figures()), self.patience)
-        self._over = True
+        self.end()
         for heard in listening:
             heard.result()
         return Live(
@@ -207,7 +212,7 @@ class _Scene(Scene):
             drawn=drawn,
             held=released,
             back=back,
-            callers=self._callers,
+            callers=self.callers,
             scripted=scripted,
             strangers=attempts.result(),
             told_unstored=self._is_told_unstored(watched, others[0]),
@@ -218,40 +223,22 @@ class _Scene(Scene):
     def _answer(self, works: Sequence[Callable[[], Answer]], pages: Sequence[StatisticsPage]) -> Moment | None:
         """Have some people answer at the same moment; listeners without a page are waited for, too."""
         moment = self.answer(works, pages)
-        if moment and self._callers and not self.group.is_stuck:
+        if moment and self.callers and not self.group.is_stuck:
             began, page = moment.began, self.player.play.page
-            connected = [each for each in self._callers.values() if each.is_connected]
+            connected = [each for each in self.callers.values() if each.is_connected]
             if not until(page, lambda: all(each.news_since(began) for each in connected), self.patience):
                 self.give_up()
         return moment
 
-    def _hub_of(self, page: StatisticsPage) -> tuple[str, str]:
-        """The path and the query of the hub that the page is connected to, else the manual's."""
-        found = next((each for each in page.hub_connections if each.is_open), None)
-        return (found.path, found.query) if found else (HUB, "")
-
-    def _listen(self, pool: ThreadPoolExecutor, path: str, query: str, ben: Visitor) -> list[Future[bool]]:
+    def _listen(self, pool: ThreadPoolExecutor, hub: tuple[str, str], ben: Visitor) -> list[Future[bool]]:
         """Two users connect to the hub without a page, because the page does not."""
-        running = []
-        for name, cookie in ((self.player.name, self.player.cookie()), (ben.name, ben.cookie)):
-            caller = Caller(self._instance, {**self._headers(), "Cookie": cookie}, path, query)
-            self._callers[f"{name}, connected to the hub"] = caller
-            running.append(pool.submit(self._stay, caller))
+        users = ((self.player.name, self.player.cookie()), (ben.name, ben.cookie))
+        running = [self.listen(pool, name, cookie, self._instance, hub) for name, cookie in users]
         until(
             self.player.play.page,
-            lambda: all(each.is_connected for each in self._callers.values()) or any(each.done() for each in running),
+            lambda: all(each.is_connected for each in self.callers.values()) or any(each.done() for each in running),
         )
         return running
-
-    def _stay(self, caller: Caller) -> bool:
-        token = caller.negotiate()
-        return bool(token) and caller.connect(token, 60, lambda: self._over)
-
-    def _headers(self) -> dict[str, str]:
-        """What the browser says about itself to a hub."""
-        like = next(each for each in self.player.wire.exchanges if each.path == "/api/trivia")
-        kept = ("user-agent", "accept-language", "accept-encoding")
-        return {name: value for name, value in like.headers if name.lower() in kept} | {"Origin": self._instance.url}
 
     def _redrawn(self, page: StatisticsPage, before: tuple[str, str]) -> tuple[str, str]:
         """What the charts look like once both look otherwise than before."""
@@ -339,8 +326,8 @@ class _Scene(Scene):
 
     def _heard(self, watched: StatisticsPage, since: float) -> list[News]:
         """What one of those who are connected was told since then: the one who was told most."""
-        return max([*(each.news_since(since) for each in self._callers.values()), watched.news(since)], key=len)
+        return max([*(each.news_since(since) for each in self.callers.values()), watched.news(since)], key=len)
 
     def _told_before(self, watched: StatisticsPage) -> bool:
         since = self.moments[0].answers[0].began if self.moments else 0.0
-        return bool(watched.news(since)) or any(each.news for each in self._callers.values())
+        return bool(watched.news(since)) or any(each.news for each in self.callers.values())

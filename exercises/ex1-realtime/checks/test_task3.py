@@ -123,4 +123,5 @@ def test_a_page_that_was_offline_catches_up(live: Live) -> None:
             seen=f"{live.back.after.counters}, {live.back.after.charts}",
             where=f"{live.back.page.where}, after 10 s offline",
             cause=live.back.cause,
+            side="page" if live.is_told else None,
         )

@@ -2,8 +2,9 @@
 
 Ada plays in the browser, on one instance after the other; Ben, and three more who find out which options are right,
 send the same requests. A Statistics page of Ada's is open on each instance; of a third one, on the second instance,
-the hub's messages are held back. In the end the check itself is a third server on the backplane: it reads what the
-others have put there, and puts something there.
+the hub's messages are held back. A third instance is the witness, which nobody has a page of: Ada is connected to its
+hub, and Ben plays there once. In the end the check itself is one more server on the backplane: it reads what the others
+have put there, and puts something there.
 """
 
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import stand_in
 from quiz_group import Clicker, Group, Visitor
+from quiz_hub import Caller
 from quiz_pages import Player, PlayPage, StatisticsPage
 from quiz_scene import Held, Moment, NewContext, NewWire, Scene
 
@@ -60,6 +62,8 @@ class Relay:
     moments: list[Moment]
     greeting_on_second: str
     held: Held | None
+    witness: Caller
+    """Who is connected to the third instance."""
 
     def answered_on(self, instance: int) -> list[Moment]:
         """The answers that were given one at a time on this instance."""
@@ -93,13 +97,13 @@ def relay(
     instances: tuple[RunningInstance, ...],
 ) -> Relay:
     """The group plays on both instances."""
-    one, two, *_ = instances
+    one, two, three = instances
     scene = Scene(player, new_browser_context, new_wire)
     group, cookie = scene.group, player.cookie()
     first, second = (scene.page(each, player.name, cookie) for each in (one, two))
     held = scene.page(two, player.name, cookie, has_own_clock=True)
     visitors = [Visitor(group, player.wire, one, player.name) for _ in range(4)]
-    pool = ThreadPoolExecutor(len(visitors))
+    pool = ThreadPoolExecutor(len(visitors) + 1)
     registered = [pool.submit(each.register) for each in visitors]
     for page in (first, second, held):
         page.loaded()
@@ -107,6 +111,9 @@ def relay(
     for each in registered:
         each.result()
     ben, *others = visitors
+    listening = scene.listen(pool, f"{player.name} on instance 3", cookie, three, scene.hub_of(first))
+    (witness,) = scene.callers.values()
+    until(first.page, lambda: witness.is_connected or listening.done())
     release = scene.hold(held)
     both = (first, second)
 
@@ -126,7 +133,11 @@ def relay(
     _all_answer(scene, others, (two, one), both)
     scene.answer([lambda: Clicker(group, player, elsewhere, two).answer(opposite)], both, is_over, [second])
     scene.answer([lambda: ben.at(one).ask().answer(outcome=outcome)], both, is_over, [first])
-    return Relay(group, both, scene.moments, greeting, release())
+    scene.answer([lambda: ben.at(three).ask().answer(outcome=opposite)], both, is_over)
+    released = release()
+    scene.end()
+    listening.result()
+    return Relay(group, both, scene.moments, greeting, released, witness)
 
 
 @pytest.fixture(scope="session")

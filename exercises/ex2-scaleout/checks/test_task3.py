@@ -3,6 +3,7 @@
 import pytest
 import stand_in
 from quiz_pages import judge_package
+from quiz_scene import Moment
 from relay_scene import Backplane, Relay
 
 from labkit.checking import WAIT, Databases, NotDone, Stage, StandIn
@@ -89,7 +90,7 @@ def test_every_answer_is_a_message(relay: Relay, databases: Databases, backplane
 
 @pytest.mark.snippets("startup-configuration")
 @pytest.mark.instead("What one more server puts into {service} reaches the open pages of both instances")
-def test_another_server_is_heard(databases: Databases, backplane: Backplane) -> None:
+def test_another_server_is_heard(relay: Relay, databases: Databases, backplane: Backplane) -> None:
     """What one more server puts into the database reaches the open pages of both instances."""
     source = databases.instead.title if databases.instead else "the database"
     if not backplane.rows or backplane.deaf:
@@ -99,6 +100,9 @@ def test_another_server_is_heard(databases: Databases, backplane: Backplane) -> 
             where=f"{source} {backplane.database}" if backplane.database else "the databases",
             cause="an instance does not take its messages from the backplane",
         )
+    for moment in relay.moments:
+        if len(moment.answers) == 1:
+            _judge_third(relay, moment)
 
 
 def _not_there(stage: Stage, service: StandIn) -> NotDone:
@@ -113,6 +117,37 @@ def _not_there(stage: Stage, service: StandIn) -> NotDone:
         else f"{service.requirement} in pyproject.toml is for {service.title}, the code's {scheme}:// is not",
         next=None if fits else "Write settings.database_server in its place, or declare the extra that fits it.",
     )
+
+
+def _judge_third(relay: Relay, moment: Moment) -> None:
+    """Make sure that a third instance, which has no page, hears both others, and is heard by them."""
+    here = moment.answer.instance
+    if here == 3 and not moment.answer.is_accepted:
+        raise NotDone(
+            expected="a third instance takes an answer",
+            seen=f"the status {moment.answer.status}" if moment.answer.status else "no response",
+            where=f"POST /api/trivia, {moment.answer.spoken}",
+        )
+    for page in relay.pages:
+        seen = moment.of(page)
+        if here == 3 and seen and not seen.news:
+            raise NotDone(
+                expected=f"a message after {moment.answer.spoken}",
+                seen="no message from the hub",
+                where=page.where,
+                cause="what a third instance tells does not reach the other two",
+            )
+    if not relay.witness.is_connected:  # as the hub of a transport that it does not know
+        return
+    told = {news.content for page in relay.pages if (seen := moment.of(page)) for news in seen.news}
+    heard = {news.content for news in relay.witness.news_since(moment.began)}
+    if not told & heard:
+        raise NotDone(
+            expected=f"a third instance hears of {moment.answer.spoken}",
+            seen="it tells nothing to whoever is connected there",
+            where=f"instance 3, {relay.witness.url}",
+            cause="what an instance tells does not reach a third one",
+        )
 
 
 def _seen(backplane: Backplane, has_rows: bool, was_told: bool, kind: str) -> str:

@@ -28,6 +28,7 @@ def find(facts: Facts, check: Check, lab: Callable[[], Finding | None] = lambda:
         lambda: files.misencoded(facts.app, facts.begin),
         lambda: pages.endless_dialogs(facts),
         lambda: filter(None, [facts.hanging()]),
+        lambda: files.homes(facts, check),
         lambda: _missing_code(facts, check),
         lambda: _lost_files(facts),
         lambda: _exceptions(facts),

@@ -1,15 +1,19 @@
 """Files that are damaged as a whole: deleted, emptied, or saved in another encoding than UTF-8."""
 
+import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from labkit import tree
 from labkit.diagnosis import Place
 from labkit.verify.causes.finding import Facts, Finding
+from labkit.verify.report import Check
 
 _TEXTS = (".py", ".js", ".mjs", ".ts", ".html", ".toml", ".json", ".jinja")
 """What an app, or a browser, cannot read in another encoding; notes of the trainee are none of it."""
 _MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_QUOTES = re.compile("[\u2018-\u201f\u00ab\u00bb]")
 _ZEROS = 0.2
 """From which share of zeros on a file without a mark is UTF-16, too."""
 
@@ -46,6 +50,43 @@ def lost(facts: Facts, hints: Iterable[str]) -> Iterator[Finding]:
             yield missing(path)
         elif not mine.read_bytes().strip() and (facts.begin / path).read_bytes().strip():
             yield Finding(f"{path} is empty", Place(path, 1, ""), f"labkit reset {_argument(path)}")
+
+
+def homes(facts: Facts, check: Check) -> Iterator[Finding]:
+    """Files that the code of a check belongs into, and that are gone, or cannot be read as what they are."""
+    for path in dict.fromkeys(facts.homes[name] for name in check.snippets if name in facts.homes):
+        if not (facts.app / path).exists():
+            yield missing(path)
+        elif path.endswith(".toml"):
+            yield from _no_toml(facts, path)
+
+
+def _no_toml(facts: Facts, path: str) -> Iterator[Finding]:
+    text = facts.files.get(path, "")
+    try:
+        tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
+        line = int(found[1]) if found and found[1] else len(text.rstrip().split("\n"))
+        place = facts.place(path, line)
+        said = str(error)[: found.start()] if found else str(error)
+        yield typographic(place) or Finding.at(
+            place,
+            f"{path} is no TOML from this line on: {said}",
+            f"Mend {place} (the fault may stand a line above it), save the file and verify again.",
+        )
+
+
+def typographic(place: Place) -> Finding | None:
+    """The finding that a line of code has the quotes of a text editor, if it has."""
+    quotes = " ".join(dict.fromkeys(_QUOTES.findall(place.source)))
+    if not quotes:
+        return None
+    return Finding.at(
+        place,
+        f"the quotes of this line, {quotes}, are a text editor's, which code does not know",
+        f"Write straight quotes in {place}, save the file and verify again.",
+    )
 
 
 def missing(path: str) -> Finding:

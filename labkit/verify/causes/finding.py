@@ -161,6 +161,11 @@ class Facts:
         return _texts(self.begin)
 
     @cached_property
+    def finished(self) -> dict[str, str]:
+        """The text files of the exercise when all of it is done, as the manual has them; none if the lab has no end."""
+        return _texts(self.begin.parent / "end")
+
+    @cached_property
     def homes(self) -> dict[str, str]:
         """The file that each snippet belongs into, by the TODO lines of begin."""
         return {todo.name: todo.path for todo in snippets.todo_lines(self.begin)} if self.begin.is_dir() else {}

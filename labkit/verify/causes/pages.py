@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from labkit.diagnosis import Place
+from labkit.verify.causes.files import typographic
 from labkit.verify.causes.finding import SCRIPTS, Answer, Facts, Finding, ScriptError
 
 _NOT_DEFINED = re.compile(r"(?:^|\s)([\w$]+) is not defined")
@@ -14,6 +15,7 @@ _DECLARED = re.compile(r"Identifier '([\w$]+)' has already been declared")
 _OF_NULL = re.compile(r"of (?:null|undefined)\b|\bnull is not")
 _BY_ID = re.compile(r"getElementById\(\s*[\"'`]([\w-]+)[\"'`]|querySelector\(\s*[\"'`]#([\w-]+)[\"'`]")
 _UNANSWERED = re.compile(r"Failed to fetch|NetworkError")
+_SCRIPT = re.compile(r"<script\b[^>]*\bsrc=[\"']([^\"']+)")
 _INLINE = re.compile(r"inline script", re.IGNORECASE)
 
 _GLOBALS = """async ([name, url]) => {
@@ -33,10 +35,8 @@ def explain(facts: Facts) -> Iterator[Finding]:
     for answer in facts.answers:
         if answer.status >= 400 and answer.kind == "script":
             yield _refused_script(facts, answer)
-    lost = [each for each in facts.errors if _UNANSWERED.search(each.text)]
-    for error in facts.errors:
-        if error not in lost:
-            yield _error(facts, error)
+    for error in thrown(facts):
+        yield _error(facts, error)
     for said in facts.console:
         place = facts.place_of(said.url, said.line) if _INLINE.search(said.text) else None
         if place:
@@ -48,8 +48,15 @@ def explain(facts: Facts) -> Iterator[Finding]:
     for answer in facts.answers:
         if answer.status in (404, 405, 410) and answer.kind in ("fetch", "xhr", "eventsource"):
             yield _refused_request(facts, answer)
-    for error in lost:  # the last, because checks cut networks
-        yield _error(facts, error)
+    yield from _unloaded(facts)
+    for error in facts.errors:
+        if _UNANSWERED.search(error.text):  # the last, because checks cut networks
+            yield _error(facts, error)
+
+
+def thrown(facts: Facts) -> list[ScriptError]:
+    """What scripts have thrown, without what was asked for in vain."""
+    return [each for each in facts.errors if not _UNANSWERED.search(each.text)]
 
 
 def endless_dialogs(facts: Facts) -> Iterator[Finding]:
@@ -77,6 +84,21 @@ def literal(facts: Facts, path: str) -> Place | None:
     return None
 
 
+def _unloaded(facts: Facts) -> Iterator[Finding]:
+    """Scripts that are there, that a page of begin loads, and that no page loads any more."""
+    loaded = {src for text in facts.files.values() for src in _SCRIPT.findall(text)}
+    for path, text in facts.original.items():
+        for number, line in enumerate(text.split("\n"), start=1):
+            found = _SCRIPT.search(line)
+            script = facts.file_of(found[1]) if found else None
+            if found and script and found[1] not in loaded and path in facts.files:
+                yield Finding(
+                    f"no page loads {script} any more: {path} has no `{line.strip()}`",
+                    facts.place(path, min(number, facts.files[path].count("\n") + 1)),
+                    f"Write `{line.strip()}` into {path} again, then verify again.",
+                )
+
+
 def _refused_script(facts: Facts, answer: Answer) -> Finding:
     what = f"the page asks for the script {answer.path} and gets {answer.status}"
     place = literal(facts, answer.path)
@@ -100,6 +122,8 @@ def _error(facts: Facts, error: ScriptError) -> Finding:
     place = next((found for url, line in error.frames if (found := facts.place_of(url, line))), None)
     if error.name == "SyntaxError" and place is None:
         place = _unparsed(facts, error)
+        if place and (finding := typographic(place)):
+            return finding
     for pattern, find in ((_NOT_DEFINED, _not_defined), (_DECLARED, _declared_twice), (_OF_NULL, _nothing_there)):
         match = pattern.search(error.text)
         finding = find(facts, error, match, place) if match else None

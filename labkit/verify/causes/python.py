@@ -72,7 +72,7 @@ def explain(facts: Facts, raised: Raised) -> Finding | None:
         finding = find(facts, raised, match) if match else None
         if finding:
             return finding
-    finding = _unawaited(facts, raised)
+    finding = _unawaited(facts, raised) or _about_class(facts, raised)
     if finding:
         return finding
     if raised.place and _UNFORMATTED.search(raised.place.source) and ".format" not in raised.place.source:
@@ -244,6 +244,20 @@ def _import_elsewhere(facts: Facts, name: str) -> str | None:
             if re.match(rf"(from [a-z_]\S* )?import .*\b{name}\b", line):
                 return f"{line.partition(' import ')[0]} import {name}" if line.startswith("from") else line
     return None
+
+
+def _about_class(facts: Facts, raised: Raised) -> Finding | None:
+    """The class of another module that an exception says something of: what is wrong is there."""
+    match = re.match(r"(\w+) is ", raised.text)
+    known = [each for each in definitions(facts) if match and each.name == match[1] and not each.is_function]
+    if not known or raised.place is None or known[0].path == raised.place.path:
+        return None
+    place = facts.place(known[0].path, known[0].line)
+    return Finding(
+        f"{str(raised).rstrip('.')} at {raised.place}; {place} defines {known[0].name}{place.quoted}",
+        place,
+        f"Mend {place}, save the file and verify again.",
+    )
 
 
 def _unawaited(facts: Facts, raised: Raised) -> Finding | None:
