@@ -172,9 +172,13 @@ def nearby(path: Path) -> str:
 
 
 def argument(path: Path) -> str:
-    """The same as an argument of a command, quoted where a shell would take it for more than one."""
+    """The same as an argument of a command."""
     text = nearby(path)
-    text = f"./{text}" if text.startswith(("-", "~")) else text  # which would be an option, or somebody's home
+    return quoted(f"./{text}" if text.startswith(("-", "~")) else text)  # else an option, or somebody's home
+
+
+def quoted(text: str) -> str:
+    """A word of a command, in quotes where a shell would take it for more than one."""
     if re.fullmatch(r"[\w@%+=:,./~-]+", text if sys.platform != "win32" else text.replace("\\", "/")):
         return text
     return shlex.quote(text) if sys.platform != "win32" and re.search(r'["$`\\!]', text) else f'"{text}"'

@@ -210,6 +210,7 @@ def test_another_lab_is_measured_and_every_figure_told(measure: Measure, tmp_pat
     assert "Sipping" in (tmp_path / "tea.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_without_a_terminal_each_figure_is_a_line(measure: Measure) -> None:
     code, out, err = measure()
     assert code == 0, err
@@ -226,18 +227,21 @@ def test_clients_that_end_are_the_labs_fault(measure: Measure) -> None:
     assert "The lab's clients have ended. Their last lines:\n    the tea is cold" in err
 
 
+@pytest.mark.slow
 def test_what_clients_could_not_do_is_said(measure: Measure) -> None:
     code, _, err = measure(drinkers='input()\nprint(\'{"error": "no cup"}\', flush=True)\ninput()')
     assert code == 1
     assert "The clients could not go on: no cup" in err
 
 
+@pytest.mark.slow
 def test_an_instance_that_ends_is_named_with_its_last_lines(measure: Measure) -> None:
     code, _, err = measure(drinkers=BREAKERS)
     assert code == 1
     assert "has ended while it was measured. Its last lines:\n    the pot broke" in err
 
 
+@pytest.mark.slow
 def test_instances_that_nothing_joins_are_said(measure: Measure) -> None:
     deaf = DRINKERS.replace("print(json", 'answers["hear"] = {"heard": order.get("sends")}\n    print(json')
     code, _, err = measure(drinkers=deaf)

@@ -47,7 +47,7 @@ def _git(repository: Path, *arguments: str) -> bytes:
         if "dubious ownership" in text:
             raise UsageError(
                 f"{repository} belongs to another account, and git does not open it.",
-                f"git config --global --add safe.directory {tree.argument(repository)}   (if you trust it)",
+                f"git config --global --add safe.directory {tree.quoted(str(repository.resolve()))}   (if you trust it)",
             )
         said = text.splitlines()
         raise UsageError(f"{repository}: git says: {said[-1] if said else done.returncode}", "Name a Git repository.")
