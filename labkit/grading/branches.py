@@ -45,9 +45,10 @@ def _git(repository: Path, *arguments: str) -> bytes:
     if done.returncode:
         text = done.stderr.decode("utf-8", "replace").strip()
         if "dubious ownership" in text:
+            path = tree.quoted(str(repository.resolve()))
             raise UsageError(
                 f"{repository} belongs to another account, and git does not open it.",
-                f"git config --global --add safe.directory {tree.quoted(str(repository.resolve()))}   (if you trust it)",
+                f"git config --global --add safe.directory {path}   (if you trust it)",
             )
         said = text.splitlines()
         raise UsageError(f"{repository}: git says: {said[-1] if said else done.returncode}", "Name a Git repository.")
