@@ -19,7 +19,7 @@ PATIENCE = 10.0
 LEASE = 0.3
 """For servers on a stream of the test, which may be silent or lose things."""
 
-LONG = 60.0
+LONG = 20.0
 """For the others: a busy machine may keep a server silent for longer than a short one."""
 
 _names = itertools.count(1)

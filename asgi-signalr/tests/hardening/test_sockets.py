@@ -171,6 +171,7 @@ async def _stalled(port: int, rng: random.Random) -> None:
         client.vanish() if number else await client.close()
 
 
+@pytest.mark.slow
 async def test_the_server_serves_on_whatever_comes_over_its_sockets(server: Server) -> None:
     rng = random.Random(int(os.environ.get("HARDENING_SEED", "1")))
     witness = await WebSocket(server.port).open()
