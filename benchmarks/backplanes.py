@@ -18,15 +18,11 @@ import random
 import statistics
 import struct
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from labkit import services
-from labkit.services.postgres.keeper import temporary_server
+from stores import running
 
 RATE = 50
 SIZE = 256
@@ -250,18 +246,6 @@ async def measure(store: str, entrant: str, url: str, seconds: float, size: int 
     await leave()
     await asyncio.to_thread(other.join, 10)
     return statistics.median(delays) * 1000, came / seconds
-
-
-@contextmanager
-def running(store: str) -> Iterator[str]:
-    """Run a store of this benchmark's own."""
-    if store == "postgres":
-        with temporary_server() as server:
-            server.create_database("benchmark")
-            yield server.database_url("benchmark")
-        return
-    with tempfile.TemporaryDirectory() as data, services.find(store).running(Path(data)) as url:
-        yield f"{url}/benchmark"
 
 
 def tell_all(seconds: float) -> None:

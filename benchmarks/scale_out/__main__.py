@@ -14,21 +14,21 @@ import importlib.util
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "real_time"))
 
 from drain import DIALECTS
 from load import READ, Clients
+from stores import running
 
 from labkit import services
 from labkit.lab import Kind
 from labkit.measuring import Measured, chart
-from labkit.services.postgres.keeper import temporary_server
 
 RATE = 50
 CLIENTS = 100
@@ -40,18 +40,6 @@ STORES = {
     "redis": {"bare": "redis", "asgi-signalr": "redis", "python-socketio": "socketio", "channels": "channels_redis"},
     "postgres": {"bare": "asyncpg", "asgi-signalr": "asyncpg", "channels": "channels_postgres"},
 }
-
-
-@contextmanager
-def store_running(store: str) -> Iterator[str]:
-    """Run a store of this benchmark's own; yields the URL of a database in it."""
-    if store == "postgres":
-        with temporary_server() as server:
-            server.create_database("benchmark")
-            yield server.database_url("benchmark")
-        return
-    with tempfile.TemporaryDirectory() as data, services.find(store).running(Path(data)) as url:
-        yield f"{url}/benchmark"
 
 
 @contextmanager
@@ -152,7 +140,7 @@ def compare(seconds: float) -> bool:
     sys.stdout.write(f"{'store':<10}{'entrant':<18}{'median ms':>10}{'of bare':>9}{'broadcasts/s':>14}{'of bare':>9}\n")
     for store, entrants in STORES.items():
         found: dict[str, tuple[float, float]] = {}
-        with store_running(store) as url:
+        with running(store) as url:
             for entrant, module in entrants.items():
                 if importlib.util.find_spec(module) is None:
                     sys.stdout.write(f"{store:<10}{entrant:<18}{'not installed':>19}\n")
@@ -186,7 +174,7 @@ def _judge(store: str, found: dict[str, tuple[float, float]]) -> bool:
 def draw(store: str, file: Path, seconds: float) -> None:
     """Draw asgi-signalr alone, with more servers and larger messages."""
     figures = []
-    with store_running(store) as url:
+    with running(store) as url:
         for title, size in SIZES.items():
             for count in SERVERS:
                 delays, rate = measure("asgi-signalr", url, count, 1, size, seconds)

@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from . import stores
 from .certificates import certify
-from .pairs import started
+from .pairs import say_the_gap_once_and_go_on, started
 
 pytestmark = pytest.mark.slow
 
@@ -85,12 +85,7 @@ async def test_a_restored_database_stalls_nobody_and_is_said(mariadb_url: str, o
         "DELETE FROM SignalR_Messages_0 WHERE PayloadId > 1",
         "UPDATE SignalR_Messages_0_Id SET PayloadId = 1",
     )
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +102,7 @@ async def test_tables_that_are_broken_or_gone_are_made_anew_and_said_once(
 ) -> None:
     nodes = await started(open_node, mariadb_url)
     await run(mariadb_url, sql)
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
     assert await run(mariadb_url, "SELECT count(*) FROM SignalR_Messages_0_Id") == [(1,)]
 
 

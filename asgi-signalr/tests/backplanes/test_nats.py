@@ -11,7 +11,7 @@ import pytest
 from asgi_signalr.backplanes import BackplaneError
 
 from . import stores
-from .pairs import started
+from .pairs import say_the_gap_once_and_go_on, started
 
 STREAM, SUBJECT = "signalr_messages_0", "signalr.messages_0"
 
@@ -34,12 +34,7 @@ def own_nats(tmp_path: Path) -> Iterator[stores.Store]:
 async def test_a_recreated_stream_is_another_one_and_is_said(open_node: Any, nats_url: str, jetstream: Any) -> None:
     nodes = await started(open_node, nats_url, poll=0.05)
     await jetstream.delete_stream(STREAM)
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
 
 
 async def test_messages_that_were_purged_before_they_were_read_are_said(open_node: Any, own_nats: stores.Store) -> None:
@@ -128,12 +123,7 @@ async def test_a_server_that_was_restored_stalls_nobody_and_is_said(
 async def test_a_server_that_lost_its_files_is_noticed(open_node: Any, own_nats: stores.Store) -> None:
     nodes = await started(open_node, own_nats.url)
     await own_nats.restart(without_files=True)
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
 
 
 async def test_a_stream_of_a_newer_version_is_refused(open_node: Any, nats_url: str, jetstream: Any) -> None:

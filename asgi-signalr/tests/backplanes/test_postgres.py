@@ -17,6 +17,8 @@ from labkit.services.postgres.cluster import Cluster
 from labkit.services.postgres.keeper import temporary_server
 from labkit.services.postgres.server import Server
 
+from .pairs import say_the_gap_once_and_go_on, started
+
 SELECT_IDS = "SELECT payload_id FROM signalr.messages_0 ORDER BY payload_id"
 BY_HAND = """
     WITH counter AS (UPDATE signalr.messages_0_id SET payload_id = payload_id + 1 RETURNING payload_id)
@@ -234,19 +236,11 @@ async def test_a_server_that_had_not_read_what_was_lost_says_so_too(
 async def test_a_broken_counter_is_made_anew_and_said_once(
     database_url: str, open_node: Any, query: Any, sql: str
 ) -> None:
-    nodes = [await open_node(database_url) for _ in range(2)]
-    await nodes[0].send(b"1", b"2", b"3")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3")
+    nodes = await started(open_node, database_url)
     for statement in sql.split("; "):
         await query(database_url, statement)
     await query(database_url, "NOTIFY signalr_0")
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
     assert len(await query(database_url, "SELECT FROM signalr.messages_0_id")) == 1
 
 

@@ -14,7 +14,7 @@ from asgi_signalr.backplanes.redis import RedisAddress, RedisBackplane
 from redis.asyncio import Redis
 
 from . import stores
-from .pairs import started
+from .pairs import say_the_gap_once_and_go_on, started
 
 STREAM, COUNTER, STRANGER = scripts.Keys.of("signalr", UUID(int=7))
 
@@ -47,12 +47,7 @@ async def test_a_message_is_an_entry_that_names_the_one_before_it(open_node: Any
 async def test_a_flushed_server_is_noticed_and_said_once(open_node: Any, redis_url: str, redis: Any) -> None:
     nodes = await started(open_node, redis_url, poll=0.05)
     await redis.flushdb()
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
 
 
 @pytest.mark.parametrize("key", [COUNTER, STREAM])
@@ -186,12 +181,7 @@ async def test_a_batch_that_arrives_after_it_was_given_up_is_refused(
 async def test_a_server_that_lost_its_files_is_noticed(open_node: Any, own_redis: stores.Store) -> None:
     nodes = await started(open_node, own_redis.url)
     await own_redis.restart(without_files=True)
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
 
 
 async def test_what_a_full_server_refuses_is_sent_when_it_has_room(

@@ -13,7 +13,7 @@ import pytest
 from asgi_signalr.backplanes import BackplaneError, open_backplane
 from asgi_signalr.backplanes.sqlite import SqliteBackplane
 
-from .pairs import started
+from .pairs import say_the_gap_once_and_go_on, started
 
 
 @pytest.fixture
@@ -65,12 +65,7 @@ async def test_the_tables_are_those_of_signalrs_sql_backplane(open_node: Any, fi
 async def test_a_broken_counter_is_made_anew_and_said_once(open_node: Any, file: Path, sql: str) -> None:
     nodes = await started(open_node, f"sqlite:///{file}")
     await run(file, sql)
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
 
 
 async def test_a_restored_file_stalls_nobody_and_is_said(open_node: Any, file: Path) -> None:
@@ -141,12 +136,7 @@ async def test_a_deleted_file_is_made_anew_and_said(open_node: Any, file: Path) 
     nodes = await started(open_node, f"sqlite:///{file}")
     for each in file.parent.glob("signalr.db*"):
         each.unlink()
-    for node in nodes:
-        await node.until(lambda node: bool(node.gaps))
-    await nodes[1].send(b"4")
-    for node in nodes:
-        await node.has(b"1", b"2", b"3", b"4")
-        assert len(node.gaps) == 1
+    await say_the_gap_once_and_go_on(*nodes)
     assert await run(file, "SELECT count(*) FROM SignalR_Messages_0") == [(1,)]
 
 

@@ -100,14 +100,13 @@ class Runner:
 class _Rest(Coroutine[Any, Any, None]):
     """What a task is still to do of a call that has begun: nothing, unless it has to wait."""
 
-    __slots__ = ("_call", "_context", "_has_begun", "_runner", "_waits_for", "task")
+    __slots__ = ("_call", "_context", "_runner", "_waits_for", "task")
 
     def __init__(self, runner: Runner, loop: asyncio.AbstractEventLoop) -> None:
         self._runner: Runner | None = runner
         self._call: Coroutine[Any, Any, None] | None = None
         self._context: Context
         self._waits_for: Any = None
-        self._has_begun = False
         self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop)
         """Begins in the next tick."""
 

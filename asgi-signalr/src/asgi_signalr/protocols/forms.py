@@ -32,8 +32,7 @@ def with_offset(moment: datetime) -> OffsetDatetime:
 
     It is the same time, with `value_forms="dotnet"` in that form; to everything else it is a `datetime`.
     """
-    day, clock = moment.date(), moment.timetz()
-    return OffsetDatetime.combine(day, clock)
+    return OffsetDatetime.combine(moment.date(), moment.timetz())
 
 
 TICKS = 10
