@@ -314,7 +314,9 @@ def began(pid: int) -> float | None:
 
 def _now() -> float:
     """The time on the clock of `began`."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.time()
+    if sys.platform != "linux":
+        return time.time()
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _own_group(visible: bool = True) -> dict[str, Any]:
