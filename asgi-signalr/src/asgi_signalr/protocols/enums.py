@@ -36,6 +36,7 @@ def named(value: Any) -> Any:
 
 def is_free(to: Any) -> bool:
     """Whether what is declared so needs no look: an int stays a number, be it a member of an `IntEnum`."""
+    to = meant(to)
     origin = get_origin(to)
     if origin is Annotated:
         return is_free(get_args(to)[0])
@@ -149,6 +150,7 @@ def valued(value: Any, to: Any) -> Any:
 
 
 def _valued(value: Any, to: Any) -> Any:
+    to = meant(to)
     origin, arguments = get_origin(to), get_args(to)
     if origin is Annotated:
         return _valued(value, arguments[0])
@@ -175,7 +177,7 @@ def _item_types(to: Any, count: int) -> Sequence[Any]:
     origin, arguments = get_origin(to), get_args(to)
     if origin is tuple and Ellipsis not in arguments:
         return arguments
-    if isinstance(origin, type) and issubclass(origin, Collection) and arguments:
+    if isinstance(origin, type) and issubclass(origin, Iterable) and arguments:
         return arguments[:1] * count
     return tuple(_fields(to).values())
 
@@ -221,6 +223,20 @@ def declared_fields(to: Any) -> Mapping[str, Any]:
         or (hasattr(kind, "model_fields") and not getattr(kind, "__pydantic_root_model__", False))
     )
     return _fields(to) if is_object else {}
+
+
+def meant(to: Any) -> Any:
+    """Find the type that a name stands for, which `NewType` or an alias has given it; any other is itself."""
+    while True:
+        origin = get_origin(to)
+        if (base := getattr(to, "__supertype__", None)) is not None:
+            to = base
+        elif type(to).__name__ == "TypeAliasType":
+            to = to.__value__
+        elif type(origin).__name__ == "TypeAliasType":
+            to = filled(origin.__value__, dict(zip(origin.__type_params__, get_args(to), strict=False)))
+        else:
+            return to
 
 
 def filled(hint: Any, generic: Mapping[Any, Any]) -> Any:

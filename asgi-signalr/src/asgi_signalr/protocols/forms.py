@@ -71,7 +71,7 @@ def read_datetime(value: Any) -> Any:
 
 def read_offset_pair(value: Any) -> Any:
     """Read MessagePack's `DateTimeOffset`: what a clock shows, as if that were UTC, and its offset in minutes."""
-    if type(value) is list and len(value) == 2 and type(value[0]) is datetime and type(value[1]) is int:
+    if type(value) in (list, tuple) and len(value) == 2 and type(value[0]) is datetime and type(value[1]) is int:
         try:
             return value[0].replace(tzinfo=timezone(timedelta(minutes=value[1])))
         except (ValueError, OverflowError):  # there is no such zone
@@ -126,13 +126,10 @@ def read_timespan(value: Any) -> Any:
 
 def read_ticks(value: Any) -> Any:
     """Read a span from its ticks; less than a microsecond is cut."""
-    if type(value) is not int:
+    if type(value) is not int or not _EXTREMES[1] <= value <= _EXTREMES[0]:
         return value
     whole = abs(value) // TICKS
-    try:
-        return timedelta(microseconds=-whole if value < 0 else whole)
-    except OverflowError:
-        return value
+    return timedelta(microseconds=-whole if value < 0 else whole)
 
 
 _NO_NUMBER = re.compile(r"\s*[+-]?s?(nan|inf)", re.IGNORECASE)
@@ -162,6 +159,7 @@ def read_flag(value: Any) -> Any:
     return value
 
 
+_BOOLS = {"true": True, "false": False, "True": True, "False": False}
 _FLOATS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -173,6 +171,11 @@ def read_float(value: Any) -> Any:
 def read_named_float(value: Any) -> Any:
     """Read what JSON has no number for as well, as Newtonsoft.Json writes it: as text."""
     return _FLOATS.get(value, value) if type(value) is str else read_float(value)
+
+
+def read_bool(value: Any) -> Any:
+    """Read a bool that is the key of a dictionary, which is text in JSON."""
+    return _BOOLS.get(value, value) if type(value) is str else value
 
 
 def read_char(value: Any) -> Any:
@@ -234,8 +237,18 @@ def timespan(span: timedelta) -> str:
 
 
 def ticks(span: timedelta) -> int:
-    """Count a span in ticks of 100 ns."""
-    return _EXTREME_TICKS.get(span) or ((span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds) * TICKS
+    """Count a span in ticks of 100 ns.
+
+    Raises:
+        ValueError: it is longer than .NET's.
+
+    """
+    if (extreme := _EXTREME_TICKS.get(span)) is not None:
+        return extreme
+    whole = ((span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds) * TICKS
+    if not _EXTREMES[1] <= whole <= _EXTREMES[0]:
+        raise ValueError(f"{span} is longer than .NET's TimeSpan can be, so it cannot be sent.")
+    return whole
 
 
 def ticks_of_day(value: time) -> int:

@@ -73,9 +73,9 @@ class JsonHubProtocol:
         self.convert = values.convert
         self.converter = values.converter
         self._writing = Writing(binary=False) if is_dotnet else None
-        self._values = values
+        self._encode_own = values.encode if self._writing is None else self._writing.after(values.encode)
         decimals: Literal["string", "number"] = "number" if is_dotnet else "string"
-        self._encode = msgspec.json.Encoder(enc_hook=values.encode, decimal_format=decimals).encode
+        self._encode = msgspec.json.Encoder(enc_hook=self._encode_own, decimal_format=decimals).encode
         self._decode_message = _decode_message_exactly if self._is_exact else _decode_message
 
     def formed(
@@ -130,12 +130,12 @@ class JsonHubProtocol:
         try:
             return self._encode(message) + SEPARATOR
         except UnicodeEncodeError:
-            return self._encode(with_whole_characters(message, self._values.encode)) + SEPARATOR
+            return self._encode(with_whole_characters(message, self._encode_own)) + SEPARATOR
         except (OverflowError, RecursionError) as error:
             raise unsendable(error) from None
         except TypeError as error:
             try:
-                return self._encode(_with_text_keys(message, self._values.encode)) + SEPARATOR
+                return self._encode(_with_text_keys(message, self._encode_own)) + SEPARATOR
             except (TypeError, ValueError, RecursionError):
                 raise error from None
 

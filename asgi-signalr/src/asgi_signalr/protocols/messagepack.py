@@ -57,8 +57,8 @@ class MessagePackHubProtocol:
         self.convert = values.convert
         self.converter = values.converter
         self._writing = Writing(binary=True) if value_forms == "dotnet" else None
-        self._values = values
-        self._encode = msgspec.msgpack.Encoder(enc_hook=values.encode).encode
+        self._encode_own = values.encode if self._writing is None else self._writing.after(values.encode)
+        self._encode = msgspec.msgpack.Encoder(enc_hook=self._encode_own).encode
 
     def formed(
         self,
@@ -126,7 +126,7 @@ class MessagePackHubProtocol:
         try:
             body = self._encode(items)
         except UnicodeEncodeError:
-            body = self._encode(with_whole_characters(items, self._values.encode))
+            body = self._encode(with_whole_characters(items, self._encode_own))
         except (OverflowError, RecursionError) as error:
             raise unsendable(error) from None
         return write_length(len(body)) + body

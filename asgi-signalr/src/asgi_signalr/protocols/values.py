@@ -39,9 +39,9 @@ from msgspec import UNSET, inspect, structs
 from asgi_signalr.messages import Unreadable
 from asgi_signalr.names import folded
 from asgi_signalr.options import DecHook, EncHook
-from asgi_signalr.protocols.enums import declared_fields, member_of, named, valued
+from asgi_signalr.protocols.enums import declared_fields, meant, member_of, named, valued
 from asgi_signalr.protocols.plain import plain
-from asgi_signalr.protocols.reading import Read, Reading
+from asgi_signalr.protocols.reading import OneOf, Read, Reading
 
 Convert = Callable[[list[Any]], list[Any]]
 """Turns received arguments into declared types."""
@@ -279,19 +279,6 @@ class Values:
             self._validate(to)
 
 
-class _Whatever(type):
-    """Lets anything count as an instance: a union's value is none of a class of its own."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        return True
-
-
-class OneOf(metaclass=_Whatever):
-    """Stands for a union that msgspec does not tell apart; its subclasses have the types, in order."""
-
-    types: tuple[Any, ...] = ()
-
-
 def _base_of(to: type) -> type | None:
     """Find the scalar whose subclass a type is, if that can be made of one."""
     return next((base for base in (str, int, float, bytes, UUID, Decimal) if issubclass(to, base)), None)
@@ -303,6 +290,7 @@ def _alternatives(to: type) -> tuple[Any, ...]:
 
 def told_apart(to: Any) -> Any:
     """Put what is tried one after the other in place of unions that msgspec does not tell apart, at any depth."""
+    to = meant(to)
     origin: Any = get_origin(to)
     arguments = get_args(to)
     if origin is Annotated:
@@ -313,7 +301,7 @@ def told_apart(to: Any) -> Any:
         if len(others) > 1 and not _is_of_pydantic(to) and not _is_told_apart(to):
             # Text fits everything that is written as text, so what says more of it is tried first.
             types = tuple(sorted(others, key=lambda each: each is str))
-            one_of = _Whatever("OneOf", (OneOf,), {"types": types, "__doc__": str(to)})
+            one_of = type(OneOf)("OneOf", (OneOf,), {"types": types, "__doc__": str(to)})
             return one_of | None if len(others) < len(arguments) else one_of
         return to
     if isinstance(origin, type) and arguments and not isinstance(arguments[0], list):
