@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -40,6 +41,9 @@ class Quiz(Hub):
 
     async def ask_another(self, connection_id: str) -> str:
         return "They said " + await self.clients.client(connection_id).invoke("name", returns=str)
+
+    def pay(self, amount: Decimal) -> None:
+        """With this, numbers are read exactly."""
 
     async def ask_all_at_once(self) -> list[Any]:
         caller = self.clients.caller
@@ -248,6 +252,25 @@ async def test_a_result_of_another_type_is_an_error(pair: tuple[Any, Any, str]) 
     task = asyncio.create_task(clients.client(name).invoke("age", returns=int))
     answer(peer, await asked(peer), result="old")
     with pytest.raises(InvalidDataError, match=r"^Error trying to deserialize result to int\. Expected `int`"):
+        await task
+
+
+@pytest.mark.parametrize("returns", [float, Any])
+async def test_a_number_that_was_read_exactly_is_one_wherever_the_client_is(
+    pair: tuple[Any, Any, str], returns: Any
+) -> None:
+    clients, peer, name = pair
+    task = asyncio.create_task(clients.client(name).invoke("share", returns=returns))
+    answer(peer, await asked(peer), result=1.1)
+    assert await task == 1.1
+
+
+@pytest.mark.parametrize("returns", [str, Any])
+async def test_a_result_that_cannot_be_read_is_an_error(pair: tuple[Any, Any, str], returns: Any) -> None:
+    clients, peer, name = pair
+    task = asyncio.create_task(clients.client(name).invoke("name", returns=returns))
+    answer(peer, await asked(peer), result="\ud83d")
+    with pytest.raises(HubException, match=r"^Error trying to deserialize result"):
         await task
 
 

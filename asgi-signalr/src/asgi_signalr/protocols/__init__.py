@@ -19,7 +19,8 @@ class HubProtocol(Protocol):
     A protocol may also have `parse_invocation(data, max_message_size)`, which is faster for data that is exactly one
     `Invocation`, as most of what arrives is: it returns that, or None for anything else, which `parse` is then given.
     And it may have `writer(to)`, which returns a faster `write` for results and stream items that are declared as that
-    type.
+    type; and `write_as_read(message)`, for what it has read itself and another server is to read, if `write` might
+    change that.
     """
 
     @property

@@ -76,6 +76,7 @@ class JsonHubProtocol:
         self._encode_own = values.encode if self._writing is None else self._writing.after(values.encode)
         decimals: Literal["string", "number"] = "number" if is_dotnet else "string"
         self._encode = msgspec.json.Encoder(enc_hook=self._encode_own, decimal_format=decimals).encode
+        self._encode_as_read = msgspec.json.Encoder(decimal_format="number").encode
         self._decode_message = _decode_message_exactly if self._is_exact else _decode_message
 
     def formed(
@@ -119,6 +120,10 @@ class JsonHubProtocol:
         elif type(message) is Ping:
             return PING
         return self._write(message) if self._writing is None else self._write(self._writing.message(message))
+
+    def write_as_read(self, message: Message) -> bytes:
+        """Encode a message that has been read: numbers that were read exactly are numbers again."""
+        return self._encode_as_read(message) + SEPARATOR
 
     def writer(self, to: Any) -> Callable[[Message], bytes]:
         """Prepare `write` for the results or items of a declared type: they are neither errors nor pings."""

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from asgi_signalr.connections.connection import Connection
 from asgi_signalr.errors import ClientResultError, HubException
-from asgi_signalr.messages import Completion, Invocation
+from asgi_signalr.messages import Completion, Invocation, Unreadable
 from asgi_signalr.protocols import HubProtocol
 from asgi_signalr.protocols.encodings import Encodings
 from asgi_signalr.scaleout.envelopes import Acknowledgement, ClientInquiry, ClientInvocation, ClientResult, Publisher
@@ -22,6 +22,7 @@ from asgi_signalr.scaleout.roll import Roll
 
 Answer = Callable[[Completion | None], None]
 """Takes what a client has answered; None: its connection has ended before."""
+NO_RESULT = "Error trying to deserialize result"
 
 
 class _Question:
@@ -179,7 +180,7 @@ class ClientResults:
 
         def answer(completion: Completion | None) -> None:
             protocol = self._protocols[connection.encoding.name]
-            data = None if completion is None else protocol.write(completion)
+            data = None if completion is None else _as_read(protocol, completion)
             self._publisher.publish_soon(
                 ClientResult(self._hub, request.invocation_id, request.server, protocol.name, data)
             )
@@ -254,7 +255,15 @@ def _value(protocol: HubProtocol, completion: Completion, returns: Any) -> Any:
         return protocol.convert(result, returns)
     except ValueError as error:
         name = getattr(returns, "__name__", str(returns))
-        raise ClientResultError(f"Error trying to deserialize result to {name}. {error}") from None
+        raise ClientResultError(f"{NO_RESULT} to {name}. {error}") from None
+
+
+def _as_read(protocol: HubProtocol, completion: Completion) -> bytes:
+    """Encode what a client has answered for the server that has asked."""
+    if type(completion.result) is Unreadable:
+        completion = Completion(completion.invocation_id, error=f"{NO_RESULT}. {completion.result.error}")
+    write: Callable[[Completion], bytes] = getattr(protocol, "write_as_read", protocol.write)
+    return write(completion)
 
 
 def _does_not_exist(connection_id: str) -> ConnectionError:
