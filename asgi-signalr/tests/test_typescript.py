@@ -1,14 +1,17 @@
 """The TypeScript types of hubs."""
 
+import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 
+import pydantic
 import pytest
 from asgi_signalr import Hub, SignalR, hub_method
 from asgi_signalr.__main__ import main
@@ -38,7 +41,11 @@ class Node:
     at: datetime | None = None
 
 
-class Client:
+class Leaver:
+    def left(self, who: str = "", *others: str) -> None: ...
+
+
+class Client(Leaver):
     def said(self, text: str, at: datetime) -> None: ...
 
     def name(self) -> str: ...  # type: ignore[empty-body]
@@ -96,6 +103,7 @@ export interface ChatStreams {
 
 /** What Chat calls on its clients. */
 export interface ChatHandlers {
+    left: (who?: string, ...others: (string)[]) => void;
     said: (text: string, at: string) => void;
     name: () => string | Promise<string>;
 }
@@ -111,10 +119,97 @@ def test_a_hub_has_types_for_its_methods_streams_and_handlers() -> None:
     assert types_of(signalr) == HEAD + WRITTEN
 
 
-def test_the_types_are_in_the_forms_that_are_written() -> None:
-    signalr = SignalR(value_forms="dotnet")
-    signalr.hub("/chat")(Chat)
-    assert "    unitPrice: number;\n" in types_of(signalr)
+# Names that TypeScript has for something else, and types that are more than they seem.
+
+T = TypeVar("T")
+Money = NewType("Money", Decimal)
+
+
+class Access(Flag):
+    READ = 1
+    WRITE = 2
+
+
+class Day(Enum):
+    FIRST = date(2026, 1, 1)
+
+
+@dataclass
+class Box(Generic[T]):
+    inside: T
+
+
+@dataclass
+class Handler:
+    x: int
+
+
+@dataclass
+class Record:
+    y: dict[str, Handler]
+
+
+class Bill(pydantic.BaseModel):
+    net_price: Decimal
+    note: str = pydantic.Field(default="", alias="NOTE")
+    secret: str = pydantic.Field(default="", exclude=True)
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def gross_price(self) -> Decimal:
+        return self.net_price * 2
+
+
+class Odd(Hub):
+    def new(self, default: Money, public: Access, function: Day) -> Box[Money]:
+        return Box(default)
+
+    def constructor(self, this: Bill, of: Record) -> Bill:
+        return this
+
+
+class ForDotnet(Hub):
+    def bill(self, bill: Bill, filter: Filter | None = None) -> Bill:  # noqa: A002  (what Python has for something else)
+        return bill
+
+
+def hubs() -> str:
+    signalr = SignalR()
+    signalr.hub("/chat", client=Client)(Chat)
+    signalr.hub("/odd")(Odd)
+    signalr.hub("/dotnet", value_forms="dotnet")(ForDotnet)
+    return types_of(signalr)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '    "new"(default_: string, public_: number, function_: string): BoxMoney;',
+        "    constructor(this_: Bill, of: Record2): Bill;",
+        "    y: Record<string, Handler2>;",
+        "export interface Bill {\n    net_price: string;\n    NOTE?: string;\n    readonly gross_price?: string;\n}",
+        "export interface Bill2 {\n    netPrice: number;\n    NOTE?: string;\n    readonly grossPrice?: number;\n}",
+        "    bill(bill: Bill2, filter?: Filter2 | null): Bill2;",
+    ],
+)
+def test_names_of_typescripts_own_and_the_forms_of_each_hub_are_minded(line: str) -> None:
+    assert f"\n{line}\n" in hubs()
+
+
+TSC = shutil.which("tsc")
+TYPESCRIPT = Path(__file__).parent / "typescript"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(TSC is None, reason="TypeScript's compiler is not here: no tsc on the path")
+def test_the_compiler_checks_a_page_by_them(tmp_path: Path) -> None:
+    (tmp_path / "hubs.ts").write_text(hubs(), encoding="utf-8")
+    shutil.copy(TYPESCRIPT / "page.ts", tmp_path)
+    shutil.copytree(TYPESCRIPT / "signalr", package := tmp_path / "node_modules" / "@microsoft" / "signalr")
+    (package / "package.json").write_text('{"name": "@microsoft/signalr", "types": "index.d.ts"}', encoding="utf-8")
+    options = ["--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "--moduleResolution", "nodenext"]
+    done = subprocess.run([str(TSC), *options, "page.ts"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_command_writes_them(

@@ -21,7 +21,11 @@ PACKAGES = {
     "@microsoft/signalr": ("signalr.js", "signalr.min.js"),
     "@microsoft/signalr-protocol-msgpack": ("signalr-protocol-msgpack.js", "signalr-protocol-msgpack.min.js"),
 }
+TYPED = "@microsoft/signalr"
 CLIENT = Path(__file__).parent.parent / "src" / "asgi_signalr" / "client"
+# The types of the first of them, for the test that a page is checked by; and the file that all the others hang on.
+TYPES = CLIENT.parents[2] / "tests" / "typescript" / "signalr"
+INDEX = "index.d.ts"
 # What webpack has put into a script from other packages, by its own comments; and where their licences are.
 BUNDLED = re.compile(rb"^;?// \S*/node_modules/((?:@[\w.-]+/)?[\w.-]+)/", re.MULTILINE)
 NOTICES = "package/src/third-party-notices.txt"
@@ -54,7 +58,23 @@ def fetch(package: str, version: str, scripts: tuple[str, ...]) -> dict[str, Any
                 (CLIENT / name).write_bytes(script)
                 bundled.update(found.decode() for found in BUNDLED.findall(script))
             bundles = [keep_license(archive, each) for each in sorted(bundled)]
+            if package == TYPED:
+                keep_types(archive, version)
     return {"package": package, "integrity": packed[0]["integrity"], "scripts": list(scripts), "bundles": bundles}
+
+
+def keep_types(archive: tarfile.TarFile, version: str) -> None:
+    """Replace the carried types: those that the package exports, and what these need."""
+    shutil.rmtree(TYPES, ignore_errors=True)
+    TYPES.mkdir(parents=True)
+    pending = {INDEX}
+    while pending:
+        name = pending.pop()
+        text = read(archive, f"package/dist/esm/{name}").decode().replace("\r\n", "\n")
+        heading = f"// {TYPED} {version}, MIT (LICENSE.txt beside the scripts that asgi_signalr carries).\n"
+        (TYPES / name).write_text(heading + text, encoding="utf-8")
+        needed = {f"{each}.d.ts" for each in re.findall(r"""from ["']\./([\w-]+)["']""", text)}
+        pending |= {each for each in needed if not (TYPES / each).exists()}
 
 
 def keep_license(archive: tarfile.TarFile, package: str) -> str:

@@ -84,7 +84,7 @@ class SignalR:
             raise ValueError(f"status_path has to be a path such as '/healthz', or None, not {status_path!r}.")
         self._routes = Routes(status_path)
         self._refusals = RefusalLog()
-        self._hub_handlers: list[tuple[str, HubConversation]] = []
+        self._hub_handlers: list[tuple[str, HubConversation, ValueForms]] = []
         self._presence: dict[str, list[PresenceFunction]] = {}
         self._hub_protocols: dict[str, Mapping[str, HubProtocol]] = {}
         self._servers = Servers(self.options, self._hub_protocols, self._presence, backplane)
@@ -140,7 +140,7 @@ class SignalR:
             handler = HubConversation(
                 hub, authorize, protocols, around, self.dependency_overrides, self.options, client
             )
-            self._hub_handlers.append((path, handler))
+            self._hub_handlers.append((path, handler, forms))
             self._serve(path, hub, handler, self.options, transports, redirect)
             self._hub_protocols[hub.__name__] = protocols
             if presence:
@@ -275,8 +275,8 @@ class SignalR:
         name = endpoint.__name__
         return ConnectionContext(lambda: self._servers.to_send().local_hub(name))
 
-    def hub_handlers(self) -> Sequence[tuple[str, HubConversation]]:
-        """List the hubs, by their paths; for tools."""
+    def hub_handlers(self) -> Sequence[tuple[str, HubConversation, ValueForms]]:
+        """List the hubs: each one's path, the hub, and how its values are written; for tools."""
         return tuple(self._hub_handlers)
 
     def script_tag(self, url: str = "/signalr/signalr.min.js") -> str:

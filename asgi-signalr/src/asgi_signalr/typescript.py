@@ -11,10 +11,10 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum, EnumMeta
+from enum import Enum, EnumMeta, Flag
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
@@ -26,7 +26,8 @@ from asgi_signalr.dependencies import hints_of
 from asgi_signalr.hubs.conversation import HubConversation
 from asgi_signalr.hubs.methods import HubMethod
 from asgi_signalr.options import ValueForms
-from asgi_signalr.protocols.enums import declared_fields
+from asgi_signalr.protocols.enums import declared_fields, meant
+from asgi_signalr.protocols.writing import Writing
 
 HEAD = """\
 // Made by `asgi-signalr types`; not to be edited.
@@ -82,11 +83,20 @@ def find_application(where: str) -> SignalR:
 
 def types_of(signalr: SignalR) -> str:
     """Write the types of all hubs of an application."""
-    parts: list[str] = []
-    spelled = Spelling(signalr.options.value_forms)
-    for path, handler in signalr.hub_handlers():
-        parts.append(_hub(path, handler, spelled))
-    return "\n".join([HEAD, *spelled.interfaces.values(), *parts])
+    hubs = signalr.hub_handlers()
+    taken = {*_TAKEN, *(f"{handler.name}{part}" for _, handler, _ in hubs for part in _PARTS)}
+    spellings: dict[ValueForms, Spelling] = {forms: Spelling(forms, taken) for _, _, forms in hubs}
+    parts = [_hub(path, handler, spellings[forms]) for path, handler, forms in hubs]
+    interfaces = [each for spelling in spellings.values() for each in spelling.interfaces.values()]
+    return "\n".join([HEAD, *interfaces, *parts])
+
+
+_PARTS = ("Methods", "Streams", "Handlers", "Connection")
+# What is declared above, or used of TypeScript's own: no class of the application is to hide it.
+_TAKEN = (
+    *("HubConnection", "IStreamResult", "TypedConnection", "Handler", "Methods", "Streams", "Handlers", "Name"),
+    *("Omit", "Parameters", "Promise", "Record", "ReturnType"),
+)
 
 
 def _hub(path: str, handler: HubConversation, spelled: "Spelling") -> str:
@@ -111,33 +121,58 @@ def _interface(name: str, says: str, lines: list[str]) -> str:
 
 def _line(method: HubMethod, spelled: "Spelling") -> str:
     parameters = [
-        f"{name}{'?' if at >= method.required else ''}: {spelled(to)}"
+        f"{_parameter(name)}{'?' if at >= method.required else ''}: {spelled(to)}"
         for at, (name, to) in enumerate(zip(method.parameters, method.types, strict=True))
     ]
     if method.uploads:  # a stream is an argument where it stands; clients may give it at any place
         parameters = [each.replace("?:", ":") for each in parameters]
-        parameters += [f"{name}: IStreamResult<{spelled(to)}>" for name, to in method.uploads.items()]
+        parameters += [f"{_parameter(name)}: IStreamResult<{spelled(to)}>" for name, to in method.uploads.items()]
     if method.rest is not None:
-        parameters.append(f"...{method.rest_name}: ({spelled(method.rest)})[]")
+        parameters.append(f"...{_parameter(method.rest_name)}: ({spelled(method.rest)})[]")
     return f"{_property(method.name)}({', '.join(parameters)}): {spelled(method.answer, is_result=True)};"
 
 
 def _handlers(client: type | None, spelled: "Spelling") -> list[str]:
     lines = []
-    for name, function in vars(client).items() if client is not None else ():
+    of_bases = [vars(each) for each in reversed(client.__mro__ if client is not None else ()) if each is not object]
+    for name, function in {name: each for members in of_bases for name, each in members.items()}.items():
         if name.startswith("_") or not inspect.isfunction(function):
             continue
         hints = hints_of(function, name)
-        names = [*inspect.signature(function).parameters][1:]
-        parameters = ", ".join(f"{each}: {spelled(hints.get(each, Any))}" for each in names)
+        parameters = ", ".join(
+            _handed(each, spelled(hints.get(each.name, Any)))
+            for each in list(inspect.signature(function).parameters.values())[1:]
+        )
         returns = hints.get("return", Any)
         result = "void" if returns in (None, NoneType, Any) else f"{spelled(returns)} | Promise<{spelled(returns)}>"
         lines.append(f"{_property(name)}: ({parameters}) => {result};")
     return lines
 
 
+def _handed(parameter: inspect.Parameter, of: str) -> str:
+    name = _parameter(parameter.name)
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return f"...{name}: ({of})[]"
+    return f"{name}: {of}" if parameter.default is parameter.empty else f"{name}?: {of}"
+
+
+_RESERVED = frozenset(
+    (
+        *("arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default"),
+        *("delete", "do", "else", "enum", "eval", "export", "extends", "false", "finally", "for", "function", "if"),
+        *("implements", "import", "in", "instanceof", "interface", "let", "new", "null", "package", "private"),
+        *("protected", "public", "readonly", "return", "static", "super", "switch", "this", "throw", "true", "try"),
+        *("typeof", "var", "void", "while", "with", "yield"),
+    )
+)
+
+
 def _property(name: str) -> str:
-    return name if name.isidentifier() and name.isascii() else json.dumps(name)
+    return name if name.isidentifier() and name.isascii() and name not in _RESERVED else json.dumps(name)
+
+
+def _parameter(name: str) -> str:
+    return f"{name}_" if name in _RESERVED else name
 
 
 class Spelling:
@@ -145,24 +180,31 @@ class Spelling:
 
     Args:
         forms: how values are written.
+        taken: names that no interface may have; those that are given here are added.
 
     """
 
-    def __init__(self, forms: ValueForms) -> None:
-        self._is_dotnet = forms == "dotnet"
+    def __init__(self, forms: ValueForms, taken: set[str]) -> None:
+        self._writing = Writing(binary=False) if forms == "dotnet" else None
+        self._taken = taken
         self.interfaces: dict[Any, str] = {}
         self._names: dict[Any, str] = {}
 
     def __call__(self, to: Any, *, is_result: bool = False) -> str:
         """Write a type; what nothing is known of is `unknown`, and what returns nothing `void`."""
+        to = meant(to)
         if to in (None, NoneType):
             return "void" if is_result else "null"
         if to is Decimal:
-            return "number" if self._is_dotnet else "string"
+            return "string" if self._writing is None else "number"
         if isinstance(to, type) and (plain := _PLAIN.get(to)) is not None:
             return plain
         if isinstance(to, EnumMeta):
-            return " | ".join(json.dumps(each.value) for each in list[Enum](to)) or "never"
+            values = [each.value for each in list[Enum](to)]
+            if issubclass(to, Flag):  # any number of its members together
+                return "number"
+            spelled = (json.dumps(each) if isinstance(each, str | int | float) else self(type(each)) for each in values)
+            return " | ".join(dict.fromkeys(spelled)) or "never"
         origin, arguments = get_origin(to), get_args(to)
         if origin is Annotated:
             return self(arguments[0], is_result=is_result)
@@ -190,8 +232,9 @@ class Spelling:
         plain = "".join(each for each in str(getattr(to, "__name__", to)) if each.isalnum())
         arguments = "".join("".join(filter(str.isalnum, getattr(each, "__name__", "Any"))) for each in get_args(to))
         name, number = plain + arguments, 2
-        while name in self._names.values():
+        while name in self._taken:
             name, number = f"{plain}{arguments}{number}", number + 1
+        self._taken.add(name)
         self._names[to] = name  # before its fields are written: it may be in itself
         self.interfaces[to] = ""
         kind = get_origin(to) or to
@@ -200,24 +243,45 @@ class Spelling:
         else:
             optional = _optional(kind)
             lines = [
-                f"    {_property(self._cased(each))}{'?' if each in optional else ''}: {self(of)};\n"
-                for each, of in fields.items()
+                f"    {_property(written)}{'?' if each in optional else ''}: {self(fields[each])};\n"
+                for each, written in self._names_of(kind, fields)
             ]
+            lines += [f"    readonly {_property(each)}?: {self(of)};\n" for each, of in self._computed(kind).items()]
             body = f"export interface {name} {{\n{''.join(lines)}}}\n"
         self.interfaces[to] = body
         return name
 
-    def _cased(self, name: str) -> str:
-        if not self._is_dotnet:
-            return name
-        first, *rest = [each for each in name.split("_") if each] or [name]
-        return first[:1].lower() + first[1:] + "".join(each[:1].upper() + each[1:] for each in rest)
+    def _names_of(self, kind: type, fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """List the properties of a class, by the names that its fields have, and as they are written."""
+        if self._writing is not None and (names := self._writing.names(kind)) is not None:
+            encoded = dict(zip(*_struct_names(kind), strict=True))
+            return [(encoded.get(own, own), written) for own, written in names if encoded.get(own, own) in fields]
+        model: Mapping[str, Any] | None = getattr(kind, "model_fields", None)
+        if model is None:
+            return [(each, each) for each in fields]
+        named = [
+            (own, each.serialization_alias or each.alias or own) for own, each in model.items() if not each.exclude
+        ]
+        return [(own, written) for own, written in named if own in fields]
+
+    def _computed(self, kind: type) -> Mapping[str, Any]:
+        """List what a model computes, which is written and not read."""
+        decorators = getattr(kind, "__pydantic_decorators__", None)
+        written = dict((self._writing.names(kind) or ()) if self._writing is not None else ())
+        return {
+            written.get(own, each.info.alias or own): each.info.return_type
+            for own, each in (decorators.computed_fields.items() if decorators is not None else ())
+        }
+
+
+def _struct_names(kind: Any) -> tuple[Sequence[str], Sequence[str]]:
+    return getattr(kind, "__struct_fields__", ()), getattr(kind, "__struct_encode_fields__", ())
 
 
 def _optional(kind: type) -> Collection[str]:
     """List the properties that need not be given."""
     if (model := getattr(kind, "model_fields", None)) is not None:
-        return {field.alias or name for name, field in model.items() if not field.is_required()}
+        return {name for name, field in model.items() if not field.is_required()}
     if (keys := getattr(kind, "__optional_keys__", None)) is not None:
         return set(keys)
     info = msgspec.inspect.type_info(kind)

@@ -51,6 +51,11 @@ class OneOf(metaclass=_Whatever):
 
     types: tuple[Any, ...] = ()
 
+    @classmethod
+    def of(cls, types: tuple[Any, ...], text: str) -> type:
+        """Make the class that stands for a union of types, which says itself what it is in words."""
+        return _Whatever("OneOf", (cls,), {"types": types, "__doc__": text})
+
 
 class Reading:
     """What has to be done for each type.

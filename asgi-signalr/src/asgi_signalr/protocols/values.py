@@ -301,7 +301,7 @@ def told_apart(to: Any) -> Any:
         if len(others) > 1 and not _is_of_pydantic(to) and not _is_told_apart(to):
             # Text fits everything that is written as text, so what says more of it is tried first.
             types = tuple(sorted(others, key=lambda each: each is str))
-            one_of = type(OneOf)("OneOf", (OneOf,), {"types": types, "__doc__": str(to)})
+            one_of = OneOf.of(types, str(to))
             return one_of | None if len(others) < len(arguments) else one_of
         return to
     if isinstance(origin, type) and arguments and not isinstance(arguments[0], list):

@@ -30,7 +30,8 @@ class Writing:
     def __init__(self, *, binary: bool) -> None:
         self._binary = binary
         self._forms: Mapping[type, Callable[[Any], Any]] = _BINARY if binary else _TEXT
-        self._names = lru_cache(1024)(self._names_of)
+        self.names = lru_cache(1024)(self._names_of)
+        """Lists the properties of a class, and what they are called; None: what it has is somebody else's affair."""
 
     def message(self, message: Message, to: Any = Any) -> Message:
         """Bring what a message says into .NET's forms; `to` is the declared type of its result or item."""
@@ -87,7 +88,7 @@ class Writing:
         return str(shaped) if not self._binary and type(shaped) is Decimal else shaped
 
     def _object(self, kind: type, value: Any) -> Any:
-        names = self._names(kind)
+        names = self.names(kind)
         if names is None:
             return value
         if getattr(kind, "__pydantic_root_model__", False):
@@ -109,8 +110,7 @@ class Writing:
         extra: Mapping[str, Any] = getattr(value, "__pydantic_extra__", None) or {}
         return wire | dict(parts) | {name: self._shaped(each, is_offset=False) for name, each in extra.items()}
 
-    def _names_of(self, kind: type) -> list[tuple[str, str]] | None:
-        """List the properties of a class, and what they are called; None: what it has is somebody else's affair."""
+    def _names_of(self, kind: Any) -> list[tuple[str, str]] | None:
         if issubclass(kind, Struct):
             return self._renamed(list(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)))
         if dataclasses.is_dataclass(kind):
