@@ -77,6 +77,18 @@ class Array:
         return self._value
 
 
+class Nanoseconds(Array):
+    """As NumPy's times that are finer than Python's: a list of them would be one of numbers."""
+
+    dtype = "datetime64[ns]"
+
+    def astype(self, dtype: str) -> Array:
+        return Array({"datetime64[us]": self._value}[dtype])
+
+    def tolist(self) -> Any:
+        return 1_767_323_045_123_456_789
+
+
 class Registry(Mapping[str, int]):
     def __getitem__(self, name: str) -> int:
         return {"a": 1}[name]
@@ -103,12 +115,14 @@ PAIRS: list[tuple[Any, Any]] = [
     (Id(int=5), UUID(int=5)),
     (Array([1, [2, 3]]), [1, [2, 3]]),
     (Array(5), 5),
+    (Nanoseconds(datetime(*MOMENT)), datetime(*MOMENT)),
     (deque([1, 2]), [1, 2]),
     (OrderedDict(a=1), {"a": 1}),
     (Registry(), {"a": 1}),
     ({"a": 1}.keys(), ["a"]),
     ({SafeString("key"): 1}, {"key": 1}),
     ({Number(7): 1}, {7: 1}),
+    ({Array(True): 1}, {True: 1}),
 ]
 
 

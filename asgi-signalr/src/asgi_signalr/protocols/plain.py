@@ -1,5 +1,6 @@
 """Plain values in place of others: subclasses of what is built in, arrays of numbers, collections, own types' hooks."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -35,6 +36,9 @@ _OF_THEIR_OWN = tuple(kind for kind in _KINDS if kind not in (str, int, float))
 _EXACT = frozenset((*_KINDS, bool))
 
 
+_FINE = re.compile(r"((?:datetime|timedelta)64)\[[npfa]s\]")
+
+
 def plain_scalar(value: Any) -> Any:
     """Make of a subclass's value one of the built-in class; anything else stays as it is."""
     if type(value) in _EXACT or not isinstance(value, _KINDS) or isinstance(value, Enum):
@@ -49,7 +53,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list | dict | set | frozenset):  # it is here as a key, or to be used up
         return value
     if hasattr(value, "dtype") and hasattr(value, "tolist"):  # NumPy's way, which others follow
-        return value.tolist()
+        fine = _FINE.fullmatch(str(value.dtype))  # times finer than Python's, which would come as mere numbers
+        return (value if fine is None else value.astype(f"{fine[1]}[us]")).tolist()
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Collection):
@@ -67,7 +72,7 @@ def text_key(key: Any, encode: EncHook) -> Any:
         return text_key(key.value, encode)
     if isinstance(key, _KINDS):
         return plain_scalar(key)
-    return encode(key)
+    return text_key(encode(key), encode)
 
 
 def with_text_keys(value: Any, encode: EncHook) -> Any:
