@@ -190,6 +190,7 @@ def hubs() -> str:
         "export interface Bill {\n    net_price: string;\n    NOTE?: string;\n    readonly gross_price?: string;\n}",
         "export interface Bill2 {\n    netPrice: number;\n    NOTE?: string;\n    readonly grossPrice?: number;\n}",
         "    bill(bill: Bill2, filter?: Filter2 | null): Bill2;",
+        "export type OddHandlers = Record<string, Handler>;",
     ],
 )
 def test_names_of_typescripts_own_and_the_forms_of_each_hub_are_minded(line: str) -> None:

@@ -103,12 +103,17 @@ def _hub(path: str, handler: HubConversation, spelled: "Spelling") -> str:
     methods = handler.methods.values()
     calls = [_line(each, spelled) for each in methods if not each.is_stream]
     streams = [_line(each, spelled) for each in methods if each.is_stream]
-    handlers = _handlers(handler.client, spelled)
     name = handler.name
+    of_clients = (
+        f"/** What {name} calls on its clients is not known: `client=` of its `@signalr.hub` says it. */\n"
+        f"export type {name}Handlers = Record<string, Handler>;\n\n"
+        if handler.client is None
+        else _interface(f"{name}Handlers", f"What {name} calls on its clients.", _handlers(handler.client, spelled))
+    )
     return (
         _interface(f"{name}Methods", f"The methods of {name} that answer with one result.", calls)
         + _interface(f"{name}Streams", f"The methods of {name} that answer with a stream.", streams)
-        + _interface(f"{name}Handlers", f"What {name} calls on its clients.", handlers)
+        + of_clients
         + f"/** A connection to {name}, at {path}. */\n"
         f"export type {name}Connection = TypedConnection<{name}Methods, {name}Streams, {name}Handlers>;\n"
     )
@@ -132,9 +137,9 @@ def _line(method: HubMethod, spelled: "Spelling") -> str:
     return f"{_property(method.name)}({', '.join(parameters)}): {spelled(method.answer, is_result=True)};"
 
 
-def _handlers(client: type | None, spelled: "Spelling") -> list[str]:
+def _handlers(client: type, spelled: "Spelling") -> list[str]:
     lines = []
-    of_bases = [vars(each) for each in reversed(client.__mro__ if client is not None else ()) if each is not object]
+    of_bases = [vars(each) for each in reversed(client.__mro__) if each is not object]
     for name, function in {name: each for members in of_bases for name, each in members.items()}.items():
         if name.startswith("_") or not inspect.isfunction(function):
             continue

@@ -40,6 +40,7 @@ export async function chat() {
 export async function odd(odd: OddConnection, dotnet: ForDotnetConnection) {
     const paid: { inside: string } = await odd.invoke("new", "1.10", 3, "2026-01-01");
     const bill = await odd.invoke("constructor", { net_price: "1.10" }, { y: { a: { x: 1 } } });
+    odd.on("whatever", (anything) => anything);
     const gross: string | undefined = bill.gross_price;
     const price: number = (await dotnet.invoke("bill", { netPrice: 1.1, NOTE: "given" })).netPrice;
     // @ts-expect-error it is computed
