@@ -2,7 +2,7 @@
 
 from collections import ChainMap, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -192,6 +192,49 @@ def test_dotnets_forms_are_written_wherever_they_stand(value: Any, json: str, me
 
 def test_what_an_own_hook_makes_of_a_type_is_written_in_dotnets_forms_too() -> None:
     assert _written([Own(SECOND)], enc_hook=lambda own: own.lasting) == ('["00:00:01"]', [10_000_000])
+
+
+@pytest.mark.parametrize("forms", ["python", "dotnet"])
+def test_a_day_alone_is_a_date_where_either_is_declared(forms: str) -> None:
+    @dataclass
+    class Entry:
+        at: date | datetime | None
+
+    day, moment = date(2026, 1, 2), datetime(2026, 1, 2, 3, 4)
+    for to in (date | datetime, datetime | date | None):
+        assert repr(JSON[forms].convert("2026-01-02", to)) == repr(day)
+        assert repr(JSON[forms].convert("2026-01-02T03:04", to)) == repr(moment)
+        assert repr(MESSAGEPACK[forms].convert(739_617, to)) == repr(day)
+        assert repr(MESSAGEPACK[forms].convert([moment.replace(tzinfo=UTC), 0], to)) == repr(moment.replace(tzinfo=UTC))
+    assert repr(JSON[forms].convert({"At": "2026-01-02"}, Entry).at) == repr(day)
+    assert repr(JSON[forms].convert({"At": "2026-01-02T03:04"}, Entry).at) == repr(moment)
+
+
+def test_a_union_that_nobody_tells_apart_is_refused_with_the_reason() -> None:
+    class Either(msgspec.Struct):
+        either: Paid | Owed
+
+    with pytest.raises(TypeError, match="may not contain more than one dataclass"):
+        JSON["python"].converter((Either,))
+
+
+@pytest.mark.parametrize(
+    ("name", "json", "messagepack"),
+    [
+        ("unit_price", "unitPrice", "UnitPrice"),
+        ("ID", "id", "ID"),
+        ("HTTPServer2", "httpServer2", "HTTPServer2"),
+        ("UserID", "userID", "UserID"),
+        ("iso_8601", "iso8601", "Iso8601"),
+        ("x1", "x1", "X1"),
+        ("class_", "class", "Class"),
+    ],
+)
+def test_names_are_cased_as_dotnet_does_it(name: str, json: str, messagepack: str) -> None:
+    value = make_dataclass("Named", [(name, int)])(1)
+    assert _written(value) == (f'{{"{json}":1}}', {messagepack: 1})
+    assert JSON["dotnet"].convert({json: 1}, type(value)) == value
+    assert MESSAGEPACK["dotnet"].convert({messagepack: 1}, type(value)) == value
 
 
 def test_a_model_is_written_with_all_that_pydantic_writes_of_it() -> None:

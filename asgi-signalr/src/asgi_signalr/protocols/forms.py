@@ -69,6 +69,12 @@ def read_datetime(value: Any) -> Any:
     return f"{day}T{minutes}{_cut(seconds.rstrip('.') or ':00')}{zone}{minutes_of_zone}"
 
 
+def read_datetime_only(value: Any) -> Any:
+    """Read a date with a time, where a date alone is something else."""
+    is_date = type(value) is str and _DATE.fullmatch(value) is not None
+    return value if is_date else read_datetime(read_offset_pair(value))
+
+
 def read_offset_pair(value: Any) -> Any:
     """Read MessagePack's `DateTimeOffset`: what a clock shows, as if that were UTC, and its offset in minutes."""
     if type(value) in (list, tuple) and len(value) == 2 and type(value[0]) is datetime and type(value[1]) is int:

@@ -143,6 +143,8 @@ class Reading:
                 field, by_tag[tag[1]] = tag[0], read or _same
             elif read is not None and not (read is forms.read_float and Decimal in kinds):
                 reads.append(read)
+        if date in kinds:  # which a day alone is, then
+            reads = [forms.read_datetime_only if each is self._forms[datetime] else each for each in reads]
         if by_tag:
             reads.append(partial(_tagged, field, by_tag))
         if not reads:

@@ -26,6 +26,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from enum import EnumMeta
 from functools import lru_cache, partial
@@ -170,8 +171,14 @@ class Values:
 
     def _apart(self, to: Any) -> Callable[[Any], Any] | None:
         """Find the way for a type that msgspec does not take, or takes too narrowly; None if there is no need."""
-        if _is_of_pydantic(to) or ("pydantic" in sys.modules and not _is_told_apart(to)):
+        if _is_of_pydantic(to):
             return self._validator(to)
+        if "pydantic" in sys.modules and not _is_told_apart(to):
+            try:
+                return self._validator(to)
+            except TypeError:
+                inspect.type_info(to)  # says why
+                raise
         if (kind := _enum_of(to)) is None:
             return None
         return lambda value: msgspec.convert(value, to) if (found := member_of(kind, value)) is None else found
@@ -300,7 +307,7 @@ def told_apart(to: Any) -> Any:
         others = [each for each in arguments if each is not NoneType]
         if len(others) > 1 and not _is_of_pydantic(to) and not _is_told_apart(to):
             # Text fits everything that is written as text, so what says more of it is tried first.
-            types = tuple(sorted(others, key=lambda each: each is str))
+            types = tuple(sorted(others, key=lambda each: (each is str, each is datetime)))
             one_of = OneOf.of(types, str(to))
             return one_of | None if len(others) < len(arguments) else one_of
         return to

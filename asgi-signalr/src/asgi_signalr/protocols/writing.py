@@ -137,8 +137,15 @@ class Writing:
 
     def _cased(self, name: str) -> str:
         first, *rest = [each for each in name.split("_") if each] or [name]
-        first = first[:1].upper() + first[1:] if self._binary else first[:1].lower() + first[1:]
+        first = first[:1].upper() + first[1:] if self._binary else _lowered(first)
         return first + "".join(each[:1].upper() + each[1:] for each in rest)
+
+
+def _lowered(word: str) -> str:
+    """Begin a word with small letters, as .NET does: of capitals at its beginning all but that of the next word."""
+    capitals = len(word) - len(word.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    end = capitals if capitals in (1, len(word)) else capitals - 1
+    return word[:end].lower() + word[end:] if capitals else word
 
 
 def _camel(name: str) -> str:
