@@ -82,6 +82,8 @@ def test_a_service_joins_servers_until_it_ends_and_tells_where_it_is(
             assert server is not None
             server.create_database("shop")
         assert asyncio.run(exchange(f"{url}/shop")) == [b"hello"]
+        with kind.running(tmp_path) as same:  # a second run of the workspace joins the first
+            assert same == url
         assert kind.existing(tmp_path) == url
         _is_seen(kind, url, *SEEN[name])
     if name != "sqlite":  # its files need nobody who runs
