@@ -456,14 +456,15 @@ def _follow(every: _Instances, front: "Front | None", lines: _Lines) -> None:
 
 def _watch(subject: _Subject, say: Callable[[str], None]) -> "_Watch | None":
     """Watch the server that labkit has for a workspace's instances, if they need one."""
-    from labkit import services
-    from labkit.services.postgres.lab_server import find_server
-
     if not subject.own or subject.exercise.database is None:
         return None
     if subject.backplane == "postgres":
+        from labkit.services.postgres.lab_server import find_server
+
         restart = f"{show.form('labkit db start')}, in a second terminal, starts it again"
         return _Watch("PostgreSQL", find_server().existing, restart, say)
+    from labkit import services
+
     service = services.find(subject.backplane)
     restart = "Stop the app, then repeat the command: it starts both."
     return _Watch(service.title, lambda: service.existing(subject.data), restart, say)
