@@ -84,7 +84,8 @@ def run(
         typer.Option(
             "--backplane",
             metavar="NAME",
-            help="What joins the instances: postgres, redis, nats or sqlite; what the app declares if left out.",
+            help="What joins the instances: postgres, redis, nats or sqlite; what the app declares if left out. "
+            "labkit doctor tells which of them are here; for Windows there is no redis.",
             show_default=False,
         ),
     ] = None,

@@ -45,6 +45,10 @@ class Program:
     look: Callable[[str], "list[Table]"]
     read: Callable[[str, str, int], "Rows"]
 
+    def is_here(self) -> bool:
+        """Whether the program is found."""
+        return self.locate() is not None
+
     @contextmanager
     def running(self, data: Path) -> Iterator[str]:
         """Run it until the end of the block, whatever ends it; what it keeps stays in the folder.
