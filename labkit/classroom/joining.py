@@ -298,7 +298,7 @@ def _reason(error: OSError | EOFError) -> str:
     if isinstance(error, ssl.SSLError):
         return "it answers without TLS, as a board at http:// does" if error.reason in _PLAIN else str(error.reason)
     if isinstance(error, socket.gaierror):
-        return error.strerror
+        return str(error.strerror)
     if number := getattr(error, "errno", None) or _NUMBER.search(
         str(error)
     ):  # asyncio joins those of several addresses
