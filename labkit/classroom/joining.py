@@ -299,10 +299,11 @@ def _reason(error: OSError | EOFError) -> str:
         return "it answers without TLS, as a board at http:// does" if error.reason in _PLAIN else str(error.reason)
     if isinstance(error, socket.gaierror):
         return str(error.strerror)
-    if number := getattr(error, "errno", None) or _NUMBER.search(
-        str(error)
-    ):  # asyncio joins those of several addresses
-        return os.strerror(number if isinstance(number, int) else int(number[1]))
+    # Where a name has several addresses, asyncio joins what was said of each, and has no number of its own.
+    joined = _NUMBER.search(str(error))
+    number = getattr(error, "errno", None) or (int(joined[1]) if joined else None)
+    if number:
+        return os.strerror(number)
     return str(error) or type(error).__name__
 
 
