@@ -68,6 +68,17 @@ def test_a_film_in_the_workspace_is_not_read(mine: Workspace, brew: Exercise) ->
     assert [each.path for each in workspace.compare(mine.folder, brew.begin)] == []
 
 
+def test_of_thousands_of_files_those_of_a_folder_full_of_them_are_not_looked_through(
+    mine: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree.code_files(mine.folder)
+    monkeypatch.setattr(tree, "MOST_FILES", len(before))
+    (mine.folder / "aaa").mkdir()
+    for number in range(20):
+        (mine.folder / "aaa" / f"{number}.csv").touch()
+    assert tree.code_files(mine.folder) == before
+
+
 def test_a_large_file_is_compared_but_not_held_in_memory(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"x" * tree.LARGE)
