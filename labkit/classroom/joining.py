@@ -251,7 +251,7 @@ async def _tell(invitation: Invitation, sender: Sender, take_in: Callable[[int],
                 await _listen(board)
     except ConnectionClosed as error:
         raise EOFError(_CLOSED if error.rcvd else "the connection was lost") from error
-    except (WebSocketException, ValueError) as error:  # another program's answer, or none of a hub's
+    except (WebSocketException, json.JSONDecodeError) as error:  # of another program, or of no hub
         raise EOFError(str(error)) from error
 
 
