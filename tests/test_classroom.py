@@ -307,6 +307,12 @@ def test_a_board_that_never_answers_is_given_up(
     assert str(raised.value.next).endswith("labkit class join URL CODE")
 
 
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(here: Workspace, mute: Callable[[bool], int]) -> None:
+    invitation = joining.Invitation(f"https://127.0.0.1:{mute(True)}", "CODE")
+    with pytest.raises(UsageError, match="does not trust the board's certificate"):
+        joining.join(invitation, joining.Sender(here, "CODE", None), pytest.fail)
+
+
 LABKIT = [sys.executable, "-m", "labkit"]
 
 
