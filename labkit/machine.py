@@ -295,7 +295,9 @@ def _room(*folders: Path, advice: str = "Free some disk space, or work in a fold
     """Whether the folders, or where they will be made, take files and have room for more."""
     least, where = sys.maxsize, folders[0]
     for folder in folders:
-        existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise MachineError(f"{existing} is a file where a folder belongs.", "Move it away, or choose another.")
         try:
             with tempfile.TemporaryFile(dir=existing) as file:
                 file.write(bytes(4096))
