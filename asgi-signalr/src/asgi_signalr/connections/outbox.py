@@ -264,8 +264,9 @@ class Outbox:
                 self.put(payload)
             return
         self.used = True
+        write = direct.write  # as in a sweep
         try:
-            direct.write(frame_of(data, binary))
+            write(frame_of(data, binary))
         except Exception as error:  # noqa: BLE001  (whatever it is, this connection is over)
             self.fail(error)
 
