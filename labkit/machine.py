@@ -86,6 +86,8 @@ def checks(lab: Lab, folder: Path) -> list[Check]:
     ]
     if any(exercise.database for exercise in lab.exercises):
         found.append(Check("PostgreSQL", _postgres))
+    if any(exercise.database and exercise.database.instead for exercise in lab.exercises):
+        found.append(Check("other backplanes", lambda: _instead(lab)))
     found += [
         Check("network", _loopback),
         Check("this folder", lambda: _room(folder)),
@@ -249,6 +251,22 @@ def _postgres() -> str:
         seen = f"{_postgres_version(server)} starts in {time.perf_counter() - begin:.1f} s"
     hindrances.check_leftovers(places.data_folder() / "postgres" / "data")
     return seen
+
+
+def _instead(lab: Lab) -> str:
+    """Which servers are here that may take PostgreSQL's place; the lab does without any of them."""
+    from labkit import services
+
+    names = dict.fromkeys(name for each in lab.exercises if each.database for name in each.database.instead)
+    is_here = {service.title: service.is_here() for service in map(services.find, names)}
+    here, missing = ([title for title, is_so in is_here.items() if is_so is wanted] for wanted in (True, False))
+    found, lacking = ", ".join(here) or "none", ", ".join(missing)
+    if not missing:
+        return f"{found} may take PostgreSQL's place"
+    return (
+        f"{found} may take PostgreSQL's place; not here: {lacking}. pip install 'handson-labkit[backplanes]' brings "
+        "what there is for this system"
+    )
 
 
 def _postgres_version(server: Any) -> str:

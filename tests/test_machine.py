@@ -72,6 +72,7 @@ def test_doctor_finds_this_machine_ready(tmp_path: Path) -> None:
         "the lab",
         "browser",
         "PostgreSQL",
+        "other backplanes",
         "network",
         "this folder",
         "temporary files",
