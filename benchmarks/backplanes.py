@@ -22,6 +22,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import bare_stores
+from bare_stores import Joined
 from stores import running
 
 RATE = 50
@@ -32,8 +34,6 @@ ROUNDS = 3  # of those
 WAITING = 1000  # messages that a sender may be ahead of what it has heard itself
 WAITING_BYTES = 8 * 1024 * 1024  # and the bytes of them
 Deliver = Callable[[bytes], None]
-Publish = Callable[[bytes], Awaitable[None]]
-Joined = tuple[Publish, Callable[[], Awaitable[None]]]
 
 
 async def join_ours(url: str, deliver: Deliver) -> Joined:
@@ -45,33 +45,13 @@ async def join_ours(url: str, deliver: Deliver) -> Joined:
     return backplane.publish, backplane.stop
 
 
-async def join_bare_redis(url: str, deliver: Deliver) -> Joined:
-    """Join by the shortest program: XADD, and XREAD that waits."""
-    from redis.asyncio import Redis
+async def join_bare(url: str, deliver: Deliver) -> Joined:
+    """Join by the shortest program on that store."""
 
-    url = url.rpartition("/")[0]
-    sender, receiver = Redis.from_url(url, protocol=2), Redis.from_url(url, protocol=2)
+    async def take(payload: bytes) -> None:
+        deliver(payload)
 
-    async def read() -> None:
-        last = b"$"
-        while True:
-            for _, entries in await receiver.xread({"bare": last}, count=500, block=1000):
-                for number, fields in entries:
-                    last = number
-                    deliver(fields[b"p"])
-
-    task = asyncio.create_task(read())
-    await asyncio.sleep(0.3)  # until it waits
-
-    async def publish(payload: bytes) -> None:
-        await sender.xadd("bare", {"p": payload}, maxlen=100_000, approximate=True)
-
-    async def leave() -> None:
-        task.cancel()
-        await sender.aclose()
-        await receiver.aclose()
-
-    return publish, leave
+    return await (bare_stores.join_redis if url.startswith("redis") else bare_stores.join_postgres)(url, take)
 
 
 async def join_channels_redis(url: str, deliver: Deliver) -> Joined:
@@ -121,54 +101,14 @@ async def join_socketio_redis(url: str, deliver: Deliver) -> Joined:
     return publish, leave
 
 
-async def join_bare_postgres(url: str, deliver: Deliver) -> Joined:
-    """Join by the shortest program: a counter's row, an INSERT, and a NOTIFY that rings."""
-    import asyncpg
-
-    sender, receiver = await asyncpg.connect(url), await asyncpg.connect(url)
-    await sender.execute(
-        "SELECT pg_advisory_lock(1); CREATE TABLE IF NOT EXISTS bare (id bigserial PRIMARY KEY, payload bytea); "
-        "SELECT pg_advisory_unlock(1)"
-    )
-    bell = asyncio.Event()
-    await receiver.add_listener("bare", lambda *_: bell.set())
-    last = await receiver.fetchval("SELECT coalesce(max(id), 0) FROM bare")
-
-    async def read() -> None:
-        nonlocal last
-        while True:
-            await bell.wait()
-            bell.clear()
-            for row in await receiver.fetch("SELECT id, payload FROM bare WHERE id > $1 ORDER BY id", last):
-                last = row["id"]
-                deliver(row["payload"])
-
-    task = asyncio.create_task(read())
-    statement = await sender.prepare(
-        "WITH it AS (INSERT INTO bare (payload) VALUES ($1) RETURNING id) SELECT pg_notify('bare', id::text) FROM it"
-    )
-    lock = asyncio.Lock()
-
-    async def publish(payload: bytes) -> None:
-        async with lock:
-            await statement.fetch(payload)
-
-    async def leave() -> None:
-        task.cancel()
-        sender.terminate()
-        receiver.terminate()
-
-    return publish, leave
-
-
 STORES: dict[str, dict[str, tuple[Callable[[str, Deliver], Awaitable[Joined]], str]]] = {
     "redis": {
-        "a bare program": (join_bare_redis, "redis"),
+        "a bare program": (join_bare, "redis"),
         "asgi-signalr": (join_ours, "redis"),
         "channels_redis": (join_channels_redis, "channels_redis"),
         "python-socketio": (join_socketio_redis, "socketio"),
     },
-    "postgres": {"a bare program": (join_bare_postgres, "asyncpg"), "asgi-signalr": (join_ours, "asyncpg")},
+    "postgres": {"a bare program": (join_bare, "asyncpg"), "asgi-signalr": (join_ours, "asyncpg")},
     "nats": {"asgi-signalr": (join_ours, "nats")},
     "sqlite": {"asgi-signalr": (join_ours, "aiosqlite")},
 }

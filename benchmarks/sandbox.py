@@ -2,7 +2,7 @@
 
 Each round runs both, now the one first and now the other; what counts is the median of the rounds' ratios.
 
-uv run python benchmarks/sandbox.py [ROUNDS]
+uv run python benchmarks/sandbox.py [ROUNDS] [EXERCISE...]
 """
 
 import os
@@ -33,7 +33,7 @@ def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     missed = False
     print(f"{rounds} rounds, seconds")
-    for name in EXERCISES:
+    for name in sys.argv[2:] or EXERCISES:
         seconds(name, "on")  # what is made once, such as compiled code, is made now
         times: dict[str, list[float]] = {"on": [], "off": []}
         for number in range(rounds):

@@ -9,6 +9,7 @@ def main() -> None:
     """Run the command line; `--version` and `status` are answered before anything heavy is imported."""
     try:
         _put_last()
+        _forget_no_size()
         _open_streams()
         code = _run(sys.argv[1:])
         sys.stdout.flush()
@@ -67,6 +68,13 @@ def _put_last() -> None:
     # Python makes what PYTHONPATH names absolute.
     foreign |= {here, *(os.path.join(here, each) for each in foreign)}  # noqa: PTH118  (as above)
     sys.path.sort(key=lambda each: each in foreign)
+
+
+def _forget_no_size() -> None:
+    """Forget a terminal of no columns or lines, as some programs and containers tell of: all would be left out."""
+    for name in ("COLUMNS", "LINES"):
+        if os.environ.get(name) == "0":
+            del os.environ[name]
 
 
 def _open_streams() -> None:

@@ -144,7 +144,7 @@ def _start(group: Group, program: Path, folder: Path, port: int) -> bool:
     own = environment({"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)})
     command = [str(program), "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
     with (folder / _TROUBLE).open("wb") as log:
-        return listening(group, command, folder, port, log, own)
+        return listening(group, command, folder, port, log, own) is not None
 
 
 def _read(line: bytes) -> Request | None:

@@ -1,7 +1,8 @@
 """From a machine with nothing but Python to an environment with labkit, and `labkit setup` in it.
 
 `python setup.py` in a checkout comes here, and so does `python FILE` of a bundle, whose `__main__.py` this file is:
-therefore it imports the standard library only, and is understood by Pythons that are too old for labkit.
+therefore it imports the standard library only, is understood by Pythons that are too old for labkit, and has its
+translations with it.
 """
 
 from __future__ import annotations
@@ -40,11 +41,15 @@ def main(arguments: list[str], home: Path, bundle: Path | None = None) -> int:
     machine lacks something.
     """
     parser = argparse.ArgumentParser(
-        description="Make an environment, install labkit in it, and look whether this machine is ready for the lab."
+        description=_said(
+            "Make an environment, install labkit in it, and look whether this machine is ready for the lab."
+        )
     )
-    parser.add_argument("--from", dest="bundle", type=Path, metavar="FILE", help="without a network, from this bundle")
-    parser.add_argument("--yes", "-y", action="store_true", help="do not ask before a browser is downloaded")
-    parser.add_argument("--dir", type=Path, default=home, help="where to make .venv (default: %(default)s)")
+    parser.add_argument(
+        "--from", dest="bundle", type=Path, metavar="FILE", help=_said("without a network, from this bundle")
+    )
+    parser.add_argument("--yes", "-y", action="store_true", help=_said("do not ask before a browser is downloaded"))
+    parser.add_argument("--dir", type=Path, default=home, help=_said("where to make .venv (default: %(default)s)"))
     chosen = parser.parse_args(arguments)
     bundle, home = chosen.bundle or bundle, chosen.dir.absolute()
     environment = home / ".venv"
@@ -52,15 +57,16 @@ def main(arguments: list[str], home: Path, bundle: Path | None = None) -> int:
         if bundle is None:
             _from_index(home, environment)
         else:
+            refuse_unfit(read_manifest(bundle), bundle)  # before anything is made
             _make(environment, "--without-pip")
             install(bundle, python_of(environment))
             _unpack_lab(bundle, home)
     except Refusal as refusal:
-        print(f"{refusal}\nnext: {refusal.next}", file=sys.stderr, flush=True)
+        print(f"{refusal}\n{_said('next:')} {refusal.next}", file=sys.stderr, flush=True)
         return 3
     labkit = [str(python_of(environment)), "-m", "labkit", "setup", *(["--yes"] if chosen.yes else [])]
     code = subprocess.run(labkit, cwd=str(home)).returncode
-    print("\nActivate the environment, in every new terminal, so that `labkit` is found:\n")
+    print("\n" + _said("Activate the environment, in every new terminal, so that `labkit` is found:") + "\n")
     print(f"    {activation(environment)}", flush=True)
     return code
 
@@ -73,7 +79,7 @@ def install(bundle: Path, python: Path) -> None:
     manifest = read_manifest(bundle)
     refuse_unfit(manifest, bundle)
     with tempfile.TemporaryDirectory(prefix="labkit-") as temporary:
-        _say(f"Unpacking {bundle.name}")
+        _say(_said("Unpacking {bundle}", bundle=bundle.name))
         with zipfile.ZipFile(str(bundle)) as archive:
             wheels = [name for name in archive.namelist() if name.startswith("wheels/") and name.endswith(".whl")]
             archive.extractall(temporary, wheels)
@@ -81,9 +87,11 @@ def install(bundle: Path, python: Path) -> None:
         (pip,) = folder.glob("pip-*.whl")
         options = ["install", "--quiet", "--no-index", "--find-links", str(folder), "--disable-pip-version-check"]
         again = ["--force-reinstall", "--no-deps", PROJECT, "asgi-signalr"]  # of a bundle with the same version
-        _say(f"Installing labkit {manifest['labkit']} into {python.parent.parent}")
+        into = python.parent.parent
+        _say(_said("Installing labkit {version} into {folder}", version=manifest["labkit"], folder=into))
+        failed = _said("The packages of the bundle could not be installed.")
         for what in ([PROJECT], again):
-            _run([str(python), str(pip / "pip"), *options, *what], "The packages of the bundle could not be installed.")
+            _run([str(python), str(pip / "pip"), *options, *what], failed)
 
 
 def read_manifest(bundle: Path) -> dict[str, object]:
@@ -95,13 +103,20 @@ def read_manifest(bundle: Path) -> dict[str, object]:
         with zipfile.ZipFile(str(bundle)) as archive:
             manifest: dict[str, object] = json.loads(archive.read(MANIFEST).decode("utf-8"))
         if manifest["schema"] != 1:
-            raise Refusal(f"{bundle} was made by a newer labkit.", "Make it with the labkit that you have.")
+            raise Refusal(
+                _said("{bundle} was made by a newer labkit.", bundle=bundle),
+                _said("Make it with the labkit that you have."),
+            )
         return manifest
     except OSError as error:
-        raise Refusal(f"Cannot read {bundle}: {error.strerror}.", "Name the bundle: --from FILE") from error
+        raise Refusal(
+            _said("Cannot read {bundle}: {reason}.", bundle=bundle, reason=error.strerror),
+            _said("Name the bundle: --from FILE"),
+        ) from error
     except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
         raise Refusal(
-            f"{bundle} is no bundle of labkit, or it is damaged.", "Make one: labkit setup --bundle FILE"
+            _said("{bundle} is no bundle of labkit, or it is damaged.", bundle=bundle),
+            _said("Make one: labkit setup --bundle FILE"),
         ) from error
 
 
@@ -113,9 +128,19 @@ def refuse_unfit(manifest: dict[str, object], bundle: Path) -> None:
     if target() in targets and version in pythons:
         return
     raise Refusal(
-        f"{bundle.name} is for {', '.join(targets)} with Python {', '.join(pythons)}; "
-        f"this is {target()} with Python {version}.",
-        f"Make one for it, where there is a network: labkit setup --bundle FILE --for {target()} --python {version}",
+        _said(
+            "{bundle} is for {targets} with Python {pythons}; this is {target} with Python {version}.",
+            bundle=bundle.name,
+            targets=", ".join(targets),
+            pythons=", ".join(pythons),
+            target=target(),
+            version=version,
+        ),
+        _said(
+            "Make one for it, where there is a network: labkit setup --bundle FILE --for {target} --python {version}",
+            target=target(),
+            version=version,
+        ),
     )
 
 
@@ -135,7 +160,8 @@ def python_of(environment: Path) -> Path:
 def activation(environment: Path) -> str:
     """What to type to activate it in the shell of this machine."""
     if sys.platform == "win32":
-        return f'& "{environment}\\Scripts\\Activate.ps1"     (in cmd: "{environment}\\Scripts\\activate.bat")'
+        in_cmd = f'{_said("in cmd:")} "{environment}\\Scripts\\activate.bat"'
+        return f'& "{environment}\\Scripts\\Activate.ps1"     ({in_cmd})'
     shell = Path(os.environ.get("SHELL") or "sh").name
     script = {"fish": "activate.fish", "csh": "activate.csh", "tcsh": "activate.csh"}.get(shell, "activate")
     path = str(environment / "bin" / script)
@@ -147,9 +173,10 @@ def activation(environment: Path) -> str:
 def _from_index(checkout: Path, environment: Path) -> None:
     uv = shutil.which("uv")
     if uv:
-        _say(f"Making {environment} with uv")
+        _say(_said("Making {folder} with uv", folder=environment))
         # --inexact: what a developer has added stays.
-        _run([uv, "sync", "--no-dev", "--inexact", "--project", str(checkout)], "uv could not make the environment.")
+        sync = [uv, "sync", "--no-dev", "--inexact", "--project", str(checkout)]
+        _run(sync, _said("uv could not make the environment."))
         return
     _make(environment)
     import tomllib  # there from Python 3.11, which _make has made sure of
@@ -159,14 +186,14 @@ def _from_index(checkout: Path, environment: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="labkit-") as temporary:
         constraints = Path(temporary, "constraints.txt")
         constraints.write_text("\n".join(pins), encoding="utf-8")
-        _say("Installing labkit and its packages")
+        _say(_said("Installing labkit and its packages"))
         _run(
             [
                 *(str(python_of(environment)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
                 *("--constraint", str(constraints)),
                 *("--editable", str(checkout / "asgi-signalr"), "--editable", str(checkout)),
             ],
-            "The packages could not be installed: is there a network?",
+            _said("The packages could not be installed: is there a network?"),
         )
 
 
@@ -174,16 +201,23 @@ def _make(environment: Path, *options: str) -> None:
     """Make a virtual environment; one that is there and runs is taken as it is."""
     if sys.version_info < PYTHON or sys.maxsize < 2**32:
         raise Refusal(
-            f"This is Python {platform.python_version()}; labkit needs {PYTHON[0]}.{PYTHON[1]} or later, 64 bit.",
+            _said(
+                "This is Python {version}; labkit needs {oldest} or later, 64 bit.",
+                version=platform.python_version(),
+                oldest=f"{PYTHON[0]}.{PYTHON[1]}",
+            ),
             _newer_python(),
         )
     python = str(python_of(environment))
     if not _fails([python, "-c", "pass"] if options else [python, "-m", "pip", "--version"]):
         return
     if not options and _fails([sys.executable, "-c", "import ensurepip, venv"]):
-        raise Refusal("This Python cannot make environments: its packages venv and ensurepip are missing.", _venv())
-    _say(f"Making {environment}")
-    _run([sys.executable, "-m", "venv", "--clear", *options, str(environment)], "The environment could not be made.")
+        raise Refusal(
+            _said("This Python cannot make environments: its packages venv and ensurepip are missing."), _venv()
+        )
+    _say(_said("Making {folder}", folder=environment))
+    make = [sys.executable, "-m", "venv", "--clear", *options, str(environment)]
+    _run(make, _said("The environment could not be made."))
 
 
 def _fails(command: list[str]) -> bool:
@@ -201,19 +235,19 @@ def _venv() -> str:
         return "sudo dnf install python3"
     if shutil.which("zypper"):
         return "sudo zypper install python3"
-    return "Install Python from its web page or your package manager, with venv and pip; or install uv."
+    return _said("Install Python from its web page or your package manager, with venv and pip; or install uv.")
 
 
 def _newer_python() -> str:
     if sys.platform == "win32":
-        return "winget install Python.Python.3.13     (then: py -3.13 setup.py)"
+        return f"winget install Python.Python.3.13     ({_said('then:')} py -3.13 setup.py)"
     if sys.platform == "darwin":
-        return "brew install python@3.13     (then: python3.13 setup.py)"
+        return f"brew install python@3.13     ({_said('then:')} python3.13 setup.py)"
     if shutil.which("apt-get"):
-        return "sudo apt-get install python3 python3-venv     (or install uv, which brings its own Python)"
+        return f"sudo apt-get install python3 python3-venv     ({_said('or install uv, which brings its own Python')})"
     if shutil.which("dnf"):
-        return "sudo dnf install python3.13     (then: python3.13 setup.py)"
-    return "Install a newer Python, or uv, which brings its own."
+        return f"sudo dnf install python3.13     ({_said('then:')} python3.13 setup.py)"
+    return _said("Install a newer Python, or uv, which brings its own.")
 
 
 def _unpack_lab(bundle: Path, home: Path) -> None:
@@ -228,20 +262,83 @@ def _unpack_lab(bundle: Path, home: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(archive.read(name))
         for top in tops:
-            _say(f"Unpacked the lab into {home / top}: name it with --lab {top}")
+            _say(_said("Unpacked the lab into {folder}: name it with --lab {name}", folder=home / top, name=top))
 
 
 def _run(command: list[str], failed: str) -> None:
     try:
         code = subprocess.run(command).returncode
     except OSError as error:
-        raise Refusal(f"{failed} {command[0]}: {error.strerror}", "Mend that, and repeat the command.") from error
+        again = _said("Mend that, and repeat the command.")
+        raise Refusal(f"{failed} {command[0]}: {error.strerror}", again) from error
     if code:
-        raise Refusal(failed, "The lines above tell why. Mend that, and repeat the command.")
+        raise Refusal(failed, _said("The lines above tell why. Mend that, and repeat the command."))
 
 
 def _say(text: str) -> None:
     print(f"{text} ...", file=sys.stderr, flush=True)
+
+
+def _said(text: str, **fields: object) -> str:
+    """A message in the language that LABKIT_LANG asks for, as labkit says all else, with its fields filled in."""
+    is_spanish = os.environ.get("LABKIT_LANG", "").lower().startswith("es")
+    return (SPANISH[text] if is_spanish else text).format(**fields)
+
+
+SPANISH = {
+    "Make an environment, install labkit in it, and look whether this machine is ready for the lab.": (
+        "Crear un entorno, instalar labkit en él, y mirar si este equipo está listo para el laboratorio."
+    ),
+    "without a network, from this bundle": "sin red, desde este paquete",
+    "do not ask before a browser is downloaded": "no preguntar antes de descargar un navegador",
+    "where to make .venv (default: %(default)s)": "dónde crear .venv (por defecto: %(default)s)",
+    "Activate the environment, in every new terminal, so that `labkit` is found:": (
+        "Activa el entorno, en cada terminal nuevo, para que se encuentre `labkit`:"
+    ),
+    "Unpacking {bundle}": "Desempaquetando {bundle}",
+    "Installing labkit {version} into {folder}": "Instalando labkit {version} en {folder}",
+    "The packages of the bundle could not be installed.": "No se han podido instalar los paquetes del fichero.",
+    "{bundle} was made by a newer labkit.": "{bundle} se hizo con un labkit más nuevo.",
+    "Make it with the labkit that you have.": "Hazlo con el labkit que tienes.",
+    "Cannot read {bundle}: {reason}.": "No se puede leer {bundle}: {reason}.",
+    "Name the bundle: --from FILE": "Di cuál es el fichero: --from FILE",
+    "{bundle} is no bundle of labkit, or it is damaged.": "{bundle} no es un fichero de labkit, o está dañado.",
+    "Make one: labkit setup --bundle FILE": "Haz uno: labkit setup --bundle FILE",
+    "{bundle} is for {targets} with Python {pythons}; this is {target} with Python {version}.": (
+        "{bundle} es para {targets} con Python {pythons}; esto es {target} con Python {version}."
+    ),
+    "Make one for it, where there is a network: labkit setup --bundle FILE --for {target} --python {version}": (
+        "Haz uno para él, donde haya red: labkit setup --bundle FILE --for {target} --python {version}"
+    ),
+    "in cmd:": "en cmd:",
+    "Making {folder} with uv": "Creando {folder} con uv",
+    "uv could not make the environment.": "uv no ha podido crear el entorno.",
+    "Installing labkit and its packages": "Instalando labkit y sus paquetes",
+    "The packages could not be installed: is there a network?": "No se han podido instalar los paquetes: ¿hay red?",
+    "This is Python {version}; labkit needs {oldest} or later, 64 bit.": (
+        "Esto es Python {version}; labkit necesita {oldest} o posterior, de 64 bits."
+    ),
+    "This Python cannot make environments: its packages venv and ensurepip are missing.": (
+        "Este Python no puede crear entornos: le faltan sus paquetes venv y ensurepip."
+    ),
+    "Making {folder}": "Creando {folder}",
+    "The environment could not be made.": "No se ha podido crear el entorno.",
+    "Install Python from its web page or your package manager, with venv and pip; or install uv.": (
+        "Instala Python desde su página web o con tu gestor de paquetes, con venv y pip; o instala uv."
+    ),
+    "next:": "siguiente:",
+    "then:": "después:",
+    "or install uv, which brings its own Python": "o instala uv, que trae su propio Python",
+    "Install a newer Python, or uv, which brings its own.": "Instala un Python más nuevo, o uv, que trae el suyo.",
+    "Unpacked the lab into {folder}: name it with --lab {name}": (
+        "El laboratorio está en {folder}: dilo con --lab {name}"
+    ),
+    "Mend that, and repeat the command.": "Arréglalo, y repite la orden.",
+    "The lines above tell why. Mend that, and repeat the command.": (
+        "Las líneas de arriba dicen por qué. Arréglalo, y repite la orden."
+    ),
+}
+"""What is said in Spanish, by what is said in English."""
 
 
 if __name__ == "__main__":

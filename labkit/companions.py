@@ -3,13 +3,12 @@
 None of it is the app's (`tree.BESIDE` and the ignored folders name it), and all of it can be made again.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from labkit import manual, snippets
+from labkit import documents, manual, snippets
 from labkit.changes import FileChange
 from labkit.files import Within
 from labkit.lab import Exercise, Lab
@@ -191,4 +190,4 @@ def _xml(root: ElementTree.Element) -> bytes:
 
 
 def _json(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    return documents.json_of(document)

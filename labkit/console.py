@@ -1,6 +1,5 @@
 """The two streams of the command line: text for people on a terminal or in a pipe, JSON for programs."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -12,10 +11,14 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from labkit import language
+from labkit import documents, language
 
 PLAIN = "LABKIT_PLAIN"
 """The environment variable that asks for plain lines, for a screen reader for example, as `--plain` does."""
+
+
+class OutputError(OSError):
+    """What is said cannot be written, as where a disk is full."""
 
 
 class _Console(Console):
@@ -43,7 +46,12 @@ class _Console(Console):
     def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
         """Print as Rich does, in the reader's language; a soft wrap is a terminal's own, and kept elsewhere only."""
         objects = tuple(_translated(each) for each in objects)
-        super().print(*objects, soft_wrap=bool(soft_wrap) and not self.is_terminal, **options)
+        try:
+            super().print(*objects, soft_wrap=bool(soft_wrap) and not self.is_terminal, **options)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error.errno, error.strerror) from error
 
 
 def _translated(shown: Any) -> Any:
@@ -73,9 +81,7 @@ FormatOption = Annotated[
 
 def print_json(document: dict[str, Any]) -> None:
     """Write one JSON document to stdout, with the schema's number first; in UTF-8, whatever stdout's encoding is."""
-    text = json.dumps({"schema": 1, **document}, indent=2, ensure_ascii=False, default=str) + "\n"
-    # What UTF-8 cannot have, bytes of a file's name that are no text, becomes an escape of JSON's.
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.buffer.write(documents.json_of({"schema": 1, **document}))
     sys.stdout.flush()
 
 

@@ -51,6 +51,12 @@ def read_json(path: Path) -> Any:
     return parse_json(read(path))
 
 
+def json_of(document: Any) -> bytes:
+    """A document as JSON in UTF-8; what UTF-8 cannot have, bytes of a file's name that are no text, is escaped."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
 def parse_toml(text: str) -> dict[str, Any]:
     """What a text in TOML says. Raises ValueError."""
     for number, line in enumerate(text.split("\n"), start=1):

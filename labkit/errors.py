@@ -77,7 +77,10 @@ _MOST = 12
 def unknown(noun: str, given: str, known: Iterable[str], next: str | None = None) -> UsageError:
     """An error for an unknown name that offers the nearest known ones."""
     names = list(known)
-    near = difflib.get_close_matches(given.lower(), names, n=3, cutoff=0.5)
+    wanted = given.lower()
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    # Of those that are as near, in their own order: ex1 or ex2.
+    near.sort(key=lambda name: (-difflib.SequenceMatcher(None, name, wanted).ratio(), names.index(name)))
     if not near and len(names) > _MOST:
         hint = f"There are {len(names)}, the first of them {', '.join(names[:3])}."
     elif near:

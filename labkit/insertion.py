@@ -10,6 +10,7 @@ from pathlib import Path
 from labkit import recognition, snippets
 from labkit.changes import Change, FileChange
 from labkit.errors import UsageError
+from labkit.files import Within
 from labkit.lab import Exercise, Snippet
 from labkit.recognition import Likeness, Sight
 from labkit.snippets import TodoLine
@@ -243,7 +244,10 @@ def _missing(folder: Path, exercise: Exercise, sight: Sight, values: Mapping[int
     place = snippets.home(exercise, snippet.name)
     if place is None:
         return _nowhere(exercise, snippet)
-    if (folder / place.path).is_file() and snippets.text_of(folder / place.path) is None:
+    there = folder / place.path
+    if there.exists() and not there.is_file():
+        Within(folder).read(place.path)  # which names what is no file
+    if there.is_file() and snippets.text_of(folder / place.path) is None:
         return UsageError(
             f"{place.path} is not saved as UTF-8: labkit cannot read it, and neither can Python. Nothing was changed.",
             f"Save {place.path} with the encoding UTF-8 in your editor, and repeat the command.",
@@ -261,7 +265,7 @@ def _missing(folder: Path, exercise: Exercise, sight: Sight, values: Mapping[int
             "which this version of the lab does not know: the workspace was made from another one.",
             "labkit update   (brings the workspace to this version, and keeps your work)",
         )
-    gone = "" if (folder / place.path).is_file() else " (a file that is missing as well)"
+    gone = "" if there.is_file() else " (a file that is missing as well)"
     rest = "and neither is its code"
     if sight.is_guess:
         rest = f"and the code in {sight.place}, is not the snippet's; labkit verify tells whether it does as well"

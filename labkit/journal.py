@@ -6,7 +6,6 @@ a change puts away, the app's data for example, is moved there as well, and back
 """
 
 import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -234,7 +233,7 @@ def _describe(change: Change, put_away: dict[str, str]) -> bytes:
         ],
         "put_away": put_away,
     }
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    return documents.json_of(document)
 
 
 def _digest(content: bytes | None) -> str | None:

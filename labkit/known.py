@@ -4,7 +4,6 @@ And the labs that somebody has named here: a workspace that comes from elsewhere
 of a lab are programs, which run with the rights of whoever verifies.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,8 +51,7 @@ def remember(folder: Path, exercise: str, lab: Path) -> None:
                 {"folder": str(each.folder), "exercise": each.exercise, "lab": str(each.lab), "used": each.used}
                 for each in [Known(folder, exercise, lab, now), *others][:_MOST]
             ]
-            text = json.dumps({"schema": 1, "workspaces": rows}, indent=2, ensure_ascii=False)
-            write_whole(path, f"{text}\n".encode())
+            write_whole(path, documents.json_of({"schema": 1, "workspaces": rows}))
     except (LabError, OSError):
         return
 
@@ -79,7 +77,7 @@ def trust(lab: Path) -> None:
             return
         with locked(path.with_suffix(".lock")):
             rows = [str(lab), *map(str, _labs())][:_MOST]
-            write_whole(path, f"{json.dumps({'schema': 1, 'labs': rows}, indent=2, ensure_ascii=False)}\n".encode())
+            write_whole(path, documents.json_of({"schema": 1, "labs": rows}))
     except (LabError, OSError):
         return
 

@@ -86,6 +86,8 @@ def checks(lab: Lab, folder: Path) -> list[Check]:
     ]
     if any(exercise.database for exercise in lab.exercises):
         found.append(Check("PostgreSQL", _postgres))
+    if any(exercise.database and exercise.database.instead for exercise in lab.exercises):
+        found.append(Check("other backplanes", lambda: _instead(lab)))
     found += [
         Check("network", _loopback),
         Check("this folder", lambda: _room(folder)),
@@ -251,6 +253,22 @@ def _postgres() -> str:
     return seen
 
 
+def _instead(lab: Lab) -> str:
+    """Which servers are here that may take PostgreSQL's place; the lab does without any of them."""
+    from labkit import services
+
+    names = dict.fromkeys(name for each in lab.exercises if each.database for name in each.database.instead)
+    is_here = {service.title: service.is_here() for service in map(services.find, names)}
+    here, missing = ([title for title, is_so in is_here.items() if is_so is wanted] for wanted in (True, False))
+    found, lacking = ", ".join(here) or "none", ", ".join(missing)
+    if not missing:
+        return f"{found} may take PostgreSQL's place"
+    return (
+        f"{found} may take PostgreSQL's place; not here: {lacking}. pip install 'handson-labkit[backplanes]' brings "
+        "what there is for this system"
+    )
+
+
 def _postgres_version(server: Any) -> str:
     return f"PostgreSQL {server.query('postgres', 'SHOW server_version')[0]['server_version']}"
 
@@ -277,7 +295,9 @@ def _room(*folders: Path, advice: str = "Free some disk space, or work in a fold
     """Whether the folders, or where they will be made, take files and have room for more."""
     least, where = sys.maxsize, folders[0]
     for folder in folders:
-        existing = next(path for path in (folder, *folder.parents) if path.is_dir())
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise MachineError(f"{existing} is a file where a folder belongs.", "Move it away, or choose another.")
         try:
             with tempfile.TemporaryFile(dir=existing) as file:
                 file.write(bytes(4096))

@@ -87,8 +87,7 @@ def pack(here: Workspace, exercise: Exercise, file: Path, trainee: str | None, n
                     if (content := _content(here.folder, path, left_out)) is not None:
                         archive.writestr(_entry(f"{top}/{path}", now), content)
                         paths.append(path)
-                text = json.dumps(about, indent=2, ensure_ascii=False)
-                archive.writestr(_entry(f"{top}/{VERDICTS}", now), f"{text}\n".encode())
+                archive.writestr(_entry(f"{top}/{VERDICTS}", now), documents.json_of(about))
             temporary.chmod(0o644)
             temporary.replace(file)
         finally:

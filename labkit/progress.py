@@ -5,7 +5,6 @@ database was created, or its task was verified. Steps that only tell something t
 deed that follows them. Deeds that leave nothing in the code are remembered in `.labkit/progress.json`.
 """
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -318,5 +317,4 @@ def _change(workspace: Workspace, add: Callable[[dict[str, Any]], None]) -> None
     with locked(workspace.folder / ".labkit" / "lock"):
         document = dict(_read(workspace))
         add(document)
-        text = json.dumps({**document, "schema": 1}, indent=2, ensure_ascii=False)
-        write_whole(_path(workspace), f"{text}\n".encode())
+        write_whole(_path(workspace), documents.json_of({**document, "schema": 1}))

@@ -5,7 +5,6 @@ signature only tells that nothing was changed since. Whoever grades by receipts 
 """
 
 import base64
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -95,7 +94,7 @@ def write(folder: Path, lab: Lab, exercise: Exercise, report: Report, work: str,
         "key": _text(key.public_key().public_bytes_raw()),
         "signature": _text(key.sign(_bytes(signed))),
     }
-    Within(folder).write(NAME, f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode())
+    Within(folder).write(NAME, documents.json_of(document))
     return folder / NAME
 
 

@@ -53,16 +53,22 @@ class Recorder:
 
     Everything is kept of what a failure looks at; with `everything`, of all the rest as well. With `pictures`, a
     screenshot of every page as it was in the end is put into that folder. With `nothing`, which is quicker, it is only
-    seen what goes wrong.
+    seen what goes wrong. Without `snapshots` traces tell the steps, and show no page.
     """
 
     def __init__(
-        self, folder: Path, pictures: Path | None = None, everything: bool = False, nothing: bool = False
+        self,
+        folder: Path,
+        pictures: Path | None = None,
+        everything: bool = False,
+        nothing: bool = False,
+        snapshots: bool = True,
     ) -> None:
         self._folder = folder
         self._pictures = pictures
         self._everything = everything
         self._nothing = nothing
+        self._snapshots = snapshots
         self._recordings: list[_Recording] = []
         self.makers: list[str] = []
         """The fixtures being set up, and before them the check."""
@@ -72,7 +78,7 @@ class Recorder:
         maker = self.makers[-1] if self.makers else "browser"
         same = sum(each.maker == maker for each in self._recordings)
         folder = self._folder / (maker if not same else f"{maker}-{same + 1}")
-        self._recordings.append(_Recording(maker, folder, context, not self._nothing))
+        self._recordings.append(_Recording(maker, folder, context, not self._nothing, self._snapshots))
 
     def keep(self, makers: set[str]) -> list[str]:
         """Write the evidence of what these made, once, and tell the files; the traces follow at the end."""
@@ -106,7 +112,7 @@ class Recorder:
 class _Recording:
     """The recording of one context."""
 
-    def __init__(self, maker: str, folder: Path, context: "BrowserContext", can_be_kept: bool) -> None:
+    def __init__(self, maker: str, folder: Path, context: "BrowserContext", can_be_kept: bool, snapshots: bool) -> None:
         self.maker = maker
         self.context = context
         self.seen = watch(context)
@@ -115,7 +121,7 @@ class _Recording:
         self._can_be_kept = can_be_kept
         if not can_be_kept:
             return
-        context.tracing.start(snapshots=True, screenshots=False, sources=False)
+        context.tracing.start(snapshots=snapshots, screenshots=False, sources=False)
         context.on("console", self._on_console)
         context.on("weberror", lambda error: self._on_error(error.page.url if error.page else "", str(error.error)))
         context.on("page", lambda page: page.on("websocket", self._on_websocket))

@@ -30,7 +30,11 @@ def watched(folder: Path) -> Iterator[Callable[[], list[str]]]:
         return not (hidden or parts[-1] in tree.IGNORED_FILES or parts[-1].endswith(tree.IGNORED_ENDINGS))
 
     def watch() -> None:
-        for changes in watchfiles.watch(folder, watch_filter=is_apps, stop_event=stop, debounce=200, rust_timeout=500):
+        # In milliseconds; it wakes up once a step.
+        batches = watchfiles.watch(
+            folder, watch_filter=is_apps, stop_event=stop, debounce=400, step=200, rust_timeout=500
+        )
+        for changes in batches:
             for path in sorted({path for _, path in changes}):
                 found.put(Path(path).relative_to(folder).as_posix())
 

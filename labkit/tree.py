@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -52,6 +53,9 @@ LARGE = 1_000_000
 MOST_CODE = 8_000_000
 """How many bytes of an app are looked through for code, the smallest files first: the others are data."""
 
+MOST_FILES = 2000
+"""How many files of an app are looked through for code, those of the folders with the fewest files first."""
+
 
 def is_tools_folder(path: str | Path) -> bool:
     """Whether a folder is what tools have made beside an app: by its name, or as an environment of Python's."""
@@ -94,11 +98,19 @@ def app_files(folder: Path, most: float = HUGE) -> Iterator[str]:
 
 
 def code_files(folder: Path) -> list[str]:
-    """Those of the app's files that somebody may have written, in their order: none is large, nor are all together."""
+    """Those of the app's files that somebody may have written, in their order: none is large, nor are all together.
+
+    Of thousands, those of a folder with thousands of files are left out: they are data.
+    """
     sizes = {}
     for path in app_files(folder, LARGE):
         with contextlib.suppress(OSError):  # it went after the folder was listed
             sizes[path] = (folder / path).stat().st_size
+    if len(sizes) > MOST_FILES:
+        beside = Counter(path.rpartition("/")[0] for path in sizes)
+        fewest = sorted(sizes, key=lambda path: beside[path.rpartition("/")[0]])[:MOST_FILES]
+        kept = set(fewest)
+        sizes = {path: size for path, size in sizes.items() if path in kept}
     if sum(sizes.values()) <= MOST_CODE:
         return list(sizes)
     chosen, room = set(), MOST_CODE

@@ -3,7 +3,6 @@
 They are kept in `.labkit/verdicts.json`, which is the trainee's own to change: a memory, and no proof.
 """
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,8 +62,7 @@ def remember(folder: Path, report: "Report", digest: str, now: datetime) -> None
                 ],
             }
         document = {"schema": 1, "tasks": dict(sorted(tasks.items())), "failures": dict(sorted(failing.items()))}
-        text = json.dumps(document, indent=2, ensure_ascii=False)
-        write_whole(folder / ".labkit" / _NAME, f"{text}\n".encode())
+        write_whole(folder / ".labkit" / _NAME, documents.json_of(document))
 
 
 def _first_failure(task: "TaskReport", when: str) -> dict[str, Any] | None:

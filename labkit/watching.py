@@ -16,9 +16,12 @@ from labkit.lab import Exercise
 SILENT = {("manual",), ("wheels",), *((".labkit", name) for name in ("data", "evidence", "undone"))}
 """Folders of a workspace in which nothing says anything about the work, beside those that are no part of any app."""
 
-DEBOUNCE = 100
-STEP = 50
-"""Milliseconds: a batch ends when nothing was saved for a `STEP`, at the latest after `DEBOUNCE`."""
+DEBOUNCE = 200
+STEP = 100
+"""Milliseconds: a batch ends when nothing was saved for a `STEP`, at the latest after `DEBOUNCE`.
+
+watchfiles wakes up once a `STEP`, also where nothing is saved: most of what an idle guide costs.
+"""
 
 TIMEOUT = 300
 """Milliseconds after which a folder in which nothing was saved is found to be gone, or Ctrl-C to be pressed."""

@@ -495,8 +495,12 @@ def _kept_record(described: dict[str, Any]) -> Record:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise UsageError if the workspace's `.labkit`, or a folder in it that labkit writes to, is a link."""
+    """Raise UsageError if the workspace's `.labkit`, or a folder in it that labkit writes to, is a link or a file."""
     within = Within(folder)
+    for own in (folder / ".labkit", folder / ".labkit" / "data"):
+        if own.exists() and not own.is_dir():
+            name = own.relative_to(folder).as_posix()
+            raise UsageError(f"{name} is a file where a folder of labkit's belongs.", f"Remove it, then repeat: {own}")
     for name in ("data", "evidence", "journal", "undone", "half-made"):
         within.names(f".labkit/{name}")
 

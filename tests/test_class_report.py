@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from labkit import language
 from labkit.browser import launch_options
 from labkit.errors import UsageError
 from labkit.grading import class_report, comparison, gradebook, roster
@@ -218,10 +220,25 @@ def test_what_has_changed_comes_first(told: Callable[..., ClassReport], tmp_path
     assert [(each.key, each.words) for each in found] == [
         ("alice-a1", "a1.1 passes no more"),
         ("bob-a1", "a1.2 passes now"),
-        ("gus-a1", "new"),
+        ("gus-a1", "it is new"),
     ]
     with pytest.raises(UsageError, match="is no report of labkit grade"):
         comparison.read(tmp_path / "nothing")
+
+
+def test_the_page_is_in_the_readers_language(
+    told: Callable[..., ClassReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(language.VARIABLE, "es")
+    changes = [comparison.Change("bob-a1", ("a1.2",)), comparison.Change("gus-a1", is_new=True)]
+    page = class_report.write(tmp_path / "report", told(changes=changes, earlier="mayo")).read_text("utf-8")
+    body = page.partition("<body>")[2].partition("<script>")[0]
+    words = " ".join(re.sub(r"<[^>]+>", " ", body).split())
+    assert '<html lang="es">' in page
+    for said in ("3 no hecho", "Lo que ha cambiado desde mayo", "a1.2 se supera ahora", "Lo que más falta", "Puntos"):
+        assert said in words
+    # What the script compares with stays as programs know it.
+    assert re.search(r'<tr data-state="not done".*?</span> no hecho', body, re.DOTALL)
 
 
 # In a browser.
@@ -275,7 +292,7 @@ def test_the_table_is_sorted_filtered_and_leads_to_each(
     points.get_by_role("button").click()
     assert (points.get_attribute("aria-sort"), names(page)) == ("descending", ["alice", "bob", "emil", "dora", "fay"])
     page.get_by_label("Name").fill("B")
-    assert (names(page), page.get_by_role("status").inner_text()) == (["bob"], "1 of 6")
+    assert (names(page), page.get_by_role("status").inner_text()) == (["bob"], "1 / 6")
     page.get_by_label("Name").fill("")
     page.get_by_label("State").select_option("not done")
     assert names(page) == ["bob", "emil", "dora"]

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,12 +21,13 @@ import pytest
 from asgi_signalr.testing import RefusedError, TestClient, running
 from websockets.sync.client import connect
 
-from labkit import verdicts, workspace
+from labkit import language, verdicts, workspace
 from labkit.classroom import certificate, joining
-from labkit.classroom.board import Board
+from labkit.classroom.board import STATIC, Board
 from labkit.classroom.room import MOST_WRONG, STUCK, Room, Told, ToldCheck, ToldTask
 from labkit.errors import MachineError, UsageError
 from labkit.lab import Lab
+from labkit.live import pages
 from labkit.verify.report import Check, Report, Result, TaskReport, Verdict
 from labkit.workspace import Workspace
 
@@ -81,6 +85,17 @@ def test_a_board_may_show_numbers_alone(tea: Lab) -> None:
     room.tell(told(room, name="Ann"), AT)
     boards = [Board(room, TOKEN, "http://board", names=names) for names in (True, False)]
     assert [board.to_json()["trainees"][0]["name"] for board in boards] == ["Ann", None]
+
+
+def test_the_board_is_in_the_readers_language(tea: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(language.VARIABLE, "es")
+    page, texts = (
+        bytes(each.body).decode() for each in (pages.page(STATIC / "board.html"), pages.texts(STATIC / "board.js"))
+    )
+    assert ('<html lang="es">' in page, "Tablero de la clase" in page, "{{" in page) == (True, True, False)
+    said = json.loads(texts.removeprefix("export default ").removesuffix(";"))
+    assert said["{number} hands raised"] == "{number} manos levantadas"
+    assert [each for each, translated in said.items() if each == translated] == []
 
 
 def test_a_code_expires_for_newcomers_and_cannot_be_guessed(room: Room) -> None:
@@ -227,12 +242,75 @@ def test_a_failure_and_the_work_are_sent_to_whoever_opens_them_and_taken_back(te
     ("url", "code", "said"),
     [
         ("ftp://board", "CODE", "is no address of a board"),
+        ("http://board:99999", "CODE", "is no address of a board"),
         ("http://board:1", "CODE-PRINT", "is that of an https board"),
     ],
 )
 def test_an_invitation_that_cannot_be_right_is_refused(url: str, code: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         joining.Invitation(url, code)
+
+
+@pytest.fixture
+def mute(tmp_path: Path) -> Iterator[Callable[[bool], int]]:
+    """Starts what takes a connection, by TLS or not, and then says nothing: its port."""
+    with contextlib.ExitStack() as stack:
+
+        def start(tls: bool) -> int:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            file, key, _ = certificate.make(tmp_path, ("127.0.0.1",))
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(file, key)
+
+            def serve() -> None:
+                with contextlib.suppress(OSError), contextlib.ExitStack() as taken:
+                    while True:
+                        one = taken.enter_context(listener.accept()[0])
+                        if tls:
+                            taken.enter_context(context.wrap_socket(one, server_side=True))
+
+            threading.Thread(target=serve, daemon=True).start()
+            return int(listener.getsockname()[1])
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tls", "reason"),
+    [
+        ("https", True, "no answer"),
+        ("http", False, "no answer"),
+        ("https", None, os.strerror(errno.ECONNREFUSED)),
+    ],
+)
+def test_a_board_that_never_answers_is_given_up(
+    here: Workspace,
+    tmp_path: Path,
+    mute: Callable[[bool], int],
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    tls: bool | None,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(joining, "TRYING", 0)
+    monkeypatch.setattr(joining, "PATIENCE", 0.5)
+    if tls is None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+    else:
+        port = mute(tls)
+    url = f"{scheme}://127.0.0.1:{port}"
+    ca = tmp_path / "certificate.pem" if tls else None
+    with pytest.raises(MachineError) as raised:
+        joining.join(joining.Invitation(url, "CODE", ca), joining.Sender(here, "CODE", None), pytest.fail)
+    assert raised.value.message == f"No board answers at {url}: {reason}."
+    assert str(raised.value.next).endswith("labkit class join URL CODE")
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(here: Workspace, mute: Callable[[bool], int]) -> None:
+    invitation = joining.Invitation(f"https://127.0.0.1:{mute(True)}", "CODE")
+    with pytest.raises(UsageError, match="does not trust the board's certificate"):
+        joining.join(invitation, joining.Sender(here, "CODE", None), pytest.fail)
 
 
 LABKIT = [sys.executable, "-m", "labkit"]
@@ -258,7 +336,8 @@ def opened(tea: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def ask(folder: Path, *arguments: str) -> tuple[int, str]:
     """What a command of `labkit class` says, with its exit code."""
-    done = subprocess.run([*LABKIT, "class", *arguments], cwd=folder, capture_output=True, encoding="utf-8")
+    command = [*LABKIT, "class", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=90)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -495,7 +574,7 @@ async def test_the_page_follows_the_class_and_is_readable(tea: Lab, tmp_path: Pa
             await bob.invoke("tell", message(room, 2) | {"hand": True})
             await expect(page.locator("tbody th")).to_contain_text(["No. 2", "<b>Ann</b>"])
             await expect(page.locator("tbody td.passed")).to_have_count(1)
-            await expect(page.locator("#checks li")).to_have_text(["2 of 2 Cup"])
+            await expect(page.locator("#checks li")).to_have_text(["2 / 2 Cup"])
             found = (await Axe().run(page)).response["violations"]
             assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
             assert await page.evaluate("document.documentElement.scrollWidth") <= width

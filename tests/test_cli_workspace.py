@@ -173,7 +173,17 @@ def test_diff_shows_what_is_still_to_come(labkit: Labkit, started: Path) -> None
         "--- yours/pages/cup.html\n+++ end/pages/cup.html\n@@ -1,2 +1,2 @@\n <p>{{ cup }}</p>\n"
         "-<!-- TODO cup-label: say whose cup it is -->\n+<h1>Cup</h1>\n",
     )
-    assert labkit("diff", "--stat")[1] == "pages/cup.html  +1 -1\n"
+    assert labkit("diff", "--stat")[1] == (
+        "pages/cup.html  +1 -1\n1 file differs from a1's end: + is only there, - only in your workspace.\n"
+        "next: labkit diff a1 pages/cup.html\n"
+    )
+    assert labkit("diff", "a1", "pages/cup.html") == labkit("diff", "pages/cup.html") == (0, out, "")
+    assert labkit("diff", "app.py") == (0, "app.py is equal to a1's end, byte for byte.\nnext: labkit verify a1\n", "")
+    code, _, err = labkit("diff", "pages/cap.html")
+    assert (code, err.splitlines()) == (
+        2,
+        ["Unknown file “pages/cap.html”. Did you mean pages/cup.html?", "next: labkit diff a1 --stat"],
+    )
 
 
 def test_diff_says_when_the_workspace_is_equal(labkit: Labkit, started: Path) -> None:

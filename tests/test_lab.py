@@ -229,6 +229,7 @@ def test_no_sentence_of_an_error_ends_twice(said: str, shown: str) -> None:
 
 
 def test_of_many_names_a_few_are_told() -> None:
+    assert unknown("exercise", "ex3", ["ex1", "ex2"]).message == "Unknown exercise “ex3”. Did you mean ex1 or ex2?"
     many = unknown("file", "no.css", [f"page-{n}.html" for n in range(40)], "labkit diff --stat")
     assert (
         many.message == "Unknown file “no.css”. There are 40, the first of them page-0.html, page-1.html, page-2.html."

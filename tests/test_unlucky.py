@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from labkit import changes, instances, snippets, tree, workspace
+from labkit import __main__, changes, instances, known, snippets, tree, workspace
 from labkit.diagnosis import AppDidNotStart
 from labkit.grading import staging
-from labkit.lab import App, Exercise
+from labkit.lab import App, Exercise, find_lab
 from labkit.workspace import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="made of links, folders that go, and limits")
@@ -68,6 +68,17 @@ def test_a_film_in_the_workspace_is_not_read(mine: Workspace, brew: Exercise) ->
     assert [each.path for each in workspace.compare(mine.folder, brew.begin)] == []
 
 
+def test_of_thousands_of_files_those_of_a_folder_full_of_them_are_not_looked_through(
+    mine: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree.code_files(mine.folder)
+    monkeypatch.setattr(tree, "MOST_FILES", len(before))
+    (mine.folder / "aaa").mkdir()
+    for number in range(20):
+        (mine.folder / "aaa" / f"{number}.csv").touch()
+    assert tree.code_files(mine.folder) == before
+
+
 def test_a_large_file_is_compared_but_not_held_in_memory(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"x" * tree.LARGE)
@@ -89,6 +100,61 @@ def test_a_file_in_another_encoding_is_named_by_insert(labkit: Labkit, mine: Wor
         "app.py is not saved as UTF-8: labkit cannot read it, and neither can Python. Nothing was changed.",
     )
     assert path.read_bytes() == content
+
+
+def test_what_is_in_the_way_of_labkits_own_is_named_with_what_to_do(labkit: Labkit, mine: Workspace) -> None:
+    lock, own = mine.folder / ".labkit" / "lock", mine.folder / ".labkit"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    advice = "next: Something else lies there: move it away, then repeat the command.\n"
+    assert labkit("snippet", "insert", "pour") == (3, "", f"Is a directory: {lock}\n{advice}")
+    own.rename(mine.folder.parent / "kept")
+    own.touch()
+    said = f".labkit is a file where a folder of labkit's belongs.\nnext: Remove it, then repeat: {own}\n"
+    for command in (("next",), ("snippet", "insert", "pour")):
+        assert labkit(*command) == (2, "", said)
+
+
+def test_a_folder_where_a_file_of_the_app_belongs_is_named_by_insert(labkit: Labkit, mine: Workspace) -> None:
+    (mine.folder / "app.py").unlink()
+    (mine.folder / "app.py").mkdir()
+    code, _, err = labkit("snippet", "insert", "pour")
+    assert (code, err.splitlines()[0]) == (
+        2,
+        "app.py is a folder, a pipe or a device where a file belongs. Nothing was changed.",
+    )
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
+def test_a_workspace_whose_name_is_no_text_is_like_any_other(
+    labkit: Labkit, mine: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = mine.folder.rename(mine.folder.with_name(os.fsdecode(b"tea \xff")))
+    monkeypatch.chdir(odd)
+    commands = ("next", "snippet insert pour", "status", "diff --stat", "undo", "pack", "list --format json")
+    assert [labkit(*each.split())[0] for each in commands] == [0] * len(commands)
+    assert [each.folder for each in known.workspaces(find_lab().folder)] == [odd]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has no device that is always full")
+def test_what_cannot_be_written_is_said_as_such(mine: Workspace, tea_folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "labkit", "list", "--lab", str(tea_folder)],
+            cwd=mine.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    said = "Cannot write the output: No space left on device.\nnext: Free some disk space, or send it elsewhere.\n"
+    assert (done.returncode, done.stderr) == (3, said)
+
+
+def test_a_terminal_of_no_columns_is_as_wide_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    monkeypatch.setenv("LINES", "24")
+    __main__._forget_no_size()
+    assert (os.environ.get("COLUMNS"), os.environ["LINES"]) == (None, "24")
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,24 @@ def server(entrant: str, url: str, size: int) -> Iterator[int]:
     command = [sys.executable, str(Path(__file__).parent / "apps.py"), entrant, url, str(size)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(first_line(process, f"the server of {entrant}"))
     finally:
         process.kill()
         process.wait()
+
+
+def first_line(process: "subprocess.Popen[str]", what: str) -> str:
+    """What a process says when it is ready.
+
+    Raises:
+        SystemExit: it has ended before.
+
+    """
+    assert process.stdout is not None  # it is a pipe
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"{what} ended with exit code {process.wait()} before all were ready: see what stands above.")
+    return line
 
 
 @contextmanager
@@ -65,7 +78,7 @@ def listeners(ports: list[int], entrant: str, number: int) -> Iterator[None]:
             command = [sys.executable, program, entrant, str(port), str(number)]
             processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         for each in processes:
-            assert each.stdout is not None and each.stdout.readline() == "ready\n"
+            first_line(each, f"the clients of {entrant}")
         yield
     finally:
         for each in processes:
@@ -87,7 +100,8 @@ def meet(sender: Clients, hearer: Clients) -> None:
                 for fd in ready:
                     hearer._receive[fd](READ)
             return
-        assert time.monotonic() < until, "the servers do not hear each other"
+        if time.monotonic() > until:
+            raise SystemExit("The servers do not hear each other: see what stands above.")
 
 
 def asked(sender: Clients, hearer: Clients, seconds: float) -> tuple[list[float], float]:

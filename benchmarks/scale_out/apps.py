@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "real_time" / "peers"))
 
+import bare_stores
 import payload
 from serving import serve
 
@@ -109,72 +111,28 @@ def bare(url: str) -> tuple[Any, str]:
     joined: list[Any] = []
     joining = asyncio.Lock()
 
-    async def deliver(text: str) -> None:
+    async def deliver(message: bytes) -> None:
+        text = message.decode()
         for each in list(sockets):
             await each.send_text(text)
 
     async def endpoint(websocket: WebSocket) -> None:
         async with joining:
             if not joined:
-                joined.append(await (_bare_redis if url.startswith("redis") else _bare_postgres)(url, deliver))
+                join = bare_stores.join_redis if url.startswith("redis") else bare_stores.join_postgres
+                joined.extend(await join(url, deliver))
         await websocket.accept()
         sockets.add(websocket)
         try:
             async for text in websocket.iter_text():
                 for _ in range(int(text.removeprefix("broadcast "))):
-                    await joined[0](payload.as_json())
+                    await joined[0](payload.as_json().encode())
         finally:
             sockets.discard(websocket)
 
     return Starlette(routes=[WebSocketRoute("/", endpoint)]), "websockets-sansio"
 
 
-async def _bare_redis(url: str, deliver: Any) -> Any:
-    from redis.asyncio import Redis
-
-    url = url.rpartition("/")[0]
-    sender, receiver = Redis.from_url(url, protocol=2), Redis.from_url(url, protocol=2)
-    newest = await receiver.xrevrange("bare", count=1)
-
-    async def read() -> None:
-        last = newest[0][0] if newest else b"0"
-        while True:
-            for _, entries in await receiver.xread({"bare": last}, count=500, block=1000):
-                for number, fields in entries:
-                    last = number
-                    await deliver(fields[b"p"].decode())
-
-    reading.append(asyncio.create_task(read()))
-    return lambda text: sender.xadd("bare", {"p": text}, maxlen=1000, approximate=True)
-
-
-async def _bare_postgres(url: str, deliver: Any) -> Any:
-    import asyncpg
-
-    sender, receiver = await asyncpg.connect(url), await asyncpg.connect(url)
-    await sender.execute(
-        "SELECT pg_advisory_lock(1); CREATE TABLE IF NOT EXISTS bare (id bigserial PRIMARY KEY, payload text); "
-        "SELECT pg_advisory_unlock(1)"
-    )
-    bell = asyncio.Event()
-    await receiver.add_listener("bare", lambda *_: bell.set())
-    newest = await receiver.fetchval("SELECT coalesce(max(id), 0) FROM bare")
-
-    async def read() -> None:
-        last = newest
-        while True:
-            await bell.wait()
-            bell.clear()
-            for row in await receiver.fetch("SELECT id, payload FROM bare WHERE id > $1 ORDER BY id", last):
-                last = row["id"]
-                await deliver(row["payload"])
-
-    reading.append(asyncio.create_task(read()))
-    statement = await sender.prepare("WITH it AS (INSERT INTO bare (payload) VALUES ($1)) SELECT pg_notify('bare', '')")
-    return statement.fetch
-
-
-reading: list[Any] = []
 ENTRANTS = {"asgi-signalr": asgi_signalr, "python-socketio": socketio, "channels": channels, "bare": bare}
 
 if __name__ == "__main__":

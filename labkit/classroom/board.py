@@ -14,13 +14,15 @@ import msgspec
 from asgi_signalr import Hub, HubException, SignalR
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from labkit import language
 from labkit.classroom.room import Room, Told
 from labkit.errors import LabError
+from labkit.live import pages
 from labkit.live.gate import Gate
 
 STATIC = Path(__file__).parent / "static"
@@ -64,6 +66,7 @@ class Board:
             Route("/api/remove", self._remove, methods=["POST"]),
             Route("/api/close", self._close, methods=["POST"]),
             Route("/signalr.js", self._client),
+            Route("/texts.js", self._texts),
             Route("/icon.svg", self._icon),
             Mount("/static", StaticFiles(directory=STATIC)),
             Mount("/signalr", self._signalr),
@@ -74,11 +77,17 @@ class Board:
         return self._gate
 
     def to_json(self) -> dict[str, Any]:
-        """The board as its page shows it."""
+        """The board for programs."""
         state = self.room.to_json(_now())
         if not self._names:
             state["trainees"] = [{**each, "name": None} for each in state["trainees"]]
         return {**state, "code": self.invite(state["code"]), "address": self._address}
+
+    def shown(self) -> dict[str, Any]:
+        """The board in the reader's language."""
+        state = self.to_json()
+        tasks = [{**each, "title": language.translated(each["title"])} for each in state["tasks"]]
+        return {**state, "title": language.translated(state["title"]), "tasks": tasks}
 
     def invite(self, code: str | None) -> str | None:
         """The code as trainees type it: with the fingerprint, if there is one."""
@@ -96,7 +105,7 @@ class Board:
 
             async def everything(self) -> dict[str, Any]:
                 """The board, for a page that has just been opened or has been away."""
-                return board.to_json()
+                return board.shown()
 
             async def opened(self, number: int) -> dict[str, Any]:
                 """What a trainee has sent beside the verdicts; the board itself shows none of it to the class."""
@@ -137,7 +146,7 @@ class Board:
                     await self._due.wait()
             await asyncio.sleep(SETTLING)
             self._due.clear()
-            state = self.to_json()
+            state = self.shown()
             if (text := json.dumps(state)) != last:
                 last = text
                 await everybody.send("state", state)
@@ -155,11 +164,13 @@ class Board:
     # Answering.
 
     async def _page(self, request: Request) -> Response:
-        return FileResponse(STATIC / "board.html", media_type="text/html")
+        return pages.page(STATIC / "board.html")
+
+    async def _texts(self, request: Request) -> Response:
+        return pages.texts(STATIC / "board.js")
 
     async def _client(self, request: Request) -> Response:
-        text = (resources.files("asgi_signalr") / "client" / "signalr.js").read_text(encoding="utf-8")
-        return Response(text, media_type="text/javascript")
+        return pages.client()
 
     async def _icon(self, request: Request) -> Response:
         drawing = (resources.files("labkit.live") / "static" / "icon.svg").read_text(encoding="utf-8")

@@ -1,14 +1,19 @@
 """A trainee's side of a class board: tells it, again and again, how far the workspace is, and nothing else."""
 
+import asyncio
 import ipaddress
+import itertools
 import json
+import os
+import re
 import secrets
+import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from labkit import documents, verdicts, workspace
 from labkit.classroom import certificate
@@ -20,6 +25,9 @@ from labkit.lab import Exercise, id_of
 from labkit.report.work import since_begin
 from labkit.workspace import Workspace
 
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
 LOOKING = 0.5
 """Seconds between two looks at the workspace."""
 
@@ -28,6 +36,9 @@ SHOWING = 10.0
 
 PATIENCE = 10.0
 """Seconds that the board has to answer, and between two tries at most."""
+
+TRYING = 30.0
+"""Seconds after which a board that has never answered is given up; one that has is waited for until Ctrl-C."""
 
 _END = "\x1e"
 
@@ -44,7 +55,7 @@ class Invitation:
         """The fingerprint in the code, if the board has made its own certificate."""
         parts = urlsplit(url if "://" in url else f"http://{url}")
         schemes = {"http": "ws", "https": "wss"}
-        if parts.scheme not in schemes or not parts.hostname:
+        if parts.scheme not in schemes or not parts.hostname or not _has_port(parts):
             raise UsageError(f"{url} is no address of a board.", "labkit class join http://HOST:PORT CODE")
         if self.fingerprint and parts.scheme == "http":
             raise UsageError("This code is that of an https board.", f"labkit class join https://{parts.netloc} {code}")
@@ -70,10 +81,10 @@ class Invitation:
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    def check(self, socket: ssl.SSLSocket) -> None:
+    def check(self, session: ssl.SSLObject) -> None:
         """Refuse a server that is not the one of the code's fingerprint."""
         if self.fingerprint:
-            found = certificate.fingerprint(socket.getpeercert(binary_form=True) or b"")
+            found = certificate.fingerprint(session.getpeercert(binary_form=True) or b"")
             if not secrets.compare_digest(found.encode(), self.fingerprint.encode()):
                 raise UsageError(
                     "This is not the board that the code is of: its certificate is another one.",
@@ -165,79 +176,100 @@ class Sender:
 def join(invitation: Invitation, sender: Sender, say: Callable[[str], None]) -> None:
     """Tell the board until Ctrl-C; a network that is lost is waited for, and the whole told again.
 
-    Raises UsageError if the board refuses, or is not the one of the invitation; MachineError if the workspace has gone.
+    Raises UsageError if the board refuses, or is not the one of the invitation; MachineError if none has answered in
+    `TRYING` seconds, or the workspace has gone.
     """
-    pause, was_in = 0.5, False
+    # One loop, no threads: two of them at one TLS connection, one reading and one writing, may wait for each other.
+    asyncio.run(_join(invitation, sender, say))
+
+
+async def _join(invitation: Invitation, sender: Sender, say: Callable[[str], None]) -> None:
+    first_pause = 0.5
+    began, pause, is_in, was_in = time.monotonic(), first_pause, False, False
+
+    def take_in(number: int) -> None:
+        nonlocal pause, is_in, was_in
+        if not is_in:
+            say(f"You are number {number} of the class.")
+        pause, is_in, was_in = first_pause, True, True
+
     while True:
         sender.refuse_if_gone()
         try:
-            for number in _told(invitation, sender):
-                if not was_in:
-                    say(f"You are number {number} of the class.")
-                was_in, pause = True, 0.5
+            await _tell(invitation, sender, take_in)
         except ssl.SSLCertVerificationError as error:
             raise UsageError(
                 f"This machine does not trust the board's certificate: {error.verify_message}.",
                 "Ask your instructor for the file of the certificate: labkit class join URL CODE --ca FILE",
             ) from error
         except (OSError, EOFError, TimeoutError) as error:
-            if was_in or pause == 0.5:
-                say(f"The board cannot be reached ({error or type(error).__name__}); trying again …")
-            was_in = False
-            time.sleep(pause)
+            reason = _reason(error)
+            if not was_in and time.monotonic() - began > TRYING:
+                raise MachineError(
+                    f"No board answers at {invitation.url}: {reason}.",
+                    "Compare the address with the one on the board, and look whether this machine is in its network; "
+                    "then labkit class join URL CODE",
+                ) from error
+            if is_in or pause == first_pause:
+                say(f"The board cannot be reached ({reason}); trying again …")
+            is_in = False
+            await asyncio.sleep(pause)
             pause = min(pause * 2, PATIENCE)
 
 
-def _told(invitation: Invitation, sender: Sender) -> Iterator[int]:
-    """Connect, and tell on each change; yields the number each time that the board has taken it in.
+async def _tell(invitation: Invitation, sender: Sender, take_in: Callable[[int], None]) -> None:
+    """Connect, and tell on each change; `take_in` gets the number each time that the board has taken it in.
 
     Raises OSError, EOFError or TimeoutError once the connection is lost.
     """
+    from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed, WebSocketException
-    from websockets.sync.client import connect
 
     try:
-        with connect(
+        async with connect(
             invitation.address,
             ssl=invitation.tls,
             proxy=None if invitation.is_near else True,
             open_timeout=PATIENCE,
             close_timeout=1,
-        ) as socket:
-            if isinstance(socket.socket, ssl.SSLSocket):
-                invitation.check(socket.socket)
-            socket.send(json.dumps({"protocol": "json", "version": 1}) + _END)
-            json.loads(str(socket.recv(timeout=PATIENCE)).split(_END)[0])
+        ) as board:
+            if session := board.transport.get_extra_info("ssl_object"):
+                invitation.check(session)
+            await _send(board, {"protocol": "json", "version": 1})
+            json.loads((await _received(board)).split(_END)[0])
             last: dict[str, Any] | None = None
             shown = time.monotonic()
-            for call in _numbers():
+            for call in itertools.count(1):
                 now = sender.message()
                 if now != last:
-                    call_text = {"type": 1, "invocationId": str(call), "target": "tell", "arguments": [now]}
-                    socket.send(json.dumps(call_text, ensure_ascii=False) + _END)
-                    yield _answer(socket, str(call))
+                    await _send(board, {"type": 1, "invocationId": str(call), "target": "tell", "arguments": [now]})
+                    take_in(await _answer(board, str(call)))
                     last = now
                 if time.monotonic() - shown > SHOWING:
-                    socket.send(json.dumps({"type": 6}) + _END)
+                    await _send(board, {"type": 6})
                     shown = time.monotonic()
-                _listen(socket)
+                await _listen(board)
     except ConnectionClosed as error:
         raise EOFError(_CLOSED if error.rcvd else "the connection was lost") from error
-    except WebSocketException as error:
+    except (WebSocketException, json.JSONDecodeError) as error:  # of another program, or of no hub
         raise EOFError(str(error)) from error
 
 
-def _numbers() -> Iterator[int]:
-    number = 0
-    while True:
-        number += 1
-        yield number
+async def _send(board: "ClientConnection", record: dict[str, Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await board.send(json.dumps(record, ensure_ascii=False) + _END)
 
 
-def _answer(socket: Any, call: str) -> int:
+async def _received(board: "ClientConnection", seconds: float = PATIENCE) -> str:
+    """The next text of the board; raises TimeoutError if there is none in these seconds."""
+    async with asyncio.timeout(seconds):
+        return str(await board.recv())
+
+
+async def _answer(board: "ClientConnection", call: str) -> int:
     until = time.monotonic() + PATIENCE
     while True:
-        for text in str(socket.recv(timeout=max(until - time.monotonic(), 0))).split(_END):
+        for text in (await _received(board, until - time.monotonic())).split(_END):
             record = json.loads(text) if text else {}
             if record.get("type") == 7:
                 raise EOFError(record.get("error") or _CLOSED)
@@ -249,14 +281,44 @@ def _answer(socket: Any, call: str) -> int:
                 return int(record["result"]["number"])
 
 
-def _listen(socket: Any) -> None:
+async def _listen(board: "ClientConnection") -> None:
     """Wait a moment for what the board says; all that matters is that it has not ended."""
     try:
-        said = str(socket.recv(timeout=LOOKING))
+        said = await _received(board, LOOKING)
     except TimeoutError:
         return
     if any(text and json.loads(text).get("type") == 7 for text in said.split(_END)):
         raise EOFError(_CLOSED)
+
+
+def _reason(error: OSError | EOFError) -> str:
+    """Why there is no connection, in the system's words if there are any."""
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    if isinstance(error, ssl.SSLError):
+        return "it answers without TLS, as a board at http:// does" if error.reason in _PLAIN else str(error.reason)
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror)
+    # Where a name has several addresses, asyncio joins what was said of each, and has no number of its own.
+    joined = _NUMBER.search(str(error))
+    number = getattr(error, "errno", None) or (int(joined[1]) if joined else None)
+    if number:
+        return os.strerror(number)
+    return str(error) or type(error).__name__
+
+
+_NUMBER = re.compile(r"\[Errno (\d+)\]")
+
+_PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+"""How OpenSSL calls an answer that is no TLS."""
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether its port, if there is one, is a port."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _sendable(text: str) -> str:

@@ -28,7 +28,7 @@ from labkit.cli import (
     verify_command,
     workspace,
 )
-from labkit.console import err, print_json
+from labkit.console import OutputError, err, print_json
 from labkit.errors import ExitCode, InternalError, LabError, MachineError
 
 app = typer.Typer(
@@ -95,9 +95,11 @@ def run(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit) as error:
         # The reader of a pipe has gone (`labkit list | head -1`), of which Typer and Rich make an exit.
         raise BrokenPipeError from error
+    except OutputError:  # which is said where the streams are
+        raise
     except OSError as error:
         what = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-        advice = _ADVICE if error.errno in _DISK else None
+        advice = next((advice for numbers, advice in _ADVICE.items() if error.errno in numbers), None)
         return _say(what, advice, ExitCode.MACHINE, as_json)
     except Exception as error:  # noqa: BLE001  (the last resort: a fault of labkit's own, with its traceback)
         import traceback
@@ -125,5 +127,11 @@ def _say(message: str, next: str | None, code: ExitCode, as_json: bool) -> int:
     return int(code)
 
 
-_DISK = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
-_ADVICE = "Free some disk space or work in a folder that you may write to, then repeat the command."
+_ADVICE = {
+    (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT): (
+        "Free some disk space or work in a folder that you may write to, then repeat the command."
+    ),
+    (errno.ENOTDIR, errno.EISDIR, errno.EEXIST): "Something else lies there: move it away, then repeat the command.",
+    (errno.EMFILE, errno.ENFILE): "Too few files may be open at once in this terminal: ulimit -n 1024, then repeat.",
+}
+"""What to do about what the system refuses."""

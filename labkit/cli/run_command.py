@@ -80,13 +80,15 @@ def run(
         bool, typer.Option("--log", help="Show all that the app logs, each request too, not only what stands out.")
     ] = False,
     backplane: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--backplane",
             metavar="NAME",
-            help="What joins the instances, if the exercise leaves the choice: postgres, redis, nats or sqlite.",
+            help="What joins the instances: postgres, redis, nats or sqlite; what the app declares if left out. "
+            "labkit doctor tells which of them are here; for Windows there is no redis.",
+            show_default=False,
         ),
-    ] = "postgres",
+    ] = None,
     balancer: Annotated[
         bool,
         typer.Option("--balancer", help="Put a load balancer in front: one address, which stands for all instances."),
@@ -128,7 +130,7 @@ def run(
             proxy.find()  # before anything else is started
 
         with ExitStack() as stack:
-            subject = replace(stack.enter_context(_subject(lab, exercise, solution)), backplane=backplane)
+            subject = _joined(stack.enter_context(_subject(lab, exercise, solution)), backplane)
             count = instances or subject.exercise.app.instances
             note = stack.enter_context(usage.noted(subject.folder)) if subject.workspace else _nobody
             server = _database(stack, subject, port, count)
@@ -259,7 +261,7 @@ def _attend(
         Screen(exercise.title, subject.folder, log) as screen,
     ):
         _show(running, front, screen)
-        server = _Watch(screen.note) if _uses_lab_server(subject) else None
+        server = _watch(subject, screen.note)
         if subject.own:
             for path, line, text in snippets.unfilled(subject.folder):
                 screen.tell(f"{text} in {path}, line {line}, is a placeholder: write your own value in its place.")
@@ -357,6 +359,15 @@ def _subject(lab_folder: Path | None, exercise: str | None, solution: Solution |
         yield _Subject(chosen, chosen.solution(solution), Path(data), logs, secrets.token_hex(32), str(solution), None)
 
 
+def _joined(subject: _Subject, backplane: str | None) -> _Subject:
+    """The subject with the backplane that is named, else with the one that the app declares."""
+    from labkit import services
+
+    database = subject.exercise.database
+    declared = services.declared(database, subject.folder) if database else "postgres"
+    return replace(subject, backplane=backplane or declared)
+
+
 def _database(stack: ExitStack, subject: _Subject, port: int | None, count: int) -> str | None:
     """Start PostgreSQL, if the exercise needs it, and tell its URL; `stack` stops it."""
     from labkit.ports import check_ports
@@ -427,7 +438,7 @@ def _open_pages(pages: list[str]) -> str:
 def _follow(every: _Instances, front: "Front | None", lines: _Lines) -> None:
     """Print the log until Ctrl-C, and what becomes of the database server; raise LabError if an instance dies."""
     running = every.now
-    server = _Watch(err.print) if _uses_lab_server(every.subject) else None
+    server = _watch(every.subject, err.print)
     while True:
         with contextlib.suppress(queue.Empty):
             # In steps, so that a death is seen, and so that Ctrl-C is on Windows.
@@ -444,18 +455,30 @@ def _follow(every: _Instances, front: "Front | None", lines: _Lines) -> None:
             raise _died(dead, status, tail, alone=len(running.list) == 1)
 
 
-def _uses_lab_server(subject: _Subject) -> bool:
-    return subject.own and subject.exercise.database is not None and subject.backplane == "postgres"
+def _watch(subject: _Subject, say: Callable[[str], None]) -> "_Watch | None":
+    """Watch the server that labkit has for a workspace's instances, if they need one."""
+    if not subject.own or subject.exercise.database is None:
+        return None
+    if subject.backplane == "postgres":
+        from labkit.services.postgres.lab_server import find_server
+
+        restart = f"{show.form('labkit db start')}, in a second terminal, starts it again"
+        return _Watch("PostgreSQL", find_server().existing, restart, say)
+    from labkit import services
+
+    service = services.find(subject.backplane)
+    restart = "Stop the app, then repeat the command: it starts both."
+    return _Watch(service.title, lambda: service.existing(subject.data), restart, say)
 
 
 class _Watch:
-    """Tells when the database server ends, and when it is back: the instances say no more than that they miss it."""
+    """Tells when a server ends, and when it is back: the instances say no more than that they miss it."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        from labkit.services.postgres.lab_server import find_server
-
+    def __init__(self, title: str, existing: Callable[[], object], restart: str, say: Callable[[str], None]) -> None:
+        self._title = title
+        self._existing = existing
+        self._restart = restart
         self._say = say
-        self._server = find_server()
         self._was_up = True
         self._next_look = 0.0
 
@@ -464,15 +487,15 @@ class _Watch:
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + 1
-        is_up = self._server.existing() is not None
+        is_up = self._existing() is not None
         if is_up != self._was_up:
             self._was_up = is_up
             if is_up:
-                self._say("[yellow]note:[/] PostgreSQL runs again; the instances reconnect by themselves.")
+                self._say(f"[yellow]note:[/] {self._title} runs again; the instances reconnect by themselves.")
             else:
                 self._say(
-                    "[yellow]note:[/] PostgreSQL has ended, and the instances reach it no more.\n"
-                    f"next: {show.form('labkit db start')}, in a second terminal, starts it again"
+                    f"[yellow]note:[/] {self._title} has ended, and the instances reach it no more.\n"
+                    f"next: {self._restart}"
                 )
 
 

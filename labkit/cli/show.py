@@ -20,7 +20,7 @@ def subject(lab_folder: Path | None, exercise: str | None) -> tuple[Lab, Exercis
     """The lab, the exercise and the workspace that a command is about; says on stderr if an older labkit made it."""
     lab = find_lab(lab_folder)
     found = workspace.find(lab, Path.cwd(), lab.exercise(exercise) if exercise else None)
-    if found.adopted:
+    if found.adopted and (found.folder / ".labkit").is_dir():  # it is not where nothing can be written
         name = escape(found.folder.name)
         err.print(
             f"[dim]note: {name} came without its .labkit: labkit made a new one, in which the app has no data.[/]"

@@ -12,7 +12,7 @@ from labkit.cli import completing, following, show
 from labkit.cli.options import ExerciseArgument, LabOption, Solution
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, out, print_json, working
-from labkit.errors import ExitCode, UsageError
+from labkit.errors import ExitCode, UsageError, unknown
 from labkit.journal import EditedSinceError
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.progress import Progress, Verified
@@ -272,9 +272,28 @@ def pack(
         say_next("labkit verify   (then pack again: the verdicts go with your work)")
 
 
+ExerciseOrFile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="EX",
+        help="The exercise: its id, its name or a unique beginning. Inside a workspace it can be left out.",
+        show_default=False,
+        autocompletion=completing.exercises_or_files,
+    ),
+]
+
+FileArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE", help="Only this file of the workspace.", show_default=False, autocompletion=completing.files
+    ),
+]
+
+
 @commands.command()
 def diff(
-    exercise: ExerciseArgument = None,
+    exercise: ExerciseOrFile = None,
+    file: FileArgument = None,
     solution: Annotated[
         Solution, typer.Option("--solution", help="What to compare with: the exercise's begin or end.")
     ] = Solution.END,
@@ -289,12 +308,19 @@ def diff(
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
-    """Compare your workspace with the exercise's end: what `+` marks is still to come.
+    """Compare your workspace, or one FILE of it, with the exercise's end: what `+` marks is still to come.
 
     Your own way of doing a step shows up here too; only `labkit verify` says whether it works.
     """
+    exercise, file = _exercise_or_file(find_lab(lab), exercise, file)
     _, chosen, here = show.subject(lab, exercise)
     differences = workspace.compare(here.folder, chosen.solution(solution))
+    if file:
+        file = _inside(here, file)
+        known = {*tree.app_files(here.folder), *tree.app_files(chosen.solution(solution))}
+        if file not in known:
+            raise unknown("file", file, sorted(known), f"labkit diff {chosen.id} --stat")
+        differences = [each for each in differences if each.path == file]
     if open_ and differences:
         from labkit import editors
 
@@ -316,7 +342,7 @@ def diff(
             }
         )
     elif not differences:
-        say(f"Your workspace is equal to {chosen.id}'s {solution}, byte for byte.")
+        say(f"{escape(file) if file else 'Your workspace'} is equal to {chosen.id}'s {solution}, byte for byte.")
         if solution is Solution.END:
             say_next(f"labkit verify {chosen.id}")
     elif stat:
@@ -324,6 +350,10 @@ def diff(
         for each in differences:
             note = {"missing": "  not in your workspace", "extra": "  only in your workspace"}.get(each.kind, "")
             say(f"{escape(each.path):<{width}}  [green]+{each.added}[/] [red]-{each.removed}[/]{note}")
+        count = f"{len(differences)} files differ" if len(differences) > 1 else "1 file differs"
+        say(f"{count} from {chosen.id}'s {solution}: + is only there, - only in your workspace.")
+        against = "" if solution is Solution.END else f" --solution {solution}"
+        say_next(f"labkit diff {chosen.id} {tree.quoted(differences[0].path)}{against}")
     elif sides and out.is_terminal:
         for each in differences:
             _print_sides(each, here.folder / each.path, chosen.solution(solution) / each.path, solution.value)
@@ -341,21 +371,8 @@ def _print_sides(difference: workspace.Difference, mine: Path, theirs: Path, nam
 
 @commands.command()
 def reset(
-    exercise: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="EX",
-            help="The exercise: its id, its name or a unique beginning. Inside a workspace it can be left out.",
-            show_default=False,
-            autocompletion=completing.exercises_or_files,
-        ),
-    ] = None,
-    file: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FILE", help="Only this file of the workspace.", show_default=False, autocompletion=completing.files
-        ),
-    ] = None,
+    exercise: ExerciseOrFile = None,
+    file: FileArgument = None,
     data: Annotated[bool, typer.Option("--data", help="Put the app's own data (its database) away as well.")] = False,
     yes: YesOption = False,
     lab: LabOption = None,

@@ -27,7 +27,7 @@ class Change:
     def words(self) -> str:
         """The change, in a few words."""
         if self.is_new:
-            return "new"
+            return "it is new"
         parts = [f"{', '.join(self.better)} passes now"] if self.better else []
         parts += [f"{', '.join(self.worse)} passes no more"] if self.worse else []
         return "; ".join(parts)

@@ -3,20 +3,17 @@
 import asyncio
 import contextlib
 import json
-import re
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
-from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from asgi_signalr import Hub, SignalR
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -25,7 +22,7 @@ from labkit import language, manual
 from labkit.errors import LabError, unknown
 from labkit.files import read_text
 from labkit.lab import Lab
-from labkit.live import rendering
+from labkit.live import pages, rendering
 from labkit.live.desk import Desk
 from labkit.live.gate import Gate
 from labkit.watching import of_app, saves
@@ -45,9 +42,6 @@ AGAIN = 0.5
 
 MOST_LINES = 200
 """The most lines of the log that are sent at once; a page that could not read more is told how many were left out."""
-
-_MARKED = re.compile(r'\{\{ t\("(.+?)"\) \}\}')
-"""A message in the page."""
 
 PICTURES = {".avif", ".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 """The endings of what a chapter may show."""
@@ -241,16 +235,13 @@ class Guide:
     # Answering.
 
     async def _page(self, request: Request) -> Response:
-        page = _MARKED.sub(lambda match: escape(language.said(match[1])), read_text(STATIC / "guide.html"))
-        return HTMLResponse(page.replace('lang="en"', f'lang="{language.chosen() or "en"}"'))
+        return pages.page(STATIC / "guide.html")
 
     async def _texts(self, request: Request) -> Response:
-        found = {text: language.translated(text) for text in language.of_page(read_text(STATIC / "guide.js"))}
-        return Response(f"export default {json.dumps(found, ensure_ascii=False)};", media_type="text/javascript")
+        return pages.texts(STATIC / "guide.js")
 
     async def _client(self, request: Request) -> Response:
-        text = (resources.files("asgi_signalr") / "client" / "signalr.js").read_text(encoding="utf-8")
-        return Response(text, media_type="text/javascript")
+        return pages.client()
 
     async def _code_styles(self, request: Request) -> Response:
         return Response(rendering.styles(), media_type="text/css")

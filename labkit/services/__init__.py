@@ -25,6 +25,9 @@ class Service(Protocol):
     title: str
     """Its name for people."""
 
+    def is_here(self) -> bool:
+        """Whether what it needs is on this machine."""
+
     def running(self, data: Path) -> AbstractContextManager[str]:
         """Run it for the length of a `with` block, with its files in a folder of `data`; yields its URL, password
         included.

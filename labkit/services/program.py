@@ -8,13 +8,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from labkit.errors import MachineError
+from labkit.files import locked
 from labkit.ports import HOST, hold, listens
 from labkit.processes import Group
 
@@ -44,9 +45,17 @@ class Program:
     look: Callable[[str], "list[Table]"]
     read: Callable[[str, str, int], "Rows"]
 
+    def is_here(self) -> bool:
+        """Whether the program is found."""
+        return self.locate() is not None
+
     @contextmanager
     def running(self, data: Path) -> Iterator[str]:
-        """Run it until the end of the block, whatever ends it; what it keeps stays in the folder."""
+        """Run it until the end of the block, whatever ends it; what it keeps stays in the folder.
+
+        Where it runs already with its files there, it is that one, which ends with whoever has started it: two of them
+        would write the same files.
+        """
         program = self.locate()
         if program is None:
             raise MachineError(
@@ -56,31 +65,24 @@ class Program:
             )
         folder = data.resolve() / self.name
         folder.mkdir(parents=True, exist_ok=True)
-        with Group() as group:
-            for attempt in range(1, _ATTEMPTS + 1):
-                url = self._start(group, program, folder)
-                if url is not None:
-                    break
-                if attempt == _ATTEMPTS:
-                    raise MachineError(
-                        f"{self.title} does not start. Its last lines:\n{last_lines(folder / 'log')}",
-                        f"The whole log: {folder / 'log'}",
-                    )
-            assert url is not None  # noqa: S101  (for mypy)
-            try:
-                _write(folder / "url", url)
-                yield url
-            finally:
-                (folder / "url").unlink(missing_ok=True)
+        with ExitStack() as stack:
+            with locked(folder / "lock"):
+                url = self.existing(data)
+                if url is None:
+                    url = self._start_anew(stack.enter_context(Group()), program, folder)
+                    stack.callback(_forget, folder / "url", url)
+            yield url
 
     def existing(self, data: Path) -> str | None:
         """The URL of the one that runs with its files there."""
+        import psutil
+
         try:
-            url = (data.resolve() / self.name / "url").read_text(encoding="utf-8")
-            with socket.create_connection((HOST, urlsplit(url).port or 0), timeout=0.25):
-                return url
-        except OSError:
+            pid, _, url = (data.resolve() / self.name / "url").read_text(encoding="utf-8").partition(" ")
+            is_there = listens(psutil.Process(int(pid)), urlsplit(url).port or 0)
+        except (OSError, ValueError, psutil.Error):
             return None  # nobody runs it, or it was killed
+        return url if is_there else None
 
     def tables(self, url: str, database: str) -> "list[Table]":
         """What it keeps; it has one place for all databases."""
@@ -103,15 +105,27 @@ class Program:
         except OSError as error:
             raise MachineError(f"{self.title} does not answer: {error}.") from error
 
+    def _start_anew(self, group: Group, program: Path, folder: Path) -> str:
+        for _ in range(_ATTEMPTS):
+            if url := self._start(group, program, folder):
+                return url
+        raise MachineError(
+            f"{self.title} does not start. Its last lines:\n{last_lines(folder / 'log')}",
+            f"The whole log: {folder / 'log'}",
+        )
+
     def _start(self, group: Group, program: Path, folder: Path) -> str | None:
         file = folder / "settings"
         with hold(1) as held, (folder / "log").open("ab") as log:
             (port,), password = held.ports, secrets.token_hex(16)
             _write(file, self.settings(port, password, folder))
             held.release(port)
-            if listening(group, [str(program), *self.command(file)], folder, port, log):
-                return self.url.format(password=password, host=HOST, port=port)
-        return None
+            pid = listening(group, [str(program), *self.command(file)], folder, port, log)
+        if pid is None:
+            return None
+        url = self.url.format(password=password, host=HOST, port=port)
+        _write(folder / "url", f"{pid} {url}")
+        return url
 
 
 def listening(
@@ -121,8 +135,8 @@ def listening(
     port: int,
     log: IO[bytes],
     environment: Mapping[str, str] | None = None,
-) -> bool:
-    """Start a program in `folder`, and wait until it listens on the port; false if it does not."""
+) -> int | None:
+    """Start a program in `folder`, and wait until it listens on the port; returns its id, None if it does not."""
     import psutil
 
     process = group.start(command, cwd=folder, environment=environment, stdout=log, stderr=log)
@@ -133,9 +147,9 @@ def listening(
             socket.create_connection((HOST, port), timeout=0.25),
         ):
             if listens(psutil.Process(process.pid), port):  # and nobody who was faster
-                return True
+                return process.pid
         time.sleep(_POLL)
-    return False
+    return None
 
 
 def _write(file: Path, text: str) -> None:
@@ -143,6 +157,13 @@ def _write(file: Path, text: str) -> None:
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
         opened.write(text)
+
+
+def _forget(file: Path, url: str) -> None:
+    """Delete the file, unless it tells of another one: of who came when this one had been killed."""
+    with contextlib.suppress(OSError):
+        if file.read_text(encoding="utf-8").endswith(f" {url}"):
+            file.unlink()
 
 
 def beside_python(name: str) -> Path | None:

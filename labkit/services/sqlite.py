@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 class _Sqlite:
     title = "SQLite"
 
+    def is_here(self) -> bool:
+        """It is a part of Python."""
+        return True
+
     @contextmanager
     def running(self, data: Path) -> Iterator[str]:
         """Make the folder; a database is a file in it."""

@@ -36,6 +36,9 @@ class Job:
     nothing: bool = False
     """Whether no evidence is kept, of what fails either."""
 
+    snapshots: bool = True
+    """Whether the traces that are kept have the page's state after each step, for Playwright's trace viewer."""
+
     enough: tuple[str, ...] | None = None
     """The checks of which one that fails is enough, so that the rest need not run; any, if none is named."""
 

@@ -295,7 +295,7 @@ class Reporter:
 
 
 def _recorder(job: Job) -> Recorder:
-    return Recorder(job.evidence, job.pictures, job.everything, job.nothing)
+    return Recorder(job.evidence, job.pictures, job.everything, job.nothing, job.snapshots)
 
 
 def _check(item: pytest.Item, exercise: str, service: str) -> Check:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -230,8 +231,10 @@ async def test_a_server_that_had_not_read_what_was_lost_says_so_too(
         "TRUNCATE signalr.messages_0_id, signalr.messages_0, signalr.schema",
         "DROP INDEX signalr.messages_0_id_single; INSERT INTO signalr.messages_0_id VALUES (2, gen_random_uuid())",
         "UPDATE signalr.messages_0_id SET payload_id = 1",
+        "DROP TABLE signalr.messages_0_id",
+        "DROP TABLE signalr.messages_0_id, signalr.messages_0, signalr.schema",
     ],
-    ids=["no counter", "nothing at all", "two counters", "a message beyond the counter"],
+    ids=["no counter", "nothing at all", "two counters", "a message beyond the counter", "no table of it", "no tables"],
 )
 async def test_a_broken_counter_is_made_anew_and_said_once(
     database_url: str, open_node: Any, query: Any, sql: str
@@ -242,6 +245,15 @@ async def test_a_broken_counter_is_made_anew_and_said_once(
     await query(database_url, "NOTIFY signalr_0")
     await say_the_gap_once_and_go_on(*nodes)
     assert len(await query(database_url, "SELECT FROM signalr.messages_0_id")) == 1
+
+
+async def test_a_table_of_messages_that_was_dropped_is_made_anew(database_url: str, open_node: Any, query: Any) -> None:
+    one, other = await started(open_node, database_url)
+    await query(database_url, "DROP TABLE signalr.messages_0")
+    await one.send(b"4")
+    for node in (one, other):
+        await node.has(b"1", b"2", b"3", b"4")
+        assert node.gaps == []  # everybody had read what is gone
 
 
 async def test_a_read_is_bounded_by_bytes(database_url: str, open_node: Any, query: Any) -> None:
@@ -396,3 +408,25 @@ async def test_where_listen_is_refused_it_polls_and_says_so_once(
     await node.send(b"1")
     await node.has(b"1")
     assert caplog.text.count("refuses LISTEN") == 1
+
+
+@pytest.mark.slow
+async def test_of_several_hosts_the_one_is_taken_that_can_be_written_to(
+    crashing: tuple[Server, Cluster], postgres_server: Server, database_url: str, open_node: Any
+) -> None:
+    standby, cluster = crashing
+    main, first = urlsplit(database_url), urlsplit(standby.url)
+    name = main.path[1:]
+    standby.create_database(name)
+    standby.query("signalr", f"ALTER ROLE {main.username} PASSWORD '{main.password}'")
+    await asyncio.to_thread(cluster.stop)
+    (cluster.data / "standby.signal").touch()
+    await asyncio.to_thread(cluster.start)
+    user = main.netloc.rpartition("@")[0]
+    node = await open_node(f"postgresql://{user}@127.0.0.1:1,127.0.0.1:{first.port},127.0.0.1:{main.port}/{name}")
+    await node.send(b"1")
+    await node.has(b"1")
+    assert node.backplane.health["trouble"] is None
+    # Who says what is wanted gets it: here the first that answers.
+    any_one = f"postgresql://{user}@127.0.0.1:{first.port},127.0.0.1:{main.port}/{name}?target_session_attrs=any"
+    assert "read-only" in (await open_node(any_one)).backplane.health["trouble"]

@@ -316,7 +316,7 @@ async def test_a_cluster_does_as_well(open_node: Any, tmp_path: Path, eventually
                 return bool((await client.execute_command("CLUSTER INFO"))["cluster_state"] == "ok")
 
             await eventually(is_well)
-        nodes = await started(open_node, store.url.replace("redis:", "redis+cluster:"))
+        nodes = await started(open_node, f"redis+cluster://127.0.0.1:1,127.0.0.1:{store.port}")
         await store.restart()
         await nodes[0].send(b"4")
         for node in nodes:

@@ -95,6 +95,19 @@ async def test_tables_of_a_newer_version_are_refused(open_node: Any, file: Path)
         await open_node(f"sqlite:///{file}")
 
 
+async def test_tables_of_another_program_are_refused(open_node: Any, file: Path) -> None:
+    for statement in (  # as the classic SignalR has them
+        "CREATE TABLE SignalR_Schema (SchemaVersion INT PRIMARY KEY)",
+        "INSERT INTO SignalR_Schema VALUES (1)",
+        "CREATE TABLE SignalR_Messages_0_Id (PayloadId BIGINT PRIMARY KEY)",
+        "INSERT INTO SignalR_Messages_0_Id VALUES (7)",
+        "CREATE TABLE SignalR_Messages_0 (PayloadId BIGINT PRIMARY KEY, Payload BLOB, InsertedOn DATETIME)",
+    ):
+        await run(file, statement)
+    with pytest.raises(BackplaneError, match=r"SignalR_Messages_0_Id .* has no Epoch: .* a database of its own"):
+        await open_node(f"sqlite:///{file}")
+
+
 async def test_a_server_that_is_stopped_in_any_moment_leaves_the_lock(open_node: Any, file: Path) -> None:
     await open_node(f"sqlite:///{file}")
     for turns in range(0, 40, 3):

@@ -1,4 +1,8 @@
 // Shows the class. All text is the trainees': it goes in as text, never as HTML.
+import texts from "/texts.js"; // what this page says in the reader's language, by what it says in English
+
+const t = (text, fields = {}) => (texts[text] ?? text).replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
+
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? sessionStorage.getItem("token") ?? "";
 sessionStorage.setItem("token", token);
 history.replaceState(null, "", location.pathname);
@@ -16,32 +20,40 @@ function words(id) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function count(number, one, several) {
-  return `${number} ${number === 1 ? one : several}`;
+function named(trainee) {
+  return trainee.name ?? t("No. {number}", { number: trainee.number });
 }
+
+const STATES = { passed: t("passed"), "not done": t("not done") };
 
 function cell(state) {
   const made = element("td", "", (state ?? "").replace(" ", "-"));
   const sign = element("span", { passed: "✓", "not done": "✗" }[state] ?? "·");
   sign.setAttribute("aria-hidden", "true");
-  made.append(sign, element("span", state ?? "not verified yet", "unseen"));
+  made.append(sign, element("span", STATES[state] ?? t("not verified yet"), "unseen"));
   return made;
 }
 
 function row(trainee, tasks) {
   const kinds = { hand: trainee.hand, stuck: trainee.stuck, away: !trainee.here };
   const made = element("tr", "", Object.keys(kinds).filter((each) => kinds[each]).join(" "));
-  const head = element("th", trainee.name ?? `No. ${trainee.number}`);
+  const head = element("th", named(trainee));
   head.scope = "row";
   const notes = [];
-  if (trainee.hand) notes.push("hand raised");
-  if (trainee.stuck) notes.push(`stuck: ${words(trainee.stuck)}`);
-  if (!trainee.here) notes.push("away");
+  if (trainee.hand) notes.push(t("hand raised"));
+  if (trainee.stuck) notes.push(t("stuck: {check}", { check: words(trainee.stuck) }));
+  if (!trainee.here) notes.push(t("is away"));
   if (notes.length) head.append(element("div", notes.join(" · "), "note"));
-  for (const what of ["failure", "work"].filter((each) => trainee[each])) {
-    const button = element("button", what);
+  const name = named(trainee);
+  const sent = {
+    failure: [t("see the failure"), t("Open the failure of {name}", { name })],
+    work: [t("see the work"), t("Open the work of {name}", { name })],
+  };
+  for (const what of Object.keys(sent).filter((each) => trainee[each])) {
+    const [label, description] = sent[what];
+    const button = element("button", label);
     button.type = "button";
-    button.setAttribute("aria-label", `Open the ${what} of ${head.firstChild.textContent}`);
+    button.setAttribute("aria-label", description);
     button.addEventListener("click", () => open(trainee, what));
     head.append(button);
   }
@@ -57,7 +69,7 @@ function passes(task, checks) {
   for (const check of own) {
     const line = element("li");
     const kind = check.passed === check.tried ? "passed" : "";
-    line.append(element("span", `${check.passed} of ${check.tried}`, kind), ` ${words(check.id)}`);
+    line.append(element("span", `${check.passed} / ${check.tried}`, kind), ` ${words(check.id)}`);
     list.append(line);
   }
   return [element("h3", `${task.id} ${task.title}`), list];
@@ -66,9 +78,10 @@ function passes(task, checks) {
 // What a trainee has sent is for the instructor: it stands on no projector until it is opened.
 async function open(trainee, what) {
   const sent = await connection.invoke("opened", trainee.number);
-  const name = trainee.name ?? `No. ${trainee.number}`;
-  document.getElementById("sent-title").textContent = { failure: `Failure of ${name}`, work: `Work of ${name}` }[what];
-  document.getElementById("sent-text").textContent = sent[what] ?? "(taken back)";
+  const name = named(trainee);
+  const titles = { failure: t("Failure of {name}", { name }), work: t("Work of {name}", { name }) };
+  document.getElementById("sent-title").textContent = titles[what];
+  document.getElementById("sent-text").textContent = sent[what] ?? t("(taken back)");
   document.getElementById("sent").showModal();
 }
 
@@ -76,9 +89,9 @@ function show(board) {
   document.title = document.getElementById("title").textContent = board.title;
   const join = document.getElementById("join");
   if (board.code) {
-    join.replaceChildren("Join: ", element("code", `labkit class join ${board.address} ${board.code}`));
+    join.replaceChildren(`${t("Join:")} `, element("code", `labkit class join ${board.address} ${board.code}`));
   } else {
-    join.replaceChildren("The join code has expired.");
+    join.replaceChildren(t("The join code has expired."));
   }
   const heads = board.tasks.map((task) => {
     const head = element("th", task.id, "task");
@@ -86,7 +99,7 @@ function show(board) {
     head.append(element("div", task.title, "note"));
     return head;
   });
-  const first = element("th", "Trainee");
+  const first = element("th", t("Trainee"));
   first.scope = "col";
   document.getElementById("tasks").replaceChildren(first, ...heads);
   // Raised hands first, then who is stuck; else in the order in which they came.
@@ -96,9 +109,9 @@ function show(board) {
   const hands = trainees.filter((each) => each.hand).length;
   const stuck = trainees.filter((each) => each.stuck).length;
   document.getElementById("class").textContent = [
-    count(trainees.length, "trainee", "trainees"),
-    hands ? count(hands, "hand raised", "hands raised") : "",
-    stuck ? `${stuck} stuck` : "",
+    trainees.length === 1 ? t("1 trainee") : t("{number} trainees", { number: trainees.length }),
+    hands === 1 ? t("1 hand raised") : hands ? t("{number} hands raised", { number: hands }) : "",
+    stuck ? t("{number} stuck", { number: stuck }) : "",
   ].filter(Boolean).join(" · ");
   document.getElementById("checks").replaceChildren(...board.tasks.flatMap((task) => passes(task, board.checks)));
 }
@@ -111,17 +124,17 @@ const connection = new signalR.HubConnectionBuilder()
 const status = document.getElementById("connection");
 async function catchUp() {
   show(await connection.invoke("everything"));
-  status.textContent = "Live";
+  status.textContent = t("Live");
 }
 connection.on("state", show);
-connection.onreconnecting(() => { status.textContent = "The board is away …"; });
+connection.onreconnecting(() => { status.textContent = t("The board is away …"); });
 connection.onreconnected(catchUp);
 async function start() {
   try {
     await connection.start();
     await catchUp();
   } catch {
-    status.textContent = "The board is away …";
+    status.textContent = t("The board is away …");
     setTimeout(start, 1000);
   }
 }

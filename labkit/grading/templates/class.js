@@ -12,7 +12,7 @@ function filter() {
     row.hidden = !fits || (state !== "" && row.dataset.state !== state);
   }
   const count = rows.filter((row) => !row.hidden).length;
-  shown.textContent = count === rows.length ? "" : `${count} of ${rows.length}`;
+  shown.textContent = count === rows.length ? "" : `${count} / ${rows.length}`;
 }
 
 function valueOf(row, column) {

@@ -483,7 +483,7 @@ function drawChecks(state) {
     return [
       task && withCommand(pressed(t("Verify this task"), { do: "verify", task }, { className: "main", ...busy }), `labkit verify ${state.id} --task ${task.split(".")[1]}`),
       withCommand(pressed(t("Verify all"), { do: "verify" }, busy), `labkit verify ${state.id}`),
-      withCommand(pressed(state.watches ? t("Stop watching") : t("Watch saves"), { do: "watch", on: !state.watches }, { "aria-pressed": String(state.watches) }), state.watches ? "Ctrl-C" : `labkit verify ${state.id} --watch`),
+      withCommand(pressed(state.watches ? t("Stop watching") : t("Watch saves"), { do: "watch", on: !state.watches }), state.watches ? "Ctrl-C" : `labkit verify ${state.id} --watch`),
       verify.what !== null ? make("p", { role: "status", textContent: `${verify.what} …` })
         : verify.checks.length > 0 && make("p", { textContent: passedInWords(passed, verify.checks) }),
       verify.error && make("p", { className: "wrong", textContent: verify.error.message + (verify.error.next ? `\n${t("next:")} ${verify.error.next}` : "") }),

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 class _Postgres:
     title = "PostgreSQL"
 
+    def is_here(self) -> bool:
+        """It comes with labkit."""
+        return True
+
     @contextmanager
     def running(self, data: Path) -> Iterator[str]:
         """Use it if it runs, else start it; its databases are in labkit's own folder, for all workspaces."""

@@ -12,7 +12,6 @@ The scheme of a URL picks the engine, and its driver is imported only then.
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import urlsplit
 
 Deliver = Callable[[bytes], None]
 """Takes one payload. Called on the event loop, in the stream's order, own payloads included; it does not raise."""
@@ -105,19 +104,29 @@ def open_backplane(url: str, *, on_gap: OnGap | None = None) -> Backplane:
     """Make the backplane that a URL names: `memory://`, `postgresql://user:password@host/database` or `sqlite:///file`.
 
     Raises:
-        ValueError: no engine has this scheme.
+        ValueError: no engine has this scheme, or the URL cannot be read.
         ImportError: its driver is not installed; the message names the extra to install.
 
     """
-    scheme = urlsplit(url).scheme
+    # The URL itself may hold a password, so no message repeats more of it than the scheme.
+    scheme, colon, _ = url.partition("://")
+    scheme = scheme.lower()
+    if not colon:
+        raise ValueError("The backplane's URL has no scheme, such as postgresql://, redis:// or sqlite:///.")
     if scheme not in _ENGINES:
-        # The URL itself may hold a password, so the message does not repeat it.
-        raise ValueError(f"No backplane has the scheme {scheme!r}; there is {', '.join(sorted(_ENGINES))}.")
+        plain = scheme.partition("+")[0]
+        instead = f" Write {plain}:// alone: the driver is chosen by itself." if plain in _ENGINES else ""
+        known = ", ".join(sorted(_ENGINES))
+        raise ValueError(f"No backplane has the scheme {scheme!r}; there is {known}.{instead}")
     module, name, extra = _ENGINES[scheme]
     try:
         engine: Callable[..., Backplane] = getattr(import_module(f"{__name__}.{module}"), name)
         return engine(url, on_gap=on_gap)
     except ImportError as error:
+        if (error.path or "").endswith((".so", ".pyd")):  # it is there, and needs a library that is not
+            raise ImportError(
+                f"The driver for {scheme}:// needs a library of the system, which no package of Python brings: {error}"
+            ) from error
         raise ImportError(
             f"The driver for {scheme}:// is missing ({error}): pip install 'asgi-signalr[{extra}]'"
         ) from error

@@ -2,9 +2,7 @@
 
 from typing import Unpack
 
-from sqlalchemy.engine import make_url
-
-from asgi_signalr.backplanes.sql import SqlBackplane
+from asgi_signalr.backplanes.sql import SqlBackplane, parsed
 from asgi_signalr.backplanes.sql_statements import MssqlStatements
 from asgi_signalr.backplanes.tables import TableOptions
 
@@ -20,14 +18,14 @@ class MssqlBackplane(SqlBackplane):
     """
 
     def __init__(self, url: str, **options: Unpack[TableOptions]) -> None:
-        parsed = make_url(url)
-        if not parsed.database:
+        parts = parsed(url)
+        if not parts.database:
             raise ValueError("The URL names no database: mssql://user:password@host/DATABASE.")
-        if "driver" not in parsed.query:
-            parsed = parsed.update_query_dict({"driver": _ODBC})
+        if "driver" not in parts.query:
+            parts = parts.update_query_dict({"driver": _ODBC})
         super().__init__(
-            f"{parsed.host or 'localhost'}:{parsed.port or 1433}/{parsed.database}",
-            parsed.set(drivername="mssql+aioodbc"),
+            f"{parts.host or 'localhost'}:{parts.port or 1433}/{parts.database}",
+            parts.set(drivername="mssql+aioodbc"),
             MssqlStatements(),
             {},
             **options,

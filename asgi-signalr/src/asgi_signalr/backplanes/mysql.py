@@ -3,11 +3,10 @@
 from typing import ClassVar, Unpack
 
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asgi_signalr.backplanes import BackplaneError
-from asgi_signalr.backplanes.sql import SqlBackplane
+from asgi_signalr.backplanes.sql import SqlBackplane, parsed
 from asgi_signalr.backplanes.sql_statements import MysqlStatements
 from asgi_signalr.backplanes.stored import MAX_BYTES, PATIENCE
 from asgi_signalr.backplanes.tables import TableOptions
@@ -23,13 +22,13 @@ class MysqlBackplane(SqlBackplane):
     """A byte may take two in a statement, and a statement no more than `max_allowed_packet`: 16 MiB as a rule."""
 
     def __init__(self, url: str, **options: Unpack[TableOptions]) -> None:
-        parsed = make_url(url)
-        if not parsed.database:
-            raise ValueError(f"The URL names no database: {parsed.get_backend_name()}://user:password@host/DATABASE.")
-        driver = f"{parsed.get_backend_name()}+asyncmy"
+        parts = parsed(url)
+        if not parts.database:
+            raise ValueError(f"The URL names no database: {parts.get_backend_name()}://user:password@host/DATABASE.")
+        driver = f"{parts.get_backend_name()}+asyncmy"
         super().__init__(
-            f"{parsed.host or 'localhost'}:{parsed.port or 3306}/{parsed.database}",
-            parsed.set(drivername=driver),
+            f"{parts.host or 'localhost'}:{parts.port or 3306}/{parts.database}",
+            parts.set(drivername=driver),
             MysqlStatements(),
             # What a transaction reads is one state, whatever the server's own default is.
             {"isolation_level": "REPEATABLE READ", "connect_args": {"connect_timeout": PATIENCE}},

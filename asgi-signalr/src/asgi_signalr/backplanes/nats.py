@@ -25,6 +25,7 @@ from nats.js.client import JetStreamContext
 from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from asgi_signalr.backplanes import BackplaneError
+from asgi_signalr.backplanes.addresses import hosts_of
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE
 from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, StreamOptions, TableBackplane
 
@@ -82,13 +83,15 @@ class NatsBackplane(TableBackplane[Link]):
         replicas: int = 1,
         **options: Unpack[StreamOptions],
     ) -> None:
-        scheme, _, rest = url.partition("://")
-        user, at, where = urlsplit(url).netloc.rpartition("@")
-        self._servers = [f"{scheme}://{user}{at}{host}" for host in where.split(",")]
-        for server in self._servers:
-            _ = urlsplit(server).port  # raises ValueError for what is no number
-        super().__init__(where or rest, retention_interval=3600.0, **options)
-        self._name = unquote(urlsplit(url).path.strip("/")) or "signalr"
+        where = hosts_of(url) or "localhost:4222"
+        parts = urlsplit(url)
+        self._servers = [f"{parts.scheme}://{host}" for host in where.split(",")]
+        # Not in the URLs of the servers: the driver takes what stands there without its percent signs for the password.
+        user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
+        known = {"user": user, "password": password} if colon else {"token": user}
+        self._credentials = {name: unquote(value) for name, value in known.items() if value}
+        super().__init__(where, retention_interval=3600.0, **options)
+        self._name = unquote(parts.path.strip("/")) or "signalr"
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self._name):
             raise ValueError(f"{self._name!r} is no name of a stream: it has letters, digits, - and _.")
         self._stream, self._subject = f"{self._name}_messages_0", f"{self._name}.messages_0"
@@ -134,6 +137,7 @@ class NatsBackplane(TableBackplane[Link]):
             async with asyncio.timeout(PATIENCE):
                 client = await nats.connect(
                     self._servers,
+                    **self._credentials,
                     name=f"asgi-signalr {doing} {self.sender}",
                     allow_reconnect=False,
                     max_reconnect_attempts=1,  # without it the client tries on by itself

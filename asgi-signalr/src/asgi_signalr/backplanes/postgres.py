@@ -7,15 +7,17 @@ whether its last statement was carried out before it repeats it.
 """
 
 import logging
+import os
 from datetime import datetime
 from typing import ClassVar, Unpack
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
 
 import asyncpg
 
 from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes import postgres_schema as schema
+from asgi_signalr.backplanes.addresses import hosts_of
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE, wait
 from asgi_signalr.backplanes.tables import NothingYet, Page, TableBackplane, TableOptions
 
@@ -28,7 +30,8 @@ _BELL_TEST = 2.0
 class PostgresBackplane(TableBackplane[asyncpg.Connection]):
     """Joins the servers that use one database; `open_backplane("postgresql://user:password@host/database")` makes it.
 
-    The database must exist; the tables are made on first use. Times are in seconds. `poll` is the longest that a
+    The database must exist; the tables are made on first use. Of several hosts, `host1:5432,host2:5432`, the one is
+    taken that can be written to. Times are in seconds. `poll` is the longest that a
     message can take when a bell was missed; `keep_seconds` and `keep_messages` bound the table, and are the longest
     absence of a server that loses nothing. The other options are those of every `StoredBackplane`.
     """
@@ -43,12 +46,15 @@ class PostgresBackplane(TableBackplane[asyncpg.Connection]):
         url: str,
         **options: Unpack[TableOptions],
     ) -> None:
+        hosts = hosts_of(url)
         parts = urlsplit(url)
         self._url = url
         self._database = unquote(parts.path.lstrip("/")) or unquote(parts.username or "")
-        where = parts.netloc.rpartition("@")[2]
-        for host in where.split(","):
-            _ = urlsplit(f"//{host}").port  # raises ValueError for what is no number
+        query = parse_qs(parts.query)
+        where = hosts or ",".join(query.get("host", []))
+        # Of several, the one that takes messages: a standby may come first, and does since the last failover.
+        is_said = "target_session_attrs" in query or "PGTARGETSESSIONATTRS" in os.environ
+        self._wanted = "read-write" if "," in where and not is_said else None
         # Its bell rings at each message, so to look for those that it has not rung for is seldom worth it.
         options.setdefault("poll", 3.0)
         super().__init__(where or "the default server", **options)
@@ -64,6 +70,7 @@ class PostgresBackplane(TableBackplane[asyncpg.Connection]):
             self._url,
             timeout=PATIENCE,
             command_timeout=patience,
+            target_session_attrs=self._wanted,
             server_settings={"application_name": self._application_name(doing)},
         )
         try:

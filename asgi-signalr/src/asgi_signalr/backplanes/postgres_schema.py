@@ -20,6 +20,7 @@ from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes.tables import Mark, Message, Page
 
 VERSION = 1
+_TABLES = ("schema", "messages_0_id", "messages_0")
 CHANNEL = "signalr_0"
 
 # Advisory locks are numbers that applications agree on; the first of the two says "asgi-signalr".
@@ -29,16 +30,17 @@ _RETENTION_LOCK = 1
 
 _INSTALL = """
 CREATE SCHEMA IF NOT EXISTS signalr;
-CREATE TABLE signalr.schema (version integer PRIMARY KEY);
-CREATE TABLE signalr.messages_0_id (payload_id bigint NOT NULL, epoch uuid NOT NULL) WITH (fillfactor = 10);
-CREATE UNIQUE INDEX messages_0_id_single ON signalr.messages_0_id ((true));
-CREATE TABLE signalr.messages_0 (
+CREATE TABLE IF NOT EXISTS signalr.schema (version integer PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS signalr.messages_0_id (payload_id bigint NOT NULL, epoch uuid NOT NULL)
+    WITH (fillfactor = 10);
+CREATE UNIQUE INDEX IF NOT EXISTS messages_0_id_single ON signalr.messages_0_id ((true));
+CREATE TABLE IF NOT EXISTS signalr.messages_0 (
     payload_id bigint PRIMARY KEY,
     payload bytea NOT NULL,
     inserted_on timestamptz NOT NULL,
     sender uuid NOT NULL
 );
-INSERT INTO signalr.messages_0_id VALUES (0, gen_random_uuid());
+INSERT INTO signalr.messages_0_id SELECT 0, gen_random_uuid() WHERE NOT EXISTS (SELECT FROM signalr.messages_0_id);
 """
 
 # The lock on the counter is taken by the statement that ends the transaction: it is held as briefly as can be.
@@ -109,7 +111,7 @@ SELECT payload_id FROM highest
 
 
 async def install(connection: asyncpg.Connection) -> None:
-    """Make the tables if there are none. Any number of servers may do so at once.
+    """Make the tables that are missing. Any number of servers may do so at once.
 
     Raises:
         BackplaneError: the tables are of another version than this code.
@@ -120,9 +122,8 @@ async def install(connection: asyncpg.Connection) -> None:
             await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK_CLASS}, {_INSTALL_LOCK})")
             if not await is_installed(connection):
                 await connection.execute(_INSTALL)
-                await connection.execute("INSERT INTO signalr.schema VALUES ($1)", VERSION)
     version = await connection.fetchval("SELECT max(version) FROM signalr.schema")
-    if version is None:  # somebody has emptied it
+    if version is None:  # it is new, or somebody has emptied it
         await connection.execute("INSERT INTO signalr.schema VALUES ($1) ON CONFLICT DO NOTHING", VERSION)
         version = VERSION
     if version != VERSION:
@@ -133,10 +134,10 @@ async def install(connection: asyncpg.Connection) -> None:
 
 
 async def is_installed(connection: asyncpg.Connection) -> bool:
-    """Whether the tables are there."""
+    """Whether all the tables are there."""
     # Not to_regclass: within a transaction it may answer from a cache that knows nothing of another one's commit.
-    query = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = 'signalr' AND tablename = 'schema')"
-    return bool(await connection.fetchval(query))
+    query = "SELECT count(*) FROM pg_tables WHERE schemaname = 'signalr' AND tablename = ANY($1)"
+    return bool(await connection.fetchval(query, _TABLES) == len(_TABLES))
 
 
 async def send(connection: asyncpg.Connection, payloads: list[bytes], sender: UUID) -> int:

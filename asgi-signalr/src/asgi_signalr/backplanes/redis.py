@@ -13,13 +13,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
     NoScriptError,
+    RedisClusterException,
     RedisError,
     ResponseError,
 )
@@ -27,10 +29,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.backplanes import redis_scripts as scripts
+from asgi_signalr.backplanes.addresses import hosts_of
 from asgi_signalr.backplanes.stored import MAX_BATCH, PATIENCE
 from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane, TableOptions
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OWN_OPTIONS = ("stream", "decode_responses", "protocol", "socket_timeout")  # that redis-py is not to be told
 _TIDY_BYTES = 16 * 1024 * 1024  # sent by this server, after which it tidies before its time
 
 
@@ -47,7 +51,7 @@ class RedisBackplane(TableBackplane[Any]):
     flushed server goes unnoticed. The other options are those of every `StoredBackplane`.
     """
 
-    TROUBLE: ClassVar = (OSError, RedisError, TimeoutError, LookupError)
+    TROUBLE: ClassVar = (OSError, RedisError, RedisClusterException, TimeoutError, LookupError)
 
     def __init__(
         self,
@@ -119,6 +123,9 @@ class RedisBackplane(TableBackplane[Any]):
             return f"{self._where} refuses the user or the password: {error}"
         if isinstance(error, NoPermissionError):
             return f"no permission on {self._where}: {error}"
+        if isinstance(error, MasterNotFoundError):
+            # Its own words name the connections, which are others at each try.
+            return f"no Sentinel at {self._where} answers and knows a main server of that name"
         if isinstance(error, RedisConnectionError) and isinstance(error.__context__, ConnectionRefusedError):
             return f"{self._where} refuses the connection"
         return super()._trouble(error)
@@ -181,24 +188,30 @@ class RedisAddress:
     """Where a URL leads to: one server, the main one of those that Sentinels watch, or a cluster.
 
     Raises:
-        ValueError: the URL has no service, or a port that is no number.
+        ValueError: the URL cannot be read, names no service or too many servers, or has an option that the driver does
+            not know.
 
     """
 
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         transport, _, self._kind = scheme.lower().replace("valkey", "redis").partition("+")
-        parts = urlsplit(f"{transport}://{rest}")
+        url = f"{transport}://{rest}"
+        hosts = hosts_of(url) if transport != "unix" else ""
+        parts = urlsplit(url)
         path = parts.path.strip("/") if transport != "unix" else ""
         service, _, rest = path.partition("/") if self._kind == "sentinel" else ("", "", path)
         number, _, name = rest.partition("/") if rest.partition("/")[0].isdigit() else ("", "", rest)
         self.name = dict(parse_qsl(parts.query)).get("stream") or unquote(name) or "signalr"
         """The stream's."""
         # What is left is redis-py's: the number of the database, and its own options.
-        query = "&".join(each for each in parts.query.split("&") if each and not each.startswith("stream="))
+        options = [each for each in parts.query.split("&") if each and each.partition("=")[0] not in _OWN_OPTIONS]
+        query = "&".join(options)
         left = parts.path if transport == "unix" else f"/{number}"
-        self._url = urlunsplit((transport, parts.netloc, left, query, ""))
-        self.where = parts.netloc.rpartition("@")[2] or parts.path
+        self.where = parts.path if transport == "unix" else hosts or "localhost:6379"
+        self._hosts = [urlsplit(f"//{host}") for host in hosts.split(",")]
+        user, at, _ = parts.netloc.rpartition("@")
+        self._url = urlunsplit((transport, f"{user}{at}{self._hosts[0].netloc}", left, query, ""))
         self._options: dict[str, Any] = {
             "socket_keepalive": True,
             "socket_connect_timeout": PATIENCE,
@@ -207,8 +220,6 @@ class RedisAddress:
         }
         if transport == "unix":
             del self._options["socket_keepalive"]
-        for host in self.where.split(",") if transport != "unix" else ():
-            _ = urlsplit(f"//{host}").port  # raises ValueError for what is no number
         if self._kind == "sentinel":
             if not service:
                 raise ValueError("A URL of Sentinels names the service: redis+sentinel://host:26379/mymaster.")
@@ -219,17 +230,29 @@ class RedisAddress:
             self._is_safe = transport == "rediss"
         elif self._kind not in ("", "cluster"):
             raise ValueError(f"There are redis://, redis+sentinel:// and redis+cluster://, but not redis+{self._kind}.")
+        elif self._kind == "":
+            if len(self._hosts) > 1:
+                raise ValueError("redis:// leads to one server; to several do redis+sentinel:// and redis+cluster://.")
+            self._check_options()
+
+    def _check_options(self) -> None:
+        """Make what connects: the driver looks at its options only then, which is late."""
+        try:
+            self.connect().connection_pool.make_connection()
+        except TypeError as error:
+            unknown = str(error).rpartition(" ")[2]
+            raise ValueError(f"The URL has an option that redis-py does not know: {unknown}.") from None
 
     def connect(self) -> Any:
         """Make a client with one connection; it connects at its first command, and repeats none by itself."""
         if self._kind == "cluster":
-            return RedisCluster.from_url(self._url, **self._options)
+            others = [ClusterNode(host.hostname, host.port or 6379) for host in self._hosts[1:] if host.hostname]
+            return RedisCluster.from_url(self._url, startup_nodes=others, **self._options)
         once = {**self._options, "retry": Retry(NoBackoff(), 0)}
         if self._kind == "sentinel":
-            hosts = [urlsplit(f"//{host}") for host in self.where.split(",")]
             of_sentinels = {"username": "sentinel_username", "password": "sentinel_password"}
             sentinels = Sentinel(  # type: ignore[no-untyped-call]
-                [(host.hostname, host.port or 26379) for host in hosts],
+                [(host.hostname, host.port or 26379) for host in self._hosts],
                 sentinel_kwargs={
                     **once,
                     "socket_timeout": 2.0,  # the next one may know

@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, Unpack
 from uuid import UUID, uuid4
 
-from sqlalchemy import inspect
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Table, inspect
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from asgi_signalr.backplanes import BackplaneError
+from asgi_signalr.backplanes.addresses import UNREADABLE
 from asgi_signalr.backplanes.sql_statements import VERSION, Statements
 from asgi_signalr.backplanes.stored import PATIENCE, wait
 from asgi_signalr.backplanes.tables import Mark, Message, NothingYet, Page, TableBackplane, TableOptions
@@ -41,6 +42,19 @@ def work(doing: str) -> Callable[[Work[P, R]], Work[P, R]]:
         return wrapped
 
     return decorate
+
+
+def parsed(url: str) -> URL:
+    """Read a URL.
+
+    Raises:
+        ValueError: it cannot be read; the message has nothing of it.
+
+    """
+    try:
+        return make_url(url)
+    except (ValueError, ArgumentError):
+        raise ValueError(UNREADABLE) from None
 
 
 class SqlBackplane(TableBackplane[AsyncConnection]):
@@ -109,6 +123,13 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
     async def _fill(self, connection: AsyncConnection) -> None:
         """See to the version and the counter."""
         statements = self._statements
+        for table in (statements.counter, statements.messages):
+            columns = await connection.run_sync(_columns, table)
+            if missing := [column.name for column in table.columns if column.name not in columns]:
+                raise BackplaneError(
+                    f"The table {table.fullname} is not this asgi-signalr's, as it has no {' and no '.join(missing)}: "
+                    "a classic SignalR has such tables. Take a database of its own."
+                )
         version = await connection.scalar(statements.version())
         if version is None:
             await connection.execute(statements.schema.insert().values(SchemaVersion=VERSION))
@@ -229,3 +250,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
         async with connection.begin():  # SQLite: who has only read may not be let to write
             await connection.execute(statements.deleted(max(oldest or 0, top - self._keep_messages + 1)))
         return self._retention_interval
+
+
+def _columns(connection: Connection, table: Table) -> set[str]:
+    return {column["name"] for column in inspect(connection).get_columns(table.name, schema=table.schema)}

@@ -7,10 +7,10 @@ from sqlite3 import OperationalError
 from typing import Any, TypeVar, Unpack
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from asgi_signalr.backplanes.sql import SqlBackplane
+from asgi_signalr.backplanes.sql import SqlBackplane, parsed
 from asgi_signalr.backplanes.sql_statements import Statements
 from asgi_signalr.backplanes.tables import TableOptions
 
@@ -28,10 +28,10 @@ class SqliteBackplane(SqlBackplane):
     """
 
     def __init__(self, url: str, **options: Unpack[TableOptions]) -> None:
-        parsed = make_url(url)
-        if not parsed.database or parsed.database == ":memory:":
+        parts = parsed(url)
+        if not parts.database or parts.database == ":memory:":
             raise ValueError("The servers need one file: sqlite:///PATH, such as sqlite:///signalr.db.")
-        super().__init__(parsed.database, parsed.set(drivername="sqlite+aiosqlite"), Statements(), {}, **options)
+        super().__init__(parts.database, parts.set(drivername="sqlite+aiosqlite"), Statements(), {}, **options)
         event.listen(self._engine.sync_engine, "connect", _prepare)
         event.listen(self._engine.sync_engine, "begin", _begin)
 

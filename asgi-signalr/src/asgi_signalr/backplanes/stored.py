@@ -138,8 +138,6 @@ class StoredBackplane(ABC, Generic[C]):
             return f"{self._where} does not answer"
         if isinstance(error, ConnectionRefusedError):
             return f"{self._where} refuses the connection"
-        if not isinstance(error, (*self.TROUBLE, BackplaneError)):
-            logger.error("the backplane met something unexpected", exc_info=error)
         return f"{self._where}: {error or type(error).__name__}"
 
     def _delay(self, failures: int, _error: BaseException) -> float:
@@ -275,14 +273,17 @@ class StoredBackplane(ABC, Generic[C]):
                 if doing == "sending":
                     await self._positioned.wait()
                 await work(connection)
-            except Exception as error:  # noqa: BLE001  (whatever happens, it is said, and this goes on)
+            except Exception as error:  # whatever happens, it is said, and this goes on
                 self._failures[doing] += 1
                 delay = self._delay(self._failures[doing], error)
                 if isinstance(error, TimeoutError) and connection is not None:
                     # Perhaps the way is slow and the messages are large: less at a time, and more time for it.
                     self._patience[doing] = min(self._patience[doing] * 2, _MOST_PATIENCE)
                     self._page_bytes = max(self._page_bytes // 4, 64 * 1024)
-                self._say(doing, self._trouble(error), f"trying again in {max(delay, 0.1):.2g} s")
+                trouble = self._trouble(error)
+                if trouble not in self._said.values() and not isinstance(error, (*self.TROUBLE, BackplaneError)):
+                    logger.error("the backplane met something unexpected", exc_info=error)
+                self._say(doing, trouble, f"trying again in {max(delay, 0.1):.2g} s")
                 if doing == "receiving" or isinstance(error, BackplaneError):
                     self._tried(error if isinstance(error, BackplaneError) else None)
             finally:
