@@ -5,7 +5,14 @@ from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import pytest
-from asgi_signalr.connections.outbox import CONNECTIONS_PER_TURN, FRAME_BYTES, Flusher, Outbox, SlowClientError
+from asgi_signalr.connections.outbox import (
+    ANSWERS_AT_ONCE,
+    CONNECTIONS_PER_TURN,
+    FRAME_BYTES,
+    Flusher,
+    Outbox,
+    SlowClientError,
+)
 from asgi_signalr.transports.payload import Payload
 
 
@@ -90,6 +97,50 @@ async def test_a_piece_stays_within_its_size_but_for_a_message_that_is_longer(fl
     client.put(half, half, half, more, "end")
     await sent()
     assert client.line.pieces == [half + half, half, more, "end"]
+
+
+async def test_after_a_tick_with_one_answer_the_next_ones_are_sent_at_once(flusher: Flusher) -> None:
+    client = Client(flusher)
+    client.outbox.put_now(b"first", False)
+    assert client.line.pieces == []
+    await sent()
+    seen = []
+    for _ in range(ANSWERS_AT_ONCE + 1):
+        client.outbox.put_now(b"next", False)
+        seen.append(len(client.line.pieces))
+    assert seen == [*range(2, ANSWERS_AT_ONCE + 2), ANSWERS_AT_ONCE + 1]  # the last one shows how many a tick has now
+    await sent()
+    assert client.line.pieces == ["first", *(ANSWERS_AT_ONCE + 1) * ["next"]]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_answers_are_sent_together_while_a_tick_has_several(flusher: Flusher, number: int) -> None:
+    clients = [Client(flusher) for _ in range(number)]
+    for text in ("a", "b"):
+        for client in clients:
+            client.outbox.put_now(text.encode(), False)
+            client.outbox.put_now(text.encode(), False)
+        assert {tuple(client.line.pieces) for client in clients} <= {(), ("aa",)}
+        await sent()
+    assert {tuple(client.line.pieces) for client in clients} == {("aa", "bb")}
+
+
+async def test_an_answer_that_is_sent_at_once_overtakes_nothing(flusher: Flusher) -> None:
+    client, other = Client(flusher), Client(flusher)
+    client.outbox.put_now(b"first", False)
+    await sent()
+    client.put("a")
+    client.outbox.put_now(b"b", False)
+    other.outbox.put_now(b"c", False)
+    assert (client.line.pieces, other.line.pieces) == (["first"], [])
+    await sent()
+    client.line.free.clear()
+    client.outbox.put_now(b"d", False)
+    await sent()
+    client.outbox.put_now(b"e", False)
+    client.line.free.set()
+    await sent()
+    assert client.line.pieces == ["first", "ab", "d", "e"]
 
 
 class Wire:

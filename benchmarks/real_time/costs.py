@@ -1,11 +1,13 @@
-"""Where the costs of a delivery, a connection and its memory lie: `uv run python benchmarks/real_time/costs.py`.
+"""Where the costs of messages, connections and their memory lie: `uv run python benchmarks/real_time/costs.py`.
 
 What `benchmarks/real_time` compares, taken apart: the processor time of a delivery in the kernel and in the program,
-beside picows and the floor; that of connecting a client, with and without Python's garbage collector; and who has
-allocated what an idle connection takes. Nothing is required here; it shows what could still be saved, and where.
+beside picows and the floor; that of a call, beside the least that answers one on ASGI; that of connecting a client,
+with and without Python's garbage collector, and whose code spends it; and who has allocated what an idle connection
+takes. Nothing is required here; it shows what could still be saved, and where.
 """
 
 import argparse
+import cProfile
 import gc
 import json
 import subprocess
@@ -14,8 +16,10 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -26,18 +30,19 @@ from machine import LOAD_CORE, SERVER_CORE, allow_open_files, pin, running
 
 WARM_UP = 0.3
 UVLOOP = Entrant("uvloop", "a transport.write() each, on uvloop", "uvloop_writes.py", load.PLAIN)
+BARE = Entrant("bare", "the least on ASGI", "bare_asgi.py", load.SIGNALR)
 
 
 def main() -> None:
-    """Measure, and print three tables."""
+    """Measure, and print four tables."""
     parser = argparse.ArgumentParser(prog="benchmarks/real_time/costs.py", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=("deliveries", "connecting", "memory"), help="only one of the tables"
+        "what", nargs="?", choices=("deliveries", "calls", "connecting", "memory"), help="only one of the tables"
     )
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement of deliveries (default: 1)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement of messages (default: 1)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each server has its turn (default: 5)")
     parser.add_argument("--clients", type=int, default=5000, help="to connect (default: 5000)")
-    parser.add_argument("--serve", choices=("collected", "uncollected", "traced"), help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=tuple(SERVERS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve)
@@ -46,13 +51,15 @@ def main() -> None:
     pin(0, LOAD_CORE)
     if options.what in (None, "deliveries"):
         tell_deliveries(options.seconds, options.rounds)
+    if options.what in (None, "calls"):
+        tell_calls(options.seconds, options.rounds)
     if options.what in (None, "connecting"):
         tell_connecting(options.clients, options.rounds)
     if options.what in (None, "memory"):
         tell_memory(options.clients)
 
 
-# A delivery.
+# A delivery, and a call.
 
 
 def tell_deliveries(seconds: float, rounds: int) -> None:
@@ -60,34 +67,57 @@ def tell_deliveries(seconds: float, rounds: int) -> None:
     entrants = [each for each in (FLOOR, UVLOOP, PICOWS, ADAPTER) if each.missing is None]
     print("µs of processor time for a delivery, one broadcast at a time; in brackets, of these in the program")
     for number in (100, 1000):
-        costs: dict[str, list[tuple[float, float]]] = {}
-        for _ in range(rounds):
-            for entrant in entrants:
-                costs.setdefault(entrant.name, []).append(_delivery(entrant, number, seconds))
-        for name, measured in costs.items():
-            whole, own = (median(each) for each in zip(*measured, strict=True))
-            print(f"{number:>6} clients  {name:<36}{whole:>7.2f} ({own:.2f})")
+        _tell(entrants, number, rounds, lambda clients, time: clients.fan_out(time, one_at_a_time=True), seconds)
 
 
-def _delivery(entrant: Entrant, number: int, seconds: float) -> tuple[float, float]:
+def tell_calls(seconds: float, rounds: int) -> None:
+    """Tell what a call costs, alone and with others: of a `def` and an `async def` method, and at the least."""
+    at_once = [
+        replace(each, name=f"{each.name}, {how}", dialect=load.SIGNALR_AT_ONCE)
+        for each, how in ((BARE, "no task"), (PLAIN, "def"), (ADAPTER, "def"))
+    ]
+    waiting = [
+        replace(each, name=f"{each.name}, {how}")
+        for each, how in ((BARE, "a task each"), (PLAIN, "async def"), (ADAPTER, "async def"))
+    ]
+    print("µs of processor time for a call; in brackets, of these in the program")
+    for number in (1, 100):
+        asked = partial(load.Clients.echo, connections=number)
+        _tell([PICOWS, STARLETTE, *at_once, *waiting], number, rounds, asked, seconds)
+
+
+Run = Callable[[load.Clients, float], tuple[int, float]]
+
+
+def _tell(entrants: list[Entrant], number: int, rounds: int, run: Run, seconds: float) -> None:
+    costs: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for entrant in entrants:
+            costs.setdefault(entrant.name, []).append(_cost(entrant, number, run, seconds))
+    for name, measured in costs.items():
+        whole, own = (median(each) for each in zip(*measured, strict=True))
+        print(f"{number:>6} clients  {name:<36}{whole:>7.2f} ({own:.2f})")
+
+
+def _cost(entrant: Entrant, number: int, run: Run, seconds: float) -> tuple[float, float]:
     with running(entrant) as server, load.Clients(server.port, entrant.dialect) as clients:
         clients.connect(number)
-        clients.fan_out(WARM_UP, one_at_a_time=True)
+        run(clients, WARM_UP)
         process = psutil.Process(server.pid)
         before, times = server.cpu_seconds(), process.cpu_times()
-        deliveries, _ = clients.fan_out(seconds, one_at_a_time=True)
+        messages, _ = run(clients, seconds)
         after = process.cpu_times()
         # The whole is exact; how it is divided the kernel knows in steps.
         user, system = after.user - times.user, after.system - times.system
-        whole = (server.cpu_seconds() - before) / deliveries * 1e6
-        return whole, whole * user / (user + system)
+        whole = (server.cpu_seconds() - before) / messages * 1e6
+        return whole, whole * user / ((user + system) or 1)
 
 
 # A client that connects.
 
 
 def tell_connecting(number: int, rounds: int) -> None:
-    """Tell what it costs to connect a client, and how much of that is the garbage collector's."""
+    """Tell what it costs to connect a client, how much of that is the garbage collector's, and whose the rest is."""
     print(f"ms of processor time to connect one of {number:,} clients")
     for entrant in (PICOWS, STARLETTE, PLAIN, ADAPTER):
         cost = median(_connecting(entrant, number) for _ in range(rounds))
@@ -96,6 +126,11 @@ def tell_connecting(number: int, rounds: int) -> None:
     print(f"  of that, in the collector:{'':<25}{median(each['collector'] for each in measured) / number * 1e3:>6.3f}")
     measured = [_watched("uncollected", number) for _ in range(rounds)]
     print(f"  the adapter after gc.disable():{'':<20}{median(each['cpu'] for each in measured) / number * 1e3:>6.3f}")
+    spent = _watched("profiled", number)["time"]
+    print("  of the adapter's time in Python, by whose code (with a profiler, which makes calls dearer):")
+    for name, seconds in sorted(spent.items(), key=lambda each: -each[1]):
+        if (share := seconds / sum(spent.values())) >= 0.02:
+            print(f"    {name:<48}{share:>6.0%}")
 
 
 def _connecting(entrant: Entrant, number: int) -> float:
@@ -128,6 +163,8 @@ def tell_memory(number: int) -> None:
 
 # The server that is watched.
 
+SERVERS = ("collected", "uncollected", "profiled", "traced")
+
 
 def serve(how: str) -> None:
     """Serve the benchmark's hub through the adapter; each line of input is answered with a report."""
@@ -147,11 +184,17 @@ def serve(how: str) -> None:
             spent += time.process_time() - began
 
     gc.callbacks.append(watch)
+    # What is written in C is counted to whoever has called it.
+    profiler = cProfile.Profile(time.thread_time, builtins=False)
 
     def answer() -> None:
         before: tracemalloc.Snapshot | None = None
         for _ in sys.stdin:
             memory: Counter[str] = Counter()
+            spent_by: Counter[str] = Counter()
+            if how == "profiled":
+                for entry in profiler.getstats():
+                    spent_by[_room(entry.code.co_filename)] += entry.inlinetime
             if how == "traced":
                 gc.collect()
                 snapshot = tracemalloc.take_snapshot()
@@ -159,11 +202,14 @@ def serve(how: str) -> None:
                     for each in snapshot.compare_to(before, "lineno"):
                         memory[_whose(each.traceback[0].filename, each.traceback[0].lineno)] += each.size_diff
                 before = snapshot
-            print(json.dumps({"collector": spent, "cpu": time.process_time(), "memory": memory}), flush=True)
+            report = {"collector": spent, "cpu": time.process_time(), "memory": memory, "time": spent_by}
+            print(json.dumps(report), flush=True)
 
     threading.Thread(target=answer, daemon=True).start()
     if how == "traced":
         tracemalloc.start()
+    elif how == "profiled":
+        profiler.enable()
     run(signalr, "asgi_signalr.servers.uvicorn:WebSocketProtocol")
 
 
@@ -175,7 +221,17 @@ def _whose(filename: str, line: int) -> str:
     return f"{path.parent.name}/{path.name}:{line}" if path.parent.name == "asyncio" else path.name
 
 
-def _watched(how: str, number: int) -> dict[str, dict[str, int]]:
+def _room(filename: str) -> str:
+    """Name the package that a file is of; of this library the room."""
+    path = Path(filename)
+    for package in ("asgi_signalr", "uvicorn", "websockets"):
+        if package in path.parts:
+            inside = path.parts[path.parts.index(package) :]
+            return "/".join(inside[:2]) if package == "asgi_signalr" else package
+    return "the standard library"
+
+
+def _watched(how: str, number: int) -> dict:
     """Connect clients to the watched server, and take the difference between two reports."""
     command = [sys.executable, __file__, "--serve", how]
     with _started(command) as process, load.Clients(int(_line(process)), ADAPTER.dialect) as clients:
@@ -183,7 +239,7 @@ def _watched(how: str, number: int) -> dict[str, dict[str, int]]:
         before = _report(process)
         clients.connect(number + 100)
         after = _report(process)
-    return {key: after[key] - before[key] if key != "memory" else after[key] for key in after}
+    return {key: after[key] - before[key] if isinstance(after[key], float) else after[key] for key in after}
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """Whom a message goes to: `clients.all`, a group, a user, the caller, the others."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from asgi_signalr.connections import turns
+from asgi_signalr.connections.stepping import within
 from asgi_signalr.errors import ClientTimeoutError
 from asgi_signalr.messages import Invocation
 from asgi_signalr.names import CONNECTION, GROUP, METHOD, USER, text_name, text_names
@@ -102,17 +102,15 @@ class SingleClientProxy(ClientProxy):
         """
         local_hub = self._find()
         text_name(METHOD, method)
-        try:
-            async with asyncio.timeout(timeout) as limit:
-                with turns.released(self._connection_id):
-                    return await local_hub.invoke(self._connection_id, method, list(arguments), returns)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise ClientTimeoutError(
-                f"Invocation canceled by the server. "
-                f"Connection '{self._connection_id}' has not answered {method!r} within {timeout:g} s."
-            ) from None
+        with turns.released(self._connection_id):
+            return await within(
+                local_hub.invoke(self._connection_id, method, list(arguments), returns),
+                timeout,
+                lambda: ClientTimeoutError(
+                    f"Invocation canceled by the server. "
+                    f"Connection '{self._connection_id}' has not answered {method!r} within {timeout:g} s."
+                ),
+            )
 
 
 P = TypeVar("P")

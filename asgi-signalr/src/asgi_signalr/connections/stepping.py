@@ -4,7 +4,8 @@ An awaitable is an iterator that yields whatever it waits for, and ends with its
 first waits; only if it waits somebody has to go on with it.
 """
 
-from collections.abc import Generator
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
 from types import coroutine
 from typing import Any, TypeVar
 
@@ -27,3 +28,30 @@ def rest_of(steps: Generator[Any, Any, T], waiting_for: Any) -> Generator[Any, A
     except StopIteration as end:
         result: T = end.value
         return result
+
+
+async def within(awaitable: Awaitable[T], seconds: float | None, error: Callable[[], Exception]) -> T:
+    """Wait for something, but no longer than it may take; a time-out is begun only if it waits at all.
+
+    Args:
+        awaitable: it is cancelled when its time is over.
+        seconds: that time; None: as long as it takes.
+        error: makes the error that is raised then.
+
+    Raises:
+        Exception: what `error` has made; a TimeoutError of its own is passed on.
+
+    """
+    steps = awaitable.__await__()
+    try:
+        waiting_for = next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await rest_of(steps, waiting_for)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise error() from None

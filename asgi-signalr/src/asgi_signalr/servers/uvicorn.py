@@ -94,7 +94,8 @@ class _Arrivals:
                     else:
                         message = NO_ASCII
                     if message.isascii():
-                        if not direct.fast_path(message):
+                        fast_path = direct.fast_path  # by itself: Python would look for a method first
+                        if not fast_path(message):
                             direct.on_message(message, True)
                         continue
                 direct.take_apart(data)

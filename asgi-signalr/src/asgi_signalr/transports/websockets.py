@@ -143,6 +143,10 @@ class WebSocketTransport:
         pace = Pace()
         while True:
             left = pace.pause()
+            if left <= 0:
+                await asyncio.sleep(0)
+                pace.begin()
+                left = pace.pause()
             event = await receive()
             pace.go_on(left)
             if event["type"] != "websocket.receive":
@@ -154,9 +158,6 @@ class WebSocketTransport:
             data: bytes = event["bytes"] if text is None else text.encode()
             if not fast_path(data):
                 return data
-            if pace.is_over():
-                await asyncio.sleep(0)
-                pace.begin()
 
     def send(self, payloads: Sequence[Payload]) -> Awaitable[None]:
         """Send whole messages as one frame."""
