@@ -90,6 +90,22 @@ def test_the_end_has_no_such_cause(tmp_path: Path) -> None:
             id="another address of the hub",
         ),
         pytest.param(
+            [(STARTUP, 'app.mount("/signalr", signalr)', 'app.mount("/realtime", signalr)')],
+            "the page connects to /signalr/statistics (geekquiz/static/statistics.js:67), the hub is mapped to "
+            "/realtime/statistics (geekquiz/startup.py:",
+            'app.mount("/realtime", signalr)',
+            "Write /signalr in geekquiz/startup.py:",
+            id="another address of all hubs",
+        ),
+        pytest.param(
+            [(STARTUP, '"/signalr", signalr', '"/realtime", signalr'), (HUB, '"/statistics"', '"/figures"')],
+            "the page connects to /signalr/statistics (geekquiz/static/statistics.js:67), the hub is mapped to "
+            "/realtime/figures (geekquiz/startup.py:",
+            'app.mount("/realtime", signalr)',
+            "Write /signalr in geekquiz/startup.py:",
+            id="another address of all hubs and of this one",
+        ),
+        pytest.param(
             [(STARTUP, '    app.mount("/signalr", signalr)\n', "")],
             "nothing mounts the SignalR application, so no hub is mapped: geekquiz/startup.py has no",
             "geekquiz/startup.py:1",
@@ -256,6 +272,13 @@ def test_a_line_that_waits_is_told_of_answers_that_take_long(tmp_path: Path) -> 
             '  showStatistics(statistics);\n  connection.off("updateStatistics");\n});',
             "geekquiz/static/statistics.js:73: this takes the handler away again",
             "Delete geekquiz/static/statistics.js:73, then verify again.",
+        ),
+        ("  if (before) {\n    showStatistics(before);\n  }\n  before = statistics;\n});\nlet before;", "", ""),
+        ("  if (before) showStatistics(before);\n  before = statistics;\n});\nlet before;", "", ""),
+        (
+            "  if (shown) {\n    showStatistics(statistics);\n  }\n});\nlet shown;",
+            "geekquiz/static/statistics.js:72: the message is shown only under a condition, `if (shown)`",
+            "Write geekquiz/static/statistics.js:72 without the condition, then verify again.",
         ),
     ],
 )
