@@ -209,7 +209,7 @@ class _Scene(Scene):
         if not is_away or (back and not back.is_right):
             late.open()
         late.loaded()
-        until(late.page, lambda: late.figures().shows(group.figures()), self.patience)
+        fresh = self.come_to(late, group.figures())
         self.end()
         for heard in listening:
             heard.result()
@@ -221,7 +221,7 @@ class _Scene(Scene):
             ledger=ledger,
             moments=self.moments,
             fresh=late,
-            fresh_figures=late.figures(),
+            fresh_figures=fresh,
             fresh_drawn=late.drawn(),
             drawn=drawn,
             held=released,
