@@ -79,7 +79,11 @@ class Seen:
         said = [each.says(self.expected.named(with_charts)) for each in self.news]
         is_otherwise = not any(said)
         if None in said:
-            is_otherwise = self._is_followed(shown, told) or not any(each.may_have(wanted) for each in self.news)
+            is_otherwise = (
+                quiz_hub.lacks(self.news, self.expected.named(with_charts))
+                or self._is_followed(shown, told)
+                or not any(each.may_have(wanted) for each in self.news)
+            )
         if is_otherwise:
             return f"{OTHERWISE}: {self.news[-1].spoken}"
         what = "charts" if with_charts else "counters"
