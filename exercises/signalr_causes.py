@@ -179,7 +179,17 @@ def _client(facts: Facts) -> Iterator[Finding]:
     """A page that uses the client, and that does not load it."""
     line = _snippet_line(facts, "signalr.js")
     is_missed = any("signalR is not defined" in error.text for error in facts.errors)
-    if line and is_missed and not _lines(facts, r"(?i)signalr\S*\.js[\"']"):
+    named = _lines(facts, r"(?i)signalr\S*\.js[\"']")
+    tags = [each for each in named if re.search(r"<\w", each.source)]
+    loading = [each for each in named if re.search(r"(?i)<script\b[^>]*\ssrc\s*=", each.source)]
+    if line and is_missed and tags and not loading:
+        place = tags[0]
+        yield Finding.at(
+            place,
+            f"this loads no script, and the page uses signalR: the manual has `{line[0]}`",
+            f"Write `{line[0]}` in {place}, then verify again.",
+        )
+    if line and is_missed and not named:
         yield Finding(
             f"the page uses signalR, and loads no script that defines it: {line[1]} has no `{line[0]}`",
             Place(line[1], 1, ""),

@@ -294,6 +294,12 @@ def test_a_client_that_is_not_loaded_and_a_backplane_that_is_not_used_are_told(t
     assert cause(tmp_path / "1", EX1, (PAGE, script, ""), missed="signalR")[2] == (
         f"Write `{script}` in {PAGE}, above the page's own script, then verify again."
     )
+    for number, tag in enumerate((script.replace("script src", "scritp src"), script.replace("src", "scr"))):
+        assert cause(tmp_path / f"tag{number}", EX1, (PAGE, script, tag), missed="signalR") == (
+            f"{PAGE}:28: this loads no script, and the page uses signalR: the manual has `{script}`",
+            tag,
+            f"Write `{script}` in {PAGE}:28, then verify again.",
+        )
     line = 'signalr.use_backplane(f"{settings.database_server}/signalr")'
     assert cause(tmp_path / "2", EX2, (STARTUP, line, "pass"))[2] == (
         f"Write `{line}` in {STARTUP}, above the line that mounts the hubs, then verify again."
