@@ -76,6 +76,12 @@ class News:
         return not found or all(any(abs(each - one) < 0.051 for each in found) for one in wanted)
 
 
+def lacks(news: Iterable[News], wanted: Iterable[str]) -> bool:
+    """Whether some of these names are in the messages, and others are not."""
+    found = {at.rpartition("/")[2] for each in news for at in each.numbers}
+    return not found.isdisjoint(wanted) and not found.issuperset(wanted)
+
+
 @dataclass
 class HubConnection:
     """A connection to a hub, over however many requests."""

@@ -31,11 +31,11 @@ TOO_OFTEN = 2
 
 UNKNOWN = "whoever has logged in has to log in again here: this instance does not know the log-in"
 
-_FIGURES = """() => {
+_FIGURES = """(isHiddenToo) => {
   const isShown = (element) => element
-    && element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
-  const isSeen = (element) => isShown(element)
-    && element.getBoundingClientRect().width > 0 && element.getBoundingClientRect().height > 0;
+    && (isHiddenToo || element.checkVisibility({ opacityProperty: true, visibilityProperty: true }));
+  const isSeen = (element) => isShown(element) && (isHiddenToo
+    || (element.getBoundingClientRect().width > 0 && element.getBoundingClientRect().height > 0));
   const number = (id) => {
     const element = document.querySelector(`[data-testid="${id}"]`);
     return Number(((isSeen(element) ? element.textContent : "").match(/-?\\d+(\\.\\d+)?/) || [0])[0]);
@@ -246,12 +246,17 @@ class StatisticsPage:
         )
 
     def hides(self, charts: bool) -> bool:
-        """Whether a counter, or a chart, is on the page, and nobody can see it."""
+        """Whether a counter, or a chart, has something to show, and nobody can see it.
+
+        A page without answers may well hide its zeros.
+        """
         counters = [f'[data-testid="{name}-answers"]' for name in ("correct", "incorrect")]
         try:
-            return bool(self.page.evaluate(_HIDDEN, ["#answers-chart", "#average-chart"] if charts else counters))
+            is_hidden = self.page.evaluate(_HIDDEN, ["#answers-chart", "#average-chart"] if charts else counters)
+            correct, incorrect, pie, bars = self.page.evaluate(_FIGURES, True)
         except Error:
             return False
+        return bool(is_hidden) and any((*pie, *bars) if charts else (correct, incorrect))
 
     def drawn(self) -> tuple[str, str]:
         """What the charts look like: two texts that differ if the pixels do."""

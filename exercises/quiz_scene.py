@@ -79,7 +79,11 @@ class Seen:
         said = [each.says(self.expected.named(with_charts)) for each in self.news]
         is_otherwise = not any(said)
         if None in said:
-            is_otherwise = self._is_followed(shown, told) or not any(each.may_have(wanted) for each in self.news)
+            is_otherwise = (
+                quiz_hub.lacks(self.news, self.expected.named(with_charts))
+                or self._is_followed(shown, told)
+                or not any(each.may_have(wanted) for each in self.news)
+            )
         if is_otherwise:
             return f"{OTHERWISE}: {self.news[-1].spoken}"
         what = "charts" if with_charts else "counters"
@@ -233,6 +237,17 @@ class Scene:
         finally:
             self._trips.append(time.monotonic() - began)
 
+    def come_to(self, page: StatisticsPage, expected: Figures) -> Figures:
+        """What the page shows once it shows the expected figures, else what it shows when it was waited for."""
+        found = [self.figures(page)]
+
+        def is_there() -> bool:
+            found.append(self.figures(page))
+            return found[-1].shows(expected)
+
+        until(page.page, is_there, self.patience)
+        return found[-1]
+
     def page(self, instance: RunningInstance, user: str, cookie: str, has_own_clock: bool = False) -> StatisticsPage:
         """Open a user's Statistics page, with a browser and a wire of its own.
 
@@ -328,6 +343,7 @@ class Scene:
         def has_come(watched: Sequence[StatisticsPage]) -> bool:
             return all(each.news(began) and self.figures(each).shows(expected) for each in watched)
 
+        came = False
         if not self.group.is_stuck and waited_for:
             came = until(waited_for[0].page, lambda: has_come(waited_for), self.patience)
             if not came or not self._wait_for_others(lambda: has_come(others), others, is_over):
@@ -341,7 +357,11 @@ class Scene:
         for page, figures in zip(pages, before, strict=True):
             shown = [at for at, *counters in page.shown() if tuple(counters) == (expected.correct, expected.incorrect)]
             late = shown[0] - ended - (allowed - WAIT) if shown and not page.has_own_clock else None
-            seen = Seen(page, figures, page.figures(), expected, page.news(began), late, ended, page.reloads)
+            after = page.figures()
+            if came and page in waited_for and not after.shows(expected):
+                # It was right a moment ago: what counts up to the new figures has begun with the old ones.
+                after = self.come_to(page, expected)
+            seen = Seen(page, figures, after, expected, page.news(began), late, ended, page.reloads)
             if seen.news and seen.after.shows(expected):
                 page.learn(seen.news[-1], seen.after)
             moment.seen.append(seen)

@@ -5,8 +5,9 @@ The code is read, never run: Python as its syntax tree, JavaScript by the calls 
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import pytest
 from playwright.sync_api import BrowserContext
@@ -113,7 +114,7 @@ def _unmapped(facts: Facts) -> Iterator[Finding]:
     """A hub that is not where pages, or the manual, look for it."""
     hubs = _calls(facts, "hub")
     mounts = [each for each in _calls(facts, "mount") if each.text and _names_app(facts, each)]
-    mapped = {f"{mount.text}{hub.text}": hub for mount in mounts for hub in hubs if hub.text is not None}
+    mapped = {f"{mount.text}{hub.text}": (mount, hub) for mount in mounts for hub in hubs if hub.text is not None}
     if hubs and not mounts and _snippet_line(facts, ".mount("):
         line, home = _snippet_line(facts, ".mount(") or ("", "")
         yield Finding(
@@ -134,12 +135,16 @@ def _unmapped(facts: Facts) -> Iterator[Finding]:
             )
         if not mapped or not asked.startswith("/") or asked in mapped:
             continue
-        path, hub = next(iter(mapped.items()))
-        said = f"the page connects to {asked} ({each}), the hub is mapped to {path} ({hub.place})"
+        path, (mount, hub) = next(iter(mapped.items()))
+        own, home = hub.text or "", mount.text or ""
+        # Of the two halves of the path, the mount's and the hub's own, the one that differs is to be mended.
+        if asked.startswith(f"{home}/"):
+            at, wanted = hub, asked.removeprefix(home)
+        else:
+            at, wanted = mount, asked.removesuffix(own) if asked.endswith(own) else re.sub(r"(?<=.)/.*", "", asked)
+        said = f"the page connects to {asked} ({each}), the hub is mapped to {path} ({at.place})"
         if _is_the_manuals(facts, asked):
-            own = hub.text or ""
-            wanted = asked.removeprefix(path.removesuffix(own))
-            yield Finding(f"{said}{hub.place.quoted}", hub.place, f"Write {wanted} in {hub.place}, then verify again.")
+            yield Finding(f"{said}{at.place.quoted}", at.place, f"Write {wanted} in {at.place}, then verify again.")
         else:
             yield Finding(f"{said}{each.quoted}", each, f"Write {path} in {each}, then verify again.")
 
@@ -174,7 +179,17 @@ def _client(facts: Facts) -> Iterator[Finding]:
     """A page that uses the client, and that does not load it."""
     line = _snippet_line(facts, "signalr.js")
     is_missed = any("signalR is not defined" in error.text for error in facts.errors)
-    if line and is_missed and not _lines(facts, r"(?i)signalr\S*\.js[\"']"):
+    named = _lines(facts, r"(?i)signalr\S*\.js[\"']")
+    tags = [each for each in named if re.search(r"<\w", each.source)]
+    loading = [each for each in named if re.search(r"(?i)<script\b[^>]*\ssrc\s*=", each.source)]
+    if line and is_missed and tags and not loading:
+        place = tags[0]
+        yield Finding.at(
+            place,
+            f"this loads no script, and the page uses signalR: the manual has `{line[0]}`",
+            f"Write `{line[0]}` in {place}, then verify again.",
+        )
+    if line and is_missed and not named:
         yield Finding(
             f"the page uses signalR, and loads no script that defines it: {line[1]} has no `{line[0]}`",
             Place(line[1], 1, ""),
@@ -263,16 +278,27 @@ def _listening(facts: Facts) -> Iterator[Finding]:
         yield Finding.at(place, "this takes the handler away again", f"Delete {place}, then verify again.")
     for begin in _lines(facts, r"\.on\(\s*[\"'`]"):
         indent = len(begin.source) - len(begin.source.lstrip())
-        for number, line in enumerate(facts.files[begin.path].split("\n")[begin.line :], start=begin.line + 1):
+        taken = next(iter(re.findall(r",\s*(?:async\s*)?(?:function\s*\w*\s*)?\(?\s*(\w+)", begin.source)), None)
+        lines = facts.files[begin.path].split("\n")
+        for number, line in enumerate(lines[begin.line :], start=begin.line + 1):
             if line.strip() and len(line) - len(line.lstrip()) <= indent:
                 break
             condition = re.search(r"\bif\s*\((.+?)\)(?:\s|$)", line)
             if condition and not any(line.strip() in text for text in facts.snippets.values()):
+                depends = [line[condition.end() :], *_indented(lines[number:], line)]
+                if taken and not any(re.search(rf"\b{taken}\b", each) for each in depends):
+                    continue  # it is something else than the message that depends on it
                 yield Finding.at(
                     facts.place(begin.path, number),
                     f"the message is shown only under a condition, `if ({condition[1]})`",
                     f"Write {begin.path}:{number} without the condition, then verify again.",
                 )
+
+
+def _indented(lines: Sequence[str], above: str) -> list[str]:
+    """The first of these lines, as far as they are indented more than the one above."""
+    indent = len(above) - len(above.lstrip())
+    return list(takewhile(lambda line: not line.strip() or len(line) - len(line.lstrip()) > indent, lines))
 
 
 def _return(facts: Facts) -> Iterator[Finding]:

@@ -165,6 +165,22 @@ def test_a_file_of_begin_that_the_trainee_has_lost_is_to_be_brought_back(tea: La
     assert of_start(Facts(mine, exercise.begin), error).next == "labkit reset app.py"
 
 
+def test_a_question_that_nobody_can_answer_while_the_app_starts_is_told_with_its_line(tea: Lab, tmp_path: Path) -> None:
+    (exercise,) = tea.exercises
+    mine = workspace.create(tea, exercise, tmp_path / "mine").folder
+    (mine / "app.py").write_text('# never input() here\ncup = input("Which cup? ")\n')
+    error = diagnosis.ended("The app", 1, ["Which cup? Aborted!"], mine, mine / "instance-1.log")
+    assert isinstance(error, AppDidNotStart)
+
+    found = of_start(Facts(mine, exercise.begin), error)
+
+    assert (found.cause, found.next) == (
+        "app.py:2: this asks a question while the app starts, and nobody is there to answer it\n"
+        '    2 | cup = input("Which cup? ")',
+        "Delete app.py:2, save the file and repeat the command.",
+    )
+
+
 def test_npms_folder_in_begin_is_named(tea_folder: Path) -> None:
     package = tea_folder / "exercises" / "a1-brew" / "begin" / "node_modules" / "tea"
     package.mkdir(parents=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit import declared
-from labkit.author import figures
+from labkit.author import figures, matrix
 from labkit.author.generic import generic, mistyped
 from labkit.author.kept import Kept
 from labkit.author.matrix import Outcome
@@ -203,6 +203,52 @@ def test_what_is_kept_is_told_without_verifying_more(brew: Exercise, labkit: Lab
     assert (code, said.splitlines()[-1]) == (0, "1 of 1 as they should be, in 0 s.")
     code, _, said = labkit("author", "mutants", "--lab", lab, "--kept-only")
     assert (code, said.splitlines()[0]) == (2, "--kept-only needs a file.")
+
+
+@pytest.mark.parametrize(
+    ("second", "code", "last"),
+    [
+        ("the snippet pour", 0, "1 of 1 as they should be"),
+        ("nothing that helps", 1, "0 of 1 as they should be"),
+    ],
+)
+def test_what_is_wrong_twice_counts(
+    brew: Exercise,
+    labkit: Labkit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    second: str,
+    code: int,
+    last: str,
+) -> None:
+    pour = next(each for each in generic(brew) if each.name == "pour is missing")
+    file, lab = tmp_path / "found.jsonl", str(brew.folder.parent.parent)
+    first = replace(outcome(brew, Verdict.NOT_DONE, "it is too late"), solution=pour, named=pour.cause)
+    Kept(file).add(first)
+
+    def found(solution: Solution, *_: object) -> Outcome:
+        return replace(first, solution=solution, report=outcome(brew, Verdict.NOT_DONE, second).report)
+
+    monkeypatch.setattr(matrix, "examine", found)
+    command = ("author", "mutants", "--lab", lab, "--keep", str(file), "--only", "pour is missing")
+    assert labkit(*command, "--kept-only")[0] == 1
+    got, said, told = labkit(*command, "--again")
+    assert got == code
+    assert told.splitlines()[0].startswith(f"once more {'✗' if code else '✓'} a1  a missing snippet: pour is missing")
+    unsteady = "unsteady  pour is missing  a1-brew, at first cause not named"
+    assert (unsteady in said) == (code == 0)
+    assert last in said
+    (kept,) = Kept(file).of([pour])
+    assert (kept.before, kept.holds) == ("cause not named", code == 0)
+
+
+def test_the_first_that_is_wrong_twice_is_the_last_that_is_tried(
+    brew: Exercise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = [outcome(brew, Verdict.PASSED, None, check=None, cause=(str(number),)) for number in range(3)]
+    monkeypatch.setattr(matrix, "examine", lambda solution, *_: replace(outcomes[0], solution=solution))
+    found = list(matrix.again([outcome(brew, Verdict.PASSED, None, right=True), *outcomes]))
+    assert [(each.solution.cause, each.before) for each in found] == [(("0",), "survived")]
 
 
 def test_what_has_to_be_named_is_judged_anew(brew: Exercise, tmp_path: Path) -> None:

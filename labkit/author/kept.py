@@ -42,6 +42,7 @@ class Kept:
             "name": outcome.solution.name,
             "seconds": round(outcome.seconds, 2),
             "error": outcome.error,
+            "before": outcome.before,
             "report": outcome.report,
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,4 +60,4 @@ def _outcome(solution: Solution, entry: dict[str, Any]) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="labkit-", ignore_cleanup_errors=True) as temporary:
         named = solution.make(Path(temporary) / "app")
     report = entry["report"] and msgspec.convert(entry["report"], Report, dec_hook=lambda path, text: path(text))
-    return Outcome(solution, entry["seconds"], report, named, entry["error"])
+    return Outcome(solution, entry["seconds"], report, named, entry["error"], entry.get("before"))

@@ -4,7 +4,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +31,7 @@ class Outcome:
         report: What verify reported, or None if it could not run.
         named: What had to be named as the cause.
         error: Why it could not run.
+        before: What was wrong with the checks the first time, if this is the second time; see `again`.
     """
 
     solution: Solution
@@ -38,6 +39,7 @@ class Outcome:
     report: Report | None = None
     named: tuple[str, ...] = ()
     error: str | None = None
+    before: str | None = None
 
     @property
     def failed(self) -> list[tuple[Check, Result]]:
@@ -92,6 +94,11 @@ class Outcome:
         """Whether the checks are right, or wrong in the way that is known."""
         return (self.problem is None) == (self.solution.known is None)
 
+    @property
+    def unsteady(self) -> bool:
+        """Whether they were not right the first time, and are now: the verdict depends on time."""
+        return self.before is not None and self.holds
+
     def to_json(self) -> dict[str, Any]:
         """The outcome as `--format json` has it."""
         return {
@@ -102,6 +109,7 @@ class Outcome:
             "problem": self.problem,
             "known": self.solution.known,
             "holds": self.holds,
+            "before": self.before,
             "check": self.solution.check,
             "named": [*self.named, *self.solution.hints],
             "seconds": round(self.seconds, 1),
@@ -130,6 +138,21 @@ def run(solutions: Sequence[Solution], workers: int = WORKERS) -> Generator[Outc
     ordered = sorted(solutions, key=lambda each: each.exercise.name)
     stopping = threading.Event()
     yield from hands.outcomes(ordered, [_Hand(stopping) for _ in range(min(workers, len(ordered)))], stopping)
+
+
+def again(outcomes: Sequence[Outcome]) -> Generator[Outcome, None, None]:
+    """Verify once more, one by one, those about which the checks are not right; the outcomes come as they are found.
+
+    The first that is not right again is the last that is tried: the checks are wrong then, however the others fare.
+    """
+    before = [each for each in outcomes if not each.holds]
+    found = run([each.solution for each in before], workers=1)
+    for outcome in found:
+        first = next(each for each in before if each.solution is outcome.solution)
+        yield replace(outcome, before=first.problem or "right, though known to be wrong")
+        if not outcome.holds:
+            found.close()
+            return
 
 
 class _Hand:

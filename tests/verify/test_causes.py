@@ -3,6 +3,7 @@
 import ast
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,19 @@ def test_an_exception_is_told_with_the_line_to_mend(
     assert found.cause.startswith(("the app raised ", f"{place}: "))
     assert found.cause.endswith(cause)
     assert (str(found.place), found.next) == (place, advice)
+
+
+def test_a_method_of_the_manuals_that_a_class_lacks_is_missed_there(facts: Make) -> None:
+    known = facts({"shop/oven.py": "class Oven:\n    def heat(self):\n        return 200\n"})
+    (known.begin / "shop/oven.py").write_text("class Oven:\n    # TODO baking: bake a loaf\n", encoding="utf-8")
+    raised = Raised("AttributeError", "'Oven' object has no attribute 'bake'", Place("shop/app.py", 5, ""))
+    manual = {"baking": "    def bake(self):\n        return 'bread'\n"}
+    assert python.explain(replace(known, snippets=manual), raised) == Finding(
+        "AttributeError: 'Oven' object has no attribute 'bake' at shop/app.py:5: the class Oven (shop/oven.py:1) has "
+        "no bake\n    1 | class Oven:",
+        Place("shop/oven.py", 1, "class Oven:"),
+        "Write `def bake(self):` in shop/oven.py, where the manual has it, then verify again.",
+    )
 
 
 def test_a_forgotten_import_is_written_out(facts: Make) -> None:

@@ -93,8 +93,10 @@ MISTAKES = {
     "quotes-of-a-text-editor": mistake(Edit(STARTUP, 'app.mount("/signalr"', "app.mount(“/signalr”")),
     "quotes-of-a-text-editor-in-the-page": mistake(Edit(SCRIPT, '"updateStatistics"', "“updateStatistics”")),
     "quotes-of-a-text-editor-in-the-project": mistake(Edit(PROJECT, '"asgi-signalr==0.1.0"', "“asgi-signalr==0.1.0”")),
-    "return-without-what-was-missed": mistake(
-        Edit(SCRIPT, "connection.onreconnected(() => location.reload()); // for what was sent meanwhile\n", "")
+    "return-without-a-handler": mistake(
+        Edit(
+            SCRIPT, "onreconnected(() => location.reload())", 'onreconnected(() => connection.off("updateStatistics"))'
+        )
     ),
     "script-deleted": mistake(Edit(SCRIPT, delete=True)),
     "script-emptied": mistake(Edit(SCRIPT, write="")),

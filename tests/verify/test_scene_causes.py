@@ -56,6 +56,14 @@ def cause(after: Figures, *news: News, charts: bool = False) -> tuple[str, str |
             id="a message with another counter",
         ),
         pytest.param(
+            Figures(1, 3, (1, 3), BEFORE.bars),
+            [News(0, "updateStatistics", ({"correctAnswers": 1, "incorrectAnswers": 3, "parts": [0.25, 0.75, 1]},))],
+            True,
+            "the hub's message has other figures",
+            "server",
+            id="a message without the averages, whose numbers are those by chance",
+        ),
+        pytest.param(
             Figures(1, 3, (1, 3), (0.75, 0.25, 1)),
             [message(1, 3, (0.75, 0.25, 1))],
             True,

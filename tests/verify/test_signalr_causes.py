@@ -90,6 +90,22 @@ def test_the_end_has_no_such_cause(tmp_path: Path) -> None:
             id="another address of the hub",
         ),
         pytest.param(
+            [(STARTUP, 'app.mount("/signalr", signalr)', 'app.mount("/realtime", signalr)')],
+            "the page connects to /signalr/statistics (geekquiz/static/statistics.js:67), the hub is mapped to "
+            "/realtime/statistics (geekquiz/startup.py:",
+            'app.mount("/realtime", signalr)',
+            "Write /signalr in geekquiz/startup.py:",
+            id="another address of all hubs",
+        ),
+        pytest.param(
+            [(STARTUP, '"/signalr", signalr', '"/realtime", signalr'), (HUB, '"/statistics"', '"/figures"')],
+            "the page connects to /signalr/statistics (geekquiz/static/statistics.js:67), the hub is mapped to "
+            "/realtime/figures (geekquiz/startup.py:",
+            'app.mount("/realtime", signalr)',
+            "Write /signalr in geekquiz/startup.py:",
+            id="another address of all hubs and of this one",
+        ),
+        pytest.param(
             [(STARTUP, '    app.mount("/signalr", signalr)\n', "")],
             "nothing mounts the SignalR application, so no hub is mapped: geekquiz/startup.py has no",
             "geekquiz/startup.py:1",
@@ -257,6 +273,13 @@ def test_a_line_that_waits_is_told_of_answers_that_take_long(tmp_path: Path) -> 
             "geekquiz/static/statistics.js:73: this takes the handler away again",
             "Delete geekquiz/static/statistics.js:73, then verify again.",
         ),
+        ("  if (before) {\n    showStatistics(before);\n  }\n  before = statistics;\n});\nlet before;", "", ""),
+        ("  if (before) showStatistics(before);\n  before = statistics;\n});\nlet before;", "", ""),
+        (
+            "  if (shown) {\n    showStatistics(statistics);\n  }\n});\nlet shown;",
+            "geekquiz/static/statistics.js:72: the message is shown only under a condition, `if (shown)`",
+            "Write geekquiz/static/statistics.js:72 without the condition, then verify again.",
+        ),
     ],
 )
 def test_a_page_that_does_not_show_what_it_is_told_says_why(tmp_path: Path, new: str, said: str, advice: str) -> None:
@@ -271,6 +294,12 @@ def test_a_client_that_is_not_loaded_and_a_backplane_that_is_not_used_are_told(t
     assert cause(tmp_path / "1", EX1, (PAGE, script, ""), missed="signalR")[2] == (
         f"Write `{script}` in {PAGE}, above the page's own script, then verify again."
     )
+    for number, tag in enumerate((script.replace("script src", "scritp src"), script.replace("src", "scr"))):
+        assert cause(tmp_path / f"tag{number}", EX1, (PAGE, script, tag), missed="signalR") == (
+            f"{PAGE}:28: this loads no script, and the page uses signalR: the manual has `{script}`",
+            tag,
+            f"Write `{script}` in {PAGE}:28, then verify again.",
+        )
     line = 'signalr.use_backplane(f"{settings.database_server}/signalr")'
     assert cause(tmp_path / "2", EX2, (STARTUP, line, "pass"))[2] == (
         f"Write `{line}` in {STARTUP}, above the line that mounts the hubs, then verify again."

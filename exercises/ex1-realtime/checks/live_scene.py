@@ -40,7 +40,7 @@ STATISTICS = {
 
 @dataclass
 class Return:
-    """A page that was offline: what it showed at the latest 5 s after the first answer that followed."""
+    """A page that was offline: what it showed at the latest 5 s after the first answer that followed its return."""
 
     page: StatisticsPage
     after: Figures
@@ -49,9 +49,19 @@ class Return:
     """When its network was there again, in seconds since 1970."""
 
     @property
+    def is_right(self) -> bool:
+        """Whether it showed what it should."""
+        return self.after.shows(self.expected)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has connected again."""
+        return not self.page.has_left and any(each.is_open for each in self.page.hub_connections[1:])
+
+    @property
     def cause(self) -> str:
         """What it did not do."""
-        if self.page.has_left or not any(each.is_open for each in self.page.hub_connections[1:]):
+        if not self.is_connected:
             return "the page does not connect again"
         told = self.page.news(self.mended)
         if not told:
@@ -190,12 +200,16 @@ class _Scene(Scene):
         self._answer([lambda: ben.ask().answer(outcome=outcome)], [watched])
         drawn.append(self._redrawn(watched, drawn[0]))
         back = self._await_return(late, mended) if is_away else None
+        if back and back.is_connected and not back.is_right:
+            # That answer may have come before the page did. A page need not ask for what it has missed.
+            self._answer([lambda: ben.ask().answer(outcome=opposite)], [watched])
+            back = self._await_return(late, mended)
         released = release()
         scripted = None if self.is_right(watched) else self._play_the_hub(watched, others)
-        if not is_away or (back and not back.after.shows(back.expected)):
+        if not is_away or (back and not back.is_right):
             late.open()
         late.loaded()
-        until(late.page, lambda: late.figures().shows(group.figures()), self.patience)
+        fresh = self.come_to(late, group.figures())
         self.end()
         for heard in listening:
             heard.result()
@@ -207,7 +221,7 @@ class _Scene(Scene):
             ledger=ledger,
             moments=self.moments,
             fresh=late,
-            fresh_figures=late.figures(),
+            fresh_figures=fresh,
             fresh_drawn=late.drawn(),
             drawn=drawn,
             held=released,
@@ -264,8 +278,7 @@ class _Scene(Scene):
                 break
             page.let_pass(1)
         page.page.clock.resume()
-        until(page.page, lambda: page.figures().shows(expected), self.patience)
-        return Return(page, page.figures(), expected, mended)
+        return Return(page, self.come_to(page, expected), expected, mended)
 
     def _is_told_unstored(self, watched: StatisticsPage, visitor: Visitor) -> bool:
         """Whether the page is told of an answer whose commit fails, which is the last one that the quiz gets.

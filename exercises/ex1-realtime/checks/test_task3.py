@@ -117,7 +117,7 @@ def test_a_page_that_was_offline_catches_up(live: Live) -> None:
             cause=live.fresh.trouble
             or (astray.cause(with_charts=True) if astray and live.fresh.connected else UNCONNECTED),
         )
-    if not live.back.after.shows(live.back.expected):
+    if not live.back.is_right:
         raise NotDone(
             expected=f"{live.back.expected.counters}, {live.back.expected.charts} within {WAIT:g} s",
             seen=f"{live.back.after.counters}, {live.back.after.charts}",

@@ -67,6 +67,12 @@ def mutants(
     kept_only: Annotated[
         bool, typer.Option("--kept-only", help="With --keep, verify nothing: judge anew what the file has.")
     ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Verify those that are not as they should be once more, one by one, before they count."
+        ),
+    ] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many are verified at the same time.")] = 2,
     list_only: Annotated[bool, typer.Option("--list", help="Only list them.")] = False,
     write: Annotated[
@@ -84,7 +90,8 @@ def mutants(
     All of them take long: each is verified like a trainee's workspace. --sample 1 tries some of every kind, for a
     change of the checks or for CI; before a release, run all. --keep FILE writes each verdict down at once: what was
     stopped is gone on with by the same command, --part 2/4 is a quarter of all, and --kept-only tells what is there so
-    far. Remove the file after a change of the checks.
+    far. Remove the file after a change of the checks. With --again, a solution whose verdict was wrong by chance, on a
+    machine that was too busy, is told and does not count; what is wrong twice does.
 
     The exit code is 0 if the checks are right about all of them, 1 if not.
     """
@@ -119,7 +126,13 @@ def mutants(
         if kept:
             kept.add(outcome)
         outcomes.append(outcome)
-        _show_progress(outcome, len(outcomes), len(solutions))
+        _show_progress(outcome, f"{len(outcomes):>{len(str(len(solutions)))}}/{len(solutions)}")
+    if again and not kept_only:
+        for outcome in matrix.again(outcomes):
+            if kept:
+                kept.add(outcome)
+            outcomes = [outcome if each.solution is outcome.solution else each for each in outcomes]
+            _show_progress(outcome, "once more")
     seconds = time.monotonic() - began
     if write:
         count = f"{len(outcomes)} of {of}" if of > len(outcomes) else str(of)
@@ -178,7 +191,7 @@ def _list(solutions: "Sequence[Solution]", format: Format) -> None:
     say(f"{sum(not each.right for each in solutions)} wrong, {sum(each.right for each in solutions)} right.")
 
 
-def _show_progress(outcome: "Outcome", number: int, count: int) -> None:
+def _show_progress(outcome: "Outcome", which: str) -> None:
     """Say on stderr what was found about one solution."""
     sign = "[green]✓[/]" if outcome.problem is None else "[yellow]~[/]" if outcome.holds else "[red]✗[/]"
     said = "" if outcome.problem is None else f" ({outcome.problem})"
@@ -187,7 +200,7 @@ def _show_progress(outcome: "Outcome", number: int, count: int) -> None:
         said += "".join(f"\n      {check.id}: {result.cause or result.seen}" for check, result in outcome.failed[:3])
     solution = outcome.solution
     err.print(
-        f"[dim]{number:>{len(str(count))}}/{count}[/] {sign} {escape(solution.exercise.id)}  "
+        f"[dim]{which}[/] {sign} {escape(solution.exercise.id)}  "
         f"{escape(solution.kind)}: {escape(solution.name)}{escape(said)}",
         soft_wrap=True,
     )
@@ -205,6 +218,10 @@ def _print(outcomes: "Sequence[Outcome]", seconds: float) -> None:
     for outcome in outcomes:
         if outcome.problem:
             _print_problem(outcome)
+    for outcome in outcomes:
+        if outcome.unsteady:
+            where, before = escape(outcome.solution.source), outcome.before
+            say(f"[yellow]unsteady[/]  {escape(outcome.solution.name)}  [dim]{where}, at first {before}[/]")
     for outcome, ratio in figures.slow(outcomes):
         where = escape(outcome.solution.source)
         say(f"[yellow]slow[/]  {escape(outcome.solution.name)}  [dim]{where}, {ratio:.1f} times a right one[/]")

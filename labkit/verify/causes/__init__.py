@@ -91,6 +91,11 @@ def of_start(facts: Facts, error: AppDidNotStart) -> Finding:
         found = python.explain(facts, error.raised)
         if found:
             return replace(found, cause=f"{error.message.split(': ')[0]}: {found.cause}")
+    # Click, by which uvicorn is started, says no more than this of an input() that finds nobody to answer.
+    if error.reason == "exited" and error.log_tail.rstrip().endswith("Aborted!"):
+        for asking in facts.places(r"^[^#]*(?<![\w.])input\(", (".py",)):
+            what = "this asks a question while the app starts, and nobody is there to answer it"
+            return Finding.at(asking, what, f"Delete {asking}, save the file and repeat the command.")
     return Finding(error.message, place, error.next)
 
 

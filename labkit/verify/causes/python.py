@@ -162,6 +162,15 @@ def _attribute(facts: Facts, raised: Raised, match: re.Match[str]) -> Finding | 
         what = f"{raised}: the class {owner} has {near[0]} ({other.path}:{other.line})"
         advice = f"Write {near[0]} in {raised.place}, or name the method {name} in {other.path}:{other.line}."
         return Finding.at(raised.place, what, advice)
+    for snippet, path in facts.homes.items():
+        line = re.search(rf"^\s*((?:async )?def {name}\(.*)$", facts.snippets.get(snippet, ""), re.MULTILINE)
+        if line and path == home.path:
+            place = facts.place(path, home.line)
+            return Finding(
+                f"{said}: the class {owner} ({place}) has no {name}{place.quoted}",
+                place,
+                f"Write `{line[1]}` in {path}, where the manual has it, then verify again.",
+            )
     return None
 
 
