@@ -3,8 +3,8 @@
 from urllib.parse import unquote, urlsplit
 
 UNREADABLE = (
-    "The backplane's URL cannot be read. A port is a number; characters such as / ? # : @ [ ] in the user or in the "
-    "password are written with percent signs, as urllib.parse.quote(password, safe='') does."
+    "The backplane's URL cannot be read. A port is a number, followed by a slash; characters such as / ? # : @ [ ] in "
+    "the user or in the password are written with percent signs, as urllib.parse.quote(password, safe='') does."
 )
 
 
