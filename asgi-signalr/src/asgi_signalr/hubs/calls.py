@@ -176,8 +176,8 @@ class Calls:
 
     async def begun(self) -> None:
         """Wait until the latest call has begun: it is to see what its client had sent before it, and no more."""
-        # In the next tick it begins, before this goes on; an event would take one tick more of every call.
-        while self.are_to_begin:  # noqa: ASYNC110
+        # In the next tick it begins, before this goes on.
+        while self.are_to_begin:  # noqa: ASYNC110  (an event would take one tick more of every call)
             await asyncio.sleep(0)
 
     async def room(self) -> None:
