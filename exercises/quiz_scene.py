@@ -239,7 +239,7 @@ class Scene:
 
     def come_to(self, page: StatisticsPage, expected: Figures) -> Figures:
         """What the page shows once it shows the expected figures, else what it shows when it was waited for."""
-        found = [self.figures(page)]
+        found: list[Figures] = []
 
         def is_there() -> bool:
             found.append(self.figures(page))

@@ -277,12 +277,9 @@ def _listening(facts: Facts) -> Iterator[Finding]:
     for place in _lines(facts, r"\.off\(\s*[\"'`]"):
         yield Finding.at(place, "this takes the handler away again", f"Delete {place}, then verify again.")
     for begin in _lines(facts, r"\.on\(\s*[\"'`]"):
-        indent = len(begin.source) - len(begin.source.lstrip())
         taken = next(iter(re.findall(r",\s*(?:async\s*)?(?:function\s*\w*\s*)?\(?\s*(\w+)", begin.source)), None)
         lines = facts.files[begin.path].split("\n")
-        for number, line in enumerate(lines[begin.line :], start=begin.line + 1):
-            if line.strip() and len(line) - len(line.lstrip()) <= indent:
-                break
+        for number, line in enumerate(_indented(lines[begin.line :], begin.source), start=begin.line + 1):
             condition = re.search(r"\bif\s*\((.+?)\)(?:\s|$)", line)
             if condition and not any(line.strip() in text for text in facts.snippets.values()):
                 depends = [line[condition.end() :], *_indented(lines[number:], line)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from labkit import __version__, bootstrap, packages, tree
+from labkit import __version__, bootstrap, documents, packages, tree
 from labkit.errors import MachineError, UsageError, unknown
 from labkit.lab import Lab, carried_lab
 
@@ -205,7 +205,7 @@ def _write(packed: Path, lab: Lab, wheels: Path, targets: Sequence[str], pythons
     names = tuple(sorted(path.name for path in wheels.glob("*.whl")))
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(bootstrap.__file__, "__main__.py")
-        archive.writestr(bootstrap.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+        archive.writestr(bootstrap.MANIFEST, documents.json_of(manifest))
         archive.writestr("BROWSER.txt", BROWSER)
         for name in names:
             archive.write(wheels / name, f"wheels/{name}", zipfile.ZIP_STORED)  # compressed already

@@ -31,7 +31,7 @@ def files(lab: Lab, exercise: Exercise) -> dict[str, bytes]:
     for path, content in manual.files(lab, exercise).items():
         made[f"{manual.FOLDER}/{path}"] = content
     if exercise.snippets:
-        made[f".vscode/{exercise.name}.code-snippets"] = _json(code_snippets(exercise))
+        made[f".vscode/{exercise.name}.code-snippets"] = documents.json_of(code_snippets(exercise))
     return made
 
 
@@ -40,10 +40,10 @@ def settings(exercise: Exercise) -> dict[str, bytes]:
     counts = sorted({1, exercise.app.instances, 2})
     made = {
         ".gitignore": (TEMPLATE / "gitignore").read_bytes(),
-        ".vscode/launch.json": _json(_launch(counts)),
-        ".vscode/tasks.json": _json(_tasks()),
-        ".vscode/extensions.json": _json({"recommendations": ["ms-python.python", "ms-python.debugpy"]}),
-        ".vscode/settings.json": _json({"python.defaultInterpreterPath": sys.executable}),
+        ".vscode/launch.json": documents.json_of(_launch(counts)),
+        ".vscode/tasks.json": documents.json_of(_tasks()),
+        ".vscode/extensions.json": documents.json_of({"recommendations": ["ms-python.python", "ms-python.debugpy"]}),
+        ".vscode/settings.json": documents.json_of({"python.defaultInterpreterPath": sys.executable}),
     }
     for count in counts:
         made[f".idea/runConfigurations/labkit_run_{count}.xml"] = _run_configuration(count)
@@ -187,7 +187,3 @@ def _run_configuration(count: int) -> bytes:
 def _xml(root: ElementTree.Element) -> bytes:
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode").encode("utf-8") + b"\n"
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return documents.json_of(document)

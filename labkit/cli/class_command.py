@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from labkit import documents
 from labkit.cli import show
 from labkit.cli.options import LabOption
 from labkit.cli.show import say, say_next
@@ -107,7 +108,7 @@ def open_(
     with own:
         server.serve(board.app(own_port, names), listener, on_ready, files)
     if keep:
-        write_whole(keep, json.dumps(board.to_json(), indent=2, ensure_ascii=False).encode() + b"\n")
+        write_whole(keep, documents.json_of(board.to_json()))
         say(f"Kept in {escape(str(keep))}.")
     say("The class is closed: nothing of it is left." if not keep else "The class is closed.")
     return ExitCode.OK

@@ -1,6 +1,5 @@
 """The report of a class: a page with all of it, a page for each trainee, and the same for programs."""
 
-import json
 import shutil
 import tempfile
 import zipfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from labkit import __version__
+from labkit import __version__, documents
 from labkit import report as reports
 from labkit.errors import MachineError, UsageError
 from labkit.files import write_whole
@@ -114,14 +113,13 @@ def _write_files(folder: Path, told: ClassReport) -> None:
     for row in told.rows:
         if row.grade:
             _write_trainee(folder / TRAINEES / row.grade.key, told, row, exercises.get(row.grade.exercise or ""))
-    document = json.dumps({"schema": 1, **told.to_json()}, indent=2, ensure_ascii=False, default=str) + "\n"
     files = {
         PAGE: class_page.render(told.lab, told.rows, told.when, told.changes, told.earlier).encode(
             "utf-8", "backslashreplace"
         ),
         GRADEBOOK: gradebook.render(told.lab, told.rows),
         JUNIT: _junit(told).encode("utf-8", "backslashreplace"),
-        DOCUMENT: document.encode("utf-8", "backslashreplace"),
+        DOCUMENT: documents.json_of({"schema": 1, **told.to_json()}),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
