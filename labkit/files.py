@@ -200,7 +200,13 @@ class Within:
                     yield None
                     return
                 if descriptor is not None:
-                    descriptor = os.open(name, os.O_RDONLY | _FOLDER | _NO_LINK, dir_fd=descriptor)
+                    try:
+                        descriptor = os.open(name, os.O_RDONLY | _FOLDER | _NO_LINK, dir_fd=descriptor)
+                    except FileNotFoundError:  # another command has removed it in this moment
+                        if make:
+                            raise
+                        yield None
+                        return
                     stack.callback(os.close, descriptor)
             yield _At(descriptor, parts[-1], so_far)
 

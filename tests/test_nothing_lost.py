@@ -184,6 +184,22 @@ def test_ten_inserts_at_once_are_ten_in_a_row(tea: Lab, brew: Exercise, tmp_path
     assert app.read_bytes() == begun
 
 
+def test_a_folder_that_goes_while_it_is_looked_into_has_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "half-made").mkdir()
+    stat = os.stat
+
+    def removed_after(name: Any, **options: Any) -> os.stat_result:
+        found = stat(name, **options)
+        if name == "half-made":
+            (tmp_path / "half-made").rmdir()
+        return found
+
+    monkeypatch.setattr(os, "stat", removed_after)
+    assert Within(tmp_path).names("half-made") == []
+
+
 def test_a_file_that_changed_in_the_meantime_is_not_overwritten(mine: Workspace) -> None:
     change = Change("x", (FileChange("app.py", (mine.folder / "app.py").read_bytes(), b"theirs\n"),))
     (mine.folder / "app.py").write_text("mine\n")
