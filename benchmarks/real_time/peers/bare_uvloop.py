@@ -99,7 +99,7 @@ class Client(asyncio.Protocol):
 
 
 async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Client, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(Opening, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
