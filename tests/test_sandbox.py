@@ -70,6 +70,12 @@ print(subprocess.run([sys.executable, "-c", "print('child')"], capture_output=Tr
     assert inside(app, code, ports=(port,), connect=(listening,)) == "child"
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="processes of its own need root here")
+def test_two_apps_have_different_process_numbers(app: Path) -> None:
+    numbers = [int(inside(app, "import os; print(os.getpid())")) for _ in range(2)]
+    assert len({1, 2, *numbers}) == 4
+
+
 PYTHON = "/usr/bin/python3"
 """A Python that every account may use."""
 

@@ -224,6 +224,12 @@ def _end_children() -> None:
             return
 
 
+def _number_from(number: int) -> None:
+    """Have the processes inside numbered from here, so that two apps have different numbers, as outside."""
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/ns_last_pid", "w") as file:  # noqa: PTH123  (as in `_allow`)
+        file.write(str(number))
+
+
 def _leave(status: int) -> None:
     """End as the command has ended."""
     if status < 0:
@@ -241,10 +247,12 @@ def main(given: dict[str, Any], command: list[str]) -> None:
         signal.signal(number, signal.SIG_IGN)  # the command hears them itself
     is_root = os.geteuid() == 0
     own_processes = is_root and libc.unshare(_NEWPID | _NEWIPC) == 0
+    outside = os.getpid()
     first = os.fork()
     if first == 0:
         libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if own_processes:  # number 1 of its own processes: with it, all of them end
+            _number_from(outside)
             inner = os.fork()
             if inner:
                 status = _reap(inner)
