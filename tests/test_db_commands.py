@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -291,3 +292,7 @@ def test_a_service_that_run_has_started_is_looked_into(
         assert "Hi\\012" in shown("db", "tables", "news", "letters", "--backplane", "sqlite")["rows"][0]["content"]
         assert run(["db", "tables", "news", "leters", "--backplane", "sqlite"]) != 0
         assert "Did you mean letters?" in capsys.readouterr().err
+        # What the app declares is what `labkit run` starts, and so what is looked into.
+        declared = made.folder / "pyproject.toml"
+        declared.write_text(re.sub(r"asgi-signalr==", "asgi-signalr[sql]==", declared.read_text(encoding="utf-8")))
+        assert shown("db", "tables", "news")["tables"] == [{"table": "letters", "rows": 3}]
