@@ -86,7 +86,7 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SAWarning)  # it is an error here
                 engine = create_async_engine(url, poolclass=NullPool, **options)
-                unknown = self._unknown_options(url, engine.dialect.create_connect_args(url)[1])
+                unknown = self._unknown_options(url, dict(engine.dialect.create_connect_args(url)[1]))
         except ValueError as error:
             raise ValueError(f"An option of the URL cannot have its value: {error}.") from None
         if unknown:
