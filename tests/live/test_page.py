@@ -25,6 +25,7 @@ async def tab_to(page: Page, name: str) -> None:
 
 
 async def test_the_keyboard_is_enough(page: Page, guide: RunningGuide) -> None:
+    await expect(page.locator(".turn button")).to_be_visible()  # the text is there
     await tab_to(page, "Skip to the text")
     await page.keyboard.press("Enter")
     await page.keyboard.press("n")
@@ -47,7 +48,7 @@ async def test_the_keyboard_is_enough(page: Page, guide: RunningGuide) -> None:
 
 
 async def test_a_search_leads_to_the_step(page: Page) -> None:
-    await page.locator("main").focus()
+    await expect(page.locator(".turn button")).to_be_visible()
     await page.keyboard.press("/")
     await page.keyboard.type("show-visits")
     await expect(page.locator("#found mark").first).to_have_text("show-visits")
