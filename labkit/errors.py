@@ -11,6 +11,7 @@ with its code::
 """
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable
 from enum import IntEnum
@@ -69,6 +70,15 @@ class InternalError(LabError):
 
     code = ExitCode.INTERNAL
 
+
+def what_helps(refused: OSError, otherwise: str | None) -> str | None:
+    """What to do about what the system has refused; `otherwise`, unless no room and no right would help."""
+    return TOO_LONG if refused.errno == errno.ENAMETOOLONG else otherwise
+
+
+TOO_LONG = (
+    "This system takes no path as long as that: choose a shorter name, or a folder further up, then repeat the command."
+)
 
 _MOST = 12
 """How many names are offered: more would fill the screen."""

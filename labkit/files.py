@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from labkit.errors import LabError, MachineError, UsageError
+from labkit.errors import LabError, MachineError, UsageError, what_helps
 
 
 def read_text(path: Path) -> str:
@@ -71,7 +71,8 @@ def write_whole(path: Path, content: bytes, advice: str = _ADVICE, mode: int = 0
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise MachineError(f"Cannot write {path}: {error.strerror or error}. Nothing was changed.", advice) from error
+        refused = f"Cannot write {path}: {error.strerror or error}. Nothing was changed."
+        raise MachineError(refused, what_helps(error, advice)) from error
 
 
 class Within:
@@ -122,7 +123,8 @@ class Within:
                 self._put(path, at, content, mode, owner or self.folder.stat())
         except OSError as error:
             what = error.strerror or error
-            raise MachineError(f"Cannot write {self.folder / path}: {what}. Nothing was changed.", _ADVICE) from error
+            refused = f"Cannot write {self.folder / path}: {what}. Nothing was changed."
+            raise MachineError(refused, what_helps(error, _ADVICE)) from error
 
     def names(self, path: str) -> list[str]:
         """The names in a folder of it, sorted; none if it is not there."""

@@ -19,8 +19,9 @@ from typing import Any
 
 from labkit import __version__, changes, companions, documents, known, places, record, tree, usage
 from labkit.changes import Change, FileChange
-from labkit.errors import LabError, MachineError, UsageError, unknown
+from labkit.errors import LabError, MachineError, UsageError, unknown, what_helps
 from labkit.files import Within, is_free, locked, write_whole
+from labkit.harmless import shortened
 from labkit.journal import Journal, Undone
 from labkit.lab import Exercise, Lab, carried_lab, find_lab, id_of
 from labkit.record import Record
@@ -392,9 +393,10 @@ def _writing(lab: Lab, exercise: Exercise, folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         elsewhere = f"labkit start {exercise.id} DIR{lab_option(lab)}"
+        usual = f"Free some disk space, or choose a folder that you may write to: {elsewhere}"
+        place = shortened(str(folder), 1000)
         raise MachineError(
-            f"Cannot make {folder}: {error.strerror or error}. Nothing was left behind.",
-            f"Free some disk space, or choose a folder that you may write to: {elsewhere}",
+            f"Cannot make {place}: {error.strerror or error}. Nothing was left behind.", what_helps(error, usual)
         ) from error
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,11 @@ DEEDS = [
     "import socket; socket.create_connection(('127.0.0.1', {port}))",
     "import socket; socket.create_server(('127.0.0.1', 0))",
     "import socket; socket.create_server(('0.0.0.0', {free}))",
+    "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', {port}))",
+    "import socket; socket.socket(proto=262).connect(('127.0.0.1', {port}))",  # TCP on several paths
+    "import socket; socket.socket().sendto(b'x', 0x20000000, ('127.0.0.1', {port}))",  # connects as it sends
+    "import socket; socket.socket(socket.AF_UNIX).connect({unix!r})",
+    "import socket; socket.socketpair(type=socket.SOCK_DGRAM)[0].sendto(b'x', {datagrams!r})",
     "import os; os.setuid(12345); os.setuid(0); open({secret!r})",
     "import os; os.chroot('.')",
     "import os; os.open('/dev/shm/x', os.O_CREAT | os.O_RDWR)",
@@ -113,6 +119,22 @@ REFUSALS = ("PermissionError", "ProcessLookupError", "OSError")
 
 
 @contextlib.contextmanager
+def unix_sockets() -> Iterator[tuple[str, str]]:
+    """Sockets that somebody else listens on, in a folder that is for everybody."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.socket(socket.AF_UNIX) as stream,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams,
+    ):
+        Path(folder).chmod(0o777)
+        for each in (stream, datagrams):
+            each.bind(f"{folder}/{each.type.name}")
+            Path(each.getsockname()).chmod(0o777)
+        stream.listen()
+        yield stream.getsockname(), datagrams.getsockname()
+
+
+@contextlib.contextmanager
 def attacked(folder: Path, listening: int, user: int | None = None) -> Iterator[dict[str, Any]]:
     """The names of what an app must not reach; afterwards it has to be as before."""
     outside = folder / "outside"
@@ -121,8 +143,10 @@ def attacked(folder: Path, listening: int, user: int | None = None) -> Iterator[
     for path in (outside, outside / "secret"):  # so that it is not the owner that keeps an ordinary user out
         path.chmod(0o777)
     victim = subprocess.Popen([PYTHON, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True, user=user)
-    with victim:
+    with victim, unix_sockets() as (unix, datagrams):
         yield {
+            "unix": unix,
+            "datagrams": datagrams,
             "secret": str(outside / "secret"),
             "outside": str(outside),
             "code": sandbox.__file__,
@@ -283,6 +307,9 @@ def test_the_rights_are_said_where_they_are_not_enforced(monkeypatch: pytest.Mon
     )
     monkeypatch.setattr(sandbox, "landlock", lambda: 3)
     assert sandbox.lacking() == ("This system does not keep the app from the network and signals to other programs.")
+    monkeypatch.setattr(sandbox, "landlock", lambda: 6)
+    monkeypatch.setattr(sandbox, "filters", lambda: False)
+    assert sandbox.lacking() == "This system does not keep the app from UDP and Unix sockets."
     monkeypatch.setenv(sandbox.VARIABLE, "off")
     assert sandbox.lacking() == "Nothing keeps the app from your files and programs: LABKIT_SANDBOX is off."
     assert json.dumps(Sandbox(write=(app,)).wrap(["x"], ())) == '["x"]'

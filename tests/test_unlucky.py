@@ -43,6 +43,29 @@ def test_a_folder_that_was_removed_is_named(labkit: Labkit, tmp_path: Path, monk
         assert labkit(command) == (3, "", "The folder that this terminal is in has been removed.\nnext: cd ~\n")
 
 
+DEEP = "/".join(["a" * 59] * 100)
+"""A path of 6,000 characters, whose names are short enough by themselves."""
+
+
+@pytest.mark.parametrize("path", [DEEP, "a" * 300], ids=["path", "name"])
+@pytest.mark.parametrize("command", ["start a1", "verify --report", "new lab lab", "adopt --exercise a1"])
+def test_a_path_that_the_system_does_not_take_is_to_be_shorter(
+    labkit: Labkit, mine: Workspace, monkeypatch: pytest.MonkeyPatch, command: str, path: str
+) -> None:
+    if not command.startswith("verify"):
+        monkeypatch.chdir(mine.folder.parent)
+    before = sorted(mine.folder.parent.rglob("*"))
+    code, _, err = labkit(*command.split(), path)
+    assert (code, "File name too long" in err, err.splitlines()[-1]) == (
+        3,
+        True,
+        "next: This system takes no path as long as that: choose a shorter name, or a folder further up, then repeat "
+        "the command.",
+    )
+    assert len(err) < 1500
+    assert sorted(mine.folder.parent.rglob("*")) == before
+
+
 @pytest.mark.parametrize("name", ["rich", "typing_extensions", "random", "typer"])
 def test_pythonpath_and_the_current_folder_shadow_nothing_of_labkits(tmp_path: Path, name: str) -> None:
     for folder in ("there", "here"):

@@ -3,7 +3,7 @@
 It follows broadcasts to ten clients and calls through the library, on any ASGI server, and counts the functions that
 are begun on the way. A *room* is a folder, or a module at the root, as on the map; a *stay* is as many functions as
 follow one another in one room; a *return* is a stay in a room that was left before. `--source` takes another version's
-`src`, of a time when there were hubs and their test client already.
+`src`, of a time when there were hubs and their test client already. `tests/test_walks.py` holds the map to it.
 """
 
 import argparse
@@ -30,12 +30,11 @@ def main() -> None:
     options = parser.parse_args()
     sys.path.insert(0, str(options.source.resolve()))
     walks = asyncio.run(walk(options.source.resolve() / "asgi_signalr"))
-    lines = [f"{'':<42}functions  modules  rooms  stays  returns"]
+    lines = ["| walk | functions | rooms | stays | returns |", "|---|---|---|---|---|"]
     for name, modules in walks.items():
         stays = [room for room, _ in groupby(module.split("/")[0] for module in modules)]
         rooms = len(set(stays))
-        counts = f"{len(modules):>9}{len(set(modules)):>9}{rooms:>7}{len(stays):>7}{len(stays) - rooms:>9}"
-        lines.append(f"{name:<42}{counts}")
+        lines.append(f"| {name} | {len(modules)} | {rooms} | {len(stays)} | {len(stays) - rooms} |")
         if options.modules:
             lines.append("    " + " ".join(module for module, _ in groupby(modules)))
     sys.stdout.write("\n".join(lines) + "\n")
@@ -88,8 +87,8 @@ async def walk(package: Path) -> dict[str, list[str]]:
         await connect(here)
         clients_there = [await connect(there) for _ in range(CLIENTS)]
         await broadcast("the same from another server", here, clients_there)
-        await call("a call of a def method that comes alone", clients[0], "add")
-        await call("the same of an async def method", clients[0], "add_later")
+        await call("a call of a `def` method that comes alone", clients[0], "add")
+        await call("the same of an `async def` method", clients[0], "add_later")
         await call("the same with a filter around it", await connect(filtered), "add_later")
     return walks
 

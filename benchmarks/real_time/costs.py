@@ -1,9 +1,9 @@
 """Where the costs of messages, connections and their memory lie: `uv run python benchmarks/real_time/costs.py`.
 
 What `benchmarks/real_time` compares, taken apart: the processor time of a delivery in the kernel and in the program,
-beside picows and the floor; that of a call, beside the least that answers one on ASGI; that of connecting a client,
-with and without Python's garbage collector, and whose code spends it; and who has allocated what an idle connection
-takes. Nothing is required here; it shows what could still be saved, and where.
+beside picows, the floor and the least that is a hub in Python; that of a call, beside that least program, with ASGI and
+without; that of connecting a client, with and without Python's garbage collector, and whose code spends it; and who has
+allocated what an idle connection takes. Nothing is required here; it shows what could still be saved, and where.
 """
 
 import argparse
@@ -29,7 +29,9 @@ from entrants import ADAPTER, FLOOR, PEERS, PICOWS, PLAIN, STARLETTE, Entrant
 from machine import LOAD_CORE, SERVER_CORE, allow_open_files, pin, running
 
 WARM_UP = 0.3
+COLUMNS = "in brackets, of these in the program; the rate, of the first one's"
 UVLOOP = Entrant("uvloop", "a transport.write() each, on uvloop", "uvloop_writes.py", load.PLAIN)
+LEAST = Entrant("least", "the least on uvloop", "bare_uvloop.py", load.SIGNALR)
 BARE = Entrant("bare", "the least on ASGI", "bare_asgi.py", load.SIGNALR)
 
 
@@ -64,8 +66,8 @@ def main() -> None:
 
 def tell_deliveries(seconds: float, rounds: int) -> None:
     """Tell how much of a delivery, one broadcast at a time, is the kernel's affair."""
-    entrants = [each for each in (FLOOR, UVLOOP, PICOWS, ADAPTER) if each.missing is None]
-    print("µs of processor time for a delivery, one broadcast at a time; in brackets, of these in the program")
+    entrants = [each for each in (FLOOR, UVLOOP, LEAST, PICOWS, ADAPTER) if each.missing is None]
+    print(f"µs of processor time for a delivery, one broadcast at a time; {COLUMNS}")
     for number in (100, 1000):
         _tell(entrants, number, rounds, lambda clients, time: clients.fan_out(time, one_at_a_time=True), seconds)
 
@@ -74,13 +76,13 @@ def tell_calls(seconds: float, rounds: int) -> None:
     """Tell what a call costs, alone and with others: of a `def` and an `async def` method, and at the least."""
     at_once = [
         replace(each, name=f"{each.name}, {how}", dialect=load.SIGNALR_AT_ONCE)
-        for each, how in ((BARE, "no task"), (PLAIN, "def"), (ADAPTER, "def"))
+        for each, how in ((LEAST, "no task"), (BARE, "no task"), (PLAIN, "def"), (ADAPTER, "def"))
     ]
     waiting = [
         replace(each, name=f"{each.name}, {how}")
-        for each, how in ((BARE, "a task each"), (PLAIN, "async def"), (ADAPTER, "async def"))
+        for each, how in ((LEAST, "a task each"), (BARE, "a task each"), (PLAIN, "async def"), (ADAPTER, "async def"))
     ]
-    print("µs of processor time for a call; in brackets, of these in the program")
+    print(f"µs of processor time for a call; {COLUMNS}")
     for number in (1, 100):
         asked = partial(load.Clients.echo, connections=number)
         _tell([PICOWS, STARLETTE, *at_once, *waiting], number, rounds, asked, seconds)
@@ -94,9 +96,11 @@ def _tell(entrants: list[Entrant], number: int, rounds: int, run: Run, seconds: 
     for _ in range(rounds):
         for entrant in entrants:
             costs.setdefault(entrant.name, []).append(_cost(entrant, number, run, seconds))
+    first: float | None = None
     for name, measured in costs.items():
         whole, own = (median(each) for each in zip(*measured, strict=True))
-        print(f"{number:>6} clients  {name:<36}{whole:>7.2f} ({own:.2f})")
+        first = first or whole
+        print(f"{number:>6} clients  {name:<36}{whole:>7.2f} ({own:.2f}){first / whole:>8.2f}")
 
 
 def _cost(entrant: Entrant, number: int, run: Run, seconds: float) -> tuple[float, float]:
@@ -119,7 +123,7 @@ def _cost(entrant: Entrant, number: int, run: Run, seconds: float) -> tuple[floa
 def tell_connecting(number: int, rounds: int) -> None:
     """Tell what it costs to connect a client, how much of that is the garbage collector's, and whose the rest is."""
     print(f"ms of processor time to connect one of {number:,} clients")
-    for entrant in (PICOWS, STARLETTE, PLAIN, ADAPTER):
+    for entrant in (PICOWS, LEAST, STARLETTE, BARE, PLAIN, ADAPTER):
         cost = median(_connecting(entrant, number) for _ in range(rounds))
         print(f"  {entrant.name:<50}{cost:>6.3f}")
     measured = [_watched("collected", number) for _ in range(rounds)]

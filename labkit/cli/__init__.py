@@ -29,7 +29,8 @@ from labkit.cli import (
     workspace,
 )
 from labkit.console import OutputError, err, print_json
-from labkit.errors import ExitCode, InternalError, LabError, MachineError
+from labkit.errors import ExitCode, InternalError, LabError, MachineError, what_helps
+from labkit.harmless import shortened
 
 app = typer.Typer(
     name="labkit",
@@ -98,9 +99,10 @@ def run(arguments: list[str]) -> int:
     except OutputError:  # which is said where the streams are
         raise
     except OSError as error:
-        what = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
-        advice = next((advice for numbers, advice in _ADVICE.items() if error.errno in numbers), None)
-        return _say(what, advice, ExitCode.MACHINE, as_json)
+        place = shortened(str(error.filename or ""), _MOST_OF_A_PATH)
+        what = f"{error.strerror or error}: {place}".rstrip(": ")
+        usual = next((each for numbers, each in _ADVICE.items() if error.errno in numbers), None)
+        return _say(what, what_helps(error, usual), ExitCode.MACHINE, as_json)
     except Exception as error:  # noqa: BLE001  (the last resort: a fault of labkit's own, with its traceback)
         import traceback
 
@@ -135,3 +137,6 @@ _ADVICE = {
     (errno.EMFILE, errno.ENFILE): "Too few files may be open at once in this terminal: ulimit -n 1024, then repeat.",
 }
 """What to do about what the system refuses."""
+
+_MOST_OF_A_PATH = 1000
+"""How many characters of a path are said: one that is too long would fill the screen."""

@@ -20,12 +20,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 if sys.platform == "linux":
-    from labkit.sandbox.confine import landlock, undump
+    from labkit.sandbox.confine import filters, landlock, undump
 else:
 
     def landlock() -> int:
         """No version of Landlock: other systems have none."""
         return 0
+
+    def filters() -> bool:
+        """No: other systems have no such filter."""
+        return False
 
     def undump() -> None:
         """Nothing: other systems are not asked."""
@@ -69,6 +73,7 @@ class Sandbox:
             return list(command)
         given = {
             "landlock": landlock(),
+            "filters": filters(),
             "write": [str(path.resolve()) for path in self.write],
             "read": [*_SYSTEM, *map(str, self.read), *_readable(command)],
             "bind": list(ports),
@@ -109,6 +114,7 @@ def lacking() -> str | None:
     missing = [
         name for name, since in (("the network", _NETWORK), ("signals to other programs", _SIGNALS)) if version < since
     ]
+    missing += [] if filters() else ["UDP and Unix sockets"]
     return f"This system does not keep the app from {' and '.join(missing)}." if missing else None
 
 

@@ -4,12 +4,13 @@
 
 It stays outside, as the parent of everything inside: what loses its parent there comes to it (Linux's subreaper, as
 root also a process namespace of its own), and is ended when the command ends. The command itself is confined by
-Landlock, loses every capability and can get none back, and has limits. Standard library only: it is up in some
-milliseconds.
+Landlock, makes no sockets but those of TCP, loses every capability and can get none back, and has limits. Standard
+library only: it is up in some milliseconds.
 """
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import signal
@@ -30,6 +31,16 @@ _BIND, _CONNECT = 1, 2
 _SCOPES = 1 | 2  # abstract Unix sockets, signals
 _NEWPID, _NEWIPC = 0x20000000, 0x08000000
 _SET_PDEATHSIG, _SET_DUMPABLE, _CAPBSET_DROP, _SET_SUBREAPER, _SET_NO_NEW_PRIVS, _CAP_AMBIENT = 1, 4, 24, 36, 38, 47
+_GET_SECCOMP, _SET_SECCOMP, _FILTER = 21, 22, 2
+
+_CALLS = {  # its name for seccomp; socket, socketpair, sendto, sendmsg, sendmmsg
+    "x86_64": (0xC000003E, 41, 53, 44, 46, 307),
+    "aarch64": (0xC00000B7, 198, 199, 206, 211, 269),
+}
+"""The numbers of the system calls by which a program reaches others, on each processor that is known here."""
+
+_X32, _IO_URING = 0x40000000, 425  # other ways to the same calls
+_FASTOPEN = 0x20000000  # connects as it sends, which Landlock does not see
 
 
 if sys.platform != "linux":
@@ -97,6 +108,64 @@ def _allow(libc: ctypes.CDLL, rules: int, path: str, rights: int) -> None:
             raise _refused(f"Landlock, {path}")
     finally:
         os.close(at)
+
+
+def filters() -> bool:
+    """Whether this system, on this processor, can be told which sockets a program may make."""
+    return os.uname().machine in _CALLS and sys.maxsize > 2**32 and _libc().prctl(_GET_SECCOMP, 0, 0, 0, 0) >= 0
+
+
+def _restrict_sockets(libc: ctypes.CDLL) -> None:
+    """Leave sockets of TCP, which Landlock looks after, and pairs, which lead nowhere else: no UDP, no Unix sockets."""
+    code = _socket_filter(*_CALLS[os.uname().machine])
+    kept = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("@HP", len(code) // 8, ctypes.addressof(kept))
+    if libc.prctl(_SET_SECCOMP, _FILTER, program, 0, 0):
+        raise _refused("seccomp")
+
+
+def _socket_filter(machine: int, socket: int, pair: int, sendto: int, sendmsg: int, sendmmsg: int) -> bytes:
+    """The filter as the kernel reads it: instructions of 8 bytes, of a call's number (0), processor (4), arguments."""
+    load, same, least, has, mask, answer = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+    first, second, third, fourth = 16, 24, 32, 40
+    stream, datagrams, tcp, internet, internet_6, netlink = 1, 2, 6, 2, 10, 16
+    # Each line: its label, what is done, with which value, and the label to go on at if that is so, or not.
+    lines: tuple[tuple[str, int, int, str, str], ...] = (
+        ("", load, 4, "", ""),
+        ("", same, machine, "", "refuse"),
+        ("", load, 0, "", ""),
+        ("", least, _X32, "refuse", ""),
+        ("", same, _IO_URING, "refuse", ""),
+        ("", same, socket, "socket", ""),
+        ("", same, pair, "pair", ""),
+        ("", same, sendmsg, "sendmsg", ""),
+        ("", same, sendto, "sendto", ""),
+        ("", same, sendmmsg, "sendto", "allow"),
+        ("socket", load, first, "", ""),
+        ("", same, netlink, "allow", ""),  # by which programs learn whether there is IPv6
+        ("", same, internet, "internet", ""),
+        ("", same, internet_6, "internet", "refuse"),
+        ("internet", load, second, "", ""),
+        ("", mask, 15, "", ""),
+        ("", same, stream, "", "refuse"),
+        ("", load, third, "", ""),
+        ("", same, 0, "allow", ""),
+        ("", same, tcp, "allow", "refuse"),
+        ("pair", load, second, "", ""),
+        ("", mask, 15, "", ""),
+        ("", same, datagrams, "refuse", "allow"),  # each of which can be sent anywhere
+        ("sendmsg", load, third, "", ""),
+        ("", has, _FASTOPEN, "refuse", "allow"),
+        ("sendto", load, fourth, "", ""),
+        ("", has, _FASTOPEN, "refuse", "allow"),
+        ("allow", answer, 0x7FFF0000, "", ""),
+        ("refuse", answer, 0x00050000 | errno.EACCES, "", ""),
+    )
+    places = {label: number for number, (label, *_) in enumerate(lines)}
+    return b"".join(
+        struct.pack("=HBBI", what, *(places[each] - number - 1 if each else 0 for each in (so, otherwise)), value)
+        for number, (_, what, value, so, otherwise) in enumerate(lines)
+    )
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
@@ -196,6 +265,8 @@ def _enter(libc: ctypes.CDLL, given: dict[str, Any], command: list[str], is_root
             raise _refused("no new privileges")
         if given["landlock"]:
             restrict(given["landlock"], given["read"], given["write"], given["bind"], given["connect"])
+        if given["filters"]:
+            _restrict_sockets(libc)
         if is_root:
             _drop_capabilities(libc)
         os.execvpe(command[0], command, os.environ)  # noqa: S606  (an app's own command)
