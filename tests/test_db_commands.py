@@ -16,7 +16,7 @@ import pyte
 import pytest
 
 from labkit import services, workspace
-from labkit.cli import demo, run
+from labkit.cli import demo, run, show
 from labkit.console import _Console, err, out
 from labkit.lab import Exercise, Lab, find_lab
 from labkit.services.postgres.lab_server import LabServer
@@ -288,7 +288,7 @@ def test_the_demo_says_nothing_into_the_line_of_what_goes_on(
     for each in (out, err):
         monkeypatch.setattr(each, "_file", shown)
         monkeypatch.setattr(each, "is_interactive", True)
-    demo._create_databases(made, ("of_the_demo",), demo.say)
+    demo._create_databases(made, ("of_the_demo",), show.say)
     screen = pyte.Screen(200, 24)
     pyte.Stream(screen).feed(shown.getvalue().replace("\n", "\r\n"))
     assert "Starting the lab's PostgreSQL" in shown.getvalue()
