@@ -527,7 +527,8 @@ def _write_description(folder: Path, made_from: Record, lab: Path | None, home: 
     """
     own = folder / ".labkit"
     refuse_links(folder)
-    (own / "data").mkdir(parents=True, exist_ok=True)
+    own.mkdir(mode=0o700, parents=True, exist_ok=True)  # the app's data is for nobody else on this machine
+    (own / "data").mkdir(exist_ok=True)
     with locked(own / "lock"):
         if there := _description(folder):
             return there

@@ -1,8 +1,10 @@
 """`labkit db`: the lab's server, and a look into it."""
 
 import contextlib
+import io
 import itertools
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,12 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyte
 import pytest
 
 from labkit import services, workspace
-from labkit.cli import run
-from labkit.console import out
-from labkit.lab import find_lab
+from labkit.cli import demo, run, show
+from labkit.console import _Console, err, out
+from labkit.lab import Exercise, Lab, find_lab
 from labkit.services.postgres.lab_server import LabServer
 from labkit.services.postgres.server import Server, without_password
 
@@ -233,6 +236,18 @@ def test_tail_runs_the_tool_that_the_exercise_names(
     )
 
 
+@pytest.mark.parametrize(("options", "told"), [((), True), (("--once",), False)])
+def test_whoever_follows_the_messages_is_told_that_more_may_come(
+    database: str, tea_folder: Path, capfd: pytest.CaptureFixture[str], options: tuple[str, ...], told: bool
+) -> None:
+    description = tea_folder / "exercises" / "a1-brew" / "exercise.toml"
+    table = '[database]\nsolution = ["tea"]\nsnippet = "pour"\ntail = ["{python}", "-c", "", "{url}"]\n'
+    description.write_text(description.read_text() + table, encoding="utf-8")
+    assert run(["db", "tail", database, *options, "--lab", str(tea_folder)]) == 0
+    said = capfd.readouterr().err
+    assert ("Messages are shown as they come; waiting for more. Ctrl-C ends it." in said) is told
+
+
 def test_tail_without_a_tool_says_so(database: str, tea_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["db", "tail", database, "--lab", str(tea_folder)]) == 2
     assert capsys.readouterr().err.splitlines() == [
@@ -265,6 +280,22 @@ def test_a_database_is_dropped_once_that_is_confirmed(
     assert database not in postgres_server.databases()
 
 
+def test_the_demo_says_nothing_into_the_line_of_what_goes_on(
+    own_server: None, tea: Lab, brew: Exercise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = workspace.create(tea, brew, tmp_path / "mine")
+    shown = io.StringIO()
+    monkeypatch.setattr(_Console, "is_terminal", property(lambda self: True))
+    for each in (out, err):
+        monkeypatch.setattr(each, "_file", shown)
+        monkeypatch.setattr(each, "is_interactive", True)
+    demo._create_databases(made, ("of_the_demo",), show.say)
+    screen = pyte.Screen(200, 24)
+    pyte.Stream(screen).feed(shown.getvalue().replace("\n", "\r\n"))
+    assert "Starting the lab's PostgreSQL" in shown.getvalue()
+    assert [line.rstrip() for line in screen.display if line.strip()] == ["$ labkit db create of_the_demo"]
+
+
 def test_a_service_that_run_has_started_is_looked_into(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: Shown, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -291,3 +322,7 @@ def test_a_service_that_run_has_started_is_looked_into(
         assert "Hi\\012" in shown("db", "tables", "news", "letters", "--backplane", "sqlite")["rows"][0]["content"]
         assert run(["db", "tables", "news", "leters", "--backplane", "sqlite"]) != 0
         assert "Did you mean letters?" in capsys.readouterr().err
+        # What the app declares is what `labkit run` starts, and so what is looked into.
+        declared = made.folder / "pyproject.toml"
+        declared.write_text(re.sub(r"asgi-signalr==", "asgi-signalr[sql]==", declared.read_text(encoding="utf-8")))
+        assert shown("db", "tables", "news")["tables"] == [{"table": "letters", "rows": 3}]

@@ -97,9 +97,11 @@ def test_a_terminal_breaks_no_word(
         "reset nothing.py",
         "solve",
         "chapter 9",
+        "start ex2",
     ):
         shown = {}
         for width in (1000, 80):
+            shutil.rmtree(mine.folder.parent / EX2.name, ignore_errors=True)  # which `start` has made
             for each in (console.out, console.err):
                 monkeypatch.setattr(each, "_width", width)
             shown[width] = "\n".join(map(str, said(capsys, *command.split())))
@@ -168,6 +170,7 @@ def test_a_verdict_on_untouched_work_fits_one_screen_and_names_no_internal_ids(
     assert len(lines) <= 24
     assert [line for line in lines if "check-" in line] == []
     assert lines[-1] == "next: labkit snippet insert signalr-package"
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.usefixtures("mine")
@@ -429,7 +432,8 @@ def test_the_help_that_other_kits_give_is_there(command: str, capsys: pytest.Cap
 ITEMS = {
     "what SignalR is": ("lab", "**SignalR** is a library for such pages."),
     "transports, and the fallback": ("lab", "Where there is none, because of an old proxy"),
-    "WebSockets": ("transports", "WebSocket"),
+    "WebSockets": ("transports", "| **WebSockets** | a message over the socket | a message over the same socket |"),
+    "how a transport is chosen": ("transports", "## How one is chosen"),
     "hubs and persistent connections": ("lab", "the *persistent connection*"),
     "architecture": ("lab", "concepts/architecture.svg"),
     "objectives": ("lab", "## Objectives"),
@@ -438,7 +442,6 @@ ITEMS = {
     "using the code snippets": ("lab", "## Using the code snippets"),
     "begin and end": ("lab", "(*begin*)"),
     "exercises": ("lab", "## Exercises"),
-    "estimated time": ("lab", "*About 60 minutes*"),
     "objectives of exercise 1": ("ex1", "In this exercise you learn how to"),
     "server push and broadcast": ("ex1", "That is *server push*"),
     "the package": ("ex1", "Declare the package `asgi-signalr`"),
@@ -453,9 +456,17 @@ ITEMS = {
     "where to go next": ("ex1", "Where to go next:"),
     "scaling up and out": ("ex2", "*Scaling out* gives it more servers"),
     "backplanes compared": ("ex2", "What can serve as a backplane?"),
-    "which backplane when": ("backplanes", "PostgreSQL"),
+    "which backplane when": ("backplanes", "| take it when |"),
+    "the link to it": ("ex2", "[Choosing a backplane](../../docs/concepts/backplanes.md) says which to take when."),
     "the message bus": ("ex2", "*message bus* with two operations"),
-    "the local cache": ("scale-out", "local cache"),
+    "the local cache": ("ex2", "each instance delivers messages to its clients from a local cache"),
+    "the article on scale-out": (
+        "ex2",
+        "[Scale-out and the local cache](../../docs/concepts/scale-out.md#what-a-backplane-costs) has more.",
+    ),
+    "bottleneck: broadcasts by the server": ("scale-out", "**Broadcasts by the server**"),
+    "bottleneck: clients that speak to clients": ("scale-out", "**Clients that speak to clients**"),
+    "bottleneck: high frequencies": ("scale-out", "**High frequencies**"),
     "the bottleneck": ("ex2", "A backplane can become the bottleneck."),
     "one machine is enough": ("ex2", "Both instances run on your machine"),
     "the backplane's diagram": ("ex2", "concepts/backplane.svg"),
@@ -468,7 +479,13 @@ ITEMS = {
     "the messages": ("ex2", "labkit db tail signalr"),
     "the shared cache": ("ex2", "*shared cache* of messages"),
     "summary of exercise 2": ("ex2", "## Summary"),
-    "the wire": ("protocol", "handshake"),
+    "the hub's messages, with a link": ("ex1", "(../../docs/concepts/protocol.md) shows the message."),
+    "the whole time": ("lab", "*About 60 minutes*"),
+    "the time of exercise 1": ("ex1", "*About 30 minutes*"),
+    "the time of exercise 2": ("ex2", "*About 30 minutes*"),
+    "the editor's snippets": ("lab", "press <kbd>Ctrl+Space</kbd>, and choose the snippet from the list"),
+    "F5": ("lab", "runs it under the debugger with <kbd>F5</kbd>"),
+    "PyCharm": ("lab", "`labkit setup --pycharm` asks, and installs them as live templates"),
 }
 """What the lab that this one follows has, and the words by which it is found here: page, and text."""
 

@@ -245,7 +245,7 @@ async def test_the_guide_is_in_the_readers_language(mine: Path) -> None:
     assert page.startswith('<!doctype html>\n<html lang="es">')
     assert "{{" not in page
     assert ENGLISH.findall(re.sub(r"<[^>]+>", "", page)) == []
-    said = json.loads(script.removeprefix("export default ").removesuffix(";"))
+    said = json.loads(re.findall(r"^const texts = (.+);$", script, re.MULTILINE)[0])
     assert (said["Verify this task"], said["Running, healthy."]) == (
         "Verificar esta tarea",
         "En marcha, sin problemas.",

@@ -183,6 +183,22 @@ async def test_bad_registrations_say_why(quiz: Quiz, name: str, password: str, c
     assert await quiz.rows("SELECT * FROM users") == []
 
 
+@pytest.mark.parametrize(
+    ("name", "password", "field"),
+    [("A", PASSWORD, "name"), ("Ada", PASSWORD, "name"), ("Bob", "short", "password"), ("Bob", "a typo", "password")],
+)
+async def test_the_focus_is_where_a_registration_is_to_be_mended(
+    quiz: Quiz, name: str, password: str, field: str
+) -> None:
+    await quiz.user("Ada")
+
+    answer = await quiz.browser().register(name, password, PASSWORD)
+
+    fields = re.findall(r"<input[^>]+>", answer.text)
+    assert [re.findall(r'id="(\w+)"', each)[0] for each in fields if "autofocus" in each] == [field]
+    assert [re.findall(r'id="(\w+)"', each)[0] for each in fields if 'aria-invalid="true"' in each] == [field]
+
+
 @pytest.mark.parametrize("name", ["Ada", "ADA", "  ada ", "\uff21\uff44\uff41"])
 async def test_a_name_is_taken_however_it_is_written(quiz: Quiz, name: str) -> None:
     await quiz.user("Ada")
@@ -357,7 +373,12 @@ async def test_what_other_sites_send_is_refused(quiz: Quiz, path: str, headers: 
 
     answer = await ada.post(path, headers=headers)
 
-    assert (answer.status_code, answer.json()) == (403, {"detail": "Cross-site request refused."})
+    assert answer.status_code == 403
+    if path.startswith("/api/"):
+        assert answer.json() == {"detail": "Cross-site request refused."}
+    else:
+        assert '<html lang="en">' in answer.text
+        assert "<h1>Cross-site request refused.</h1>" in answer.text
 
 
 @pytest.mark.parametrize("headers", [SAME_ORIGIN, {"Origin": "http://quiz.test"}, {}], ids=str)

@@ -129,6 +129,15 @@ def test_a_saved_file_is_noticed_and_r_restarts(run: tuple[Terminal, Path, str])
         assert answer.status == 202
 
 
+@pytest.mark.parametrize("run", [("--reload",)], indirect=True)
+def test_with_reload_a_saved_file_needs_no_key(run: tuple[Terminal, Path, str]) -> None:
+    terminal, folder, address = run
+    (folder / "app.py").write_text(APP.replace("200", "200 if self.path == '/' else 202"))
+    terminal.until("Restarted at")
+    with urllib.request.urlopen(f"{address}more") as answer:
+        assert answer.status == 202
+
+
 @pytest.mark.slow
 def test_an_error_is_told_with_its_place_first(run: tuple[Terminal, Path, str]) -> None:
     terminal, _, address = run

@@ -89,7 +89,8 @@ def test_the_next_command_takes_a_folder_that_came_without_labkits_own(
     taken = workspace.find(tea, came)
     assert (taken.exercise_name, taken.adopted) == ("a1-brew", False)
     assert (taken.id != made.id, taken.secret != made.secret) == (True, True)
-    assert stat.S_IMODE((came / ".labkit" / "workspace.json").stat().st_mode) == 0o600
+    modes = [stat.S_IMODE((came / each).stat().st_mode) for each in (".labkit", ".labkit/workspace.json")]
+    assert modes == [0o700, 0o600]
     assert labkit("undo")[0] == 0
     assert workspace.compare(came, brew.begin) == []
 

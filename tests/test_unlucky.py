@@ -1,5 +1,6 @@
 """Machines and workspaces that are merely unlucky: an honest exit code, the cause by its name, and the next step."""
 
+import json
 import os
 import resource
 import subprocess
@@ -82,6 +83,8 @@ def test_what_editors_leave_beside_a_file_is_none_of_the_app(labkit: Labkit, min
     assert labkit("snippet", "insert", "pour")[0] == 0
     assert (mine.folder / beside).read_bytes() == text
     assert (mine.folder / "app.py").read_bytes() != text
+    assert labkit("snippet", "insert", "cup-label")[0] == 0
+    assert "snippet insert" not in labkit("list")[1]
 
 
 def test_a_film_in_the_workspace_is_not_read(mine: Workspace, brew: Exercise) -> None:
@@ -123,6 +126,8 @@ def test_a_file_in_another_encoding_is_named_by_insert(labkit: Labkit, mine: Wor
         "app.py is not saved as UTF-8: labkit cannot read it, and neither can Python. Nothing was changed.",
     )
     assert path.read_bytes() == content
+    (exercise,) = json.loads(labkit("list", "--format", "json")[1])["exercises"]
+    assert exercise["tasks"][1]["snippets"] == {"done": 0, "total": 2}  # none of it is taken for code of one's own
 
 
 def test_what_is_in_the_way_of_labkits_own_is_named_with_what_to_do(labkit: Labkit, mine: Workspace) -> None:

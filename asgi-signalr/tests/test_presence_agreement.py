@@ -25,6 +25,7 @@ class Node:
     """One server, and its way to the others."""
 
     is_alone = False
+    trouble = None
 
     def __init__(self, stream: "Stream", name: str) -> None:
         self.id = name

@@ -68,7 +68,7 @@ def tell_deliveries(seconds: float, rounds: int) -> None:
     """Tell how much of a delivery, one broadcast at a time, is the kernel's affair."""
     entrants = [each for each in (FLOOR, UVLOOP, LEAST, PICOWS, ADAPTER) if each.missing is None]
     print(f"µs of processor time for a delivery, one broadcast at a time; {COLUMNS}")
-    for number in (100, 1000):
+    for number in (100, 1000, 5000):
         _tell(entrants, number, rounds, lambda clients, time: clients.fan_out(time, one_at_a_time=True), seconds)
 
 

@@ -107,7 +107,8 @@ def bare(url: str) -> tuple[Any, str]:
     from starlette.routing import WebSocketRoute
     from starlette.websockets import WebSocket
 
-    sockets: set[WebSocket] = set()
+    # In the order in which they came, as the libraries have them: who hears is neither the first nor the last of them.
+    sockets: dict[WebSocket, None] = {}
     joined: list[Any] = []
     joining = asyncio.Lock()
 
@@ -122,13 +123,13 @@ def bare(url: str) -> tuple[Any, str]:
                 join = bare_stores.join_redis if url.startswith("redis") else bare_stores.join_postgres
                 joined.extend(await join(url, deliver))
         await websocket.accept()
-        sockets.add(websocket)
+        sockets[websocket] = None
         try:
             async for text in websocket.iter_text():
                 for _ in range(int(text.removeprefix("broadcast "))):
                     await joined[0](payload.as_json().encode())
         finally:
-            sockets.discard(websocket)
+            sockets.pop(websocket, None)
 
     return Starlette(routes=[WebSocketRoute("/", endpoint)]), "websockets-sansio"
 

@@ -43,7 +43,13 @@ DatabaseArgument = Annotated[
 ]
 
 BackplaneOption = Annotated[
-    str, typer.Option("--backplane", metavar="NAME", help="Of what labkit run --backplane NAME has started.")
+    str | None,
+    typer.Option(
+        "--backplane",
+        metavar="NAME",
+        help="What joins the instances: postgres, redis, nats or sqlite; what the app declares if left out.",
+        show_default=False,
+    ),
 ]
 
 
@@ -172,17 +178,18 @@ def tables(
         typer.Argument(metavar="TABLE", help="Show the rows of this table, e.g. public.orders.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many rows, the newest.")] = 20,
-    backplane: BackplaneOption = "postgres",
+    backplane: BackplaneOption = None,
     lab: LabOption = None,
     format: FormatOption = Format.TEXT,
 ) -> None:
     """List the tables of a database with how many rows they have; or, with TABLE, show its rows.
 
-    Of another service, which **labkit run --backplane NAME** has started, it lists what that has in their place: keys,
-    streams, or the tables of a file.
+    Of another service, which **labkit run** has started, it lists what that has in their place: keys, streams, or the
+    tables of a file.
     """
     from labkit.services.postgres import tables
 
+    backplane = backplane or _declared(lab)
     if backplane != "postgres":
         _look_into_service(backplane, name, table, limit, lab, format)
         return
@@ -211,7 +218,7 @@ def tail(
             show_default=False,
         ),
     ] = None,
-    backplane: BackplaneOption = "postgres",
+    backplane: BackplaneOption = None,
     lab: LabOption = None,
 ) -> None:
     """Show an application's messages as they arrive in a database, decoded. Ctrl-C ends it.
@@ -220,6 +227,7 @@ def tail(
     """
     from labkit.services.tail import tail_command, tail_environment
 
+    backplane = backplane or _declared(lab)
     given = list(arguments or ())
     name = given.pop(0) if given and not given[0].startswith("-") else None
     settings, folder = _tail_tool(lab)
@@ -269,6 +277,16 @@ def _database(server: "Server", name: str | None) -> str:
     if len(known) > 1:
         raise UsageError(f"Say which database: {', '.join(known)}.", f"… {known[0]}")
     return known[0]
+
+
+def _declared(lab_folder: Path | None) -> str:
+    """The name of the service that the workspace's app declares, which `labkit run` takes; elsewhere PostgreSQL."""
+    from labkit import services
+
+    if (here := workspace.around(Path.cwd())) is None:
+        return "postgres"
+    database = find_lab(lab_folder).exercise(workspace.read(here).exercise_name).database
+    return services.declared(database, here) if database else "postgres"
 
 
 def _look_into_service(

@@ -169,7 +169,8 @@ def _create_databases(made: Workspace, names: tuple[str, ...], tell: Callable[[s
         for name in names:
             server.create_database(name)
             made.note_database(name, datetime.now(UTC))
-            tell(f"[dim]$[/] labkit db create {escape(name)}")
+    for name in names:  # now that the line of what goes on is gone
+        tell(f"[dim]$[/] labkit db create {escape(name)}")
 
 
 def _verify(subject: "Subject", headed: bool, pictures: Path | None = None) -> Report:

@@ -380,7 +380,9 @@ def _database(stack: ExitStack, subject: _Subject, port: int | None, count: int)
         app = subject.folder if subject.own else None
         service = services.choose(subject.backplane, subject.exercise.database, subject.exercise.id, app)
         with working(f"Starting {service.title}"):
-            return stack.enter_context(service.running(subject.data))
+            url = stack.enter_context(service.running(subject.data))
+        say(f"{service.title} joins the instances.")
+        return url
     if not subject.exercise.database:
         return None
     with working("Starting PostgreSQL"):

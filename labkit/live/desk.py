@@ -207,9 +207,9 @@ class Desk:
             self._changed()
 
     @property
-    def runs(self) -> bool:
-        """Whether the app runs, here or in another window, as far as is known."""
-        return self.runner.state == "running" or bool(self._others)
+    def is_due(self) -> bool:
+        """Whether `poll` may find something: an app that runs here tells when, one in another window does not."""
+        return self.runner.is_due if self.runner.state == "running" else bool(self._others)
 
     def _look(self, here: Workspace) -> Mapping[str, Sight]:
         """What is seen of the snippets; looking takes long, so it is done once for the same files."""
@@ -304,7 +304,7 @@ class Desk:
     def insert(self, name: str, value: str | None = None) -> Answer:
         """Insert a snippet, as `labkit snippet insert`."""
         here = self._there()
-        change = insertion.insert(here.folder, self.exercise, [name], {1: value} if value else None)
+        change = insertion.insert(here.folder, self.exercise, [name], {1: value} if value else None, known=self._seen)
         here.apply(change)
         self._seen = change.texts, change.seen
         (place,) = change.insertions

@@ -176,12 +176,12 @@ class Guide:
         while True:
             before, around = around, desk.surroundings()
             if around == before and time.monotonic() < looked + OTHERS:
-                await asyncio.sleep(AGAIN)
+                await _moment()
                 continue
             looked = time.monotonic()
             found = await asyncio.to_thread(desk.find_workspace)
             if found is None:
-                await asyncio.sleep(AGAIN)
+                await _moment()
                 continue
             self._note("state", desk.exercise.id, None)
             unverified: set[str] = set()
@@ -211,9 +211,9 @@ class Guide:
 
     async def _poll(self) -> None:
         while True:
-            await asyncio.sleep(0.5)
+            await _moment()
             for desk in self.desks.values():
-                if desk.runs:
+                if desk.is_due:
                     await asyncio.to_thread(desk.poll)
 
     @contextlib.asynccontextmanager
@@ -354,6 +354,11 @@ def _picture(path: Path | None) -> Response:
     if path is None or path.suffix.lower() not in PICTURES or not path.is_file():
         return Response(status_code=404)
     return FileResponse(path)
+
+
+async def _moment() -> None:
+    """Wait for the next moment, of two in a second, at which whoever looks now and then does so: all wake at once."""
+    await asyncio.sleep(AGAIN - asyncio.get_running_loop().time() % AGAIN)
 
 
 def _title(text: str) -> str:

@@ -14,6 +14,13 @@ from labkit.files import read_text
 _MARKED = re.compile(r'\{\{ t\("(.+?)"\) \}\}')
 """A message in a page."""
 
+_TRANSLATE = """\
+const texts = %s;
+export const t = (text, fields = {}) =>
+  (texts[text] ?? text).replace(/\\{(\\w+)\\}/g, (field, name) => fields[name] ?? field);
+"""
+"""A module; its texts are put in."""
+
 
 def page(path: Path) -> Response:
     """A page, `{{ t("…") }}` translated."""
@@ -22,9 +29,9 @@ def page(path: Path) -> Response:
 
 
 def texts(script: Path) -> Response:
-    """A module with what a script says by `t("…")`: each message with its translation."""
+    """A module with the function `t` for a script: what it says by `t("…")`, in the reader's language."""
     found = {text: language.translated(text) for text in language.of_page(read_text(script))}
-    return Response(f"export default {json.dumps(found, ensure_ascii=False)};", media_type="text/javascript")
+    return Response(_TRANSLATE % json.dumps(found, ensure_ascii=False), media_type="text/javascript")
 
 
 def client() -> Response:

@@ -123,6 +123,13 @@ class Runner:
         return False
 
     @property
+    def is_due(self) -> bool:
+        """Whether `poll` has something to do: an instance has died, or is to be asked if it is ready."""
+        instances = self._instances
+        is_time = self._is_asked and time.monotonic() >= self._asked + HEALTH
+        return instances is not None and (is_time or instances.poll() is not None)
+
+    @property
     def _is_asked(self) -> bool:
         """Whether the app is asked now and then if it is ready: not by the page that people visit, which may count."""
         return self._app.ready != self._app.home

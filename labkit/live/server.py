@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,8 +15,8 @@ from starlette.types import ASGIApp
 from labkit.errors import MachineError
 from labkit.ports import HOST, check_ports
 
-TICK = 0.5
-"""Seconds between two looks whether it is to end."""
+TICK = 5.0
+"""Seconds between two looks at what uvicorn looks at ten times a second, of which an idle page needs nothing."""
 
 
 def listen(port: int | None, preferred: int | None = None, host: str = HOST) -> socket.socket:
@@ -49,16 +50,24 @@ def serve(
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what fails is said by the page's own parts
 
     class Server(uvicorn.Server):
+        _loop: asyncio.AbstractEventLoop
+        _to_end: asyncio.Event
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if not self.should_exit:
                 on_ready()
 
         async def main_loop(self) -> None:
-            while True:  # ten times a second, as uvicorn does it, would be for nothing while nobody comes
-                if await self.on_tick(0):
-                    return
-                await asyncio.sleep(TICK)
+            self._loop, self._to_end = asyncio.get_running_loop(), asyncio.Event()
+            while not await self.on_tick(0):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._to_end.wait(), TICK)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            with contextlib.suppress(AttributeError):  # it is still starting
+                self._loop.call_soon_threadsafe(self._to_end.set)
 
     config = uvicorn.Config(
         app,

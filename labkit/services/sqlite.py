@@ -54,9 +54,11 @@ class _Sqlite:
 
 @contextmanager
 def _opened(url: str, database: str) -> Iterator[sqlite3.Connection]:
+    from labkit.services.tables import FIRST_TABLES
+
     path = Path(url.removeprefix("sqlite:///")) / database
     if not path.is_file():
-        raise UsageError(f"There is no file {path} yet: the app makes it.", "labkit run --backplane sqlite")
+        raise UsageError(f"There is no file {path} yet: the application makes it when somebody uses it.", FIRST_TABLES)
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
             yield file

@@ -68,6 +68,17 @@ def test_what_is_inserted_is_shown_and_can_be_taken_back(desk: Desk) -> None:
     assert desk.to_json()["undo"] is None
 
 
+def test_what_was_saved_after_the_last_look_is_seen_by_an_insert(desk: Desk) -> None:
+    desk.do("start", {})
+    assert desk.workspace is not None
+    desk.to_json()
+    app = desk.workspace.folder / "app.py"
+    typed = app.read_text().replace("    # TODO pour: pour it into the cup", '    cup = "mint"\n    print(cup)')
+    app.write_text(typed)
+    assert desk.do("insert", {"name": "pour"})["message"] == "pour is in app.py already, line 3."
+    assert app.read_text() == typed
+
+
 @pytest.mark.parametrize(
     ("action", "arguments", "message"),
     [

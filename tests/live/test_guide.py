@@ -278,6 +278,7 @@ async def test_a_page_comes_back_when_the_guide_is_started_anew(
     await guide.start()
     assert guide.address == before
     await expect(page.locator("#connection")).to_have_text("Live")
+    await expect(page.locator("#said")).to_have_text("The guide is back.")
     await expect(page.locator("#workspace .path")).to_have_text("ex1-first-steps")
     await expect(page.locator("main h2")).to_contain_text("Counting the visits")
 

@@ -138,3 +138,17 @@ def test_a_mistake_is_told_word_for_word(tmp_path: Path, name: str, warm: Warm) 
     solution.make(tmp_path / "app")
     report = verify(Subject(solution.exercise, tmp_path / "app", "end", None), nothing=True, warm=warm)
     assert told(report) == read_text(GOLDEN / f"{name}.txt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["hub-elsewhere-in-the-page", "script-in-the-wrong-order"])
+def test_a_page_that_does_not_connect_fails_the_task_that_is_about_it(tmp_path: Path, name: str, warm: Warm) -> None:
+    MISTAKES[name].make(tmp_path / "app")
+    report = verify(Subject(EX1, tmp_path / "app", "end", None), [EX1.task("2")], nothing=True, warm=warm)
+    assert not report.passed
+    assert told(report) == read_text(GOLDEN / f"{name}.txt")
+
+
+def test_no_sentence_ends_twice() -> None:
+    for path in GOLDEN.iterdir():
+        assert re.findall(r"(?<!\.)[.?!]\.(?=\s)", read_text(path)) == [], path.name

@@ -97,7 +97,7 @@ class SingleClientProxy(ClientProxy):
             TimeoutError: the client has not answered in time; it is a HubException as well.
             RuntimeError: a client cannot be asked in its own `on_connected`.
             TypeError, ValueError: an argument cannot be encoded.
-            BackplaneError: the backplane takes no more messages for now.
+            BackplaneError: the backplane is away, or takes no more messages for now.
 
         """
         local_hub = self._find()

@@ -122,6 +122,21 @@ def redis_url(redis_server: stores.Store) -> str:
 
 
 @pytest.fixture(scope="session")
+def system_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """The same with the Redis of the system."""
+    folder, program = tmp_path_factory.mktemp("system-redis"), stores.system_redis_program()
+    options = ("--databases", "10000", "--appendonly", "no")
+    with stores.running(stores.redis_store(folder, *options, program=program)) as store:
+        yield store
+
+
+@pytest.fixture
+def system_redis_url(system_redis_server: stores.Store) -> str:
+    """An empty database of this test's own."""
+    return f"{system_redis_server.url}/{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
     """A NATS for the whole session; its stream is emptied for each test."""
     with stores.running(stores.nats_store(tmp_path_factory.mktemp("nats"))) as store:

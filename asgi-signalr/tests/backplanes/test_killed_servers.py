@@ -1,10 +1,11 @@
-"""Servers in processes of their own, joined by PostgreSQL: one is killed, and the others notice who is not there."""
+"""Servers in processes of their own: one is killed, and the others notice who is not there."""
 
 import asyncio
 import itertools
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgi_signalr.scaleout.envelopes import PresenceUpdate, ServerGone, decode
+from asgi_signalr.scaleout.envelopes import Acknowledgement, PresenceUpdate, ServerGone, decode
 from asgi_signalr.scaleout.presence_tracker import BEATS_PER_LEASE
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -24,7 +25,12 @@ import os
 
 from asgi_signalr import Hub, PresenceEvent, SignalR, bearer_token
 
-app = SignalR(user=bearer_token, backplane=os.environ["BACKPLANE"], presence_lease=float(os.environ["LEASE"]))
+app = SignalR(
+    user=bearer_token,
+    backplane=os.environ["BACKPLANE"],
+    presence_lease=float(os.environ["LEASE"]),
+    group_timeout=2.0,
+)
 
 
 @app.hub("/rooms", presence=True)
@@ -39,6 +45,22 @@ class Rooms(Hub):
 
     async def tell(self, text: str) -> None:
         await self.clients.all.send("told", text)
+
+    async def whoami(self) -> str:
+        return self.context.connection_id
+
+    async def ask(self, connection_id: str) -> str:
+        try:
+            return await self.clients.client(connection_id).invoke("question")
+        except Exception as error:
+            return str(error)
+
+    async def put(self, connection_id: str, room: str) -> str:
+        try:
+            await self.groups.add(connection_id, room)
+        except Exception as error:
+            return str(error)
+        return "done"
 
 
 @app.on_presence(Rooms)
@@ -82,6 +104,8 @@ class Client:
 
     def _take(self, message: dict[str, Any]) -> None:
         match message:
+            case {"type": 1, "target": "question"}:
+                self.told.append("question")  # and gives no answer
             case {"type": 1, "target": "told", "arguments": [text]}:
                 self.told.append(text)
             case {"type": 3, "invocationId": id_, **rest}:
@@ -93,8 +117,19 @@ Serve = Callable[[], Awaitable[tuple[asyncio.subprocess.Process, str]]]
 Enter = Callable[..., Awaitable[Client]]
 
 
+@pytest.fixture(
+    params=[
+        "postgresql",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("mariadb", "nats", "redis", "sqlite")),
+    ]
+)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    return str(request.param)
+
+
 @pytest.fixture
-def serve(stack: AsyncExitStack, database_url: str, tmp_path: Path) -> Serve:
+def serve(stack: AsyncExitStack, stream_url: str, tmp_path: Path) -> Serve:
     """Starts a server of the application; gives its process and its address."""
     (tmp_path / "served.py").write_text(SERVED)
 
@@ -102,7 +137,7 @@ def serve(stack: AsyncExitStack, database_url: str, tmp_path: Path) -> Serve:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "uvicorn", "served:app", "--port", "0", "--no-access-log"),
             cwd=tmp_path,
-            env={**os.environ, "BACKPLANE": database_url, "LEASE": str(LEASE)},
+            env={**os.environ, "BACKPLANE": stream_url, "LEASE": str(LEASE)},
             stderr=asyncio.subprocess.PIPE,
         )
 
@@ -141,7 +176,7 @@ def enter(stack: AsyncExitStack) -> Enter:
 
 @pytest.mark.parametrize("survivors", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_who_was_on_a_killed_server_leaves_once(
-    serve: Serve, enter: Enter, database_url: str, open_node: Any, survivors: int
+    serve: Serve, enter: Enter, stream_url: str, open_node: Any, survivors: int
 ) -> None:
     (process, dying), *others = await asyncio.gather(*(serve() for _ in range(1 + survivors)))
     users = ["bob", "cyd"][:survivors]
@@ -155,7 +190,7 @@ async def test_who_was_on_a_killed_server_leaves_once(
     for client in clients:
         await client.hears("ada joined blue altogether")
         assert await client.call("present") == {"": ["ada", *users], "red": ["ada", *users], "blue": ["ada"]}
-    stream = await open_node(database_url)
+    stream = await open_node(stream_url)
 
     process.kill()
     await process.wait()
@@ -179,3 +214,25 @@ async def test_who_was_on_a_killed_server_leaves_once(
         ]
     gone = {each.server for each in map(decode, stream.received) if isinstance(each, ServerGone)}
     assert len(gone) == 1  # nobody took a survivor for dead
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+async def test_who_waits_for_a_server_that_is_killed_waits_no_longer(
+    serve: Serve, enter: Enter, stream_url: str, open_node: Any
+) -> None:
+    stream = await open_node(stream_url)
+    (process, dying), (_, living) = await asyncio.gather(serve(), serve())
+    ada, bob, cyd = await enter(dying, "ada"), await enter(living, "bob"), await enter(living, "cyd")
+    name = await ada.call("whoami")
+    asking = asyncio.create_task(bob.call("ask", name))
+    await ada.hears("question")
+    # Whoever asks knows by then that there is such a client.
+    await stream.until(lambda node: any(isinstance(decode(each), Acknowledgement) for each in node.received))
+    process.send_signal(signal.SIGSTOP)
+    putting = asyncio.create_task(cyd.call("put", name, "red"))
+    process.kill()
+    assert await asking == f"Connection '{name}' disconnected."
+    assert await putting == (
+        f"No server has acknowledged within 2 s that connection {name} was to join a group; it may have gone."
+    )
+    assert await cyd.call("put", await bob.call("whoami"), "red") == "done"

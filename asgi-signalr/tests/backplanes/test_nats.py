@@ -120,6 +120,37 @@ async def test_a_server_that_was_restored_stalls_nobody_and_is_said(
         assert len(node.gaps) == 1
 
 
+async def test_a_failover_that_was_overtaken_is_said_by_every_server(
+    open_node: Any, own_nats: stores.Store, tmp_path: Path
+) -> None:
+    """Its numbers are higher than before when the servers look: only the messages themselves tell."""
+    one, other = [await open_node(own_nats.url) for _ in range(2)]
+    await one.send(b"1")
+    for node in (one, other):
+        await node.has(b"1")
+    own_nats.stop()
+    shutil.copytree(own_nats.folder, tmp_path / "standby")
+    await asyncio.to_thread(own_nats.start)
+    await one.send(b"2")
+    for node in (one, other):
+        await node.has(b"1", b"2")
+    own_nats.kill()
+    # What did not have the second message goes on without it, before these two look.
+    with stores.running(stores.nats_store(tmp_path / "standby")) as standby:
+        goes_on = await open_node(standby.url)
+        for number in range(3):
+            await goes_on.send(b"new %d" % number)
+            await goes_on.until(lambda node, number=number: len(node.received) == number + 1)
+        await goes_on.backplane.stop()
+        standby.stop()
+    shutil.rmtree(own_nats.folder)
+    shutil.copytree(tmp_path / "standby", own_nats.folder)
+    await asyncio.to_thread(own_nats.start)
+    for node in (one, other):
+        await node.has(b"1", b"2", b"new 0", b"new 1", b"new 2")
+        assert len(node.gaps) == 1
+
+
 async def test_a_server_that_lost_its_files_is_noticed(open_node: Any, own_nats: stores.Store) -> None:
     nodes = await started(open_node, own_nats.url)
     await own_nats.restart(without_files=True)

@@ -271,13 +271,6 @@ async def test_a_read_is_bounded_by_bytes(database_url: str, open_node: Any, que
     await connection.close()
 
 
-async def test_a_full_queue_is_waited_for(database_url: str, open_node: Any) -> None:
-    node = await open_node(database_url, queue_limit=10)
-    payloads = [b"%d" % number for number in range(1000)]
-    await asyncio.gather(*(node.send(payload) for payload in payloads))
-    await node.has(*payloads)
-
-
 async def test_a_confirmed_message_is_in_the_database(database_url: str, open_node: Any, query: Any) -> None:
     node = await open_node(database_url, confirm=True)
     await node.send(b"1")

@@ -222,18 +222,6 @@ async def test_old_messages_are_deleted_and_the_newest_are_kept(
     assert node.gaps == []
 
 
-async def test_a_read_is_bounded_by_bytes(open_node: Any, redis_url: str, redis: Any) -> None:
-    payloads = [bytes([number]) * 1_500_000 for number in range(8)]
-    node = await open_node(redis_url)
-    await node.send(*payloads)
-    await node.has(*payloads)
-    pages, last = [], 0
-    while messages := (await node.backplane._page(redis, last)).messages:
-        pages.append(len(messages))
-        last = messages[-1].payload_id
-    assert pages == [2, 2, 2, 2]  # 4 MiB at most
-
-
 async def test_a_stream_of_a_newer_version_is_refused(open_node: Any, redis_url: str, redis: Any) -> None:
     await (await open_node(redis_url)).backplane.stop()
     await redis.hset(COUNTER, "version", 2)

@@ -31,7 +31,9 @@ class Listener(TestClient):
         return self.connection_id
 
 
-@pytest.fixture(params=["memory", "nats", "postgresql", "redis", "sqlite"])
+@pytest.fixture(
+    params=[*("memory", "nats", "postgresql", "redis", "sqlite"), pytest.param("mariadb", marks=pytest.mark.slow)]
+)
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
     return str(request.param)

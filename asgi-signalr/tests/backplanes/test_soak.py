@@ -1,4 +1,4 @@
-"""Stores that are killed and frozen, and servers that stand still, while many send: nothing is lost in silence.
+"""Stores that are killed, frozen and locked, and servers that stand still, while many send: nothing is lost in silence.
 
 `ASGI_SIGNALR_SOAK_SECONDS` says how long each engine is tried; `-s` shows the figures.
 """
@@ -8,7 +8,9 @@ import contextlib
 import os
 import random
 import signal
+import sqlite3
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -84,7 +86,21 @@ async def tried(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             case "postgresql":
                 yield stack.enter_context(postgres())
             case _:
-                yield Tried(f"sqlite:///{tmp_path}/signalr.db", [])
+                file = tmp_path / "signalr.db"
+
+                async def hold() -> None:
+                    await asyncio.to_thread(_hold, file, random.uniform(0.1, 2))
+
+                yield Tried(f"sqlite:///{file}", [hold])
+
+
+def _hold(file: Path, seconds: float) -> None:
+    """Have the lock of a file, as a slow writer has it, who then takes it all back."""
+    with contextlib.closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE SignalR_Messages_0_Id SET PayloadId = PayloadId + 100")
+        time.sleep(seconds)
+        writer.execute("ROLLBACK")
 
 
 async def test_what_was_accepted_arrives_once_and_in_one_order_whatever_happens(tried: Tried, open_node: Any) -> None:

@@ -1,7 +1,5 @@
 // Shows the class. All text is the trainees': it goes in as text, never as HTML.
-import texts from "/texts.js"; // what this page says in the reader's language, by what it says in English
-
-const t = (text, fields = {}) => (texts[text] ?? text).replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
+import { t } from "/texts.js"; // what this page says in English, in the reader's language
 
 const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? sessionStorage.getItem("token") ?? "";
 sessionStorage.setItem("token", token);

@@ -1,8 +1,6 @@
 // The guide's page: the chapters come once, the state of the work comes through the hub whenever it changes.
 
-import texts from "/texts.js"; // what this page says in the reader's language, by what it says in English
-
-const t = (text, fields = {}) => (texts[text] ?? text).replace(/\{(\w+)\}/g, (field, name) => fields[name] ?? field);
+import { t } from "/texts.js"; // what this page says in English, in the reader's language
 
 const memory = {
   get: (name) => { try { return localStorage.getItem(`guide ${name}`); } catch { return null; } },

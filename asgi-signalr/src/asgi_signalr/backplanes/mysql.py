@@ -1,8 +1,11 @@
 """The backplane in MariaDB or MySQL, which cannot push."""
 
-from typing import ClassVar, Unpack
+import inspect
+from typing import Any, ClassVar, Unpack
 
+import asyncmy
 from sqlalchemy import text
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asgi_signalr.backplanes import BackplaneError
@@ -34,6 +37,9 @@ class MysqlBackplane(SqlBackplane):
             {"isolation_level": "REPEATABLE READ", "connect_args": {"connect_timeout": PATIENCE}},
             **options,
         )
+
+    def _unknown_options(self, url: URL, given: dict[str, Any]) -> set[str]:
+        return set(given) - set(inspect.signature(asyncmy.connect).parameters)
 
     async def _install(self, connection: AsyncConnection) -> None:
         async with connection.begin():

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Unpack
@@ -51,6 +51,7 @@ class Link:
 
     client: Client
     stream: JetStreamContext
+    lost: "asyncio.Future[None]"  # done once the connection has ended
     given: JetStreamContext.PushSubscription | None = None
     given_from: int = 0
 
@@ -95,6 +96,9 @@ class NatsBackplane(TableBackplane[Link]):
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self._name):
             raise ValueError(f"{self._name!r} is no name of a stream: it has letters, digits, - and _.")
         self._stream, self._subject = f"{self._name}_messages_0", f"{self._name}.messages_0"
+        if parts.query:
+            given = ", ".join(sorted(repr(each.partition("=")[0]) for each in parts.query.split("&")))
+            raise ValueError(f"A URL of NATS has no options, but this one has {given}.")
         self._keep_bytes = keep_bytes
         self._replicas = replicas
         self._batch_number = 0
@@ -129,9 +133,14 @@ class NatsBackplane(TableBackplane[Link]):
 
     async def _link(self, doing: str) -> Link:
         troubles: list[Exception] = []
+        lost = asyncio.get_running_loop().create_future()
 
         async def note(error: Exception) -> None:
             troubles.append(error)
+
+        async def lose() -> None:
+            if not lost.done():
+                lost.set_result(None)
 
         try:
             async with asyncio.timeout(PATIENCE):
@@ -145,10 +154,11 @@ class NatsBackplane(TableBackplane[Link]):
                     connect_timeout=5,
                     ping_interval=5,
                     error_cb=note,
+                    closed_cb=lose,
                 )
         except NoServersError as error:
             raise (troubles[-1] if troubles else error) from None
-        return Link(client, client.jetstream(timeout=self._patience[doing]))
+        return Link(client, client.jetstream(timeout=self._patience[doing]), lost)
 
     async def _install(self, stream: JetStreamContext) -> StreamInfo:
         with contextlib.suppress(NotFoundError):
@@ -178,6 +188,25 @@ class NatsBackplane(TableBackplane[Link]):
         if connection.client.is_closed:
             raise ConnectionError("connection lost")
 
+    async def _while_linked(self, connection: Link, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that ends with the connection: the client goes on waiting for the answers of one that it lost.
+
+        Raises:
+            ConnectionError: the connection has ended.
+
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({task, connection.lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ConnectionError("connection lost")
+            task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # of the lost connection, as the one above is
+
     def _trouble(self, error: BaseException) -> str:
         if isinstance(error, NoServersError | ConnectionRefusedError):
             return f"{self._where} refuses the connection"
@@ -190,7 +219,7 @@ class NatsBackplane(TableBackplane[Link]):
     # Receiving.
 
     async def _receive(self, connection: Link) -> None:
-        await self._receive_pushed(connection)
+        await self._while_linked(connection, self._receive_pushed(connection))
 
     async def _pushed(self, connection: Link, count: int, seconds: float) -> list[Message]:
         given = await self._given(connection, self._last + 1)
@@ -316,7 +345,7 @@ class NatsBackplane(TableBackplane[Link]):
             )
             for number, piece in enumerate(pieces, 1)
         ]
-        await self._send_pieces(connection)
+        await self._while_linked(connection, self._send_pieces(connection))
 
     async def _send_pieces(self, connection: Link) -> None:
         while self._pieces:
@@ -329,7 +358,7 @@ class NatsBackplane(TableBackplane[Link]):
 
     async def _is_stored(self, connection: Link) -> bool:
         """Send again whatever of the last batch was not acknowledged; it is stored then, once or twice."""
-        await self._send_pieces(connection)
+        await self._while_linked(connection, self._send_pieces(connection))
         return True
 
     async def _tidy(self, connection: Link) -> float:

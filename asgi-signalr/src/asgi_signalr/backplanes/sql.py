@@ -7,6 +7,7 @@ database is in `sql_statements`; SQLite, MySQL and SQL Server have modules of th
 import asyncio
 import contextlib
 import functools
+import warnings
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, Unpack
@@ -14,7 +15,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Table, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SAWarning, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -72,7 +73,30 @@ class SqlBackplane(TableBackplane[AsyncConnection]):
     ) -> None:
         super().__init__(where, **options)
         self._statements = statements
-        self._engine: AsyncEngine = create_async_engine(url, poolclass=NullPool, **engine)
+        self._engine = self._checked_engine(url, engine)
+
+    def _checked_engine(self, url: URL, options: dict[str, Any]) -> AsyncEngine:
+        """Read the URL's options as the driver will, which looks at them only when it connects, and that is late.
+
+        Raises:
+            ValueError: there is an unknown one, or one that cannot have its value.
+
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SAWarning)  # it is an error here
+                engine = create_async_engine(url, poolclass=NullPool, **options)
+                unknown = self._unknown_options(url, dict(engine.dialect.create_connect_args(url)[1]))
+        except ValueError as error:
+            raise ValueError(f"An option of the URL cannot have its value: {error}.") from None
+        if unknown:
+            names = ", ".join(sorted(map(repr, unknown)))
+            raise ValueError(f"The URL has an option that {engine.driver} does not know: {names}.")
+        return engine
+
+    def _unknown_options(self, url: URL, given: dict[str, Any]) -> set[str]:
+        """Which of them the driver does not know, that is given what SQLAlchemy has made of the URL."""
+        return set()
 
     async def _carry_out(self, coroutine: Coroutine[Any, Any, R], doing: str) -> R:
         """Give up on a server that does not answer; whoever does lets go of the connection."""

@@ -7,7 +7,7 @@ from sqlite3 import OperationalError
 from typing import Any, TypeVar, Unpack
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asgi_signalr.backplanes.sql import SqlBackplane, parsed
@@ -29,11 +29,14 @@ class SqliteBackplane(SqlBackplane):
 
     def __init__(self, url: str, **options: Unpack[TableOptions]) -> None:
         parts = parsed(url)
-        if not parts.database or parts.database == ":memory:":
+        if parts.host or not parts.database or parts.database == ":memory:":
             raise ValueError("The servers need one file: sqlite:///PATH, such as sqlite:///signalr.db.")
         super().__init__(parts.database, parts.set(drivername="sqlite+aiosqlite"), Statements(), {}, **options)
         event.listen(self._engine.sync_engine, "connect", _prepare)
         event.listen(self._engine.sync_engine, "begin", _begin)
+
+    def _unknown_options(self, url: URL, given: dict[str, Any]) -> set[str]:
+        return set(url.query) - set(given)  # SQLAlchemy leaves them out
 
     async def _carry_out(self, coroutine: Coroutine[Any, Any, R], doing: str) -> R:
         """Have a transaction end before its task does: one that is cut off in its thread keeps the lock for a while."""

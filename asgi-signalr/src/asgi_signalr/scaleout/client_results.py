@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from asgi_signalr.backplanes import BackplaneError
 from asgi_signalr.connections.connection import Connection
 from asgi_signalr.errors import ClientResultError, HubException
 from asgi_signalr.messages import Completion, Invocation, Unreadable
@@ -112,7 +113,7 @@ class ClientResults:
             ClientResultError: the result is not of the type `returns`.
             ConnectionError: no server has the connection, or not any more.
             TypeError, ValueError: an argument cannot be encoded.
-            BackplaneError: the backplane takes no more messages for now.
+            BackplaneError: the backplane is away, or takes no more messages for now.
 
         """
         if self._publisher.is_alone:
@@ -127,6 +128,10 @@ class ClientResults:
             )
             while not (await asyncio.wait({question.answer}, timeout=self._patience))[0]:
                 if not question.is_acknowledged:
+                    if trouble := self._publisher.trouble:  # the silence says nothing about the connection
+                        raise BackplaneError(
+                            f"Connection '{connection_id}' could not be asked, because of the backplane: {trouble}"
+                        )
                     self._roll.doubt(connection_id)
                     raise question.over(connection_id)
                 question.is_acknowledged = False

@@ -156,6 +156,10 @@ class Publisher(Protocol):
     def is_alone(self) -> bool:
         """Whether there can be no other server."""
 
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with that way now, if anything is known to be."""
+
     async def publish(self, envelope: Envelope) -> None:
         """Hand an envelope to every server, this one included."""
 

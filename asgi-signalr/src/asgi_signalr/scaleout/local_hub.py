@@ -290,9 +290,11 @@ class LocalHub:
                 if (refusal := await done) is not None:
                     raise HubException(refusal)
         except TimeoutError:
+            trouble = self._host.trouble
+            why = f"it will once the backplane is well again: {trouble}" if trouble else "it may have gone."
             raise TimeoutError(
                 f"No server has acknowledged within {patience:g} s that connection {connection_id} "
-                f"was to {'join' if action == 'add' else 'leave'} a group; it may have gone."
+                f"was to {'join' if action == 'add' else 'leave'} a group; {why}"
             ) from None
         finally:
             del self._commands[command.command_id]

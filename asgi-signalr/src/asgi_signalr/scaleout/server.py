@@ -108,6 +108,12 @@ class Server:
         health: dict[str, Any] = joined.health if isinstance(joined, TellsHealth) else {}
         return {"name": None if joined is None else type(joined).__name__, "is_joined": joined is not None, **health}
 
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the backplane now, if it tells."""
+        trouble: str | None = self.backplane.get("trouble")
+        return trouble
+
     async def start(self) -> None:
         """Start the backplane, unless that has happened. It stops with `stop`, or else with the event loop.
 

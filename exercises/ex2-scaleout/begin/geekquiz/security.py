@@ -1,8 +1,11 @@
 """What a browser may do with the pages, and what pages of other sites may not do with the quiz."""
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import answer_error
 
 HEADERS = {
     # Nothing but the quiz's own files: no script in a page, none of another site, no page that frames this one.
@@ -49,11 +52,14 @@ class RefuseOtherSites:
         only_reads = scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS")
         headers = Headers(scope=scope) if scope["type"] == "http" else Headers()
         if not only_reads and not comes_from_here(headers):
-            await JSONResponse({"detail": "Cross-site request refused."}, 403)(scope, receive, send)
+            refused = HTTPException(403, "Cross-site request refused.")
         elif "transfer-encoding" in headers or int(headers.get("content-length", 0)) > 64 * 1024:
-            await JSONResponse({"detail": "The request is too long, or hides its length."}, 413)(scope, receive, send)
+            refused = HTTPException(413, "The request is too long, or hides its length.")
         else:
             await self.app(scope, receive, send)
+            return
+        answer = await answer_error(Request(scope), refused)
+        await answer(scope, receive, send)
 
 
 def comes_from_here(headers: Headers) -> bool:

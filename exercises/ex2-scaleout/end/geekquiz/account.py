@@ -54,7 +54,7 @@ async def register(
 ) -> Response:
     """Add a user, and log in as this user."""
     name = " ".join(name.split())
-    error = find_fault(name, password, confirm)
+    wrong, error = find_fault(name, password, confirm)
     if not error:
         user = User(name=name, key=name_key(name), password_hash=await hash_password(password))
         session.add(user)
@@ -62,8 +62,8 @@ async def register(
             await session.commit()
             return enter(request, user)
         except IntegrityError:
-            error = f"The user name {name} is taken."
-    return templates.TemplateResponse(request, "register.html", {"name": name, "error": error}, 400)
+            wrong, error = "name", f"The user name {name} is taken."
+    return templates.TemplateResponse(request, "register.html", {"name": name, "wrong": wrong, "error": error}, 400)
 
 
 @router.post("/logoff")
@@ -83,17 +83,17 @@ def enter(request: Request, user: User) -> Response:
     return RedirectResponse("/", 303)
 
 
-def find_fault(name: str, password: str, confirm: str) -> str | None:
-    """What is wrong with a registration, in a sentence for the user."""
+def find_fault(name: str, password: str, confirm: str) -> tuple[str, str]:
+    """The field of a registration that is wrong, and a sentence for the user; both are empty if nothing is."""
     if not 2 <= len(name) <= 40 or not name.isprintable():
-        return "A user name has 2 to 40 printable characters."
+        return "name", "A user name has 2 to 40 printable characters."
     alphabets = {unicodedata.name(each, "").partition(" ")[0] for each in name if each.isalpha()}
     if len(alphabets & {"CYRILLIC", "GREEK", "LATIN"}) > 1:
-        return "A user name has letters of one alphabet, for others look like them."
+        return "name", "A user name has letters of one alphabet, for others look like them."
     if not 8 <= len(password) <= 200:
-        return "A password has at least 8 characters."
+        return "password", "A password has at least 8 characters."
     if len(set(password)) < 5 or name_key(password) in (name_key(name), "geekquiz", *COMMON):
-        return "This password is easy to guess."
+        return "password", "This password is easy to guess."
     if password != confirm:
-        return "The two passwords differ."
-    return None
+        return "password", "The two passwords differ."
+    return "", ""
