@@ -226,8 +226,10 @@ async def test_who_waits_for_a_server_that_is_killed_waits_no_longer(
     name = await ada.call("whoami")
     asking = asyncio.create_task(bob.call("ask", name))
     await ada.hears("question")
-    # Whoever asks knows by then that there is such a client.
     await stream.until(lambda node: any(isinstance(decode(each), Acknowledgement) for each in node.received))
+    # Whoever asks has read by then that there is such a client: what it has put into the stream since has come back.
+    await cyd.call("tell", "so far")
+    await cyd.hears("so far")
     process.send_signal(signal.SIGSTOP)
     putting = asyncio.create_task(cyd.call("put", name, "red"))
     process.kill()
