@@ -14,7 +14,7 @@ from rich.text import Text
 
 from labkit import workspace
 from labkit.cli import following, show
-from labkit.cli.options import LabOption
+from labkit.cli.options import BackplaneOption, LabOption
 from labkit.cli.show import say, say_next
 from labkit.console import Format, FormatOption, err, out, print_json, working
 from labkit.errors import ExitCode, UsageError, unknown
@@ -40,16 +40,6 @@ commands = typer.Typer(
 DatabaseArgument = Annotated[
     str | None,
     typer.Argument(metavar="NAME", help="The database; may be left out if there is only one.", show_default=False),
-]
-
-BackplaneOption = Annotated[
-    str | None,
-    typer.Option(
-        "--backplane",
-        metavar="NAME",
-        help="What joins the instances: postgres, redis, nats or sqlite; what the app declares if left out.",
-        show_default=False,
-    ),
 ]
 
 

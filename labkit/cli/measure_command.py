@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from labkit.cli import show
-from labkit.cli.options import ExerciseArgument, LabOption, SolutionOption
+from labkit.cli.options import BackplaneOption, ExerciseArgument, LabOption, SolutionOption
 from labkit.cli.show import say
 from labkit.console import Format, FormatOption, out, print_json, working
 from labkit.errors import ExitCode, Interrupted, UsageError
@@ -46,15 +46,7 @@ def measure(
     seconds: Annotated[
         float, typer.Option("--seconds", min=0.5, max=60, help="For how long each figure is measured.")
     ] = 3.0,
-    backplane: Annotated[
-        str | None,
-        typer.Option(
-            "--backplane",
-            metavar="NAME",
-            help="What joins the instances: postgres, redis, nats or sqlite; what the app declares if left out.",
-            show_default=False,
-        ),
-    ] = None,
+    backplane: BackplaneOption = None,
     svg: Annotated[
         Path | None,
         typer.Option("--svg", metavar="FILE", help="Draw the chart into FILE as well.", show_default=False),

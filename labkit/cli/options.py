@@ -31,6 +31,16 @@ ExerciseArgument = Annotated[
     ),
 ]
 
+BackplaneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backplane",
+        metavar="NAME",
+        help="What joins the instances: postgres, redis, nats or sqlite; what the app declares if left out.",
+        show_default=False,
+    ),
+]
+
 SolutionOption = Annotated[
     Solution | None,
     typer.Option("--solution", help="Use the lab's own begin or end instead of a workspace."),

@@ -5,17 +5,13 @@ of its own, as a method that may wait has to if nothing is known of it; `echo_at
 """
 
 import asyncio
-import base64
-import hashlib
-import re
 from typing import Any
 
 import msgspec
 import uvloop
 from payload import NEWS
+from upgrading import accepted
 from websockets.speedups import apply_mask
-
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Call(msgspec.Struct, rename="camel"):
@@ -60,13 +56,7 @@ class Opening(asyncio.Protocol):
             self.transport.set_protocol(Client(self.transport))
             transports.append(self.transport)
             return
-        found = re.search(rb"(?i)sec-websocket-key: *([^\r]+)", data)
-        assert found is not None
-        accept = base64.b64encode(hashlib.sha1(found[1] + MAGIC, usedforsecurity=False).digest())
-        self.transport.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
+        self.transport.write(accepted(data))
         self.is_upgraded = True
 
 

@@ -5,15 +5,12 @@
 """One `transport.write()` each of a ready frame, on uvloop, and nothing else: the least a broadcast costs in Python."""
 
 import asyncio
-import base64
-import hashlib
-import re
 from typing import Any
 
 import uvloop
 from payload import as_json
+from upgrading import accepted
 
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 transports: list[asyncio.Transport] = []
 
 
@@ -29,13 +26,7 @@ class Client(asyncio.Protocol):
             for each in transports:
                 each.write(frame)
             return
-        found = re.search(rb"(?i)sec-websocket-key: *([^\r]+)", data)
-        assert found is not None
-        accept = base64.b64encode(hashlib.sha1(found[1] + MAGIC, usedforsecurity=False).digest())
-        self.transport.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
+        self.transport.write(accepted(data))
         self.is_open = True
         transports.append(self.transport)
 
