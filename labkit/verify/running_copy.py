@@ -62,12 +62,11 @@ def copy(subject: Subject, to: Path) -> None:
         raise MachineError(
             f"Cannot copy {subject.folder}: {error.strerror or error}.", "Free some disk space, then repeat."
         ) from error
-    for path in tree.app_files(subject.exercise.begin):
-        if not (to / path).exists() and (mine := subject.folder / path).is_file():
+    for name in tree.app_files(subject.exercise.begin):
+        if not (to / name).exists() and (mine := subject.folder / name).is_file():
             size = mine.stat().st_size // 1_000_000
-            raise UsageError(
-                f"{path} has {size} MB: nobody writes such a file.", f"labkit reset {tree.argument(Path(path))}"
-            )
+            next_step = f"labkit reset {tree.argument(Path(name))}"
+            raise UsageError(f"{name} has {size} MB: nobody writes such a file.", next_step)
 
 
 def _take(path: Path, to: Path) -> None:
