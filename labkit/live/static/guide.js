@@ -557,7 +557,8 @@ function showLines() {
 // Searching: the steps, and what stands between them, of all chapters; the pages beside them once.
 
 function placesOf(each) {
-  const text = new DOMParser().parseFromString(each.html, "text/html");
+  const apart = each.html.replace(/<(?:p|pre|div|li|h\d|t[dh]|figcaption|summary)\b/g, " $&");
+  const text = new DOMParser().parseFromString(apart, "text/html");
   const steps = [...text.querySelectorAll("li[data-step]")].map((place) => [place.dataset.step, place.textContent]);
   text.querySelectorAll("li[data-step]").forEach((place) => place.remove());
   return [[null, text.body.textContent], ...steps].map(([step, content]) => ({ step, content: content.replace(/\s+/g, " ").trim() }));
@@ -568,7 +569,9 @@ function excerpt(content, word) {
   const at = content.toLowerCase().indexOf(word);
   const from = Math.max(content.lastIndexOf(" ", Math.max(at - 30, 0)), 0);
   const to = at + word.length;
-  return make("span", { className: "excerpt" }, from ? "…" : "", content.slice(from, at), make("mark", { textContent: content.slice(at, to) }), content.slice(to, to + 50), "…");
+  const end = content.indexOf(" ", to + 50);
+  const rest = end < 0 ? [content.slice(to)] : [content.slice(to, end), " …"];
+  return make("span", { className: "excerpt" }, from ? "… " : "", content.slice(from, at).trimStart(), make("mark", { textContent: content.slice(at, to) }), ...rest);
 }
 
 async function search() {
