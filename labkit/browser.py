@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labkit import policies
 from labkit.errors import MachineError
 from labkit.places import at_home
 from labkit.processes import Group, environment
@@ -131,7 +132,7 @@ def probe(browser: Browser, headless: bool = True, timeout: float = 60) -> str:
     ):
         settings = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary) | {"PYTHONIOENCODING": "utf-8"}
         process = group.start(
-            [sys.executable, "-c", _PROBE, json.dumps(browser.launch_options(headless))],
+            [sys.executable, "-P", "-c", _PROBE, json.dumps(browser.launch_options(headless))],
             cwd=Path(temporary),
             environment=environment(settings, also=("PLAYWRIGHT_*",)),
             stdout=output,
@@ -150,26 +151,14 @@ def probe(browser: Browser, headless: bool = True, timeout: float = 60) -> str:
     raise _does_not_launch(browser, said, timeout if status is None else None)
 
 
-# A page of this machine, with a script: managed policies and security software may keep a browser from either.
 _PROBE = """
-import json, sys, threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import json, sys
 from playwright.sync_api import sync_playwright
-class Page(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<title>not</title><script>document.title = 'ready'</script>")
-    def log_message(self, *_):
-        pass
-server = HTTPServer(("127.0.0.1", 0), Page)
-threading.Thread(target=server.serve_forever, daemon=True).start()
+from labkit.policies import look
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(**json.loads(sys.argv[1]))
-    page = browser.new_page()
-    page.goto(f"http://127.0.0.1:{server.server_port}/")
-    assert page.title() == "ready", "the browser runs no scripts"
+    if fault := look(browser):
+        sys.exit(fault)
     print("version", browser.version, flush=True)
     browser.close()
 """
@@ -335,12 +324,8 @@ def _does_not_launch(browser: Browser, said: str, timeout: float | None) -> Mach
     what = (
         f"not within {timeout:.0f} s" if timeout else (errors or [line for line in lines if line] or ["no reason"])[-1]
     )
-    if "ERR_BLOCKED_BY_ADMINISTRATOR" in said or "runs no scripts" in said:
-        what = "runs no scripts" if "runs no scripts" in said else "is kept from pages of this machine, 127.0.0.1"
-        return MachineError(
-            f"{name} {what}: a policy of whoever manages this machine forbids it.",
-            f"Ask them to allow 127.0.0.1, or name another browser: {VARIABLE}=PATH",
-        )
+    if fault := policies.forbidden(said):
+        return policies.refusal(name, fault, VARIABLE)
     if "Connection closed while reading from the driver" in said:
         return MachineError(
             f"Playwright's driver does not run: {_driver().parent}",

@@ -1,9 +1,14 @@
 """What hinders a lab on a machine that has everything is found by `labkit doctor`, before a trainee finds it."""
 
+import json
 import os
+import shutil
+import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -13,6 +18,7 @@ from labkit.errors import MachineError
 from labkit.machine import Advice
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no owners of this kind")
+POLICIES = "/etc/chromium/policies"
 
 
 def test_a_variable_that_steers_other_programs_is_named_with_its_effect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +125,8 @@ def test_a_driver_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) ->
     ("said", "fault"),
     [
         ("net::ERR_BLOCKED_BY_ADMINISTRATOR at http://127.0.0.1:1/", "is kept from pages of this machine, 127.0.0.1"),
-        ("AssertionError: the browser runs no scripts", "runs no scripts"),
+        ("keeps no cookies", "keeps no cookies"),
+        ("Headless mode is disallowed by the system admin.", "may not run without a window"),
     ],
 )
 def test_a_policy_of_the_machine_is_named(monkeypatch: pytest.MonkeyPatch, said: str, fault: str) -> None:
@@ -130,7 +137,53 @@ def test_a_policy_of_the_machine_is_named(monkeypatch: pytest.MonkeyPatch, said:
         browser.probe(found)
 
     name = str(found.executable) if found.executable else f"Playwright's Chromium in {browser.registry()}"
-    assert caught.value.message == f"{name} {fault}: a policy of whoever manages this machine forbids it."
+    assert caught.value.message == f"{name} {fault}: a policy of whoever manages this machine has it so."
+
+
+def _with_policy(policy: dict[str, Any], *command: str) -> list[str]:
+    """The command, on a machine whose administrator has given Debian's Chromium a policy: a mount that only it sees."""
+    script = (
+        f"mkdir -p {POLICIES} && mount -t tmpfs policies {POLICIES} && mkdir {POLICIES}/managed"
+        f' && printf %s "$1" > {POLICIES}/managed/school.json && shift && exec "$@"'
+    )
+    return ["unshare", "--mount", "sh", "-c", script, "sh", json.dumps(policy), *command]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0 or shutil.which("chromium") != "/usr/bin/chromium",
+    reason="needs Debian's Chromium, and root's right to mount",
+)
+@pytest.mark.parametrize(
+    ("policy", "fault"),
+    [
+        ({"URLBlocklist": ["*"]}, "This machine keeps its browser from http://127.0.0.1:"),
+        ({"DefaultJavaScriptSetting": 2}, "runs no scripts"),
+        ({"DefaultCookiesSetting": 2}, "keeps no cookies"),
+        ({"RemoteDebuggingAllowed": False}, "may not be steered by programs"),
+        ({"HeadlessMode": 2}, "may not run without a window"),
+        ({"DefaultImagesSetting": 2, "DefaultPopupsSetting": 2, "BrowserSignin": 2}, None),
+    ],
+    ids=["addresses", "scripts", "cookies", "steering", "window", "harmless"],
+)
+def test_a_managed_browser_is_no_fault_of_the_solution(
+    tmp_path: Path, policy: dict[str, Any], fault: str | None
+) -> None:
+    verify = [sys.executable, "-m", "labkit", "verify", "ex1", "--solution", "end", "--task", "1"]
+    settings = {**os.environ, "LABKIT_BROWSER": "/usr/bin/chromium", "LABKIT_HOME": str(tmp_path)}
+
+    ended = subprocess.run(
+        _with_policy(policy, *verify, "--format", "json"), env=settings, capture_output=True, text=True
+    )
+
+    (task,) = json.loads(ended.stdout)["tasks"]
+    verdicts = Counter(check["verdict"] for check in task["checks"])
+    if fault is None:
+        assert (ended.returncode, set(verdicts)) == (0, {"passed"})
+    else:
+        assert (ended.returncode, verdicts["environment"], verdicts["not done"]) == (3, 1, 0), verdicts
+        (told,) = [check["cause"] for check in task["checks"] if check["verdict"] == "environment"]
+        assert fault in told
 
 
 @pytest.mark.slow

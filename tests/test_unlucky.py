@@ -94,6 +94,18 @@ def test_a_film_in_the_workspace_is_not_read(mine: Workspace, brew: Exercise) ->
     assert [each.path for each in workspace.compare(mine.folder, brew.begin)] == []
 
 
+def test_a_file_of_the_app_that_has_become_a_film_is_named_by_verify(
+    labkit: Labkit, mine: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = next(tree.app_files(mine.folder))
+    os.truncate(mine.folder / path, 2 * tree.HUGE)
+    monkeypatch.chdir(mine.folder)
+    assert labkit("verify")[::2] == (
+        2,
+        f"{path} has 400 MB: nobody writes such a file.\nnext: labkit reset {path}\n",
+    )
+
+
 def test_of_thousands_of_files_those_of_a_folder_full_of_them_are_not_looked_through(
     mine: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Error
 from playwright.sync_api import TimeoutError as TooLate
 
-from labkit import browser
+from labkit import browser, policies
 from labkit.checking import NotDone
 from labkit.errors import MachineError
 from labkit.services.postgres.server import Unusable
@@ -39,6 +39,8 @@ def verdict(error: BaseException) -> Result:
         return _too_late(error.message)
     if isinstance(error, Error):
         if "Executable doesn't exist" in error.message or "launch:" in error.message:
+            if found := policies.forbidden(error.message):
+                return forbidden(found)
             return Result(
                 Verdict.ENVIRONMENT,
                 cause=f"The browser cannot be launched: {_of_launch(error.message)}",
@@ -54,6 +56,11 @@ def verdict(error: BaseException) -> Result:
     if "reading from the driver" in str(error):  # which is of no class of its own
         return Result(Verdict.ENVIRONMENT, cause=f"Playwright's driver has ended: {error}", next="labkit doctor")
     return fault(error)
+
+
+def forbidden(found: str) -> Result:
+    """The verdict that a policy of the machine keeps its browser from what apps need."""
+    return verdict(policies.refusal(policies.THE_BROWSER, found, browser.VARIABLE))
 
 
 def endless(asking: Dialog) -> Result:
@@ -115,7 +122,11 @@ _OF_THE_MACHINE = frozenset(
 def _of_launch(message: str) -> str:
     """What a browser that did not start said of it, without its flags and the steps before."""
     lines = [re.sub(r"^(\[[^\]]*\]\s*)+", "", line.strip(" -\t")) for line in message.splitlines()]
-    told = [line for line in lines if re.search(r"ERROR|[Mm]issing|cannot|No such|denied|exitCode=[1-9]", line)]
+    told = [
+        line
+        for line in lines
+        if re.search(r"ERROR|[Mm]issing|cannot|No such|denied|exitCode=[1-9]", line) and "to the bus" not in line
+    ]
     return " ".join(dict.fromkeys([lines[0].removeprefix("BrowserType.launch: "), *told[:1]]))[:300]
 
 

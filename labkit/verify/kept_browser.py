@@ -1,10 +1,12 @@
 """The browser of a checking process: a pytest plugin that launches it once, for all jobs of the process."""
 
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from labkit import policies
 from labkit.errors import MachineError
 
 if TYPE_CHECKING:
@@ -44,6 +46,18 @@ def browser(playwright: "Playwright", browser_name: str, browser_type_launch_arg
     for context in _browser.contexts:
         context.close()
     return _browser
+
+
+def forbidden() -> str | None:
+    """What a policy of the machine keeps the browser from; each browser is looked at once, and only if it runs."""
+    from playwright.sync_api import Error
+
+    with contextlib.suppress(Error, TimeoutError):  # nothing was found: that the look failed says nothing
+        return _look(_browser) if _browser is not None and _browser.is_connected() else None
+    return None
+
+
+_look = functools.cache(policies.look)
 
 
 def tidy() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from labkit import tree, workspace
-from labkit.errors import MachineError
+from labkit.errors import MachineError, UsageError
 from labkit.sandbox import Sandbox
 from labkit.verify.stage import RunningInstance
 from labkit.verify.subject import Subject
@@ -50,7 +50,10 @@ def place(subject: Subject, temporary: Path) -> Path:
 
 
 def copy(subject: Subject, to: Path) -> None:
-    """Copy the subject's app, into a folder that looks like its own. Raises MachineError if that cannot be done."""
+    """Copy the subject's app, into a folder that looks like its own.
+
+    Raises MachineError if that cannot be done, and UsageError if a file of begin has become too large to be one.
+    """
     try:
         workspace.copy_app(subject.folder, to)
         for path in subject.folder.iterdir():
@@ -59,6 +62,11 @@ def copy(subject: Subject, to: Path) -> None:
         raise MachineError(
             f"Cannot copy {subject.folder}: {error.strerror or error}.", "Free some disk space, then repeat."
         ) from error
+    for name in tree.app_files(subject.exercise.begin):
+        if not (to / name).exists() and (mine := subject.folder / name).is_file():
+            size = mine.stat().st_size // 1_000_000
+            next_step = f"labkit reset {tree.argument(Path(name))}"
+            raise UsageError(f"{name} has {size} MB: nobody writes such a file.", next_step)
 
 
 def _take(path: Path, to: Path) -> None:
