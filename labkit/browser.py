@@ -154,7 +154,7 @@ def probe(browser: Browser, headless: bool = True, timeout: float = 60) -> str:
 _PROBE = """
 import json, sys
 from playwright.sync_api import sync_playwright
-from labkit.policies import look
+from labkit.probing import look
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(**json.loads(sys.argv[1]))
     if fault := look(browser):
@@ -325,7 +325,7 @@ def _does_not_launch(browser: Browser, said: str, timeout: float | None) -> Mach
         f"not within {timeout:.0f} s" if timeout else (errors or [line for line in lines if line] or ["no reason"])[-1]
     )
     if fault := policies.forbidden(said):
-        return policies.refusal(name, fault, VARIABLE)
+        return refusal(name, fault)
     if "Connection closed while reading from the driver" in said:
         return MachineError(
             f"Playwright's driver does not run: {_driver().parent}",
@@ -340,6 +340,15 @@ def _does_not_launch(browser: Browser, said: str, timeout: float | None) -> Mach
     else:
         advice = f"{sys.executable} -m playwright install chromium\nor name another browser: {VARIABLE}=PATH"
     return MachineError(f"{name} does not launch: {what}", advice)
+
+
+def refusal(name: str, fault: str) -> MachineError:
+    """The error that a policy keeps this browser from something."""
+    return MachineError(
+        f"{name} {fault}: a policy of whoever manages this machine has it so.",
+        "Ask them to allow it for http://127.0.0.1 (the address chrome://policy lists what is set), "
+        f"or name another browser: {VARIABLE}=PATH",
+    )
 
 
 def _by_hand() -> str:

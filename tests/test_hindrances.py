@@ -18,7 +18,7 @@ from labkit.errors import MachineError
 from labkit.machine import Advice
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no owners of this kind")
-POLICIES = "/etc/chromium/policies"
+OF_CHROMIUM = "/etc/chromium"
 
 
 def test_a_variable_that_steers_other_programs_is_named_with_its_effect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,9 +142,10 @@ def test_a_policy_of_the_machine_is_named(monkeypatch: pytest.MonkeyPatch, said:
 
 def _with_policy(policy: dict[str, Any], *command: str) -> list[str]:
     """The command, on a machine whose administrator has given Debian's Chromium a policy: a mount that only it sees."""
+    managed = f"{OF_CHROMIUM}/policies/managed"
     script = (
-        f"mkdir -p {POLICIES} && mount -t tmpfs policies {POLICIES} && mkdir {POLICIES}/managed"
-        f' && printf %s "$1" > {POLICIES}/managed/school.json && shift && exec "$@"'
+        f"mount -t tmpfs policies {OF_CHROMIUM} && mkdir -p {managed}"
+        f' && printf %s "$1" > {managed}/school.json && shift && exec "$@"'
     )
     return ["unshare", "--mount", "sh", "-c", script, "sh", json.dumps(policy), *command]
 

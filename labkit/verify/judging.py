@@ -9,6 +9,7 @@ from playwright.sync_api import TimeoutError as TooLate
 from labkit import browser, policies
 from labkit.checking import NotDone
 from labkit.errors import MachineError
+from labkit.language import marked
 from labkit.services.postgres.server import Unusable
 from labkit.verify.causes.finding import Dialog
 from labkit.verify.report import Result, Verdict
@@ -22,6 +23,7 @@ _LOCATORS = (
     (r"get_by_(?:placeholder|title|alt_text)\([\"'](.+?)[\"'].*?\)", "the element “{}”"),
     (r"locator\([\"'](.+?)[\"']\)", "the element {}"),
 )
+(_THE_BROWSER,) = marked("This machine's browser")
 _COMPARED = re.compile(r"^assert (?P<left>.+?) (?P<sign>==|not in|in) (?P<right>.+)$")
 
 
@@ -60,7 +62,7 @@ def verdict(error: BaseException) -> Result:
 
 def forbidden(found: str) -> Result:
     """The verdict that a policy of the machine keeps its browser from what apps need."""
-    return verdict(policies.refusal(policies.THE_BROWSER, found, browser.VARIABLE))
+    return verdict(browser.refusal(_THE_BROWSER, found))
 
 
 def endless(asking: Dialog) -> Result:

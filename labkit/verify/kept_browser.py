@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from labkit import policies
 from labkit.errors import MachineError
 
 if TYPE_CHECKING:
@@ -50,14 +49,19 @@ def browser(playwright: "Playwright", browser_name: str, browser_type_launch_arg
 
 def forbidden() -> str | None:
     """What a policy of the machine keeps the browser from; each browser is looked at once, and only if it runs."""
+    return _look(_browser) if _browser is not None and _browser.is_connected() else None
+
+
+@functools.cache
+def _look(browser: "Browser") -> str | None:
     from playwright.sync_api import Error
 
-    with contextlib.suppress(Error, TimeoutError):  # nothing was found: that the look failed says nothing
-        return _look(_browser) if _browser is not None and _browser.is_connected() else None
-    return None
+    from labkit import probing
 
-
-_look = functools.cache(policies.look)
+    try:
+        return probing.look(browser)
+    except Error:  # that the look failed says nothing
+        return None
 
 
 def tidy() -> None:

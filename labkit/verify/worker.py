@@ -191,10 +191,10 @@ class Reporter:
         if endless := next((each.endless for each in self._recorder.seen(makers) if each.endless), None):
             result = judging.endless(endless)
         evidence = self._recorder.keep(makers) if when != "teardown" else []
-        if when != "teardown" and result.verdict in (Verdict.NOT_DONE, Verdict.CHECKER):
-            # What a policy of the machine does to pages looks like a fault of theirs, or of the checks.
-            found = kept_browser.forbidden() if self._recorder.seen(makers) else None
-            result = judging.forbidden(found) if found else result
+        # What a policy of the machine does to pages looks like a fault of theirs, or of the checks.
+        blames = result.verdict in (Verdict.NOT_DONE, Verdict.CHECKER) and when != "teardown"
+        if blames and self._recorder.seen(makers) and (found := kept_browser.forbidden()):
+            result = judging.forbidden(found)
         if result.verdict is Verdict.CHECKER:
             result = replace(result, cause=f"{result.cause} ({self._place(error) or _place(item)})")
             evidence.append(self._write_traceback(check, error))
